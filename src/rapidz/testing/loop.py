@@ -1,0 +1,261 @@
+"""An event loop in virtual time: its clock jumps to the next timer, and it never waits in vain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import selectors
+import threading
+import warnings
+from collections.abc import Callable, Coroutine
+from concurrent.futures import (
+    Executor,
+    InvalidStateError,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
+from contextvars import Context
+from typing import Any, Final, TypeVar
+
+from tornado.platform.asyncio import AsyncIOLoop
+
+from rapidz.testing.threads import Doing, Threads
+
+__all__ = ["Deadlock", "LeftBehindWarning", "VirtualLoop", "run"]
+
+T = TypeVar("T")
+
+_LOOK: Final = 0.001
+"""Real seconds between two looks at what other threads do."""
+_IDLE_LOOK: Final = 0.01
+"""The same where no timer is set."""
+_LOOKS: Final = 3
+"""So many looks in a row must find everybody waiting."""
+_IO_PATIENCE: Final = 0.05
+"""Real seconds given to sockets before a timer's turn comes."""
+_TURNS: Final = 3
+"""Turns of the loop that a task about to end gets before it counts as left behind."""
+
+
+class Deadlock(RuntimeError):
+    """Nothing is ready, no timer is set, and nobody else could wake the loop."""
+
+
+class LeftBehindWarning(ResourceWarning):
+    """Tasks were still pending, or threads alive, at the end."""
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An asyncio loop whose `time()` starts at 0.0 and jumps to the next timer when all is quiet.
+
+    Virtual time passes only while everybody else waits: work handed to an executor and other
+    threads that are busy take no time at all, and a thread that waits for this loop (in
+    `Future.result`, in anything of `threading` or `queue.Queue`, or for a quarter of a second in
+    any other call) lets it jump. Where nothing could ever wake it, the loop raises `Deadlock`,
+    which names what the tasks await, instead of waiting for ever. `limit` is the instant, in
+    virtual seconds, that time may not pass: TimeoutError is raised there. Tornado's timers follow.
+
+    With `background`, the loop serves other threads: having nothing to do is its natural state, and
+    a deadlock is raised in the threads whose `Future.result` could never return.
+
+    >>> loop = VirtualLoop()
+    >>> loop.run_until_complete(asyncio.sleep(3600))
+    >>> loop.time()
+    3600.0
+    >>> loop.close()
+    """
+
+    def __init__(self, *, limit: float | None = None, background: bool = False) -> None:
+        self._now = 0.0
+        self._limit = math.inf if limit is None else limit
+        self._background = background
+        self._threads = Threads()
+        self._jobs = 0  # handed to an executor and not yet back
+        self._jobs_at_work: set[int] = set()  # identities of the threads that run one
+        self._distant_jobs = 0  # those of them that run in other processes
+        self._virtual_selector = _VirtualSelector(self)
+        super().__init__(self._virtual_selector)
+        self._own_files = len(self._virtual_selector.get_map())
+        _VirtualIOLoop(
+            asyncio_loop=self, make_current=False
+        )  # found by IOLoop.current() from now on
+
+    def time(self) -> float:
+        """The virtual instant, in seconds since the loop was made."""
+        return self._now
+
+    def watch(self, thread: threading.Thread) -> None:
+        """Let time pass only while `thread` waits. A thread that calls in is watched anyway."""
+        if thread.ident is not None:
+            self._threads.callers.add(thread.ident)
+
+    def call_soon_threadsafe(  # type: ignore[override]  # spelt with a TypeVarTuple there
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        if self._running_elsewhere():
+            self._threads.callers.add(threading.get_ident())
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        distant = isinstance(executor, ProcessPoolExecutor)
+        local = executor is None or isinstance(executor, ThreadPoolExecutor)
+        job = super().run_in_executor(executor, self._noted(func) if local else func, *args)
+        self._jobs += local
+        self._distant_jobs += distant
+
+        def back(_: object) -> None:
+            self._jobs -= local
+            self._distant_jobs -= distant
+
+        job.add_done_callback(back)
+        return job
+
+    def _noted(self, func: Callable[..., T]) -> Callable[..., T]:
+        def at_work(*args: Any) -> T:
+            me = threading.get_ident()
+            self._jobs_at_work.add(me)
+            try:
+                return func(*args)
+            finally:
+                self._jobs_at_work.discard(me)
+
+        return at_work
+
+    def _running_elsewhere(self) -> bool:
+        return getattr(self, "_thread_id", None) != threading.get_ident() and self.is_running()
+
+    def _next_timer(self) -> float | None:
+        scheduled: list[asyncio.TimerHandle] = getattr(self, "_scheduled")  # noqa: B009
+        return scheduled[0].when() if scheduled else None
+
+    def _something_ready(self) -> bool:
+        return bool(getattr(self, "_ready")) or bool(getattr(self, "_stopping"))  # noqa: B009
+
+    def _jump(self, when: float) -> None:
+        if when > self._limit:
+            self._limit = math.inf  # said once: the clean-up that follows may take its time
+            raise TimeoutError(f"virtual time would pass its limit; {_awaited(self)}")
+        self._now = max(self._now, when)
+        # The loop fires timers up to `time() + resolution`, a sum that must stay above `time()`.
+        self._clock_resolution = max(1e-9, 2 * math.ulp(self._now))
+
+    def _others(self) -> Doing | None:
+        """The most that anybody outside the loop is doing, None if there is nobody."""
+        if self._distant_jobs:
+            return Doing.RUNNING
+        on_the_way = self._jobs - len(self._jobs_at_work)
+        if on_the_way > 0 and not self._threads.stands_still("jobs", on_the_way):
+            return Doing.RUNNING
+        return self._threads.doing()
+
+    def _stuck(self) -> None:
+        """Tell whom it concerns that nothing can happen any more."""
+        message = f"nothing can happen any more; {_awaited(self)}"
+        if not self._background:
+            raise Deadlock(message)
+        for future in self._threads.futures_waited_for():
+            with contextlib.suppress(InvalidStateError):
+                future.set_exception(Deadlock(message))
+
+
+class _VirtualIOLoop(AsyncIOLoop):
+    def time(self) -> float:
+        return self.asyncio_loop.time()
+
+
+class _VirtualSelector(selectors.DefaultSelector):
+    """Where the loop comes to wait: looks for events, and lets time jump instead of passing it."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        events = super().select(0)
+        quiet = 0
+        files = len(self.get_map()) > self._loop._own_files
+        patience = _IO_PATIENCE if files else 0.0
+        while not events and not self._loop._something_ready():
+            others = self._loop._others()
+            quiet = 0 if others is Doing.RUNNING else quiet + 1
+            settled = others is None or quiet >= _LOOKS
+            if settled and patience <= 0 and self._act(others, files):
+                break
+            events = super().select(patience or self._pause(others))
+            patience = 0.0
+        return events
+
+    def _pause(self, others: Doing | None) -> float | None:
+        if self._loop._next_timer() is not None:
+            return _LOOK
+        return None if others is None else _IDLE_LOOK
+
+    def _act(self, others: Doing | None, files: bool) -> bool:
+        """Jump to the next timer, or report that nobody can go on. False: keep looking."""
+        when = self._loop._next_timer()
+        if when is not None:
+            self._loop._jump(when)
+            return True
+        if files or others is Doing.RESTING or (others is None and self._loop._background):
+            return False
+        self._loop._stuck()
+        return False
+
+
+def run(coroutine: Coroutine[Any, Any, T], *, limit: float | None = None) -> T:
+    """Run `coroutine` on a fresh `VirtualLoop` and return its result.
+
+    Raises `Deadlock` where it could only wait for ever, TimeoutError when virtual time would pass
+    `limit` seconds. Tasks that it leaves behind are cancelled and told of in a `LeftBehindWarning`.
+
+    >>> async def two_hours() -> float:
+    ...     await asyncio.sleep(7200)
+    ...     return asyncio.get_running_loop().time()
+    >>> run(two_hours())
+    7200.0
+    """
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit=limit)) as runner:
+        result = runner.run(coroutine)
+        report = left_behind(runner)
+    if report:
+        warnings.warn(report, LeftBehindWarning, stacklevel=2)
+    return result
+
+
+def left_behind(runner: asyncio.Runner) -> str:
+    """What is pending once all that was ready has had its turn, "" if nothing is."""
+    for _ in range(_TURNS):
+        if not _pending(runner.get_loop()):
+            return ""
+        runner.run(asyncio.sleep(0))
+    return f"left behind: {_described(_pending(runner.get_loop()))}"
+
+
+def _pending(loop: asyncio.AbstractEventLoop) -> list[asyncio.Task[Any]]:
+    return sorted(asyncio.all_tasks(loop), key=asyncio.Task.get_name)
+
+
+def _awaited(loop: asyncio.AbstractEventLoop) -> str:
+    tasks = _pending(loop)
+    return f"at {loop.time():g} s: {_described(tasks)}" if tasks else "no task is pending"
+
+
+def _described(tasks: list[asyncio.Task[Any]]) -> str:
+    return "; ".join(map(_what_it_awaits, tasks))
+
+
+def _what_it_awaits(task: asyncio.Task[Any]) -> str:
+    """One line for a task: its name, the coroutines it stands in, where, and on what."""
+    inner: Any = task.get_coro()
+    names, place = [], ""
+    while inner is not None:
+        frame = getattr(inner, "cr_frame", None) or getattr(inner, "gi_frame", None)
+        if frame is not None:
+            names.append(frame.f_code.co_qualname)
+            place = f" ({frame.f_code.co_filename}:{frame.f_lineno})"
+        inner = getattr(inner, "cr_await", None) or getattr(inner, "gi_yieldfrom", None)
+    waiter = getattr(task, "_fut_waiter", None)
+    return f"{task.get_name()} in {' > '.join(names)}{place} awaits {waiter!r}"

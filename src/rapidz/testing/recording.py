@@ -1,0 +1,49 @@
+"""A sink that notes when each element arrived."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rapidz.kernel.stream import Stream
+
+__all__ = ["record"]
+
+T = TypeVar("T")
+
+
+def record(stream: Stream[T]) -> list[tuple[float, T]]:
+    """Sink `stream` into a list of (instant, element), and return the list: it grows as they come.
+
+    The instant is the time of the event loop that runs the sink: exact in virtual time. Where no
+    loop runs it, as in a pipeline of plain calls, it is `time.monotonic()`. It never holds back.
+
+    >>> import asyncio
+    >>> from rapidz import Stream
+    >>> from rapidz.testing import record, run
+    >>> async def main() -> list[tuple[float, int]]:
+    ...     source = Stream[int](asynchronous=True)
+    ...     log = record(source)
+    ...     await source.emit(1)
+    ...     await asyncio.sleep(10)
+    ...     await source.emit(2)
+    ...     return log
+    >>> run(main())
+    [(0.0, 1), (10.0, 2)]
+    """
+    log: list[tuple[float, T]] = []
+
+    def note(x: T) -> None:
+        log.append((_now(), x))
+
+    stream.sink(note)
+    return log
+
+
+def _now() -> float:
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return time.monotonic()
