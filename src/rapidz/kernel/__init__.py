@@ -1,0 +1,1 @@
+"""Floor 1: the graph and how it runs. Knows no operator."""

@@ -1,0 +1,54 @@
+"""What a node still has to do: it keeps `join` waiting, and a dropped node stops its clock."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rapidz.kernel.pipeline import Pipeline
+    from rapidz.kernel.stream import Stream
+
+
+class Busy:
+    """Says to the pipeline that a node holds elements which it will emit by itself."""
+
+    __slots__ = ("_token",)
+
+    def __init__(self) -> None:
+        self._token: asyncio.Future[None] | None = None
+
+    def begin(self, pipeline: Pipeline) -> None:
+        if self._token is None:
+            self._token = pipeline.running_on.create_future()
+            pipeline.active.add(self._token)
+
+    def end(self, pipeline: Pipeline) -> None:
+        if self._token is not None:
+            token, self._token = self._token, None
+            pipeline.active.discard(token)
+            if not token.done() and not token.get_loop().is_closed():
+                token.set_result(None)
+
+
+class Alarm:
+    """One timer of a node, to be set and set again; it stops when the node is dropped."""
+
+    def __init__(self, node: Stream[Any]) -> None:
+        self._handle: asyncio.TimerHandle | None = None
+        weakref.finalize(node, self.cancel).atexit = False
+
+    def set(self, pipeline: Pipeline, when: float, action: Callable[[], object]) -> None:
+        """Do *action* at the instant *when* of the pipeline's clock, and nothing before."""
+        self.cancel()
+        self._handle = pipeline.clock.call_at(when, action)
+
+    def is_set(self) -> bool:
+        return self._handle is not None and not self._handle.cancelled()
+
+    def cancel(self) -> None:
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.cancel()

@@ -1,0 +1,57 @@
+"""One voice for what is wrong with an argument: who asks, for what, the rule, the value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rapidz.kernel.intervals import seconds
+
+
+def check_callable(operator: str, argument: str, value: object) -> None:
+    """Refuse what cannot be called.
+
+    >>> check_callable("map", "func", 3)
+    Traceback (most recent call last):
+    ...
+    TypeError: map: func must be callable, got 3
+    """
+    if not callable(value):
+        raise TypeError(f"{operator}: {argument} must be callable, got {value!r}")
+
+
+def check_count(operator: str, argument: str, value: object, least: int = 1) -> None:
+    """Refuse what is not a whole number of at least *least*.
+
+    >>> check_count("partition", "n", 0)
+    Traceback (most recent call last):
+    ...
+    ValueError: partition: n must be an int >= 1, got 0
+    """
+    rule = f"{operator}: {argument} must be an int >= {least}, got {value!r}"
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(rule)
+    if value.__index__() < least:
+        raise ValueError(rule)
+
+
+def check_choice(operator: str, argument: str, value: object, choices: Iterable[Any]) -> None:
+    """Refuse what is not one of *choices*.
+
+    >>> check_choice("partition_unique", "keep", "x", ("first", "last"))
+    Traceback (most recent call last):
+    ...
+    ValueError: partition_unique: keep must be 'first' or 'last', got 'x'
+    """
+    allowed = list(choices)
+    if not any(value is choice or value == choice for choice in allowed):
+        listed = " or ".join(repr(choice) for choice in allowed)
+        raise ValueError(f"{operator}: {argument} must be {listed}, got {value!r}")
+
+
+def read_interval(
+    operator: str, value: object, *, argument: str = "interval", allow_zero: bool = False
+) -> float:
+    """Return an interval in seconds; a number stays the number that it was."""
+    length = seconds(value, operator=operator, argument=argument, allow_zero=allow_zero)
+    return value if isinstance(value, (int, float)) else length

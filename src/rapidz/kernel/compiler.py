@@ -1,0 +1,283 @@
+"""From graph to functions: every node's edges become one push.
+
+`link` compiles what lies below a node, furthest first, without recursion.  The
+result sits in the node's `Outlet`; an edit makes the outlets upstream of it
+forget theirs, and the next element links them anew.  Two things keep Python's
+stack flat however long the way of an element is: runs of simple nodes are one
+function (`fusion`), and a `Trampoline` takes up what a feedback edge or a very
+deep pipeline hands it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from rapidz.kernel import failures
+from rapidz.kernel.fusion import LONGEST, Form, fuse
+from rapidz.kernel.legacy import interpret, interpreted, overridden_emit
+from rapidz.kernel.push import Pending, Push, fan_out, settle
+from rapidz.kernel.tracking import boxing, unboxing
+
+if TYPE_CHECKING:
+    from rapidz.kernel.stream import Stream
+
+UnderWay: TypeAlias = "dict[Stream[Any], tuple[int, list[Branch]]]"
+
+#: How many Python frames an element may stack up before a trampoline takes over.
+DEEPEST = 150
+
+
+class Outlet:
+    """Where a node's elements go: the compiled push of its edges.
+
+    A step that pushes once and at once is given the push itself; one that
+    pushes later, or several times, goes through the outlet, so that an edit of
+    the graph reaches it.
+    """
+
+    __slots__ = ("_ref", "branches", "depth", "linked", "push", "send", "version")
+
+    def __init__(self, node: Stream[Any]) -> None:
+        self._ref = weakref.ref(node)
+        self.version = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """The graph below has changed: link anew before the next element."""
+        self.linked = False
+        self.version += 1
+        self.branches: list[Branch] = []
+        self.depth = 0
+        self.push: Push[Any] = self._link_and_push
+        self.send: Push[Any] = self._link_and_send
+
+    def _link_and_push(self, x: Any) -> Pending:
+        node = self._ref()
+        if node is None:
+            return None
+        link(node)
+        return self.push(x)
+
+    def _link_and_send(self, x: Any) -> Pending:
+        node = self._ref()
+        if node is None:
+            return None
+        link(node)
+        return self.send(x)
+
+    def connect(self, node: Stream[Any], branches: list[Branch]) -> None:
+        """Take up the compiled *branches* of *node*."""
+        pipeline = node._pipeline
+        pushes = [branch.push() for branch in branches]
+        self.branches = branches
+        self.depth = max((branch.depth for branch in branches), default=0) + (len(branches) > 1)
+        self.push = fan_out(pushes, pipeline.start)
+        if node._record is not None:
+            self.push = recording(self.push, node)
+        self.send = self.push
+        if overridden_emit(node):
+            self.send = via_emit(node)
+        if pipeline.tracked and node.holds:
+            self.send = unboxing(self.send)
+        self.linked = True
+
+    def fused(self, form: Form, **surroundings: Any) -> Callable[..., Any]:
+        """Return the push as a function of another *form*."""
+        if len(self.branches) == 1 and self.send is self.push:
+            branch = self.branches[0]
+            return fuse(branch.run, branch.tail, form, **surroundings)
+        return fuse([], self.push, form, **surroundings)
+
+
+class Branch:
+    """One edge of a node: the run of simple nodes it leads through, and what comes then."""
+
+    __slots__ = ("depth", "edge", "run", "tail", "then")
+
+    def __init__(self, run: list[Stream[Any]]) -> None:
+        self.run = run
+        self.edge: tuple[Stream[Any], int] | None = None
+        """The node, and its port, whose step ends the run."""
+        self.then: Stream[Any] | None = None
+        """The node that must be linked first, if any."""
+        self.tail: Push[Any] | None = None
+        self.depth = 1
+
+    def push(self) -> Push[Any]:
+        if not self.run:
+            assert self.tail is not None
+            return self.tail
+        return fuse(self.run, self.tail)
+
+
+def edges(node: Stream[Any]) -> list[tuple[Stream[Any], int]]:
+    """The nodes below *node*, each with the port at which *node* enters."""
+    found: list[tuple[Stream[Any], int]] = []
+    for down in node.downstreams:
+        ports = [port for port, up in enumerate(down.upstreams) if up is node]
+        found.extend((down, port) for port in ports or [0])
+    return found
+
+
+def link(root: Stream[Any]) -> None:
+    """Compile what lies below *root*, and every outlet on the way that needs it."""
+    policies = Policies()
+    under_way: UnderWay = {}
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        if node._outlet.linked:
+            stack.pop()
+        elif node not in under_way:
+            branches: list[Branch] = []
+            under_way[node] = (node._outlet.version, branches)
+            branches += [trace(*edge, under_way, policies) for edge in edges(node)]
+            stack.extend(
+                branch.then
+                for branch in reversed(branches)
+                if branch.then is not None
+                and branch.then not in under_way
+                and not branch.then._outlet.linked
+            )
+        else:
+            branches = under_way[node][1]
+            for branch in branches:
+                finish(branch, under_way, policies)
+            version = under_way.pop(node)[0]
+            if node._outlet.version == version:  # else it was edited meanwhile: once more
+                stack.pop()
+                node._outlet.connect(node, branches)
+
+
+def trace(down: Stream[Any], port: int, under_way: UnderWay, policies: Policies) -> Branch:
+    """Follow the edge to *down* through simple nodes, as far as it is a single line."""
+    branch = Branch([])
+    node = down
+    while (
+        simple(node, policies)
+        and len(branch.run) < LONGEST
+        and len(node.upstreams) == 1
+        and node not in under_way
+        and not (branch.run and node is down)
+    ):
+        node._compiled = True
+        branch.run.append(node)
+        if node.is_end:
+            return branch
+        ahead = edges(node)
+        if len(ahead) != 1 or node._record is not None:
+            branch.then = node
+            return branch
+        node, port = ahead[0]
+    node._compiled = True
+    branch.edge = (node, port)
+    branch.then = None if node.is_end else node
+    return branch
+
+
+def simple(node: Stream[Any], policies: Policies) -> bool:
+    """Whether the node can be a few lines of a fused function."""
+    pipeline = node._pipeline
+    return (
+        node.inlines()
+        and not interpreted(node)
+        and not overridden_emit(node)
+        and not (pipeline.tracked and node.holds)
+        and policies.of(node) is None
+    )
+
+
+def finish(branch: Branch, under_way: UnderWay, policies: Policies) -> None:
+    """Compile the end of a branch, now that what comes after it is linked."""
+    feedback = branch.then is not None and branch.then in under_way
+    below = 0 if branch.then is None else branch.then._outlet.depth
+    if branch.edge is not None:
+        node, port = branch.edge
+        branch.tail = step = prepare(node, port, policies)
+        below += step_depth(node)
+    elif branch.then is not None:
+        node = branch.then
+        branch.tail = node._outlet.push
+    else:
+        return
+    branch.depth = below + 1
+    if feedback or branch.depth > DEEPEST:
+        branch.depth = 2
+        branch.tail = node._pipeline.trampoline.take(branch.tail)
+
+
+def step_depth(node: Stream[Any]) -> int:
+    return 8 if interpreted(node) or node._pipeline.policies or node._pipeline.tracked else 1
+
+
+def prepare(node: Stream[Any], port: int, policies: Policies) -> Push[Any]:
+    """Compile the step for what arrives at *port* of *node*."""
+    policy = node._in_force = policies.of(node)
+    if interpreted(node):
+        step = interpret(node, port)
+    else:
+        step = node.compile(node._outlet.send, port)
+        if node._pipeline.tracked and node.holds:
+            step = boxing(step)
+    if policy is not None:
+        step = failures.guard(node, step, policy)
+    return step
+
+
+def via_emit(node: Stream[Any]) -> Push[Any]:
+    """The push of a native node whose class, or user, replaced ``_emit``."""
+    ref, start = weakref.ref(node), node._pipeline.start
+
+    def push(x: Any) -> Pending:
+        node = ref()
+        return None if node is None else settle(node._emit(x), start)
+
+    return push
+
+
+def recording(push: Push[Any], node: Stream[Any]) -> Push[Any]:
+    """Compile *push* of a node whose present value somebody asked for."""
+    record = node._record
+    assert record is not None
+
+    def step(x: Any) -> Pending:
+        record.take(x)
+        return push(x)
+
+    return step
+
+
+class Policies:
+    """The policy in force at each node: its own, else the nearest one upstream."""
+
+    def __init__(self) -> None:
+        self._known: dict[Stream[Any], Any] = {}
+
+    def of(self, node: Stream[Any]) -> Any:
+        if not node._pipeline.policies:
+            return None
+        path: list[Stream[Any]] = []
+        seen: set[Stream[Any]] = set()
+        ahead = deque([node])
+        policy = None
+        while ahead:
+            at = ahead.popleft()
+            if at in seen:
+                continue
+            seen.add(at)
+            if at in self._known:
+                policy = self._known[at]
+                break
+            if at._policy is not None:
+                policy = at._policy
+                break
+            if len(at.upstreams) <= 1 and len(ahead) == 0:
+                path.append(at)
+            ahead.extend(up for up in at.upstreams if up is not None)
+        if isinstance(policy, failures.Raise):
+            policy = None
+        self._known.update(dict.fromkeys(path, policy))
+        return policy

@@ -1,0 +1,63 @@
+"""A queue of elements that go on by themselves, one after the other."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from rapidz.kernel.push import Pending
+from rapidz.kernel.running import Running
+
+if TYPE_CHECKING:
+    from rapidz.kernel.pipeline import Pipeline
+
+
+class Mark:
+    """Stands in a queue for something to be done in turn."""
+
+    __slots__ = ("action",)
+
+    def __init__(self, action: Callable[[], Pending]) -> None:
+        self.action = action
+
+
+class Conveyor:
+    """Carries what is put on it, while there is anything, in a task of its own.
+
+    What fails on the way is kept by the pipeline for its next emitter, and the
+    conveyor goes on.
+    """
+
+    __slots__ = ("entries", "running")
+
+    def __init__(self) -> None:
+        self.entries: deque[Any] = deque()
+        self.running = False
+
+    def put(
+        self, entry: Any, carry: Callable[[Any], Coroutine[Any, Any, object]], pipeline: Pipeline
+    ) -> Pending:
+        """Put *entry* at the end; ``carry(entry)`` will be awaited in its turn."""
+        self.entries.append(entry)
+        if not self.running:
+            self.running = True
+            Running(self._run(carry, pipeline), pipeline)
+        return None
+
+    async def _run(
+        self, carry: Callable[[Any], Coroutine[Any, Any, object]], pipeline: Pipeline
+    ) -> None:
+        try:
+            while self.entries:
+                entry = self.entries.popleft()
+                try:
+                    if type(entry) is Mark:
+                        if (wait := entry.action()) is not None:
+                            await wait
+                    else:
+                        await carry(entry)
+                except Exception as error:
+                    pipeline.keep(error)
+        finally:
+            self.running = False

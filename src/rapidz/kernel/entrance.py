@@ -1,0 +1,191 @@
+"""How elements get in: `emit` and `emit_many`, compiled for the way the pipeline runs.
+
+`Stream.emit` is found on the instance, as a function made for the node: under
+the lock of a pipeline that needs no loop, the first run of nodes is inside it;
+on a loop it checks the thread and returns what to await.  Whatever is rarer
+(metadata, another thread, a blocking call) goes `slowly`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sized
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from rapidz.kernel import loop as loops
+from rapidz.kernel.compiler import link
+from rapidz.kernel.failures import StreamClosed
+from rapidz.kernel.fusion import EDITED
+from rapidz.kernel.legacy import takes
+from rapidz.kernel.push import Pending
+from rapidz.kernel.tracking import tracked_push
+
+if TYPE_CHECKING:
+    from rapidz.kernel.stream import Stream
+
+Emit: TypeAlias = Callable[..., Any]
+
+#: At most so many elements go to the loop at once, or as many as come in so many seconds.
+CHUNK, CHUNK_SECONDS = 4096, 0.01
+
+
+class Entrance:
+    """The compiled ways into one node, until the pipeline is edited."""
+
+    def __init__(self, node: Stream[Any]) -> None:
+        self.retired: list[bool] = []
+        self._node = node
+        self._bulk: Callable[[Iterator[Any]], Any] | None = None
+        self.emit = self._make()
+        self.compiled = self.emit != node._emit_slowly
+
+    def _make(self) -> Emit:
+        node = self._node
+        pipeline = node._pipeline
+        slowly = node._emit_slowly
+        if node._ended or pipeline.tracked or pipeline.watched:
+            return slowly
+        if not pipeline.needs_loop:
+            link(node)
+            return node._outlet.fused(
+                "emit",
+                retired=self.retired,
+                slowly=slowly,
+                acquire=pipeline.lock.acquire,
+                release=pipeline.lock.release,
+            )
+        if pipeline.loop is None or not pipeline.here():
+            return slowly
+        link(node)
+        return on_loop(node, pipeline.loop, self.retired)
+
+    def bulk(self) -> Callable[[Iterator[Any]], Any]:
+        """Return the function that takes an iterator until it must wait or was retired."""
+        if self._bulk is None:
+            link(self._node)
+            self._bulk = self._node._outlet.fused("bulk", retired=self.retired, edited=EDITED)
+        return self._bulk
+
+
+def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, retired: list[bool]) -> Emit:
+    """Make the `emit` of a pipeline that runs on *loop*."""
+    pipeline, push, slowly = node._pipeline, node._outlet.fused("push"), node._emit_slowly
+    kept, here = pipeline.kept, loops.running_loop
+    done = loop.create_future()
+    done.set_result(None)
+
+    def emit(x: Any, asynchronous: bool = False, metadata: Any = None) -> Any:
+        if retired or metadata is not None or kept or here() is not loop:
+            return slowly(x, asynchronous, metadata)
+        try:
+            wait = push(x)
+        except Exception as error:
+            return pipeline.failed(error)
+        return done if wait is None else wait
+
+    return emit
+
+
+def push_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
+    """Take one element into *node*, the general way."""
+    pipeline = node._pipeline
+    pipeline.raise_kept()
+    if node._ended:
+        raise StreamClosed(f"{node}: the stream has ended; got {x!r}")
+    if pipeline.tracked:
+        return tracked_push(lambda: node._outlet.push(x), list(metadata or []))
+    return node._outlet.push(x)
+
+
+def push_below(node: Stream[Any], x: Any, metadata: Any) -> Pending:
+    """Push what an old node class emits, with the metadata that it hands on."""
+    push = node._outlet.push
+    if not node._pipeline.tracked:
+        return push(x)
+    if metadata is None and takes(node.update, "metadata"):
+        metadata = []  # it was given metadata and has dropped it
+    if metadata is None:
+        return push(x)
+    return tracked_push(lambda: push(x), metadata)
+
+
+# --- many -------------------------------------------------------------------------------
+
+
+def emit_many(node: Stream[Any], elements: Iterable[Any]) -> Any:
+    """Take *elements* into *node* one after the other, each when there is room."""
+    pipeline = node._pipeline.root()
+    if not pipeline.needs_loop and isinstance(elements, Sized):
+        rest = iter(elements)
+        with pipeline.lock:
+            wait = take(node, rest)
+        return None if wait is None else pipeline.start(_take_rest(node, wait, rest))
+    if loops.running_loop() is not None and pipeline.needs_loop:
+        return pipeline.run(lambda: pipeline.start(_take_all(node, iter(elements))))
+    if not pipeline.needs_loop:
+        return _one_by_one(node, iter(elements))
+    for chunk in chunks(elements):
+        wait = pipeline.run(lambda c=chunk: pipeline.start(_take_all(node, iter(c))))  # type: ignore[misc]
+        if wait is not None:
+            wait.result()
+    return None
+
+
+def take(node: Stream[Any], elements: Iterator[Any]) -> Pending:
+    """Take in *elements* until one must be waited for, or all are in."""
+    while True:
+        pipeline = node._pipeline
+        if node._ended or pipeline.tracked:
+            for x in elements:
+                if (wait := push_in(node, x, None)) is not None:
+                    return wait
+            return None
+        pipeline.raise_kept()
+        wait = node._entrance().bulk()(elements)
+        if wait is not EDITED:
+            return wait  # type: ignore[no-any-return]
+
+
+async def _take_rest(node: Stream[Any], wait: Awaitable[object], rest: Iterator[Any]) -> None:
+    again: Pending = wait
+    while again is not None:
+        await again
+        again = take(node, rest)
+
+
+async def _take_all(node: Stream[Any], elements: Iterator[Any]) -> None:
+    """Take in all of *elements*, and let others have the loop now and then."""
+    while chunk := list(itertools.islice(elements, CHUNK)):
+        rest = iter(chunk)
+        while (wait := take(node, rest)) is not None:
+            await wait
+        if len(chunk) == CHUNK:
+            await asyncio.sleep(0)
+
+
+def _one_by_one(node: Stream[Any], elements: Iterator[Any]) -> Pending:
+    """Take in what may be slow to come: others get in between."""
+    for x in elements:
+        if (wait := node.emit(x)) is not None:
+            return node._pipeline.start(_take_rest(node, wait, elements))
+    return None
+
+
+def chunks(elements: Iterable[Any]) -> Iterator[list[Any]]:
+    """Cut *elements* into lists: all of a collection, else what comes in a short while."""
+    if isinstance(elements, Sized):
+        yield list(elements)
+        return
+    chunk: list[Any] = []
+    due = 0.0
+    for x in elements:
+        if not chunk:
+            due = time.monotonic() + CHUNK_SECONDS
+        chunk.append(x)
+        if len(chunk) >= CHUNK or time.monotonic() >= due:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

@@ -1,0 +1,303 @@
+"""What becomes of an element whose node failed: policies, retry, blame.
+
+A failure belongs to the node whose own function raised it.  `blame` says so on
+the exception, innermost node first; `guard` is the compilation of a node that
+has a policy: it handles what the node itself is to blame for and lets pass
+what comes from below, where another policy, or none, has spoken already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import reprlib
+import time
+import weakref
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, Union
+
+from rapidz.kernel import loop as loops
+from rapidz.kernel.intervals import seconds
+from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.running import wait_for
+
+if TYPE_CHECKING:
+    from rapidz.kernel.stream import Stream
+
+
+class BackPressureError(RuntimeError):
+    """There is no room, and only the caller itself could make some.
+
+    Raised instead of waiting for ever.  The element was not taken.
+    """
+
+
+class StreamClosed(RuntimeError):
+    """An element came after the end.  It was not taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An element that a node could not handle."""
+
+    element: Any
+    """What arrived at the node."""
+    exception: Exception
+    """What the node raised, the last time if it tried several times."""
+    node: Stream[Any]
+    """The node that failed."""
+    attempts: int = 1
+    """How often the node tried."""
+
+
+class Policy(Protocol):
+    """What to do about a failure: None to go on, an awaitable to wait for, or raise."""
+
+    def settle(self, failure: Failure) -> Pending: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """Let the exception reach the emitter, or be kept for the next one."""
+
+    def settle(self, failure: Failure) -> Pending:
+        raise failure.exception
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Go on without the element; `Stream.skipped` counts them."""
+
+    def settle(self, failure: Failure) -> Pending:
+        failure.node.skipped += 1
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send the `Failure` down a stream."""
+
+    stream: Stream[Failure]
+
+    def settle(self, failure: Failure) -> Pending:
+        return self.stream._outlet.push(failure)
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Try again, a little later each time.
+
+    Parameters
+    ----------
+    times : int
+        How often to try again, at least once.
+    wait : float or str
+        Seconds, or a string such as ``"100ms"``, before the first new try.
+    factor : float
+        Each further wait is this many times the one before, at least 1.
+    limit : float or str
+        The longest wait.
+    then : "raise", "skip", "send" or Stream
+        What to do when the last try failed.
+
+    >>> from rapidz import Stream
+    >>> calls = []
+    >>> def flaky(x):
+    ...     calls.append(x)
+    ...     return 1 / (len(calls) - 1)
+    >>> source = Stream()
+    >>> flaky_map = source.map(flaky).on_error(Retry(times=2, wait=0))
+    >>> shown = flaky_map.sink(print)
+    >>> source.emit("x")
+    1.0
+    """
+
+    times: int = 3
+    wait: float | str = 0.1
+    factor: float = 2.0
+    limit: float | str = 60.0
+    then: PolicyLike = "raise"
+    _wait: float = field(init=False, repr=False, default=0.0)
+    _limit: float = field(init=False, repr=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.times, bool) or not isinstance(self.times, int):
+            raise TypeError(f"Retry: times must be an int >= 1, got {self.times!r}")
+        if self.times < 1:
+            raise ValueError(f"Retry: times must be an int >= 1, got {self.times!r}")
+        if not isinstance(self.factor, (int, float)) or isinstance(self.factor, bool):
+            raise TypeError(f"Retry: factor must be a number >= 1, got {self.factor!r}")
+        if self.factor < 1:
+            raise ValueError(f"Retry: factor must be a number >= 1, got {self.factor!r}")
+        if isinstance(self.then, Retry):
+            raise TypeError(f"Retry: then must be a policy that ends, got {self.then!r}")
+        for name in ("wait", "limit"):
+            length = seconds(
+                getattr(self, name), operator="Retry", argument=name, allow_zero=True
+            )
+            object.__setattr__(self, f"_{name}", length)
+
+    def pause(self, attempt: int) -> float:
+        """Seconds to wait after *attempt* (1, 2, ...) failed."""
+        return min(self._wait * self.factor ** (attempt - 1), self._limit)
+
+
+PolicyLike: TypeAlias = Union[Literal["raise", "skip", "send"], "Stream[Failure]", Policy, Retry]
+
+
+def make_policy(node: Stream[Any], policy: Any) -> Policy | Retry:
+    """Return what the user named as a policy of *node*."""
+    from rapidz.kernel.stream import Stream
+
+    if isinstance(policy, str):
+        if policy == "raise":
+            return Raise()
+        if policy == "skip":
+            return Skip()
+        if policy == "send":
+            return Send(node._errors_stream())
+    elif isinstance(policy, Stream):
+        node._pipeline.root().absorb(policy._pipeline.root())
+        return Send(policy)
+    elif isinstance(policy, Retry):
+        make_policy(node, policy.then)
+        return policy
+    elif isinstance(policy, (Raise, Skip, Send)):
+        return policy
+    rule = "'raise', 'skip', 'send', a Stream or a Retry"
+    kind = ValueError if isinstance(policy, str) else TypeError
+    raise kind(f"on_error: policy must be {rule}, got {policy!r}")
+
+
+# --- who is to blame --------------------------------------------------------------------
+
+
+def blame(error: BaseException, node: Stream[Any] | None, x: Any) -> None:
+    """Note on *error* that *node* raised it for element *x*, unless a node below did."""
+    if node is None or not isinstance(error, Exception) or culprit(error) is not None:
+        return
+    error.add_note(f"raised in {node.described()} for element {reprlib.repr(x)}")
+    _mark(error, weakref.ref(node))
+
+
+def _mark(error: BaseException, mark: Any) -> None:
+    try:
+        error._rapidz_node = mark  # type: ignore[attr-defined]
+    except AttributeError:  # an exception with slots: the note must do
+        pass
+
+
+def culprit(error: BaseException) -> Stream[Any] | None:
+    """The node that *error* was blamed on."""
+    if isinstance(error, ExceptionGroup):
+        return culprit(error.exceptions[0])
+    mark = getattr(error, "_rapidz_node", None)
+    return None if mark is None else mark()
+
+
+def note_late(error: Exception) -> Exception:
+    """Say on a kept failure that it is not about the element now emitted."""
+    error.add_note("raised for an element emitted earlier; the present one was not taken")
+    return error
+
+
+# --- the guarded compilation of a node ----------------------------------------------------
+
+
+def guard(node: Stream[Any], step: Push[Any], policy: Policy | Retry) -> Push[Any]:
+    """Compile *step* of *node* anew so that *policy* takes its failures."""
+    handler = Handler(node, policy)
+    line = handler.line
+
+    def guarded(x: Any) -> Pending:
+        if line.busy():
+            return handler.in_line(step, x)
+        try:
+            wait = step(x)
+        except Exception as error:
+            return handler.recover(step, x, error)
+        return None if wait is None else handler.watch(step, x, wait)
+
+    return guarded
+
+
+class Handler:
+    """Carries out the policy of one node."""
+
+    def __init__(self, node: Stream[Any], policy: Policy | Retry) -> None:
+        self._ref = weakref.ref(node)
+        self.line = node._guard_line
+        self._pipeline = node._pipeline
+        self._retry = policy if isinstance(policy, Retry) else None
+        last = policy.then if isinstance(policy, Retry) else policy
+        self._last = make_policy(node, last)
+
+    def mine(self, error: Exception, x: Any) -> bool:
+        """Whether this node is to blame for *error*."""
+        node = self._ref()
+        blame(error, node, x)
+        return node is not None and culprit(error) is node
+
+    def give_up(self, x: Any, error: Exception, attempts: int) -> Pending:
+        node = self._ref()
+        if node is None or isinstance(self._last, Retry):
+            raise error
+        return self._last.settle(Failure(x, error, node, attempts))
+
+    def in_line(self, step: Push[Any], x: Any) -> Pending:
+        return self.line.follow(self._process(step, x), self._pipeline)
+
+    def recover(self, step: Push[Any], x: Any, error: Exception) -> Pending:
+        """*step* raised at once: try again, or give up."""
+        if not self.mine(error, x):
+            raise error
+        if self._retry is None:
+            return self.give_up(x, error, 1)
+        if loops.running_loop() is None:
+            return self._retry_here(step, x, error)
+        return self.line.follow(self.retry_later(step, x, error), self._pipeline)
+
+    def watch(self, step: Push[Any], x: Any, wait: Awaitable[object]) -> Pending:
+        """*step* is under way: see how it ends."""
+        return self.line.follow(self._settled(step, x, wait), self._pipeline)
+
+    async def _process(self, step: Push[Any], x: Any) -> None:
+        try:
+            wait = step(x)
+        except Exception as error:
+            await self.retry_later(step, x, error)
+        else:
+            if wait is not None:
+                await self._settled(step, x, wait)
+
+    async def _settled(self, step: Push[Any], x: Any, wait: Awaitable[object]) -> None:
+        try:
+            await wait
+        except Exception as error:
+            await self.retry_later(step, x, error)
+
+    async def retry_later(self, step: Push[Any], x: Any, error: Exception) -> None:
+        attempts = 1
+        while True:
+            if not self.mine(error, x):
+                raise error
+            if self._retry is None or attempts > self._retry.times:
+                return await wait_for(self.give_up(x, error, attempts))
+            await asyncio.sleep(self._retry.pause(attempts))
+            attempts += 1
+            try:
+                return await wait_for(step(x))
+            except Exception as again:
+                error = again
+
+    def _retry_here(self, step: Push[Any], x: Any, error: Exception) -> Pending:
+        assert self._retry is not None
+        for attempt in range(1, self._retry.times + 1):
+            time.sleep(self._retry.pause(attempt))
+            try:
+                return step(x)
+            except Exception as again:
+                error = again
+                if not self.mine(error, x):
+                    raise
+        return self.give_up(x, error, self._retry.times + 1)

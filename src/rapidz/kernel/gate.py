@@ -1,0 +1,101 @@
+"""Room for one more: where the fast side of a node waits for the slow one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from rapidz.kernel import loop as loops
+from rapidz.kernel.push import Pending
+
+if TYPE_CHECKING:
+    from rapidz.kernel.pipeline import Pipeline
+
+Admit: TypeAlias = Callable[[], Pending]
+Refusal: TypeAlias = Callable[[], Exception]
+
+class Gate:
+    """Elements that wait outside until a node has room for them.
+
+    On a loop each waits with a future, first come, first served, and one slot
+    wakes one of them.  Without a loop the thread that emits waits, and lets
+    others into the pipeline meanwhile.  A gate is *shared* if room is made by
+    other emitters only, and not by the node itself.
+    """
+
+    def __init__(self, shared: bool = True) -> None:
+        self._shared = shared
+        self.line: deque[tuple[Admit, asyncio.Future[Any], Refusal]] = deque()
+        self.threads = 0
+
+    def waiting(self) -> int:
+        """How many wait outside."""
+        return len(self.line) + self.threads
+
+    def enter(
+        self,
+        pipeline: Pipeline,
+        full: Callable[[], bool],
+        admit: Admit,
+        refusal: Refusal,
+    ) -> Pending:
+        """Call *admit* once there is room; return what to wait for till then.
+
+        *refusal* makes the error for a thread that only itself could let in.
+        """
+        pipeline = pipeline.root()
+        if self._shared:
+            pipeline.gates.add(self)
+        if pipeline.needs_loop or loops.running_loop() is not None:
+            return self._queue(pipeline, admit, refusal)
+        pipeline.watch()
+        self.threads += 1
+        try:
+            since = time.monotonic()
+            while full():
+                if pipeline.helpless(since):
+                    raise refusal()
+                pipeline.room.wait(pipeline.patience)
+        finally:
+            self.threads -= 1
+        return admit()
+
+    def _queue(self, pipeline: Pipeline, admit: Admit, refusal: Refusal) -> asyncio.Future[Any]:
+        future = pipeline.running_on.create_future()
+        self.line.append((admit, future, refusal))
+        return future
+
+    def open(self, pipeline: Pipeline) -> None:
+        """A slot is free: let the next one in."""
+        if self.threads:
+            pipeline.root().room.notify_all()
+        while self.line:
+            admit, future, _ = self.line.popleft()
+            try:
+                wait: Any = admit()
+            except Exception as error:
+                _settle(future, error)
+                continue
+            if wait is None:
+                _settle(future, None)
+            else:
+                wait.add_done_callback(lambda wait: _settle(future, wait.exception()))
+            return
+
+    def refuse(self) -> None:
+        """Turn away all who wait: nobody can make room."""
+        while self.line:
+            _, future, refusal = self.line.popleft()
+            _settle(future, refusal())
+
+
+def _settle(future: asyncio.Future[Any], error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)

@@ -1,0 +1,93 @@
+"""Work that takes its time, in the order in which it came."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from rapidz.kernel.failures import blame
+from rapidz.kernel.push import Pending, Push, group
+
+if TYPE_CHECKING:
+    from rapidz.kernel.stream import Stream
+
+
+def awaiting(
+    node: Stream[Any],
+    call: Callable[[Any], Awaitable[Any]],
+    then: Callable[[Any, Any], Pending],
+) -> Push[Any]:
+    """Make the step of a node whose own function is asynchronous.
+
+    It awaits ``call(x)`` and then does ``then(x, result)``, for one element
+    after the other.
+    """
+    ref, line, pipeline = weakref.ref(node), node._line, node._pipeline
+
+    async def turn(x: Any) -> None:
+        try:
+            result = await call(x)
+        except Exception as error:
+            blame(error, ref(), x)
+            raise
+        if (wait := then(x, result)) is not None:
+            await wait
+
+    return lambda x: line.follow(turn(x), pipeline)
+
+
+def spreading(node: Stream[Any]) -> Callable[[Iterable[Any]], Pending]:
+    """Make a push for many elements at once, each when there is room for it.
+
+    All of them are tried; then one failure is raised, or several as a group.
+    """
+    ref, line, pipeline, outlet = weakref.ref(node), node._line, node._pipeline, node._outlet
+
+    async def rest(first: Pending, elements: Iterator[Any], errors: list[Exception]) -> None:
+        wait = first
+        while True:
+            try:
+                if wait is not None:
+                    await wait
+            except Exception as error:
+                errors.append(error)
+            wait = send(elements, errors)
+            if wait is None:
+                break
+        if errors:
+            raise group(errors, "elements")
+
+    def send(elements: Iterator[Any], errors: list[Exception]) -> Pending:
+        """Push until one must be waited for."""
+        while True:
+            try:
+                x = next(elements)
+            except StopIteration:
+                return None
+            except Exception as error:
+                blame(error, ref(), elements)
+                errors.append(error)
+                return None
+            try:
+                if (wait := outlet.send(x)) is not None:
+                    return wait
+            except Exception as error:
+                errors.append(error)
+
+    def step(elements: Iterable[Any]) -> Pending:
+        try:
+            each = iter(elements)
+        except Exception as error:
+            blame(error, ref(), elements)
+            raise
+        errors: list[Exception] = []
+        if line.busy():
+            return line.follow(rest(None, each, errors), pipeline)
+        if (wait := send(each, errors)) is not None:
+            return line.follow(rest(wait, each, errors), pipeline)
+        if errors:
+            raise group(errors, "elements")
+        return None
+
+    return step

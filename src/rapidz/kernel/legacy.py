@@ -1,0 +1,144 @@
+"""Node classes written for rapidz 0.2 and streamz: interpreted, not compiled.
+
+Such a class overrides ``update(self, x, who=None)``, with or without
+``metadata``, and calls ``self._emit(x)``; it may return None, an awaitable, or
+lists of them.  Compiled and interpreted nodes mix freely in one graph.
+"""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rapidz.kernel import loop as loops
+from rapidz.kernel.failures import blame
+from rapidz.kernel.push import Pending, Push, settle
+from rapidz.kernel.tracking import boxing, current_metadata, tracked_push, unboxing
+
+if TYPE_CHECKING:
+    from rapidz.kernel.stream import Stream
+
+_COMPILED = ("compile", "inline")
+
+
+def interpreted(node: Stream[Any]) -> bool:
+    """Whether the node's work is in an ``update`` of its own."""
+    if "update" in node.__dict__:
+        return True
+    for cls in type(node).__mro__:
+        names = cls.__dict__
+        if "compile" in names or "inline" in names:
+            return False
+        if "update" in names:
+            return True
+    return False
+
+
+def overridden_emit(node: Stream[Any]) -> bool:
+    """Whether elements are to go through the node's own ``_emit``."""
+    from rapidz.kernel.stream import Stream
+
+    return type(node)._emit is not Stream._emit or "_emit" in node.__dict__
+
+
+def takes(func: Callable[..., Any], name: str) -> bool:
+    """Whether *func* may be called with the keyword *name*."""
+    try:
+        parameters = inspect.signature(func).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(
+        parameter.kind is parameter.VAR_KEYWORD
+        or (parameter.name == name and parameter.kind is not parameter.POSITIONAL_ONLY)
+        for parameter in parameters
+    )
+
+
+def interpret(node: Stream[Any], port: int) -> Push[Any]:
+    """Return a step that calls the node's ``update`` as the old libraries did."""
+    ref = weakref.ref(node)
+    upstream = node.upstreams[port] if port < len(node.upstreams) else None
+    above: Callable[[], Any] = weakref.ref(upstream) if upstream is not None else lambda: None
+    update = node.update
+    with_who, with_metadata = takes(update, "who"), takes(update, "metadata")
+    pipeline, line = node._pipeline, node._line
+    del node, upstream, update
+
+    def call(x: Any) -> Any:
+        node = ref()
+        if node is None:
+            return None
+        extra: dict[str, Any] = {}
+        if with_who:
+            extra["who"] = above()
+        if with_metadata:
+            extra["metadata"] = list(current_metadata())
+        try:
+            return node.update(x, **extra)
+        except Exception as error:
+            blame(error, node, x)
+            raise
+
+    if loops.is_async(ref().update):  # type: ignore[union-attr]
+
+        async def in_turn(x: Any) -> None:
+            try:
+                result = call(x)
+                if result is not None:
+                    await result
+            except Exception as error:
+                blame(error, ref(), x)
+                raise
+
+        return lambda x: line.follow(in_turn(x), pipeline)
+
+    def step(x: Any) -> Pending:
+        result = call(x)
+        return None if result is None else settle(result, pipeline.start)
+
+    return step
+
+
+def by_hand(node: Stream[Any], x: Any, who: Stream[Any] | None, metadata: Any) -> Any:
+    """Call a compiled node as an old subclass does: ``super().update(x, who)``.
+
+    What it emits goes through the node's own ``_emit``.  Returns a list of
+    awaitables if it emitted, else what it returned.
+    """
+    ports = [port for port, up in enumerate(node.upstreams) if up is who]
+    port = ports[0] if ports else 0
+    steps = node._by_hand
+    if steps is None:
+        steps = node._by_hand = {}
+    if port not in steps:
+        emitted: list[Any] = []
+        steps[port] = (emitted, _step_by_hand(node, port, emitted))
+    emitted, step = steps[port]
+    emitted.clear()
+    if metadata and node._pipeline.tracked:
+        wait = tracked_push(lambda: step(x), metadata)
+    else:
+        wait = step(x)
+    result: list[Any] = [item for item in emitted if item is not None]
+    if wait is not None and wait not in result:
+        result.append(wait)
+    return result if emitted or wait is not None else None
+
+
+def _step_by_hand(node: Stream[Any], port: int, emitted: list[Any]) -> Push[Any]:
+    ref, start = weakref.ref(node), node._pipeline.start
+
+    def push(x: Any) -> Pending:
+        node = ref()
+        if node is None:
+            return None
+        waits = node._emit(x)
+        emitted.extend(waits)
+        emitted.append(None)  # something was emitted, though nothing may be pending
+        return settle(waits, start)
+
+    tracked = node._pipeline.tracked and node.holds
+    step = node.compile(unboxing(push) if tracked else push, port)
+    return boxing(step) if tracked else step

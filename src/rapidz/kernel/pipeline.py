@@ -1,0 +1,357 @@
+"""What connected nodes share: a lock, a loop, what is under way, what failed."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import inspect
+import logging
+import os
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from rapidz.kernel import loop as loops
+from rapidz.kernel.clock import Clock
+from rapidz.kernel.failures import note_late
+from rapidz.kernel.push import DONE, Pending
+from rapidz.kernel.running import Running, as_coroutine
+from rapidz.kernel.trampoline import Trampoline
+
+if TYPE_CHECKING:
+    from rapidz.kernel.gate import Gate
+    from rapidz.kernel.stream import Stream
+
+logger = logging.getLogger("rapidz")
+
+#: How many failures a pipeline keeps for its emitters; more are logged.
+KEPT_AT_MOST = 100
+#: How often a thread that is held back looks whether anybody can still help it, and how
+#: long it waits for those who only may, in seconds.
+PATIENCE, GRACE = 0.05, 1.0
+
+#: Where a thread is that waits for another one to end.
+_JOINING = {
+    method.__code__
+    for name in ("join", "_wait_for_tstate_lock")
+    if (method := getattr(threading.Thread, name, None)) is not None
+}
+
+pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
+
+
+class Pipeline:
+    """Shared by all nodes that were ever connected."""
+
+    patience = PATIENCE
+
+    def __init__(self, loop: Any = None, asynchronous: bool | None = None) -> None:
+        self.asynchronous = asynchronous
+        self.loop = None if loop is None else loops.asyncio_loop(loop)
+        self.loop_given = loop is not None
+        self.nodes: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
+        self.lock = threading.RLock()
+        self.room = threading.Condition(self.lock)
+        self.active: set[Any] = set()
+        self.gates: weakref.WeakSet[Gate] = weakref.WeakSet()
+        self.kept: deque[Exception] = deque()
+        self.emitters: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        self.tracked = False
+        self.policies = 0
+        self.watched = False
+        self.trampoline = Trampoline(self)
+        self.needs_loop = loop is not None or asynchronous is not None
+        self.merged_into: Pipeline | None = None
+        self._process = os.getpid()
+        pipelines.add(self)
+
+    # --- which nodes -----------------------------------------------------------------
+
+    def root(self) -> Pipeline:
+        """The pipeline that this one became part of, or itself."""
+        pipeline = self
+        while pipeline.merged_into is not None:
+            pipeline = pipeline.merged_into
+        return pipeline
+
+    def check_compatible(self, other: Pipeline) -> None:
+        """Refuse to join two pipelines that run differently."""
+        if None is not self.asynchronous is not other.asynchronous is not None:
+            raise ValueError(
+                "Stream: asynchronous must be the same in all of a pipeline, got True and False"
+            )
+        mine, theirs = self.loop, other.loop
+        if self.loop_given and other.loop_given and mine is not theirs:
+            raise ValueError(f"Stream: loop must be one in all of a pipeline, got {mine} and {theirs}")
+
+    def absorb(self, other: Pipeline) -> Pipeline:
+        """Become one with *other*; return what both are now."""
+        if other is self:
+            return self
+        self.check_compatible(other)
+        if len(other.nodes) > len(self.nodes):
+            return other.absorb(self)
+        if self.loop is None or (other.loop_given and not self.loop_given):
+            self.loop = other.loop if other.loop is not None else self.loop
+        if self.asynchronous is None:
+            self.asynchronous = other.asynchronous
+        self.loop_given |= other.loop_given
+        self.needs_loop |= other.needs_loop
+        self.tracked |= other.tracked
+        self.policies += other.policies
+        self.active |= other.active
+        self.kept.extend(other.kept)
+        self.gates |= other.gates
+        self.emitters |= other.emitters
+        other.active, other.kept, other.merged_into = self.active, self.kept, self
+        for node in other.nodes:
+            node._pipeline = self
+            self.nodes.add(node)
+        return self
+
+    def forget_all(self) -> None:
+        """Compile every node anew when it is next used."""
+        for node in list(self.nodes):
+            node._forget()
+
+    def need_loop(self) -> None:
+        """Some node cannot run without an event loop."""
+        if not self.needs_loop:
+            self.needs_loop = True
+            self.forget_all()
+
+    def track(self) -> None:
+        """Elements carry metadata from now on."""
+        if not self.tracked:
+            self.tracked = True
+            self.forget_all()
+
+    # --- which loop ------------------------------------------------------------------
+
+    @property
+    def running_on(self) -> asyncio.AbstractEventLoop:
+        """The loop that the nodes run on, bound now if it was not."""
+        if self.merged_into is not None:
+            return self.root().running_on
+        return self.loop if self.loop is not None else self.bind()
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(self.running_on)
+
+    def bind(self) -> asyncio.AbstractEventLoop:
+        """Choose the loop: the one given, else the one that runs here, else the background's."""
+        loop, here = self.loop, loops.running_loop()
+        if self._process != os.getpid():
+            self._process, loop = os.getpid(), None
+        if loop is not None and not loop.is_closed():
+            if self.loop_given or loop.is_running() or here is None:
+                return loop
+        if here is not None and self.asynchronous is not False:
+            fresh = here
+        elif self.asynchronous:
+            raise RuntimeError(
+                "Stream: asynchronous=True needs a running event loop; emit from within it"
+            )
+        else:
+            fresh = loops.background_loop()
+        if fresh is not self.loop:
+            rebound, self.loop = self.loop is not None, fresh
+            self.loop_given = False
+            if rebound:
+                self.active.clear()
+                for node in list(self.nodes):
+                    node._rebound()
+            self.forget_all()
+        return fresh
+
+    def here(self) -> bool:
+        """Whether the nodes may be run, and compiled, in the calling thread."""
+        return not self.needs_loop or (
+            self.loop is not None and loops.running_loop() is self.loop
+        )
+
+    # --- running ---------------------------------------------------------------------
+
+    def start(self, awaitable: Awaitable[object]) -> Pending:
+        """See to it that *awaitable* runs; return what to wait for."""
+        if isinstance(awaitable, Running):
+            return awaitable
+        if self.merged_into is not None:
+            return self.root().start(awaitable)
+        loop = self.running_on
+        if loops.running_loop() is loop:
+            if isinstance(awaitable, asyncio.Future):
+                self.active.add(awaitable)
+                awaitable.add_done_callback(self.active.discard)
+                return awaitable
+            if not inspect.iscoroutine(awaitable):
+                awaitable = as_coroutine(awaitable)
+            return Running(awaitable, self)
+        # An awaitable came out of a function that did not look asynchronous, in
+        # a thread without a loop: run it in the background, and wait here.
+        self.need_loop()
+        hop = asyncio.run_coroutine_threadsafe(as_coroutine(awaitable), loop)
+        hop.add_done_callback(self.notify)
+        with self.lock:
+            while not hop.done():
+                self.room.wait(PATIENCE)
+        hop.result()
+        return None
+
+    def notify(self, _: object = None) -> None:
+        """Wake the threads that wait for this pipeline."""
+        with self.lock:
+            self.room.notify_all()
+
+    def run(self, action: Callable[[], Pending], *, asynchronous: bool = False) -> Any:
+        """Run *action* where the nodes run, and wait as `emit` does.
+
+        The general way in; `entrance` has the fast ones.
+        """
+        if self.merged_into is not None:
+            return self.root().run(action, asynchronous=asynchronous)
+        if not self.needs_loop:
+            with self.lock:
+                self.emitters.add(threading.current_thread())
+                wait = action()
+            return self.promise(wait) if asynchronous else wait
+        here = loops.running_loop()
+        if self.asynchronous and here is None and (self.loop is None or self.loop.is_closed()):
+            with self.lock:
+                return self.promise(action())
+        loop = self.bind()
+        if here is loop:
+            try:
+                return self.promise(action())
+            except Exception as error:
+                return self.failed(error)
+        self.emitters.add(threading.current_thread())
+        hop = self.hop(action)
+        if here is not None:
+            return asyncio.wrap_future(hop, loop=here)
+        return hop if asynchronous or self.asynchronous else self.block(hop)
+
+    def promise(self, wait: Pending) -> Awaitable[object]:
+        """What an asynchronous `emit` returns for *wait*."""
+        if wait is not None:
+            return wait
+        here = loops.running_loop()
+        if here is None:
+            return DONE
+        future = here.create_future()
+        future.set_result(None)
+        return future
+
+    def failed(self, error: Exception) -> Awaitable[object]:
+        """What an asynchronous `emit` returns when the element failed at once."""
+
+        async def fail() -> None:
+            raise error
+
+        return Running(fail(), self)
+
+    def hop(self, action: Callable[[], Pending]) -> concurrent.futures.Future[None]:
+        """Run *action* on the loop; the future is done when its wait is over."""
+        result: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+        def settled(wait: Any) -> None:
+            if wait.cancelled():
+                result.set_exception(concurrent.futures.CancelledError())
+            elif (error := wait.exception()) is not None:
+                result.set_exception(error)
+            else:
+                result.set_result(None)
+
+        def deliver() -> None:
+            try:
+                wait: Any = action()
+            except BaseException as error:
+                result.set_exception(error)
+                if not isinstance(error, Exception):
+                    raise
+            else:
+                if wait is None:
+                    result.set_result(None)
+                elif hasattr(wait, "add_done_callback"):
+                    wait.add_done_callback(settled)
+                else:
+                    Running(as_coroutine(wait), self).add_done_callback(settled)
+
+        self.running_on.call_soon_threadsafe(deliver)
+        return result
+
+    def block(self, hop: concurrent.futures.Future[None]) -> None:
+        """Hold the calling thread back until *hop* is done."""
+        since = time.monotonic()
+        while True:
+            try:
+                hop.result(PATIENCE)
+                return
+            except concurrent.futures.TimeoutError:
+                if hop.done():
+                    raise
+                if self.gates and self.helpless(since):
+                    self.running_on.call_soon_threadsafe(self.break_deadlock)
+
+    # --- who could still help --------------------------------------------------------
+
+    def helpless(self, since: float) -> bool:
+        """Whether no thread but this one, which waits *since* then, can make room.
+
+        Some threads are in doubt, and trusted for a while only: those that wait
+        for another thread to end, and daemons that have not emitted yet, since
+        some tools run such threads in every process.
+        """
+        me, frames = threading.current_thread(), sys._current_frames()
+        others = [t for t in threading.enumerate() if t is not me and t.name != "rapidz-loop"]
+
+        def may_emit(thread: threading.Thread) -> bool:
+            frame = frames.get(thread.ident or 0)
+            joins = frame is not None and frame.f_code in _JOINING
+            return not joins and (not thread.daemon or thread in self.emitters)
+
+        if any(may_emit(thread) for thread in others):
+            return False
+        return not others or time.monotonic() > since + GRACE
+
+    def watch(self) -> None:
+        """Note which threads emit, from now on."""
+        if not self.watched:
+            self.watched = True
+            self.forget_all()
+
+    def break_deadlock(self) -> None:
+        """Fail the waits for room that nothing can end any more."""
+        waiting = [gate for gate in list(self.gates) if gate.waiting()]
+        if len(self.active) <= sum(gate.waiting() for gate in waiting):
+            for gate in waiting:
+                gate.refuse()
+
+    # --- what failed -----------------------------------------------------------------
+
+    def keep(self, error: Exception) -> None:
+        """Keep a failure that no emitter was there to take, for the next one."""
+        kept = self.root().kept
+        if len(kept) < KEPT_AT_MOST:
+            kept.append(error)
+        else:
+            logger.error("a failure in a pipeline that nobody attends to", exc_info=error)
+
+    def raise_kept(self) -> None:
+        """Raise the oldest failure kept, if any."""
+        if self.kept:
+            raise note_late(self.kept.popleft())
+
+    def raise_all_kept(self) -> None:
+        """Raise every failure kept: one as it is, several as a group."""
+        if not self.kept:
+            return
+        errors = [self.kept.popleft() for _ in range(len(self.kept))]
+        if len(errors) == 1:
+            raise errors[0]
+        raise ExceptionGroup(f"{len(errors)} elements failed", errors)

@@ -1,0 +1,168 @@
+"""The protocol every part of a pipeline speaks: push one element, maybe wait.
+
+A push takes one element and returns ``None`` when it is done with, or an
+awaitable that is *already under way* and resolves once there is room for the
+next element.  Dropping that awaitable loses the back pressure, never the
+element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from typing import Any, Final, TypeAlias, TypeVar
+
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+
+Pending: TypeAlias = Awaitable[object] | None
+Push: TypeAlias = Callable[[T], Pending]
+Start: TypeAlias = Callable[[Awaitable[object]], Pending]
+
+
+class _Skip:
+    """Says that a function has nothing to emit."""
+
+    def __repr__(self) -> str:
+        return "SKIP"
+
+    def __reduce__(self) -> str:
+        return "SKIP"
+
+
+#: Returned by the function of `map` or `accumulate`: emit nothing.
+SKIP: Final[Any] = _Skip()
+
+#: Marks an argument that was not given, where ``None`` is a value.
+no_default: Final[Any] = "--no-default--"
+
+
+class Done:
+    """An awaitable that is finished already and needs no event loop."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return
+        yield  # a generator that never yields
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> None:
+        return None
+
+
+DONE: Final = Done()
+
+
+def drop(_: object) -> None:
+    """Push for a node that nobody listens to."""
+
+
+def group(errors: Sequence[Exception], what: str) -> Exception:
+    """Return the one failure, or an ExceptionGroup of several."""
+    return errors[0] if len(errors) == 1 else ExceptionGroup(f"{len(errors)} {what} failed", errors)
+
+
+async def when_all(waits: Sequence[Awaitable[object]], errors: list[Exception]) -> None:
+    """Wait for every one of *waits*, then raise what failed, *errors* included."""
+    for wait in waits:
+        try:
+            await wait
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise group(errors, "branches")
+
+
+def fan_out(pushes: Sequence[Push[T]], start: Start) -> Push[T]:
+    """Return one push that feeds every one of *pushes*, in order.
+
+    Every sibling gets the element, also when one before it failed; then the
+    failure is raised, or an ExceptionGroup if there were several.
+    """
+    if not pushes:
+        return drop
+    if len(pushes) == 1:
+        return pushes[0]
+
+    def spread(first: int, x: T, waits: list[Awaitable[object]], errors: list[Exception]) -> Pending:
+        for push in pushes[first:]:
+            try:
+                if (wait := push(x)) is not None:
+                    waits.append(wait)
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            if waits:
+                return start(when_all(waits, errors))
+            raise group(errors, "branches")
+        return waits[0] if len(waits) == 1 else start(when_all(waits, errors))
+
+    if len(pushes) == 2:
+        return _fan_out_2(pushes[0], pushes[1], spread)
+    if len(pushes) == 3:
+        return _fan_out_3(pushes[0], pushes[1], pushes[2], spread)
+
+    def step(x: T) -> Pending:
+        at = 0
+        try:
+            for at, push in enumerate(pushes, 1):  # noqa: B007 - where it stopped
+                if (wait := push(x)) is not None:
+                    return spread(at, x, [wait], [])
+        except Exception as error:
+            return spread(at, x, [], [error])
+        return None
+
+    return step
+
+
+Spread: TypeAlias = Callable[[int, T, list[Awaitable[object]], list[Exception]], Pending]
+
+
+def _fan_out_2(first: Push[T], second: Push[T], spread: Spread[T]) -> Push[T]:
+    def step(x: T) -> Pending:
+        try:
+            wait = first(x)
+        except Exception as error:
+            return spread(1, x, [], [error])
+        if wait is not None:
+            return spread(1, x, [wait], [])
+        return second(x)
+
+    return step
+
+
+def _fan_out_3(first: Push[T], second: Push[T], third: Push[T], spread: Spread[T]) -> Push[T]:
+    def step(x: T) -> Pending:
+        at = 1
+        try:
+            if (wait := first(x)) is not None:
+                return spread(1, x, [wait], [])
+            at = 2
+            if (wait := second(x)) is not None:
+                return spread(2, x, [wait], [])
+        except Exception as error:
+            return spread(at, x, [], [error])
+        return third(x)
+
+    return step
+
+
+def flat(result: object) -> Iterator[Awaitable[object]]:
+    """Walk the awaitables in what an old-style ``update`` returned."""
+    if isinstance(result, (list, tuple)):
+        for item in result:
+            yield from flat(item)
+    elif isinstance(result, Awaitable):
+        yield result
+
+
+def settle(result: object, start: Start) -> Pending:
+    """Make one pending of what an old-style ``update`` or ``_emit`` returned."""
+    if result is None:
+        return None
+    waits = [wait for item in flat(result) if (wait := start(item)) is not None]
+    if len(waits) <= 1:
+        return waits[0] if waits else None
+    return start(when_all(waits, []))

@@ -1,0 +1,198 @@
+"""What is under way: a coroutine that somebody waits for, or nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import TYPE_CHECKING, Any
+
+from rapidz.kernel.push import Pending
+
+if TYPE_CHECKING:
+    from rapidz.kernel.pipeline import Pipeline
+
+
+class Running:
+    """A coroutine under way in a pipeline.
+
+    Whoever awaits it in the same turn of the loop runs it, in their own task
+    and at the cost of a plain ``await``; otherwise the loop does, in a task of
+    its own.  So to drop it is to lose the back pressure and not the element.
+    A failure that nobody took is kept by the pipeline.
+    """
+
+    __slots__ = (
+        "__weakref__", "_callbacks", "_claimed", "_coroutine", "_done", "_error", "_handle",
+        "_line", "_pipeline", "_task",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        coroutine: Coroutine[Any, Any, object],
+        pipeline: Pipeline,
+        line: Line | None = None,
+    ) -> None:
+        self._coroutine: Coroutine[Any, Any, object] | None = coroutine
+        self._pipeline = pipeline
+        self._callbacks: list[Callable[[Running], object]] | None = None
+        self._error: BaseException | None = None
+        self._done = self._claimed = False
+        self._task: asyncio.Task[None] | None = None
+        self._line = line
+        pipeline.active.add(self)
+        loop = pipeline.running_on
+        if pipeline.tracked:  # what is tracked travels in the context of its own task
+            self._handle: asyncio.Handle | None = None
+            self._adopt()
+        else:
+            self._handle = loop.call_soon(self._adopt)
+
+    def done(self) -> bool:
+        """Whether it is over, well or ill."""
+        return self._done
+
+    def cancelled(self) -> bool:
+        return isinstance(self._error, asyncio.CancelledError)
+
+    def exception(self) -> BaseException | None:
+        """What it failed with; None as long as it has not."""
+        self._claimed = True
+        return self._error
+
+    def result(self) -> None:
+        """Raise what it failed with, or InvalidStateError while it is under way."""
+        if not self._done:
+            raise asyncio.InvalidStateError("the element is still under way")
+        if (error := self.exception()) is not None:
+            raise error
+
+    def add_done_callback(self, callback: Callable[[Running], object]) -> None:
+        """Call *callback* with this, in the loop, once it is over."""
+        if self._done:
+            self._pipeline.running_on.call_soon(callback, self)
+        elif self._callbacks is None:
+            self._callbacks = [callback]
+        else:
+            self._callbacks.append(callback)
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        coroutine = self._coroutine
+        if coroutine is None:
+            return (yield from self._watch())
+        self._coroutine = None
+        if self._handle is not None:
+            self._handle.cancel()
+        self._claimed = True
+        try:
+            yield from coroutine.__await__()
+        except BaseException as error:
+            self._finish(error)
+            raise
+        self._finish(None)
+
+    def _watch(self) -> Generator[Any, Any, None]:
+        """Wait for what somebody else runs."""
+        self._claimed = True
+        if not self._done:
+            over = self._pipeline.running_on.create_future()
+            self.add_done_callback(lambda _: over.done() or over.set_result(None))
+            yield from over
+        if self._error is not None:
+            raise self._error
+
+    def _adopt(self) -> None:
+        """Nobody awaited it in this turn: run it as a task."""
+        self._handle = None
+        if self._coroutine is not None:
+            coroutine, self._coroutine = self._coroutine, None
+            self._task = self._pipeline.running_on.create_task(self._run(coroutine))
+
+    async def _run(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        outcome: BaseException | None = None
+        try:
+            await coroutine
+        except BaseException as error:
+            outcome = error
+        self._finish(outcome)
+        if outcome is not None and not isinstance(outcome, Exception):
+            raise outcome
+        # The traceback holds this frame: let go, so that a failure which
+        # nobody is left to take is noticed at once and not by the collector.
+        del self, coroutine, outcome
+
+    def _finish(self, error: BaseException | None) -> None:
+        self._done, self._error, self._task = True, error, None
+        self._pipeline.active.discard(self)
+        if self._line is not None and self._line.last is self:
+            self._line.last = None
+        if self._callbacks is not None:
+            callbacks, self._callbacks = self._callbacks, None
+            for callback in callbacks:
+                callback(self)
+
+    def __del__(self) -> None:
+        error = self._error
+        if error is not None and not self._claimed and isinstance(error, Exception):
+            self._pipeline.keep(error)
+
+
+class Line:
+    """First come, first served: coroutines of one node, one at a time."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last: Running | None = None
+
+    def busy(self) -> bool:
+        """Whether something is in line: what comes now must queue behind it."""
+        return self.last is not None
+
+    def follow(self, coroutine: Coroutine[Any, Any, object], pipeline: Pipeline) -> Running:
+        """Run *coroutine* after all that came before it."""
+        if self.last is not None:
+            coroutine = _after(self.last, coroutine)
+        self.last = running = Running(coroutine, pipeline, self)
+        return running
+
+
+async def _after(last: Running, coroutine: Coroutine[Any, Any, object]) -> None:
+    try:
+        await over(last)
+    except BaseException:
+        coroutine.close()
+        raise
+    await coroutine
+
+
+async def over(running: Running) -> None:
+    """Wait until *running* is over, whatever became of it; its failure is others' to take."""
+    if not running.done():
+        future = asyncio.get_running_loop().create_future()
+        running.add_done_callback(lambda _: future.done() or future.set_result(None))
+        await future
+
+
+def peek(wait: Any) -> BaseException | None:
+    """What *wait*, which is over, failed with; it stays there for others to take."""
+    if isinstance(wait, Running):
+        return wait._error
+    if wait.cancelled():
+        return asyncio.CancelledError()
+    error: BaseException | None = getattr(wait, "_exception", None)
+    return error
+
+
+async def doing(action: Callable[[], Pending]) -> None:
+    """Do *action*, and wait for what it says."""
+    await wait_for(action())
+
+
+async def wait_for(wait: Pending) -> None:
+    """Await what a push returned."""
+    if wait is not None:
+        await wait
+
+
+async def as_coroutine(awaitable: Awaitable[object]) -> object:
+    return await awaitable

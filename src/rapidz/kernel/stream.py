@@ -1,0 +1,623 @@
+"""Stream: a node of the pipeline graph."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import weakref
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar
+
+from rapidz.kernel import ending, entrance, loop
+from rapidz.kernel.compiler import Outlet, edges
+from rapidz.kernel.edges import Downstreams, Upstreams
+from rapidz.kernel.failures import Failure, PolicyLike, make_policy
+from rapidz.kernel.fusion import Code, fuse
+from rapidz.kernel.legacy import by_hand
+from rapidz.kernel.pipeline import Pipeline
+from rapidz.kernel.provenance import remember
+from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.registry import APIRegisterMixin
+from rapidz.kernel.running import Line, doing
+from rapidz.kernel.signals import Arrivals
+from rapidz.kernel.tracking import Metadata, current_metadata, release, retain
+
+if TYPE_CHECKING:
+    from tornado.ioloop import IOLoop
+
+    from rapidz.kernel.fluent import Fluent
+else:
+
+    class Fluent(Generic[TypeVar("T")]):
+        """The operator methods; at run time they come by `Stream.register_api`."""
+
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+logger = logging.getLogger("rapidz.core")
+
+_html_update_streams: set[Any] = set()
+
+
+class Record:
+    """The last element of a node that somebody asked about."""
+
+    __slots__ = ("metadata", "value")
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.metadata: Any = None
+
+    def take(self, x: Any) -> None:
+        self.value, self.metadata = x, current_metadata()
+
+
+class Stream(Fluent[T], APIRegisterMixin):
+    """An infinite sequence of elements, and a node of a pipeline.
+
+    Streams subscribe to each other: what one emits goes to all those below it.
+    `Stream()` is the start of a pipeline, where elements come in by `emit`;
+    each operator is a method that returns the next node.
+
+    Parameters
+    ----------
+    upstream, upstreams : Stream or list of Stream, optional
+        The node or nodes above.
+    stream_name : str, optional
+        Shown in pictures and error messages.
+    loop : IOLoop or asyncio loop, optional
+        The event loop that the nodes shall run on.
+    asynchronous : bool, optional
+        True: `emit` is called within an event loop and returns an awaitable.
+        False: nodes run on a loop in a background thread and `emit` blocks
+        until there is room.  Not given: nodes run in the thread that emits; as
+        soon as one needs a loop, on the loop that is running there, or else in
+        the background.
+    ensure_io_loop : bool
+        The pipeline needs a loop even if no node does.
+
+    >>> source = Stream()
+    >>> node = source.map(lambda x: x + 1).sink(print)
+    >>> source.emit(1)
+    2
+    """
+
+    is_end: ClassVar[bool] = False
+    """Whether elements end here: nothing can be below."""
+    holds: ClassVar[bool] = False
+    """Whether the node holds elements back, beyond the step they came in."""
+    side_ports: ClassVar[frozenset[int]] = frozenset()
+    """Inputs that steer the node: the stream may end without them."""
+
+    str_list: ClassVar[list[str]] = ["func", "predicate", "n", "interval"]
+    _graphviz_shape = "ellipse"
+    _graphviz_style = "rounded,filled"
+    _graphviz_fillcolor = "white"
+    _graphviz_orientation = 0
+
+    skipped = 0
+    """How many elements the policy ``"skip"`` has left out here."""
+
+    _policy: Any = None
+    _in_force: Any = None
+    _record: Record | None = None
+    _entry: entrance.Entrance | None = None
+    _by_hand: Any = None
+    _compiled = _ended = False
+    _init_args: tuple[Any, ...]
+    _init_kwargs: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        node = super().__new__(cls)
+        remember(node, args, kwargs)
+        return node
+
+    def __init__(
+        self,
+        upstream: Stream[Any] | None = None,
+        upstreams: Iterable[Stream[Any] | None] | None = None,
+        stream_name: str | None = None,
+        loop: Any = None,
+        asynchronous: bool | None = None,
+        ensure_io_loop: bool = False,
+    ) -> None:
+        above = [upstream] if upstreams is None else list(upstreams)
+        self.upstreams: list[Any] = Upstreams(self._checked(up) for up in above if up is not None)
+        self.downstreams = Downstreams(weakref.WeakMethod(self._forget))
+        self.name = stream_name
+        self._line, self._guard_line = Line(), Line()
+        self._arrivals = Arrivals()
+        self._errors: Stream[Failure] | None = None
+        self._outlet = Outlet(self)
+        self._pipeline = self._join_pipeline(loop, asynchronous)
+        if ensure_io_loop:
+            self._pipeline.need_loop()
+        for up in self.upstreams:
+            up.downstreams.add(self)
+
+    def _checked(self, upstream: object) -> Stream[Any]:
+        if isinstance(upstream, Stream):
+            return upstream
+        raise TypeError(f"{type(self).__name__}: upstream must be a Stream, got {upstream!r}")
+
+    def _join_pipeline(self, loop: Any, asynchronous: bool | None) -> Pipeline:
+        """Become part of the pipeline of the nodes above."""
+        if asynchronous not in (None, True, False):
+            raise TypeError(
+                f"{type(self).__name__}: asynchronous must be True, False or None, "
+                f"got {asynchronous!r}"
+            )
+        own = Pipeline(loop, asynchronous)
+        for up in self.upstreams:
+            up._pipeline.check_compatible(own)
+        pipeline = own
+        if self.upstreams:
+            pipeline = self.upstreams[0]._pipeline
+            if loop is not None or asynchronous is not None:
+                pipeline = pipeline.absorb(own)
+        for up in self.upstreams[1:]:
+            pipeline = pipeline.absorb(up._pipeline)
+        pipeline.nodes.add(self)
+        return pipeline
+
+    # --- what a node does: to be overridden -------------------------------------------
+
+    def inlines(self) -> bool:
+        """Whether `inline` will do for this node as it is configured now."""
+        return type(self).compile is Stream.compile
+
+    def inline(self, code: Code) -> None:
+        """Write the node's work on ``x`` as lines of a fused function."""
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        """Return the step for what arrives at *port*: a closure over values and state.
+
+        It calls *push* with what it emits, or ``self._outlet.send`` if it does
+        so later or several times; it never closes over the node.
+        """
+        return fuse([self], push)
+
+    def _flush_held(self) -> Pending:
+        """Emit what the node holds back, because the upstream says so."""
+        return None
+
+    def _finish(self) -> None:
+        """Free what the node uses: nothing will come any more."""
+
+    def _busy(self) -> bool:
+        """Whether elements are under way in this node."""
+        return self._guard_line.busy() or self._line.busy()
+
+    def _in_turn(self, action: Callable[[], Pending]) -> Pending:
+        """Do *action* after all elements that are under way in this node."""
+        if self._guard_line.busy():
+            turn = doing(lambda: self._in_own_turn(action))
+            return self._guard_line.follow(turn, self._pipeline)
+        return self._in_own_turn(action)
+
+    def _in_own_turn(self, action: Callable[[], Pending]) -> Pending:
+        if self._line.busy():
+            return self._line.follow(doing(action), self._pipeline)
+        return action()
+
+    def _rebound(self) -> None:
+        """The loop has changed: let go of all that belonged to the old one."""
+        self._line, self._guard_line = Line(), Line()
+
+    def _retuned(self, name: str, value: Any) -> None:
+        """Attribute *name* was assigned: compile the node anew."""
+        if callable(value) and loop.is_async(value):
+            self._pipeline.need_loop()
+        self._forget()
+
+    # --- elements in -------------------------------------------------------------------
+
+    def emit(self, x: T, asynchronous: bool = False, metadata: Metadata | None = None) -> Any:
+        """Push one element into the pipeline, here.
+
+        Safe from any thread: one element at a time, first come first served.
+
+        Parameters
+        ----------
+        x : object
+            The element.
+        asynchronous : bool
+            Return an awaitable in any case.
+        metadata : list of dict, optional
+            Travels with all that comes of the element; ``{"ref": RefCounter}``
+            tells when that is done.
+
+        Returns
+        -------
+        None
+            in a pipeline that needs no loop, and, once there is room for the
+            next element, in one whose loop runs in the background;
+        awaitable
+            in an asynchronous pipeline: it resolves when there is room, or
+            raises what failed.  To drop it is to lose the back pressure only.
+
+        Raises whatever a node raised for which there is no policy; what failed
+        behind a queue is raised here by a later call, which takes no element.
+        `StreamClosed` after the end.
+
+        >>> source = Stream()
+        >>> shown = source.map(str.upper).sink(print)
+        >>> source.emit("hello")
+        HELLO
+        """
+        if self._entry is None and not self._pipeline.here():
+            return self._emit_slowly(x, asynchronous, metadata)
+        return self._entrance().emit(x, asynchronous, metadata)
+
+    def _emit_slowly(self, x: T, asynchronous: bool, metadata: Metadata | None) -> Any:
+        pipeline = self._pipeline
+        if metadata is not None:
+            pipeline.track()
+        return pipeline.run(
+            lambda: entrance.push_in(self, x, metadata), asynchronous=asynchronous
+        )
+
+    def emit_many(self, elements: Iterable[T]) -> Any:
+        """Push *elements* one after the other, each when there is room for it.
+
+        Returns and raises what `emit` does.  What comes after an element that
+        failed is not taken from *elements*.  A collection goes in as one batch,
+        which other threads wait for; what an iterator yields, one by one.
+
+        >>> source = Stream()
+        >>> total = source.accumulate(lambda total, x: total + x).sink(print)
+        >>> source.emit_many([1, 2, 3])
+        1
+        3
+        6
+        """
+        return entrance.emit_many(self, elements)
+
+    def _entrance(self) -> entrance.Entrance:
+        """The compiled ways in, made now if need be; `emit` is found on the instance then."""
+        entry = self._entry
+        if entry is None:
+            with self._pipeline.lock:
+                self._entry = entry = entrance.Entrance(self)
+                if type(self).emit is Stream.emit and "emit" not in self.__dict__ and entry.compiled:
+                    self.__dict__["emit"] = functools.update_wrapper(entry.emit, Stream.emit)
+        return entry
+
+    def update(self, x: Any, who: Stream[Any] | None = None, metadata: Any = None) -> Any:
+        """Take one element from *who*: as node classes of the old libraries are called.
+
+        Returns a list of awaitables if something was emitted, else None.
+        """
+        return by_hand(self, x, who, metadata)
+
+    def _emit(self, x: Any, metadata: Any = None) -> list[Awaitable[object]]:
+        """Push *x* to the nodes below, as old node classes do."""
+        wait = entrance.push_below(self, x, metadata)
+        return [] if wait is None else [wait]
+
+    # --- edges ---------------------------------------------------------------------------
+
+    def connect(self, downstream: Stream[Any]) -> None:
+        """Let *downstream* get what this node emits, besides what it gets already.
+
+        Safe while elements flow: it holds from the next element on.
+
+        >>> a, b = Stream(), Stream()
+        >>> shown = b.sink(print)
+        >>> a.connect(b)
+        >>> a.emit(1)
+        1
+        """
+        if not isinstance(downstream, Stream):
+            raise TypeError(f"connect: downstream must be a Stream, got {downstream!r}")
+        with self._pipeline.lock, downstream._pipeline.lock:
+            pipeline = self._pipeline.absorb(downstream._pipeline)
+            self._add_downstream(downstream)
+            downstream._add_upstream(self)
+            pipeline.forget_all()
+
+    def disconnect(self, downstream: Stream[Any]) -> None:
+        """Let *downstream* get nothing more from this node; no matter if it did not."""
+        with self._pipeline.lock:
+            if isinstance(downstream, Stream) and downstream in self.downstreams:
+                self._remove_downstream(downstream)
+                downstream._remove_upstream(self)
+                self._forget()
+                downstream._forget()
+
+    def destroy(self, streams: Iterable[Stream[Any]] | None = None) -> None:
+        """Take the node out of the pipeline: away from *streams*, or all nodes above."""
+        for upstream in list(self.upstreams if streams is None else streams):
+            upstream.disconnect(self)
+
+    def _add_upstream(self, upstream: Stream[Any]) -> None:
+        self.upstreams.append(upstream)
+
+    def _remove_upstream(self, upstream: Stream[Any]) -> None:
+        while upstream in self.upstreams:
+            self.upstreams.remove(upstream)
+
+    def _add_downstream(self, downstream: Stream[Any]) -> None:
+        self.downstreams.add(downstream)
+
+    def _remove_downstream(self, downstream: Stream[Any]) -> None:
+        self.downstreams.discard(downstream)
+
+    @property
+    def upstream(self) -> Stream[Any] | None:
+        """The node above; None for a source, ValueError if there are several."""
+        if len(self.upstreams) > 1:
+            raise ValueError(f"{self}: upstream must be one, got {len(self.upstreams)}")
+        return self.upstreams[0] if self.upstreams else None
+
+    def _forget(self) -> None:
+        """Something changed here or below: compile anew before the next element."""
+        stack: list[Any] = [self]
+        while stack:
+            node = stack.pop()
+            node._by_hand = None
+            entry = node._entry
+            if entry is not None:
+                entry.retired.append(True)
+                node._entry = None
+                if node.__dict__.get("emit") is entry.emit:
+                    del node.__dict__["emit"]
+            if node._outlet.linked:
+                node._outlet.forget()
+            if node._compiled:
+                node._compiled = False
+                stack.extend(up for up in node.upstreams if up is not None)
+
+    # --- failures --------------------------------------------------------------------------
+
+    def on_error(self, policy: PolicyLike) -> Self:
+        """Say what becomes of elements that fail, here or below, where no nearer policy is.
+
+        Parameters
+        ----------
+        policy : "raise", "skip", "send", Stream or Retry
+            ``"raise"``: the exception reaches the emitter; behind a queue it is
+            kept for the next one.  ``"skip"``: go on without the element
+            (`skipped` counts).  ``"send"``: a `Failure` goes down `errors`, or
+            down the stream given.  `Retry`: try again first.
+
+        Returns the node itself.
+
+        >>> source = Stream()
+        >>> inverse = source.map(lambda x: 1 / x).on_error("skip")
+        >>> shown = inverse.sink(print)
+        >>> source.emit_many([1, 0, 2])
+        1.0
+        0.5
+        """
+        made = make_policy(self, policy)
+        pipeline = self._pipeline
+        with pipeline.lock:
+            pipeline.policies += 1
+            self._policy = made
+            pipeline.forget_all()
+        return self
+
+    @property
+    def errors(self) -> Stream[Failure]:
+        """The failures of this node, and of those below without a nearer policy.
+
+        To ask for it sets the policy ``"send"``, unless another was chosen.
+
+        >>> source = Stream()
+        >>> inverse = source.map(lambda x: 1 / x)
+        >>> shown = inverse.errors.sink(lambda failure: print(failure.element, failure.exception))
+        >>> source.emit(0)
+        0 division by zero
+        """
+        if self._policy is None:
+            self.on_error("send")
+        return self._errors_stream()
+
+    def _errors_stream(self) -> Stream[Failure]:
+        if self._errors is None:
+            self._errors = Stream(stream_name=f"errors of {self}")
+            self._pipeline.absorb(self._errors._pipeline)
+        return self._errors
+
+    # --- the end ---------------------------------------------------------------------------
+
+    def flush(self, _: object = None) -> Any:
+        """Tell this node and all below to give up what they hold, in order with the elements.
+
+        Returns what `emit` does.
+
+        >>> source = Stream()
+        >>> pairs = source.partition(2).sink(print)
+        >>> source.emit(1)
+        >>> source.flush()
+        (1,)
+        """
+        return ending.flush(self)
+
+    def join(self, timeout: float | None = None) -> Any:
+        """Wait until nothing is under way in the pipeline any more.
+
+        Raises what failed meanwhile and nobody took, TimeoutError after
+        *timeout* seconds.  In an asynchronous pipeline returns an awaitable.
+        """
+        return ending.join(self, timeout)
+
+    def close(self, timeout: float | None = None) -> Any:
+        """End the stream here: flush, wait until all is through, and free the sinks.
+
+        An `emit` after it raises `StreamClosed`.  To close again is no matter.
+        Raises and returns what `join` does.
+
+        >>> source = Stream()
+        >>> pairs = source.partition(2).sink(print)
+        >>> source.emit(1)
+        >>> source.close()
+        (1,)
+        """
+        return ending.close(self, timeout)
+
+    def _end(self) -> None:
+        """The stream has ended here."""
+        self._ended = True
+        self._finish()
+        self._forget()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        wait = self.close()
+        if wait is not None and loop.running_loop() is not None:
+            raise RuntimeError(f"{self}: use `async with` in an asynchronous pipeline")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if (wait := self.close()) is not None:
+            await wait
+
+    # --- sources and loops -------------------------------------------------------------------
+
+    def start(self) -> Any:
+        """Start the sources above."""
+        for upstream in self.upstreams:
+            upstream.start()
+
+    def stop(self) -> Any:
+        """Stop the sources above."""
+        for upstream in self.upstreams:
+            upstream.stop()
+
+    @property
+    def loop(self) -> IOLoop | None:
+        """The loop that the nodes run on, or will; None if they need none."""
+        pipeline = self._pipeline.root()
+        if not pipeline.needs_loop:
+            return None
+        if pipeline.asynchronous and pipeline.loop is None and loop.running_loop() is None:
+            return None
+        return loop.io_loop(pipeline.bind())
+
+    @property
+    def asynchronous(self) -> bool | None:
+        """Whether `emit` returns an awaitable (True) or blocks (False); None without a loop."""
+        pipeline = self._pipeline.root()
+        if pipeline.asynchronous is None and pipeline.needs_loop and not pipeline.loop_given:
+            return pipeline.loop is not None and pipeline.loop is loop.running_loop()
+        return pipeline.asynchronous
+
+    # --- looking at it -----------------------------------------------------------------------
+
+    @property
+    def current_value(self) -> Any:
+        """The last element emitted, from the first time this is asked for; None before."""
+        return self._recorded().value
+
+    @current_value.setter
+    def current_value(self, value: Any) -> None:
+        self._recorded().value = value
+
+    @property
+    def current_metadata(self) -> Any:
+        """The metadata of the last element, from the first time this is asked for."""
+        return self._recorded().metadata
+
+    @current_metadata.setter
+    def current_metadata(self, value: Any) -> None:
+        self._recorded().metadata = value
+
+    def _recorded(self) -> Record:
+        if self._record is None:
+            self._record = Record()
+            self._forget()
+        return self._record
+
+    def _retain_refs(self, metadata: Any, n: int = 1) -> None:
+        retain(metadata, n)
+
+    def _release_refs(self, metadata: Any, n: int = 1) -> None:
+        release(metadata, n)
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(
+            f"{self}: a stream cannot be iterated over; "
+            "attach a sink, e.g. stream.sink_to_list()"
+        )
+
+    def __str__(self) -> str:
+        name = f"{self.name}; " if self.name else ""
+        what = ""
+        for attribute in self.str_list:
+            value = getattr(self, attribute, None)
+            if value:
+                what = f": {described(value)}"
+                break
+        return f"<{name}{type(self).__name__}{what}>"
+
+    __repr__ = __str__
+
+    def described(self) -> str:
+        """The node and its function, for error messages."""
+        for attribute in ("func", "predicate", "key"):
+            func = getattr(self, attribute, None)
+            if callable(func) and described(func) not in str(self):
+                return f"{self} ({attribute}: {described(func)})"
+        return str(self)
+
+
+def described(value: Any) -> str:
+    """A short name for what a node was configured with."""
+    if not callable(value):
+        return str(value)
+    name = getattr(value, "__name__", None)
+    return str(name) if name else type(value).__name__
+
+
+def destroy_pipeline(source_node: Stream[Any]) -> None:
+    """Destroy *source_node* and every node below it.
+
+    >>> source = Stream()
+    >>> shown = source.map(str).sink(print)
+    >>> destroy_pipeline(source)
+    >>> source.emit(1)
+    """
+    stack, nodes = [source_node], [source_node]
+    while stack:
+        for down, _ in edges(stack.pop()):
+            if down not in nodes:
+                nodes.append(down)
+                stack.append(down)
+    for node in nodes:
+        node.destroy()
+
+
+def move_to_first(node: Stream[Any], f: bool | Iterable[Stream[Any]] = True) -> None:
+    """Let *node* get elements before its siblings do.
+
+    Parameters
+    ----------
+    node : Stream
+        The node to move.
+    f : True or list of Stream
+        The upstreams below which to move it; all of them by default.
+
+    >>> source = Stream()
+    >>> a, b = source.sink(lambda x: print("a")), source.sink(lambda x: print("b"))
+    >>> move_to_first(b)
+    >>> source.emit(1)
+    b
+    a
+    """
+    if f is False or f is None:
+        return
+    chosen: Iterable[Any] = node.upstreams if f is True else f  # type: ignore[assignment]
+    if isinstance(chosen, Stream):
+        chosen = [chosen]
+    for upstream in chosen:
+        members: Iterator[Any] = iter(list(upstream.downstreams.data))
+        for ref in members:
+            if ref() is node:
+                upstream.downstreams.data._od.move_to_end(ref, last=False)

@@ -1,0 +1,53 @@
+"""Floor 2: one module a family, one class an operator."""
+
+from rapidz.operators.combine import combine_latest, union, zip, zip_latest
+from rapidz.operators.pace import buffer, delay, latest, map_async, rate_limit
+from rapidz.operators.select import filter, remove, slice, unique
+from rapidz.operators.transform import (
+    accumulate,
+    concat,
+    flatten,
+    frequencies,
+    map,
+    pluck,
+    scan,
+    starmap,
+)
+from rapidz.operators.window import (
+    collect,
+    partition,
+    partition_unique,
+    sliding_window,
+    timed_window,
+    timed_window_unique,
+)
+
+__all__ = [
+    "accumulate",
+    "buffer",
+    "collect",
+    "combine_latest",
+    "concat",
+    "delay",
+    "filter",
+    "flatten",
+    "frequencies",
+    "latest",
+    "map",
+    "map_async",
+    "partition",
+    "partition_unique",
+    "pluck",
+    "rate_limit",
+    "remove",
+    "scan",
+    "slice",
+    "sliding_window",
+    "starmap",
+    "timed_window",
+    "timed_window_unique",
+    "union",
+    "unique",
+    "zip",
+    "zip_latest",
+]

@@ -1,0 +1,447 @@
+"""Several streams in, one stream out."""
+
+from __future__ import annotations
+
+import builtins
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from rapidz.kernel.checks import check_count
+from rapidz.kernel.failures import BackPressureError
+from rapidz.kernel.gate import Gate
+from rapidz.kernel.in_turn import spreading
+from rapidz.kernel.push import Pending, Push, drop
+from rapidz.kernel.stream import Stream, move_to_first
+from rapidz.kernel.tuning import Cell, Tuned
+
+T = TypeVar("T")
+
+
+def _check_streams(operator: str, streams: Sequence[object]) -> None:
+    if not streams:
+        raise ValueError(f"{operator}: upstreams must be at least one Stream, got none")
+    for stream in streams:
+        if not isinstance(stream, Stream):
+            raise TypeError(f"{operator}: upstreams must be Streams, got {stream!r}")
+
+
+def _put_first(node: Stream[Any], first: Any) -> None:
+    """Let *node* get elements before its siblings do, below the streams in *first*."""
+    if first is None or first is False:
+        return
+    chosen = node.upstreams if first is True else [first] if isinstance(first, Stream) else first
+    for upstream in chosen:
+        if upstream not in node.upstreams:
+            raise ValueError(
+                f"{type(node).__name__}: first must be upstreams of it, got {upstream!r}"
+            )
+    move_to_first(node, list(chosen))
+
+
+@Stream.register_api()
+class union(Stream[T]):
+    """Let the elements of all upstreams pass, as they come.
+
+    Emits with every element.  Holds back when downstream does.  Ends when all
+    upstreams have.  Elsewhere known as merge.
+
+    Parameters
+    ----------
+    *upstreams : Stream
+        At least one.
+
+    >>> a, b = Stream(), Stream()
+    >>> node = a.union(b).sink(print)
+    >>> a.emit(1)
+    1
+    >>> b.emit("x")
+    x
+    """
+
+    def __init__(self, *upstreams: Stream[T], **kwargs: Any) -> None:
+        _check_streams("union", upstreams)
+        super().__init__(upstreams=upstreams, **kwargs)
+
+
+class _Joining(Stream[tuple[Any, ...]]):
+    """What the operators that build tuples have in common."""
+
+    holds: ClassVar[bool] = True
+    _graphviz_shape = "triangle"
+    _graphviz_orientation = 270
+
+    def _is_repeated(self, port: int) -> bool:
+        """Whether the stream at *port* enters at an earlier one too."""
+        return self.upstreams.index(self.upstreams[port]) < port
+
+
+@Stream.register_api()
+class zip(_Joining):
+    """Pair the n-th element of every upstream.
+
+    Emits a tuple when every upstream has an element waiting.  Holds an upstream
+    back while *maxsize* of its elements wait for those of the others.  Ends
+    when all upstreams have; elements without a partner are not emitted.
+
+    Parameters
+    ----------
+    *upstreams : Stream or object
+        What is no stream stands at its place in every tuple.
+    maxsize : int
+        How many elements of each upstream may wait, at least 1.
+    first : Stream, list of Stream or True, optional
+        Below which upstreams to come before all siblings.
+
+    A thread without a loop that is ahead waits for other threads; if there is
+    none that could emit, `BackPressureError` is raised and the element is not
+    taken.
+
+    >>> a, b = Stream(), Stream()
+    >>> node = a.zip(b, "!").sink(print)
+    >>> a.emit(1)
+    >>> b.emit("x")
+    (1, 'x', '!')
+    """
+
+    maxsize: Tuned[int] = Tuned()
+    buffers: Tuned[dict[Any, deque[Any]]] = Tuned()
+    literals: Tuned[list[tuple[int, Any]]] = Tuned()
+
+    def __init__(self, *upstreams: Any, maxsize: int = 10, first: Any = None, **kwargs: Any) -> None:
+        check_count("zip", "maxsize", maxsize)
+        streams = [up for up in upstreams if isinstance(up, Stream)]
+        _check_streams("zip", streams)
+        self.maxsize = maxsize
+        self.literals = [(i, up) for i, up in enumerate(upstreams) if not isinstance(up, Stream)]
+        self.buffers = {up: deque() for up in streams}
+        self._gates: dict[Any, Gate] = {up: Gate() for up in streams}
+        super().__init__(upstreams=streams, **kwargs)
+        _put_first(self, first)
+
+    def _add_upstream(self, upstream: Stream[Any]) -> None:
+        super()._add_upstream(upstream)
+        self.buffers.setdefault(upstream, deque())
+        self._gates.setdefault(upstream, Gate())
+
+    def _remove_upstream(self, upstream: Stream[Any]) -> None:
+        super()._remove_upstream(upstream)
+        self.buffers.pop(upstream, None)
+        self._gates.pop(upstream, None)
+        self._emit_all_complete()
+
+    def _emit_all_complete(self) -> None:
+        """An input is gone: emit the tuples that only it was missing in."""
+        while self.buffers and all(self.buffers.values()):
+            taken = {up: buffer.popleft() for up, buffer in self.buffers.items()}
+            self._outlet.send(self._packing()([taken[up] for up in self.upstreams]))
+            for gate in self._gates.values():
+                gate.open(self._pipeline)
+
+    def _packing(self) -> Callable[[list[Any]], tuple[Any, ...]]:
+        literals = self.literals
+        if not literals:
+            return tuple
+
+        def pack(elements: list[Any]) -> tuple[Any, ...]:
+            for position, literal in literals:
+                elements.insert(position, literal)
+            return tuple(elements)
+
+        return pack
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        upstream = self.upstreams[port]
+        if self._is_repeated(port):
+            return drop
+        mine, gate = self.buffers[upstream], self._gates[upstream]
+        others = [self.buffers[up] for up in self.buffers if up is not upstream]
+        gates = [self._gates[up] for up in self.buffers if up is not upstream]
+        order = [list(self.buffers).index(up) for up in self.upstreams]
+        buffers = [self.buffers[up] for up in self.buffers]
+        maxsize, pipeline, pack = self.maxsize, self._pipeline, self._packing()
+        label = str(self)
+
+        def refusal() -> Exception:
+            return BackPressureError(
+                f"{label}: input {port} is maxsize={maxsize} elements ahead of another one, and "
+                "nobody else is there to emit to that; the element was not taken"
+            )
+
+        def admit(x: Any) -> Pending:
+            if mine or not all(others):
+                mine.append(x)
+                return None
+            return complete(x)
+
+        def complete(x: Any) -> Pending:
+            mine.append(x)
+            taken = [buffer.popleft() for buffer in buffers]
+            wait = push(pack([taken[i] for i in order]))
+            for gate in gates:
+                if gate.waiting():
+                    gate.open(pipeline)
+            return wait
+
+        if len(self.buffers) == 2 and len(order) == 2 and not self.literals:
+            (other,), (other_gate,), is_first = others, gates, port == 0
+
+            def pair(x: Any) -> Pending:
+                if other and not mine:
+                    y = other.popleft()
+                    wait = push((x, y) if is_first else (y, x))
+                    if other_gate.line or other_gate.threads:
+                        other_gate.open(pipeline)
+                    return wait
+                if len(mine) < maxsize and not gate.line:
+                    mine.append(x)
+                    return None
+                return gate.enter(
+                    pipeline, lambda: len(mine) >= maxsize, lambda: admit(x), refusal
+                )
+
+            return pair
+
+        def step(x: Any) -> Pending:
+            if not mine and all(others):
+                return complete(x)
+            if len(mine) < maxsize and not gate.waiting():
+                mine.append(x)
+                return None
+            return gate.enter(pipeline, lambda: len(mine) >= maxsize, lambda: admit(x), refusal)
+
+        return step
+
+    def _finish(self) -> None:
+        for gate in self._gates.values():
+            gate.refuse()
+
+
+
+@Stream.register_api()
+class combine_latest(_Joining):
+    """Emit the latest element of every upstream, as a tuple, whenever one comes.
+
+    Emits once every upstream has had an element, and from then on with every
+    element of those in *emit_on*.  Holds back when downstream does.  Ends when
+    all upstreams have.
+
+    Parameters
+    ----------
+    *upstreams : Stream
+        At least one.
+    emit_on : int, Stream or list of them, optional
+        Only elements of these make it emit; of all upstreams by default.
+    first : Stream, list of Stream or True, optional
+        Below which upstreams to come before all siblings.
+
+    >>> a, b = Stream(), Stream()
+    >>> node = a.combine_latest(b).sink(print)
+    >>> a.emit(1)
+    >>> b.emit("x")
+    (1, 'x')
+    >>> a.emit(2)
+    (2, 'x')
+    """
+
+    emit_on: Tuned[Any] = Tuned()
+    last: Tuned[list[Any]] = Tuned()
+    missing: Tuned[set[Any]] = Tuned()
+
+    def __init__(
+        self, *upstreams: Stream[Any], emit_on: Any = None, first: Any = None, **kwargs: Any
+    ) -> None:
+        _check_streams("combine_latest", upstreams)
+        self._emit_on_all = emit_on is None
+        self.emit_on = upstreams if emit_on is None else _chosen(upstreams, emit_on)
+        self.last = [None for _ in upstreams]
+        self.missing = set(upstreams)
+        super().__init__(upstreams=upstreams, **kwargs)
+        _put_first(self, first)
+
+    @property
+    def _graphviz_edge_types(self) -> dict[Any, str]:
+        """Edges that make it emit are solid, the others dashed."""
+        return {up: "solid" if up in self.emit_on else "dashed" for up in self.upstreams}
+
+    def _add_upstream(self, upstream: Stream[Any]) -> None:
+        super()._add_upstream(upstream)
+        self.last.append(None)
+        self.missing.add(upstream)
+        if self._emit_on_all:
+            self.emit_on = tuple(self.upstreams)
+
+    def _remove_upstream(self, upstream: Stream[Any]) -> None:
+        self.last[:] = [x for up, x in builtins.zip(self.upstreams, self.last) if up is not upstream]
+        super()._remove_upstream(upstream)
+        self.missing.discard(upstream)
+        self.emit_on = tuple(up for up in self.emit_on if up is not upstream)
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        if self._is_repeated(port):
+            return drop
+        upstream, last, missing = self.upstreams[port], self.last, self.missing
+        places = [i for i, up in enumerate(self.upstreams) if up is upstream]
+        emits = upstream in self.emit_on
+        above = weakref.ref(upstream)
+
+        def step(x: Any) -> Pending:
+            for i in places:
+                last[i] = x
+            if missing:
+                missing.discard(above())
+            return push(tuple(last)) if emits and not missing else None
+
+        return step
+
+
+def _chosen(upstreams: Sequence[Stream[Any]], emit_on: Any) -> tuple[Stream[Any], ...]:
+    """The upstreams that *emit_on* names, by position or as streams."""
+    named = emit_on if isinstance(emit_on, Iterable) and not isinstance(emit_on, Stream) else [emit_on]
+    chosen = []
+    for one in named:
+        if isinstance(one, Stream) and one in upstreams:
+            chosen.append(one)
+        elif isinstance(one, int) and not isinstance(one, bool) and 0 <= one < len(upstreams):
+            chosen.append(upstreams[one])
+        else:
+            kind = ValueError if isinstance(one, (int, Stream)) else TypeError
+            raise kind(
+                "combine_latest: emit_on must be upstreams, or positions below "
+                f"{len(upstreams)}, got {one!r}"
+            )
+    if not chosen:
+        raise ValueError(f"combine_latest: emit_on must be at least one upstream, got {emit_on!r}")
+    return tuple(chosen)
+
+
+@Stream.register_api()
+class zip_latest(_Joining):
+    """Pair every element of one stream with the latest of the others.
+
+    Emits a tuple for every element of *lossless*, once all others have had one;
+    until then its elements wait.  Holds *lossless* back while *maxsize* of them
+    do.  Ends when all upstreams have.  Elsewhere known as with_latest_from,
+    which loses the elements that come too early.
+
+    Parameters
+    ----------
+    lossless : Stream
+        None of its elements is lost, and only these make it emit.
+    *upstreams : Stream
+        Of these the latest element is taken.
+    maxsize : int
+        How many elements of *lossless* may wait, at least 1.
+    first : Stream, list of Stream or True, optional
+        Below which upstreams to come before all siblings.
+
+    A thread without a loop that is ahead waits, or is refused, as in `zip`.
+
+    >>> lossless, lossy = Stream(), Stream()
+    >>> node = lossless.zip_latest(lossy).sink(print)
+    >>> lossless.emit_many([1, 2])
+    >>> lossy.emit("x")
+    (1, 'x')
+    (2, 'x')
+    >>> lossy.emit("y")
+    >>> lossless.emit(3)
+    (3, 'y')
+    """
+
+    maxsize: Tuned[int] = Tuned()
+    last: Tuned[list[Any]] = Tuned()
+    missing: Tuned[set[Any]] = Tuned()
+    lossless_buffer: Tuned[deque[Any]] = Tuned()
+
+    def __init__(
+        self,
+        lossless: Stream[Any],
+        *upstreams: Stream[Any],
+        maxsize: int = 1000,
+        first: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        _check_streams("zip_latest", (lossless, *upstreams))
+        check_count("zip_latest", "maxsize", maxsize)
+        self.maxsize = maxsize
+        self.lossless = lossless
+        self.last = [None for _ in (lossless, *upstreams)]
+        self.missing = {lossless, *upstreams}
+        self.lossless_buffer = deque()
+        self._gate = Gate()
+        self._draining = Cell(False)
+        super().__init__(upstreams=(lossless, *upstreams), **kwargs)
+        _put_first(self, first)
+
+    def _add_upstream(self, upstream: Stream[Any]) -> None:
+        super()._add_upstream(upstream)
+        self.last.append(None)
+        self.missing.add(upstream)
+
+    def _remove_upstream(self, upstream: Stream[Any]) -> None:
+        self.last[:] = [x for up, x in builtins.zip(self.upstreams, self.last) if up is not upstream]
+        super()._remove_upstream(upstream)
+        self.missing.discard(upstream)
+        if self.lossless_buffer and not self.missing:
+            spreading(self)(self._waiting())
+
+    def _waiting(self) -> Iterator[tuple[Any, ...]]:
+        """Take out what waits, and let in what waits outside, until nothing does."""
+        buffer, last, gate, pipeline = self.lossless_buffer, self.last, self._gate, self._pipeline
+        draining = self._draining
+
+        def drain() -> Iterator[tuple[Any, ...]]:
+            draining.value = True
+            try:
+                while buffer:
+                    yield (buffer.popleft(), *last[1:])
+                    gate.open(pipeline)
+            finally:
+                draining.value = False
+
+        return drain()
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        if self._is_repeated(port):
+            return drop
+        upstream, last, missing = self.upstreams[port], self.last, self.missing
+        buffer, gate, pipeline = self.lossless_buffer, self._gate, self._pipeline
+        ref, above, draining = weakref.ref(self), weakref.ref(upstream), self._draining
+        spread, maxsize, label = spreading(self), self.maxsize, str(self)
+        places = [i for i, up in enumerate(self.upstreams) if up is upstream]
+
+        def lossy(x: Any) -> Pending:
+            for i in places:
+                last[i] = x
+            missing.discard(above())
+            if missing or draining.value or not buffer or (node := ref()) is None:
+                return None
+            return spread(node._waiting())
+
+        def refusal() -> Exception:
+            return BackPressureError(
+                f"{label}: the lossless input is maxsize={maxsize} elements ahead, and nobody else "
+                "is there to emit to the others; the element was not taken"
+            )
+
+        def admit(x: Any) -> Pending:
+            buffer.append(x)
+            if missing or draining.value or (node := ref()) is None:
+                return None
+            return spread(node._waiting())
+
+        def lossless(x: Any) -> Pending:
+            for i in places:
+                last[i] = x
+            missing.discard(above())
+            if not missing and not buffer and not draining.value:
+                return push((x, *last[1:]))
+            if len(buffer) < maxsize and not gate.waiting():
+                return admit(x)
+            return gate.enter(pipeline, lambda: len(buffer) >= maxsize, lambda: admit(x), refusal)
+
+        return lossless if upstream is self.lossless else lossy
+
+    def _finish(self) -> None:
+        self._gate.refuse()

@@ -1,0 +1,378 @@
+"""When elements go on, and how many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+from rapidz.kernel.checks import check_callable, check_count, read_interval
+from rapidz.kernel.conveyor import Conveyor, Mark
+from rapidz.kernel.failures import BackPressureError, Handler, StreamClosed, blame
+from rapidz.kernel.gate import Gate
+from rapidz.kernel.push import SKIP, Pending, Push
+from rapidz.kernel.stream import Stream
+from rapidz.kernel.tracking import unbox
+from rapidz.kernel.tuning import Cell, Options, Tuned
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class _Queued(Stream[T]):
+    """What the operators with a queue of their own have in common."""
+
+    holds: ClassVar[bool] = True
+
+    def __init__(self, upstream: Stream[Any], **kwargs: Any) -> None:
+        self._conveyor = Conveyor()
+        super().__init__(upstream, **{**kwargs, "ensure_io_loop": True})
+
+    @property
+    def queue(self) -> Any:
+        """The elements that wait, first one first."""
+        return self._conveyor.entries
+
+    def _busy(self) -> bool:
+        return self._conveyor.running or super()._busy()
+
+    def _in_own_turn(self, action: Callable[[], Pending]) -> Pending:
+        if self._conveyor.running:
+            self._conveyor.entries.append(Mark(action))
+            return None
+        return super()._in_own_turn(action)
+
+    def _rebound(self) -> None:
+        super()._rebound()
+        self._conveyor.running = False
+
+
+def _no_room() -> Exception:
+    return BackPressureError("there is no room, and nobody left who could make some")
+
+
+@Stream.register_api()
+class buffer(_Queued[T]):
+    """Let elements wait in a queue, so that what is above need not.
+
+    Emits by itself, in order, as soon as downstream has room.  Holds back when
+    *n* elements wait.  What fails below is kept for the next emitter, and the
+    queue goes on.
+
+    Parameters
+    ----------
+    n : int
+        How many elements may wait, at least 1.
+
+    >>> source = Stream()
+    >>> node = source.buffer(2).sink(print)
+    >>> source.emit_many(range(3)); source.join()
+    0
+    1
+    2
+    """
+
+    _graphviz_shape = "diamond"
+
+    maxsize: Tuned[int] = Tuned()
+
+    def __init__(self, upstream: Stream[T], n: int, **kwargs: Any) -> None:
+        check_count("buffer", "n", n)
+        self.maxsize = n
+        self._gate = Gate(shared=False)
+        super().__init__(upstream, **kwargs)
+
+    def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
+        conveyor, gate, maxsize = self._conveyor, self._gate, self.maxsize
+        pipeline, outlet = self._pipeline, self._outlet
+        entries, line = conveyor.entries, gate.line
+
+        async def carry(x: T) -> None:
+            if line:
+                gate.open(pipeline)
+            if (wait := outlet.send(x)) is not None:
+                await wait
+
+        def step(x: T) -> Pending:
+            if len(entries) < maxsize and not line:
+                if conveyor.running:
+                    entries.append(x)
+                    return None
+                return conveyor.put(x, carry, pipeline)
+            return gate.enter(
+                pipeline,
+                lambda: len(entries) >= maxsize,
+                lambda: conveyor.put(x, carry, pipeline),
+                _no_room,
+            )
+
+        return step
+
+
+@Stream.register_api()
+class delay(_Queued[T]):
+    """Let every element go on a while later.
+
+    Emits an element no earlier than *interval* after it came, and, unless
+    *spaced* is False, no earlier than *interval* after the one before left.
+    Never holds back: what waits is not bounded.
+
+    Parameters
+    ----------
+    interval : float or str
+        Seconds, or a string such as ``"500ms"``, at least 0.
+    spaced : bool
+        Keep the distance between elements too.
+
+    >>> source = Stream()
+    >>> node = source.delay("10ms").sink(print)
+    >>> source.emit("later"); source.join()
+    later
+    """
+
+    _graphviz_shape = "octagon"
+
+    interval: Tuned[float] = Tuned()
+    spaced: Tuned[bool] = Tuned()
+
+    def __init__(
+        self, upstream: Stream[T], interval: float | str, spaced: bool = True, **kwargs: Any
+    ) -> None:
+        self.interval = read_interval("delay", interval, allow_zero=True)
+        self.spaced = spaced
+        self._left = Cell(float("-inf"))
+        super().__init__(upstream, **kwargs)
+
+    def _retuned(self, name: str, value: Any) -> None:
+        if name == "interval":
+            self.__dict__[name] = read_interval("delay", value, allow_zero=True)
+        super()._retuned(name, value)
+
+    def _rebound(self) -> None:
+        super()._rebound()
+        self._left.value = float("-inf")
+
+    def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
+        conveyor, outlet, pipeline, left = self._conveyor, self._outlet, self._pipeline, self._left
+        interval, space = self.interval, self.interval if self.spaced else 0.0
+        clock = pipeline.clock
+
+        async def carry(entry: tuple[float, T]) -> None:
+            due, x = entry
+            await clock.sleep_until(max(due, left.value + space))
+            left.value = clock.time()
+            if (wait := outlet.send(x)) is not None:
+                await wait
+
+        return lambda x: conveyor.put((clock.time() + interval, x), carry, pipeline)
+
+
+@Stream.register_api()
+class rate_limit(Stream[T]):
+    """Keep elements apart.
+
+    Emits an element at once if the one before left at least *interval* ago,
+    else as soon as that is so.  Holds back until then, and when downstream
+    does.  Elsewhere known as throttle, where that loses no elements.
+
+    Parameters
+    ----------
+    interval : float or str
+        The least time between two elements: seconds, or a string such as
+        ``"500ms"``, at least 0.  The clock is monotonic.
+
+    >>> source = Stream()
+    >>> node = source.rate_limit("5ms").sink(print)
+    >>> source.emit_many("ab")
+    a
+    b
+    """
+
+    _graphviz_shape = "octagon"
+
+    interval: Tuned[float] = Tuned()
+
+    def __init__(self, upstream: Stream[T], interval: float | str, **kwargs: Any) -> None:
+        self.interval = read_interval("rate_limit", interval, allow_zero=True)
+        self._left = Cell(float("-inf"))
+        super().__init__(upstream, **{**kwargs, "ensure_io_loop": True})
+
+    def _retuned(self, name: str, value: Any) -> None:
+        self.__dict__[name] = read_interval("rate_limit", value, allow_zero=True)
+        super()._retuned(name, value)
+
+    def _rebound(self) -> None:
+        super()._rebound()
+        self._left.value = float("-inf")
+
+    def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
+        outlet, pipeline, line, left = self._outlet, self._pipeline, self._line, self._left
+        interval, clock = self.interval, self._pipeline.clock
+
+        async def later(x: T) -> None:
+            await clock.sleep_until(left.value + interval)
+            left.value = clock.time()
+            if (wait := outlet.send(x)) is not None:
+                await wait
+
+        def step(x: T) -> Pending:
+            now = clock.time()
+            if line.busy() or now < left.value + interval:
+                return line.follow(later(x), pipeline)
+            left.value = now
+            return push(x)
+
+        return step
+
+
+@Stream.register_api()
+class latest(_Queued[T]):
+    """Let only the newest element wait.
+
+    Emits the newest element as soon as downstream has room; those that it
+    replaced are lost.  The last one always arrives.  Never holds back.
+    Elsewhere known as conflate.
+
+    >>> source = Stream()
+    >>> node = source.latest().sink(print)
+    >>> source.emit("now"); source.join()
+    now
+    """
+
+    _graphviz_shape = "octagon"
+
+    def __init__(self, upstream: Stream[T], **kwargs: Any) -> None:
+        super().__init__(upstream, **kwargs)
+
+    def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
+        conveyor, outlet, pipeline = self._conveyor, self._outlet, self._pipeline
+        entries = conveyor.entries
+
+        async def carry(x: T) -> None:
+            if (wait := outlet.send(x)) is not None:
+                await wait
+
+        def step(x: T) -> Pending:
+            if entries and type(entries[-1]) is not Mark:
+                entries[-1] = x
+                return None
+            return conveyor.put(x, carry, pipeline)
+
+        return step
+
+
+@Stream.register_api()
+class map_async(_Queued[U]):
+    """Apply an asynchronous function to several elements at once.
+
+    Emits the results by itself, in the order of the elements.  Holds back
+    while *parallelism* elements are under way.  A result of `SKIP` is not
+    emitted.  What fails is kept for the next emitter, unless a policy says
+    otherwise, and the node goes on.  Elsewhere known as mapAsync.
+
+    Parameters
+    ----------
+    func : callable
+        Called with the element; returns an awaitable.
+    *args, **kwargs
+        Given to the function after the element.
+    parallelism : int
+        How many elements may be under way, from the call of the function until
+        the result is through; at least 1.
+    stop_on_exception : bool
+        Take no more elements once the function has failed.
+
+    >>> import asyncio
+    >>> async def double(x):
+    ...     await asyncio.sleep(0)
+    ...     return 2 * x
+    >>> source = Stream()
+    >>> node = source.map_async(double, parallelism=2).sink(print)
+    >>> source.emit_many([1, 2]); source.join()
+    2
+    4
+    """
+
+    func: Tuned[Callable[..., Any]] = Tuned()
+    args: Tuned[tuple[Any, ...]] = Tuned()
+    kwargs: Tuned[Mapping[str, Any]] = Tuned()
+    parallelism: Tuned[int] = Tuned()
+
+    def __init__(
+        self,
+        upstream: Stream[Any],
+        func: Callable[..., Any],
+        *args: Any,
+        parallelism: int = 1,
+        stop_on_exception: bool = False,
+        stream_name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        check_callable("map_async", "func", func)
+        check_count("map_async", "parallelism", parallelism)
+        self.func, self.args, self.kwargs = func, args, Options(kwargs)
+        self.parallelism = parallelism
+        self.stop_on_exception = stop_on_exception
+        self._gate = Gate(shared=False)
+        self._under_way = Cell(0)
+        self._stopped_by: Cell[Exception | None] = Cell(None)
+        super().__init__(upstream, stream_name=stream_name)
+
+    def _rebound(self) -> None:
+        super()._rebound()
+        self._under_way.value = 0
+
+    def compile(self, push: Push[U], port: int = 0) -> Push[Any]:
+        func, args, kwargs, parallelism = self.func, self.args, self.kwargs, self.parallelism
+        pipeline, outlet, conveyor, gate = self._pipeline, self._outlet, self._conveyor, self._gate
+        under_way, stopped_by, stops = self._under_way, self._stopped_by, self.stop_on_exception
+        ref, label = weakref.ref(self), str(self)
+        handler = None if self._in_force is None else Handler(self, self._in_force)
+
+        async def call(x: Any) -> Any:
+            result = func(unbox(x), *args, **kwargs)
+            return await result if inspect.isawaitable(result) else result
+
+        async def call_again(x: Any) -> None:
+            await deliver(await call(x))
+
+        async def deliver(result: Any) -> None:
+            if result is not SKIP and (wait := outlet.send(result)) is not None:
+                await wait
+
+        async def carry(entry: tuple[Any, asyncio.Task[Any]]) -> None:
+            x, task = entry
+            try:
+                try:
+                    result = await task
+                except Exception as error:
+                    blame(error, ref(), unbox(x))
+                    if handler is None:
+                        stopped_by.value = error if stops else None
+                        raise
+                    await handler.retry_later(
+                        lambda x: pipeline.start(call_again(x)), unbox(x), error
+                    )
+                else:
+                    await deliver(result)
+            finally:
+                under_way.value -= 1
+                gate.open(pipeline)
+
+        def begin(x: Any) -> Pending:
+            under_way.value += 1
+            task = pipeline.running_on.create_task(call(x))
+            return conveyor.put((x, task), carry, pipeline)
+
+        def step(x: Any) -> Pending:
+            if stopped_by.value is not None:
+                raise StreamClosed(f"{label} has stopped on an exception") from stopped_by.value
+            if under_way.value < parallelism and not gate.line:
+                return begin(x)
+            return gate.enter(
+                pipeline, lambda: under_way.value >= parallelism, lambda: begin(x), _no_room
+            )
+
+        return step

@@ -1,0 +1,274 @@
+"""Which elements pass, unchanged."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, TypeVar
+
+from rapidz.kernel.checks import check_callable, check_count
+from rapidz.kernel.fusion import Code, fuse
+from rapidz.kernel.in_turn import awaiting
+from rapidz.kernel.loop import is_async
+from rapidz.kernel.push import Push
+from rapidz.kernel.registry import identity
+from rapidz.kernel.stream import Stream
+from rapidz.kernel.tuning import Options, Tuned
+
+T = TypeVar("T")
+
+
+def _truthy(x: object) -> bool:
+    return not not x
+
+
+@Stream.register_api()
+class filter(Stream[T]):
+    """Let only those elements pass that satisfy a predicate.
+
+    Emits the element if so.  Holds back when downstream does.
+
+    Parameters
+    ----------
+    predicate : callable or None
+        Called with the element.  May be ``async def``.  None lets pass what is true.
+    *args, **kwargs
+        Given to the predicate after the element.
+
+    >>> source = Stream()
+    >>> node = source.filter(lambda x: x % 2 == 0).sink(print)
+    >>> source.emit_many(range(4))
+    0
+    2
+    """
+
+    predicate: Tuned[Callable[..., Any]] = Tuned()
+    args: Tuned[tuple[Any, ...]] = Tuned()
+    kwargs: Tuned[Mapping[str, Any]] = Tuned()
+
+    def __init__(
+        self,
+        upstream: Stream[T],
+        predicate: Callable[..., Any] | None,
+        *args: Any,
+        stream_name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        predicate = _truthy if predicate is None else predicate
+        check_callable("filter", "predicate", predicate)
+        self.predicate, self.args, self.kwargs = predicate, args, Options(kwargs)
+        super().__init__(upstream, stream_name=stream_name, ensure_io_loop=is_async(predicate))
+
+    def inlines(self) -> bool:
+        return not is_async(self.predicate)
+
+    def inline(self, code: Code) -> None:
+        code.nest(code.call(code.bind("predicate", self.predicate), self.args, self.kwargs))
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        if self.inlines():
+            return fuse([self], push)
+        predicate, args, kwargs, outlet = self.predicate, self.args, self.kwargs, self._outlet
+        return awaiting(
+            self,
+            lambda x: predicate(x, *args, **kwargs),
+            lambda x, passes: outlet.send(x) if passes else None,
+        )
+
+
+@Stream.register_api()
+def remove(upstream: Stream[T], predicate: Callable[[T], Any]) -> Stream[T]:
+    """Let only those elements pass that do not satisfy a predicate.
+
+    Emits the element if so.  Holds back when downstream does.
+
+    Parameters
+    ----------
+    predicate : callable
+        Called with the element.
+
+    >>> source = Stream()
+    >>> node = source.remove(lambda x: x % 2 == 0).sink(print)
+    >>> source.emit_many(range(4))
+    1
+    3
+    """
+    check_callable("remove", "predicate", predicate)
+    if is_async(predicate):
+
+        async def fails_later(x: T) -> bool:
+            return not await predicate(x)
+
+        return filter(upstream, fails_later)
+
+    def fails(x: T) -> bool:
+        return not predicate(x)
+
+    fails.__name__ = getattr(predicate, "__name__", type(predicate).__name__)
+    return filter(upstream, fails)
+
+
+class Seen:
+    """The keys that have come lately, oldest first."""
+
+    def __init__(self, most: int | None, refresh: bool) -> None:
+        self.most = most
+        self.refresh = refresh
+        self.hashed: OrderedDict[Hashable, None] = OrderedDict()
+        self.listed: list[Any] = []
+        """Keys in the same order, once one that cannot be hashed has come."""
+
+    def is_new(self, key: Any) -> bool:
+        """Note *key*; whether it was not among those remembered."""
+        if not self.listed:
+            try:
+                return self._is_new_hashed(key)
+            except TypeError:
+                self.listed = list(self.hashed)
+                self.hashed.clear()
+        if key in self.listed:
+            if self.refresh:
+                self.listed.remove(key)
+                self.listed.append(key)
+            return False
+        self.listed.append(key)
+        if self.most is not None and len(self.listed) > self.most:
+            del self.listed[0]
+        return True
+
+    def _is_new_hashed(self, key: Hashable) -> bool:
+        hashed = self.hashed
+        if key in hashed:
+            if self.refresh:
+                hashed.move_to_end(key)
+            return False
+        hashed[key] = None
+        if self.most is not None and len(hashed) > self.most:
+            hashed.popitem(last=False)
+        return True
+
+
+@Stream.register_api()
+class unique(Stream[T]):
+    """Leave out elements that have come already.
+
+    Emits an element whose key is not among those remembered.  Holds back when
+    downstream does.  Elsewhere known as distinct.
+
+    Parameters
+    ----------
+    history : int, optional
+        How many keys to remember, first in first out; all of them by default.
+    key : callable
+        Called with the element, which is its own key by default.  Keys that
+        cannot be hashed are compared one by one.
+    maxsize : int, optional
+        As *history*, but a key that comes again counts as new in the order.
+    hashable : bool, optional
+        Accepted; it is found out by itself.
+
+    >>> source = Stream()
+    >>> node = source.unique(history=1).sink(print)
+    >>> source.emit_many([1, 1, 2, 1])
+    1
+    2
+    1
+    """
+
+    key: Tuned[Callable[[Any], Any]] = Tuned()
+
+    def __init__(
+        self,
+        upstream: Stream[T],
+        history: int | None = None,
+        key: Callable[[T], Any] = identity,
+        maxsize: int | None = None,
+        hashable: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        check_callable("unique", "key", key)
+        if history is not None and maxsize is not None:
+            raise ValueError(
+                f"unique: maxsize must not be given with history, got {maxsize!r} and {history!r}"
+            )
+        if history is not None:
+            check_count("unique", "history", history)
+        if maxsize is not None:
+            check_count("unique", "maxsize", maxsize)
+        self.key = key
+        self.maxsize = maxsize if history is None else history
+        self._seen = Seen(self.maxsize, refresh=maxsize is not None)
+        super().__init__(upstream, **kwargs)
+
+    @property
+    def seen(self) -> Any:
+        """The keys remembered, oldest first."""
+        return self._seen.listed or self._seen.hashed
+
+    def inline(self, code: Code) -> None:
+        is_new = code.bind("is_new", self._seen.is_new)
+        key = "x" if self.key is identity else f"{code.bind('key', self.key)}(x)"
+        code.nest(f"{is_new}({key})")
+
+
+class Position:
+    """How many elements a slice has seen."""
+
+    __slots__ = ("seen",)
+
+    def __init__(self) -> None:
+        self.seen = -1
+
+    def advance(self) -> int:
+        self.seen += 1
+        return self.seen
+
+
+@Stream.register_api()
+class slice(Stream[T]):
+    """Let only the elements at some positions pass, as ``list[start:end:step]`` does.
+
+    Emits these.  Holds back when downstream does.  After the last one it takes
+    itself out of the pipeline.  Elsewhere known as take and skip.
+
+    Parameters
+    ----------
+    start, end, step : int, optional
+        As in a list, but not negative; *step* at least 1.
+
+    >>> source = Stream()
+    >>> node = source.slice(1, None, 2).sink(print)
+    >>> source.emit_many("abcd")
+    b
+    d
+    """
+
+    def __init__(
+        self,
+        upstream: Stream[T],
+        start: int | None = None,
+        end: int | None = None,
+        step: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        for argument, value, least in (("start", start, 0), ("end", end, 0), ("step", step, 1)):
+            if value is not None:
+                check_count("slice", argument, value, least)
+        self.star, self.end, self.step = start or 0, end, step or 1
+        self._position = Position()
+        super().__init__(upstream, **kwargs)
+
+    @property
+    def state(self) -> int:
+        """How many elements have come."""
+        return self._position.seen + 1
+
+    def inline(self, code: Code) -> None:
+        code.line(f"i = {code.bind('advance', self._position.advance)}()")
+        conditions = [f"i >= {self.star}"] if self.star else []
+        if self.end is not None:
+            conditions.append(f"i < {self.end}")
+        if self.step > 1:
+            conditions.append(f"(i - {self.star}) % {self.step} == 0")
+        if conditions:
+            code.nest(" and ".join(conditions))

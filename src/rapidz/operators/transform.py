@@ -1,0 +1,314 @@
+"""One element in, one or more elements out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+from rapidz.kernel.checks import check_callable
+from rapidz.kernel.fusion import Code, fuse
+from rapidz.kernel.in_turn import awaiting, spreading
+from rapidz.kernel.loop import is_async
+from rapidz.kernel.push import SKIP, Pending, Push, no_default
+from rapidz.kernel.stream import Stream
+from rapidz.kernel.tuning import Cell, Options, Tuned
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@Stream.register_api()
+class map(Stream[U]):
+    """Apply a function to every element.
+
+    Emits what the function returns, unless that is `SKIP`.  Holds back when
+    downstream does, and while an ``async def`` function is under way; these
+    are awaited one after the other.
+
+    Parameters
+    ----------
+    func : callable
+        Called with the element.  May be ``async def``.
+    *args, **kwargs
+        Given to the function after the element.
+
+    >>> source = Stream()
+    >>> node = source.map(round, 1).sink(print)
+    >>> source.emit(2.345)
+    2.3
+    """
+
+    _graphviz_shape = "box"
+
+    func: Tuned[Callable[..., Any]] = Tuned()
+    args: Tuned[tuple[Any, ...]] = Tuned()
+    kwargs: Tuned[Mapping[str, Any]] = Tuned()
+
+    def __init__(
+        self,
+        upstream: Stream[Any],
+        func: Callable[..., Any],
+        *args: Any,
+        stream_name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        check_callable(type(self).__name__, "func", func)
+        self.func, self.args, self.kwargs = func, args, Options(kwargs)
+        super().__init__(
+            upstream, stream_name=stream_name, ensure_io_loop=is_async(func)
+        )
+
+    def inlines(self) -> bool:
+        return not is_async(self.func)
+
+    def inline(self, code: Code) -> None:
+        code.line(f"x = {self._written(code)}")
+        code.nest("x is not SKIP")
+
+    def _written(self, code: Code) -> str:
+        return code.call(code.bind("func", self.func), self.args, self.kwargs)
+
+    def _call(self) -> Callable[[Any], Awaitable[Any]]:
+        func, args, kwargs = self.func, self.args, self.kwargs
+        return lambda x: func(x, *args, **kwargs)
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        if self.inlines():
+            return fuse([self], push)
+        outlet = self._outlet
+        return awaiting(self, self._call(), lambda _, y: None if y is SKIP else outlet.send(y))
+
+
+@Stream.register_api()
+class starmap(map[U]):
+    """Apply a function to every element, spread into its arguments.
+
+    Emits, holds back and awaits as `map` does.
+
+    Parameters
+    ----------
+    func : callable
+        Called with the items of the element.  May be ``async def``.
+    *args, **kwargs
+        Given to the function after these.
+
+    >>> source = Stream()
+    >>> node = source.starmap(pow).sink(print)
+    >>> source.emit((2, 10))
+    1024
+    """
+
+    def _written(self, code: Code) -> str:
+        return code.call(code.bind("func", self.func), self.args, self.kwargs, "*x")
+
+    def _call(self) -> Callable[[Any], Awaitable[Any]]:
+        func, args, kwargs = self.func, self.args, self.kwargs
+        return lambda x: func(*x, *args, **kwargs)
+
+
+@Stream.register_api()
+@Stream.register_api(attribute_name="scan")
+class accumulate(Stream[U]):
+    """Fold every element into a running state, and emit it.
+
+    Emits the new state with every element; without *start* the first element
+    is the state, and is emitted as it is.  A function that returns `SKIP`
+    emits nothing and leaves the state.  Holds back when downstream does.  The
+    state changes when the function has returned, and not if it raises.
+    Elsewhere known as scan, which is another name for it here.
+
+    Parameters
+    ----------
+    func : callable
+        ``func(state, x, **kwargs)`` returns the new state.  May be ``async def``.
+    start : object, optional
+        The state before the first element.
+    returns_state : bool
+        *func* returns ``(state, result)``, and the result is emitted.
+    reset_stream : Stream, optional
+        An element from it puts the start back, and nothing is emitted.
+    with_state : bool
+        Emit ``(state, result)``.
+
+    >>> source = Stream()
+    >>> node = source.accumulate(lambda total, x: total + x).sink(print)
+    >>> source.emit_many([1, 2, 3])
+    1
+    3
+    6
+    """
+
+    _graphviz_shape = "box"
+
+    func: Tuned[Callable[..., Any]] = Tuned()
+    kwargs: Tuned[Mapping[str, Any]] = Tuned()
+    returns_state: Tuned[bool] = Tuned()
+    with_state: Tuned[bool] = Tuned()
+    side_ports: ClassVar[frozenset[int]] = frozenset({1})
+
+    def __init__(
+        self,
+        upstream: Stream[Any],
+        func: Callable[..., Any],
+        start: Any = no_default,
+        returns_state: bool = False,
+        reset_stream: Stream[Any] | None = None,
+        with_state: bool = False,
+        stream_name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        check_callable("accumulate", "func", func)
+        if reset_stream is not None and not isinstance(reset_stream, Stream):
+            raise TypeError(f"accumulate: reset_stream must be a Stream, got {reset_stream!r}")
+        self.func, self.kwargs = func, Options(kwargs)
+        self.returns_state, self.with_state = returns_state, with_state
+        self._state = Cell(start)
+        self._start = start if reset_stream is None else copy.deepcopy(start)
+        super().__init__(
+            upstreams=[upstream] if reset_stream is None else [upstream, reset_stream],
+            stream_name=stream_name,
+            ensure_io_loop=is_async(func),
+        )
+
+    @property
+    def state(self) -> Any:
+        """What has been accumulated so far; `no_default` before the first element."""
+        return self._state.value
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        self._state.value = value
+
+    def inlines(self) -> bool:
+        return not is_async(self.func)
+
+    def inline(self, code: Code) -> None:
+        state = code.bind("state", self._state)
+        call = code.call(code.bind("func", self.func), (), self.kwargs, "s, x")
+        first = f"s is {code.bind('no_default', no_default)}"
+        code.line(f"s = {state}.value")
+        if self.returns_state:
+            code.line(f"s, y = (x, x) if {first} else {call}")
+            code.line(f"{state}.value = s")
+            code.nest("y is not SKIP")
+        else:
+            code.line(f"y = x if {first} else {call}")
+            code.nest("y is not SKIP")
+            code.line(f"{state}.value = s = y")
+        code.line("x = (s, y)" if self.with_state else "x = y")
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        if port == 1:
+            return self._resetting()
+        if self.inlines():
+            return fuse([self], push)
+        func, kwargs, state, outlet = self.func, self.kwargs, self._state, self._outlet
+        returns_state, with_state = self.returns_state, self.with_state
+
+        async def call(x: Any) -> Any:
+            if state.value is no_default:
+                return (x, x) if returns_state else x
+            return await func(state.value, x, **kwargs)
+
+        def then(x: Any, result: Any) -> Pending:
+            new, y = result if returns_state else (result, result)
+            if new is not SKIP:
+                state.value = new
+            if y is SKIP:
+                return None
+            return outlet.send((new, y) if with_state else y)
+
+        return awaiting(self, call, then)
+
+    def _resetting(self) -> Push[Any]:
+        state, start = self._state, self._start
+
+        def step(_: Any) -> None:
+            state.value = copy.deepcopy(start)
+
+        return step
+
+
+scan = accumulate
+
+
+@Stream.register_api()
+@Stream.register_api(attribute_name="concat")
+class flatten(Stream[T]):
+    """Emit the items of every element.
+
+    Emits each item when there is room for it, and holds back until the last
+    one is through.  All items are tried, also when one fails below.  Concat is
+    another name for it; elsewhere known as flat_map, after a map.
+
+    >>> source = Stream()
+    >>> node = source.flatten().sink(print)
+    >>> source.emit(["a", "b"])
+    a
+    b
+    """
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        return spreading(self)
+
+
+concat = flatten
+
+
+@Stream.register_api()
+class pluck(Stream[Any]):
+    """Emit one item of every element, or a tuple of several.
+
+    Emits with every element.  Holds back when downstream does.
+
+    Parameters
+    ----------
+    pick : object or list
+        The index or key of the item; a list of them gives a tuple.
+
+    >>> source = Stream()
+    >>> node = source.pluck("name").sink(print)
+    >>> source.emit({"name": "Ada", "born": 1815})
+    Ada
+    >>> node = source.pluck(["born", "name"]).sink(print)
+    >>> source.emit({"name": "Alan", "born": 1912})
+    Alan
+    (1912, 'Alan')
+    """
+
+    pick: Tuned[Any] = Tuned()
+
+    def __init__(self, upstream: Stream[Any], pick: Any, **kwargs: Any) -> None:
+        self.pick = pick
+        super().__init__(upstream, **kwargs)
+
+    def inline(self, code: Code) -> None:
+        pick = code.bind("pick", self.pick)
+        code.line(
+            f"x = tuple([x[i] for i in {pick}])" if isinstance(self.pick, list) else f"x = x[{pick}]"
+        )
+
+
+def _update_frequencies(counts: dict[Any, int], x: Hashable) -> dict[Any, int]:
+    return {**counts, x: counts.get(x, 0) + 1}
+
+
+_update_frequencies.__name__ = "update_frequencies"
+
+
+@Stream.register_api()
+def frequencies(upstream: Stream[Any], **kwargs: Any) -> Stream[Any]:
+    """Count how often each element has come.
+
+    Emits with every element a new dict of counts so far, by element, which must be hashable.
+    Holds back when downstream does.
+
+    >>> source = Stream()
+    >>> node = source.frequencies().sink(print)
+    >>> source.emit_many("aba")
+    {'a': 1}
+    {'a': 1, 'b': 1}
+    {'a': 2, 'b': 1}
+    """
+    return accumulate(upstream, _update_frequencies, start={}, **kwargs)

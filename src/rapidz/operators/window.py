@@ -1,0 +1,585 @@
+"""Several elements in, one collection out."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any, ClassVar, Literal, TypeVar
+
+from rapidz.kernel.busy import Alarm, Busy
+from rapidz.kernel.checks import check_callable, check_choice, check_count, read_interval
+from rapidz.kernel.failures import blame
+from rapidz.kernel.fusion import Code, fuse
+from rapidz.kernel.in_turn import spreading
+from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.registry import identity
+from rapidz.kernel.stream import Stream
+from rapidz.kernel.tracking import unbox
+from rapidz.kernel.tuning import Tuned
+
+T = TypeVar("T")
+Key = Callable[[Any], Any] | Hashable
+
+
+def _key_function(node: Stream[Any], key: Any) -> Callable[[Any], Any]:
+    """The function that reads a key off what the node holds."""
+    read = key if callable(key) else lambda x: x[key]
+    if node._pipeline.tracked:
+        return lambda held: read(unbox(held))
+    return read
+
+
+@Stream.register_api()
+class partition(Stream[tuple[T, ...]]):
+    """Gather elements into tuples of *n*.
+
+    Emits a tuple when *n* elements have come, or, with *timeout*, so long
+    after the first of them; a flush or the end gives what is there.  Holds
+    back when downstream does.  Elsewhere known as a tumbling count window.
+
+    Parameters
+    ----------
+    n : int
+        How many elements, at least 1.
+    timeout : float or str, optional
+        Seconds, or a string such as ``"500ms"``, above 0.
+    key : callable or object, optional
+        Gather by key: called with the element, or the index or key of an item.
+
+    >>> source = Stream()
+    >>> node = source.partition(2).sink(print)
+    >>> source.emit_many(range(5)); source.flush()
+    (0, 1)
+    (2, 3)
+    (4,)
+    """
+
+    holds: ClassVar[bool] = True
+    _graphviz_shape = "diamond"
+
+    n: Tuned[int] = Tuned()
+    timeout: Tuned[Any] = Tuned()
+    key: Tuned[Any] = Tuned()
+
+    def __init__(
+        self,
+        upstream: Stream[T],
+        n: int,
+        timeout: float | str | None = None,
+        key: Key | None = None,
+        **kwargs: Any,
+    ) -> None:
+        check_count("partition", "n", n)
+        if timeout is not None:
+            timeout = read_interval("partition", timeout, argument="timeout")
+        self.n, self.timeout, self.key = n, timeout, key
+        self._batch: list[T] = []
+        self._batches: dict[Any, list[T]] = {}
+        self._alarms: dict[Any, Alarm] = {}
+        self._token = Busy()
+        super().__init__(upstream, **{**kwargs, "ensure_io_loop": timeout is not None})
+
+    @property
+    def buffer(self) -> list[T]:
+        """The elements gathered so far."""
+        return [*self._batch, *(x for batch in self._batches.values() for x in batch)]
+
+    def _retuned(self, name: str, value: Any) -> None:
+        if name == "n":
+            check_count("partition", "n", value)
+        elif name == "timeout" and value is not None:
+            self.__dict__[name] = read_interval("partition", value, argument="timeout")
+            self._pipeline.need_loop()
+        super()._retuned(name, value)
+
+    def inlines(self) -> bool:
+        return self.timeout is None and self.key is None
+
+    def inline(self, code: Code) -> None:
+        batch = code.bind("batch", self._batch)
+        code.line(f"{batch}.append(x)")
+        code.nest(f"len({batch}) >= {self.n}")
+        code.line(f"x = tuple({batch})")
+        code.line(f"{batch}.clear()")
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        if self.inlines():
+            return fuse([self], push)
+        n, timeout, batches, alarms = self.n, self.timeout, self._batches, self._alarms
+        key = (lambda _: None) if self.key is None else _key_function(self, self.key)
+        pipeline, busy, ref = self._pipeline, self._token, weakref.ref(self)
+
+        def wait_for_more(k: Any) -> None:
+            def expire() -> None:
+                if (node := ref()) is not None:
+                    node._expire(k)
+
+            node = ref()
+            if node is not None:
+                alarm = alarms[k] = Alarm(node)
+                alarm.set(pipeline, pipeline.clock.time() + timeout, expire)
+                busy.begin(pipeline)
+
+        def step(x: Any) -> Pending:
+            try:
+                k = key(x)
+                batch = batches.setdefault(k, [])
+            except Exception as error:
+                blame(error, ref(), x)
+                raise
+            batch.append(x)
+            if len(batch) < n:
+                if timeout is not None and len(batch) == 1:
+                    wait_for_more(k)
+                return None
+            node = ref()
+            return None if node is None else push(node._take(k))
+
+        return step
+
+    def _take(self, k: Any) -> tuple[T, ...]:
+        """Take out the batch of one key."""
+        if (alarm := self._alarms.pop(k, None)) is not None:
+            alarm.cancel()
+        batch = tuple(self._batches.pop(k))
+        if not self._alarms:
+            self._token.end(self._pipeline)
+        return batch
+
+    def _expire(self, k: Any) -> None:
+        """The time of a batch is over."""
+        _push_by_itself(self, self._take(k))
+
+    def _flush_held(self) -> Pending:
+        held: list[tuple[T, ...]] = []
+        if self._batch:
+            held.append(tuple(self._batch))
+            self._batch.clear()
+        held.extend(self._take(k) for k in list(self._batches))
+        return spreading(self)(held) if held else None
+
+
+def _push_by_itself(node: Stream[Any], x: Any) -> asyncio.Future[None] | None:
+    """Push what no emitter waits for: a failure is kept; return what says it is over."""
+    pipeline = node._pipeline
+    try:
+        wait: Any = node._outlet.send(x)
+    except Exception as error:
+        pipeline.keep(error)
+        return None
+    if wait is None:
+        return None
+    room = pipeline.running_on.create_future()
+
+    def over(wait: Any) -> None:
+        if not wait.cancelled() and (error := wait.exception()) is not None:
+            pipeline.keep(error)
+        room.set_result(None)
+
+    wait.add_done_callback(over)
+    return room
+
+
+class _Unique(Stream[tuple[T, ...]]):
+    """What the windows of distinct elements have in common."""
+
+    key: Tuned[Any] = Tuned()
+    keep: Tuned[str] = Tuned()
+
+    def _check(self) -> None:
+        check_choice(type(self).__name__, "keep", self.keep, ("first", "last"))
+
+    def _holding(self, held: dict[Any, Any]) -> Callable[[Any], None]:
+        """Make the function that holds an element under its key."""
+        key = _key_function(self, self.key)
+        if self.keep == "first":
+            return lambda x: held.setdefault(key(x), x) and None
+
+        def hold_last(x: Any) -> None:
+            k = key(x)
+            held.pop(k, None)
+            held[k] = x
+
+        return hold_last
+
+
+@Stream.register_api()
+class partition_unique(_Unique[T]):
+    """Gather elements with *n* distinct keys into a tuple.
+
+    Emits a tuple, one element a key, when *n* keys are there; a flush or the
+    end gives what is there.  Holds back when downstream does.
+
+    Parameters
+    ----------
+    n : int
+        How many keys, at least 1.
+    key : callable or object
+        Called with the element, or the index or key of an item; the element
+        is its own key by default.  Keys must be hashable.
+    keep : "first" or "last"
+        Which of the elements with the same key; the last one also takes the
+        last place.
+
+    >>> source = Stream()
+    >>> node = source.partition_unique(2, key=len).sink(print)
+    >>> source.emit_many(["a", "b", "cc"])
+    ('a', 'cc')
+    """
+
+    holds: ClassVar[bool] = True
+    _graphviz_shape = "diamond"
+
+    n: Tuned[int] = Tuned()
+
+    def __init__(
+        self,
+        upstream: Stream[T],
+        n: int,
+        key: Key = identity,
+        keep: Literal["first", "last"] = "first",
+        **kwargs: Any,
+    ) -> None:
+        check_count("partition_unique", "n", n)
+        self.n, self.key, self.keep = n, key, keep
+        self._check()
+        self._held: dict[Any, T] = {}
+        super().__init__(upstream, **kwargs)
+
+    def inlines(self) -> bool:
+        return True
+
+    def inline(self, code: Code) -> None:
+        held = code.bind("held", self._held)
+        code.line(f"{code.bind('hold', self._holding(self._held))}(x)")
+        code.nest(f"len({held}) >= {self.n}")
+        code.line(f"x = tuple({held}.values())")
+        code.line(f"{held}.clear()")
+
+    def _flush_held(self) -> Pending:
+        if not self._held:
+            return None
+        batch = tuple(self._held.values())
+        self._held.clear()
+        return self._outlet.send(batch)
+
+
+@Stream.register_api()
+class sliding_window(Stream[tuple[T, ...]]):
+    """Emit the last *n* elements, with every element.
+
+    Emits a tuple once *n* elements have come, or, with *return_partial*, from
+    the first one on.  Holds back when downstream does.
+
+    Parameters
+    ----------
+    n : int
+        How many elements, at least 1.
+    return_partial : bool
+        Emit shorter tuples in the beginning.
+
+    >>> source = Stream()
+    >>> node = source.sliding_window(2).sink(print)
+    >>> source.emit_many("abc")
+    ('a', 'b')
+    ('b', 'c')
+    """
+
+    holds: ClassVar[bool] = True
+    _graphviz_shape = "diamond"
+
+    n: Tuned[int] = Tuned()
+    return_partial: Tuned[bool] = Tuned()
+
+    def __init__(
+        self, upstream: Stream[T], n: int, return_partial: bool = False, **kwargs: Any
+    ) -> None:
+        check_count("sliding_window", "n", n)
+        self.n, self.return_partial = n, return_partial
+        self._buffer: deque[T] = deque()
+        super().__init__(upstream, **kwargs)
+
+    @property
+    def buffer(self) -> deque[T]:
+        """The elements that the next window will begin with."""
+        return self._buffer
+
+    def inlines(self) -> bool:
+        return True
+
+    def inline(self, code: Code) -> None:
+        # What the next window does not need is let go before this one is pushed.
+        buffer, n = code.bind("buffer", self._buffer), self.n
+        code.line(f"{buffer}.append(x)")
+        if not self.return_partial:
+            code.nest(f"len({buffer}) >= {n}")
+        code.line(f"while len({buffer}) > {n}: {buffer}.popleft()")
+        code.line(f"x = tuple({buffer})")
+        code.line(f"if len({buffer}) == {n}: {buffer}.popleft()")
+
+
+@Stream.register_api()
+class collect(Stream[tuple[T, ...]]):
+    """Gather elements until told to give them up.
+
+    Emits a tuple of all it has at a `flush`, its own or one from upstream, and
+    at the end.  Never holds back.
+
+    Parameters
+    ----------
+    cache : collection, optional
+        Where to gather: has ``append`` and ``clear``, e.g. a deque that is
+        bounded; unbounded by default.
+    metadata_cache : optional
+        Accepted; metadata is kept with the elements.
+
+    >>> source = Stream()
+    >>> collected = source.collect()
+    >>> node = collected.sink(print)
+    >>> source.emit_many([1, 2])
+    >>> collected.flush()
+    (1, 2)
+    """
+
+    holds: ClassVar[bool] = True
+
+    cache: Tuned[Any] = Tuned()
+
+    def __init__(
+        self, upstream: Stream[T], cache: Any = None, metadata_cache: Any = None, **kwargs: Any
+    ) -> None:
+        for argument, value in (("cache", cache), ("metadata_cache", metadata_cache)):
+            if value is not None and not (hasattr(value, "append") and hasattr(value, "clear")):
+                raise TypeError(
+                    f"collect: {argument} must have append and clear, got {value!r}"
+                )
+        self.cache = deque() if cache is None else cache
+        self.metadata_cache = deque() if metadata_cache is None else metadata_cache
+        super().__init__(upstream, **kwargs)
+
+    def inlines(self) -> bool:
+        return True
+
+    def inline(self, code: Code) -> None:
+        code.line(f"{code.bind('cache', self.cache)}.append(x)")
+        code.nest("False")
+
+    def flush(self, _: object = None) -> Any:
+        """Emit a tuple of all that was gathered, and begin anew.
+
+        >>> source = Stream()
+        >>> collected = source.collect()
+        >>> node = collected.sink(print)
+        >>> collected.flush()
+        ()
+        """
+        return self._pipeline.run(self._give_up)
+
+    def _give_up(self) -> Pending:
+        held = tuple(self.cache)
+        self.cache.clear()
+        return self._outlet.send(held)
+
+    def _flush_held(self) -> Pending:
+        return self._give_up() if self.cache else None
+
+
+class _Timed(Stream[Any]):
+    """A window that ends with the clock, at a fixed cadence."""
+
+    holds: ClassVar[bool] = True
+    _graphviz_shape = "octagon"
+
+    interval: Tuned[float] = Tuned()
+    emit_empty: Tuned[bool] = Tuned()
+
+    def __init__(
+        self, upstream: Stream[Any], interval: float | str, emit_empty: bool, **kwargs: Any
+    ) -> None:
+        self.interval = read_interval(type(self).__name__, interval)
+        self.emit_empty = emit_empty
+        self._token = Busy()
+        self._last: float | None = None
+        self._room: asyncio.Future[None] | None = None
+        super().__init__(upstream, **{**kwargs, "ensure_io_loop": True})
+        self._alarm = Alarm(self)
+
+    def _take(self) -> Any:
+        """Take out what the window holds."""
+        raise NotImplementedError
+
+    def _holding_step(self) -> Callable[[Any], object]:
+        """Make the function that puts an element into the window."""
+        raise NotImplementedError
+
+    def _retuned(self, name: str, value: Any) -> None:
+        if name == "interval":
+            self.__dict__[name] = read_interval(type(self).__name__, value)
+            if self._last is not None:
+                self._schedule()
+        super()._retuned(name, value)
+
+    def _rebound(self) -> None:
+        super()._rebound()
+        self._last = self._room = None
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        hold, busy, pipeline = self._holding_step(), self._token, self._pipeline
+        ref = weakref.ref(self)
+        if self._last is None:
+            self._last = pipeline.clock.time()
+            self._schedule()
+
+        def step(x: Any) -> Pending:
+            try:
+                hold(x)
+            except Exception as error:
+                blame(error, ref(), x)
+                raise
+            busy.begin(pipeline)
+            node = ref()
+            return None if node is None else node._room
+
+        return step
+
+    def _schedule(self) -> None:
+        ref = weakref.ref(self)
+
+        def tick() -> None:
+            if (node := ref()) is not None and not node._ended:
+                node._tick()
+
+        if self._last is not None:
+            self._alarm.set(self._pipeline, self._last + self.interval, tick)
+
+    def _tick(self) -> None:
+        now = self._pipeline.clock.time()
+        assert self._last is not None
+        while self._last + self.interval <= now:
+            self._last += self.interval
+        if self._room is None:  # else what came before is still on its way: this waits
+            held = self._take()
+            if held or self.emit_empty:
+                self._give_up(held)
+        self._schedule()
+
+    def _give_up(self, held: Any) -> Pending:
+        self._room = room = _push_by_itself(self, held)
+        if room is None:
+            self._token.end(self._pipeline)
+        else:
+            room.add_done_callback(self._over)
+        return room
+
+    def _over(self, _: object) -> None:
+        self._room = None
+        if not self._holds_any():
+            self._token.end(self._pipeline)
+
+    def _holds_any(self) -> bool:
+        raise NotImplementedError
+
+    def _flush_held(self) -> Pending:
+        return self._give_up(self._take()) if self._holds_any() else self._room
+
+    def _finish(self) -> None:
+        self._alarm.cancel()
+
+
+@Stream.register_api()
+class timed_window(_Timed):
+    """Gather the elements of every *interval* into a list.
+
+    Emits a list at every full interval since the first use, also an empty one
+    unless told otherwise; a flush or the end gives what is there.  Holds back
+    while the list before is still on its way; the next one then waits for the
+    next full interval.
+
+    Parameters
+    ----------
+    interval : float or str
+        Seconds, or a string such as ``"500ms"``, above 0.
+    emit_empty : bool
+        Emit ``[]`` when nothing came.
+
+    >>> source = Stream()
+    >>> node = source.timed_window("20ms", emit_empty=False).sink(print)
+    >>> source.emit_many([1, 2]); source.join()
+    [1, 2]
+    """
+
+    def __init__(
+        self, upstream: Stream[Any], interval: float | str, emit_empty: bool = True, **kwargs: Any
+    ) -> None:
+        self._held: list[Any] = []
+        super().__init__(upstream, interval, emit_empty, **kwargs)
+
+    @property
+    def buffer(self) -> list[Any]:
+        """The elements of the present interval."""
+        return self._held
+
+    def _holding_step(self) -> Callable[[Any], object]:
+        return self._held.append
+
+    def _take(self) -> Any:
+        held = self._held[:]
+        self._held.clear()
+        return held
+
+    def _holds_any(self) -> bool:
+        return bool(self._held)
+
+
+@Stream.register_api()
+class timed_window_unique(_Timed, _Unique[Any]):
+    """Gather the elements of every *interval* into a tuple, one for each key.
+
+    Emits and holds back as `timed_window` does.
+
+    Parameters
+    ----------
+    interval : float or str
+        Seconds, or a string such as ``"500ms"``, above 0.
+    key : callable or object
+        Called with the element, or the index or key of an item; the element
+        is its own key by default.  Keys must be hashable.
+    keep : "first" or "last"
+        Which of the elements with the same key; the last one also takes the
+        last place.
+    emit_empty : bool
+        Emit ``()`` when nothing came.
+
+    >>> source = Stream()
+    >>> node = source.timed_window_unique("20ms", key=len, emit_empty=False).sink(print)
+    >>> source.emit_many(["a", "b", "cc"]); source.join()
+    ('a', 'cc')
+    """
+
+    def __init__(
+        self,
+        upstream: Stream[Any],
+        interval: float | str,
+        key: Key = identity,
+        keep: Literal["first", "last"] = "first",
+        emit_empty: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        self.key, self.keep = key, keep
+        self._check()
+        self._held: dict[Any, Any] = {}
+        super().__init__(upstream, interval, emit_empty, **kwargs)
+
+    def _holding_step(self) -> Callable[[Any], object]:
+        return self._holding(self._held)
+
+    def _take(self) -> Any:
+        held = tuple(self._held.values())
+        self._held.clear()
+        return held
+
+    def _holds_any(self) -> bool:
+        return bool(self._held)
+

@@ -1,0 +1,155 @@
+"""Where elements leave a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+from rapidz.kernel.checks import check_callable
+from rapidz.kernel.fusion import Code, fuse
+from rapidz.kernel.in_turn import awaiting
+from rapidz.kernel.loop import is_async
+from rapidz.kernel.push import Push
+from rapidz.kernel.stream import Stream
+from rapidz.kernel.tuning import Options, Tuned
+
+T = TypeVar("T")
+
+#: Sinks stay, and all above them, until they are destroyed or their stream ends.
+_global_sinks: set[Any] = set()
+
+
+class Sink(Stream[T]):
+    """The end of a stream; base class of all sinks.
+
+    A sink, and so all that leads to it, lives until it is destroyed or the
+    stream is closed.
+    """
+
+    is_end: ClassVar[bool] = True
+    _graphviz_shape = "trapezium"
+
+    def __init__(self, upstream: Stream[Any], **kwargs: Any) -> None:
+        super().__init__(upstream, **kwargs)
+        _global_sinks.add(self)
+
+    def destroy(self, streams: Iterable[Stream[Any]] | None = None) -> None:
+        """Take the sink out of the pipeline, and let it go."""
+        super().destroy(streams)
+        if not self.upstreams:
+            _global_sinks.discard(self)
+
+    def _finish(self) -> None:
+        _global_sinks.discard(self)
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        return push
+
+
+@Stream.register_api()
+class sink(Sink[T]):
+    """Call a function with every element, and end there.
+
+    Holds back until an awaitable that the function returns is done: an
+    ``async def`` function is awaited, one element after the other.
+
+    Parameters
+    ----------
+    func : callable
+        Called with the element; what it returns is dropped, unless awaitable.
+    *args, **kwargs
+        Given to the function after the element.
+
+    >>> source = Stream()
+    >>> node = source.sink(print, "!", sep="")
+    >>> source.emit("hello")
+    hello!
+    """
+
+    func: Tuned[Callable[..., Any]] = Tuned()
+    args: Tuned[tuple[Any, ...]] = Tuned()
+    kwargs: Tuned[Mapping[str, Any]] = Tuned()
+
+    def __init__(
+        self,
+        upstream: Stream[Any],
+        func: Callable[..., Any],
+        *args: Any,
+        stream_name: str | None = None,
+        loop: Any = None,
+        asynchronous: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        check_callable(type(self).__name__, "func", func)
+        self.func, self.args, self.kwargs = func, args, Options(kwargs)
+        super().__init__(
+            upstream,
+            stream_name=stream_name,
+            loop=loop,
+            asynchronous=asynchronous,
+            ensure_io_loop=is_async(func),
+        )
+
+    def inlines(self) -> bool:
+        return not is_async(self.func)
+
+    def inline(self, code: Code) -> None:
+        start = code.bind("start", self._pipeline.start)
+        code.line(f"wait = {self._written(code)}")
+        code.line(
+            f"if wait is not None and hasattr(wait, '__await__'): return {start}(wait)"
+        )
+
+    def _written(self, code: Code) -> str:
+        return code.call(code.bind("func", self.func), self.args, self.kwargs)
+
+    def _call(self) -> Callable[[Any], Awaitable[Any]]:
+        func, args, kwargs = self.func, self.args, self.kwargs
+        return lambda x: func(x, *args, **kwargs)
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        if self.inlines():
+            return fuse([self], None)
+        return awaiting(self, self._call(), lambda _, __: None)
+
+
+@Stream.register_api()
+class starsink(sink[T]):
+    """Call a function with the items of every element, and end there.
+
+    Holds back as `sink` does.
+
+    Parameters
+    ----------
+    func : callable
+        Called with the items of the element as arguments.
+    *args, **kwargs
+        Given to the function after these.
+
+    >>> source = Stream()
+    >>> node = source.starsink(print, sep=" = ")
+    >>> source.emit(("answer", 42))
+    answer = 42
+    """
+
+    def _written(self, code: Code) -> str:
+        return code.call(code.bind("func", self.func), self.args, self.kwargs, "*x")
+
+    def _call(self) -> Callable[[Any], Awaitable[Any]]:
+        func, args, kwargs = self.func, self.args, self.kwargs
+        return lambda x: func(*x, *args, **kwargs)
+
+
+@Stream.register_api()
+def sink_to_list(upstream: Stream[T]) -> list[T]:
+    """Return a list that every element is appended to as it comes.
+
+    >>> source = Stream()
+    >>> elements = source.map(str).sink_to_list()
+    >>> source.emit_many([1, 2])
+    >>> elements
+    ['1', '2']
+    """
+    elements: list[T] = []
+    sink(upstream, elements.append)
+    return elements

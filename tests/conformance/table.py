@@ -1,0 +1,244 @@
+"""How to build every operator, and what it makes of six numbers: the table behind the checks.
+
+Each operator is fed from one stream of whole numbers, so that a check needs to know nothing else.
+An operator with several inputs gets branches of that stream.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from tests.support import odd, same
+
+import rapidz
+import rapidz.operators
+from rapidz import Stream
+
+Own = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One operator: how to build it below a stream of whole numbers, and its model."""
+
+    name: str
+    build: Callable[[Any, Own, float], Any]
+    """From the stream, the operator's own function and an interval in seconds."""
+    model: Callable[[list[int]], list[Any]]
+    """What comes out of a list of numbers, the end included."""
+    own: bool = False
+    """It has a function of its own that may fail."""
+    awaits: bool = False
+    """Its own function may be async."""
+    timed: bool = False
+    """It needs a loop."""
+    loose: bool = False
+    """Where its batches begin depends on time, so only what is in them counts."""
+    ends: bool = False
+    """It is a sink: its own function is the only thing to see."""
+    holds_back: bool = True
+    """It holds the emitter back, as soon as downstream does; latest cannot, collect has no need."""
+    feed: tuple[int, ...] = (100, 101, 102, 103, 104, 105)
+
+
+class Row:
+    """An element whose items come from a function: that is how `pluck` and `flatten` fail."""
+
+    def __init__(self, x: int, own: Own) -> None:
+        self.x, self.own = x, own
+
+    def __getitem__(self, pick: int) -> Any:
+        return self.own(self.x)
+
+    def __iter__(self) -> Iterator[Any]:
+        yield self.own(self.x)
+
+
+def pairs(xs: list[int]) -> list[Any]:
+    return [tuple(xs[i : i + 2]) for i in range(0, len(xs), 2)]
+
+
+def counted(xs: list[int]) -> list[Any]:
+    return [(count + 1, x) for count, x in enumerate(xs)]
+
+
+def distinct(xs: list[int]) -> list[Any]:
+    return list(dict.fromkeys(xs))
+
+
+def frequencies_of(xs: list[int]) -> list[Any]:
+    return [{x: xs[: i + 1].count(x) for x in xs[: i + 1]} for i in range(len(xs))]
+
+
+def twins(xs: list[int]) -> list[Any]:
+    return [(x, x) for x in xs]
+
+
+def _count(state: tuple[int, int], x: int) -> tuple[int, int]:
+    return state[0] + 1, x
+
+
+def _accumulate(s: Any, own: Own, _: float) -> Any:
+    if inspect.iscoroutinefunction(own):
+
+        async def awaited(state: tuple[int, int], x: int) -> tuple[int, int]:
+            return _count(state, await own(x))
+
+        return s.accumulate(awaited, start=(0, 0))
+    return s.accumulate(lambda state, x: _count(state, own(x)), start=(0, 0))
+
+
+def _filter(s: Any, own: Own, _: float) -> Any:
+    if inspect.iscoroutinefunction(own):
+
+        async def awaited(x: int) -> bool:
+            return bool(await own(x))
+
+        return s.filter(awaited)
+    return s.filter(lambda x: bool(own(x)))
+
+
+def _zip_latest(s: Any, own: Own, _: float) -> Any:
+    newest = s.map(same)  # connected first, so that it is there before its twin arrives
+    return s.map(same).zip_latest(newest)
+
+
+def _union(s: Any, own: Own, _: float) -> Any:
+    return s.filter(odd).union(s.remove(odd))
+
+
+CASES: tuple[Case, ...] = (
+    Case("map", lambda s, own, _: s.map(own), list, own=True, awaits=True),
+    Case(
+        "starmap",
+        lambda s, own, _: s.map(lambda x: (x,)).starmap(own),
+        list,
+        own=True,
+        awaits=True,
+    ),
+    Case("filter", _filter, list, own=True, awaits=True),
+    Case("remove", lambda s, own, _: s.remove(lambda x: not own(x)), list, own=True),
+    Case("accumulate", _accumulate, counted, own=True, awaits=True),
+    Case(
+        "map_async",
+        lambda s, own, _: s.map_async(own, parallelism=2),
+        list,
+        own=True,
+        awaits=True,
+        timed=True,
+    ),
+    Case("flatten", lambda s, own, _: s.map(lambda x: Row(x, own)).flatten(), list, own=True),
+    Case("pluck", lambda s, own, _: s.map(lambda x: Row(x, own)).pluck(0), list, own=True),
+    Case(
+        "unique",
+        lambda s, own, _: s.unique(key=own),
+        distinct,
+        own=True,
+        feed=(100, 101, 100, 103, 104, 105),
+    ),
+    Case("slice", lambda s, own, _: s.slice(1, None, 2), lambda xs: xs[1::2]),
+    Case(
+        "partition",
+        lambda s, own, _: s.partition(2, key=lambda x: own(x) and 0),
+        pairs,
+        own=True,
+    ),
+    Case("partition_unique", lambda s, own, _: s.partition_unique(2, key=own), pairs, own=True),
+    Case(
+        "sliding_window",
+        lambda s, own, _: s.sliding_window(2),
+        lambda xs: list(pairwise(xs)),
+    ),
+    Case(
+        "timed_window",
+        lambda s, own, interval: s.timed_window(interval),
+        lambda xs: [xs],
+        timed=True,
+        loose=True,
+    ),
+    Case(
+        "timed_window_unique",
+        lambda s, own, interval: s.timed_window_unique(interval, key=own),
+        lambda xs: [xs],
+        own=True,
+        timed=True,
+        loose=True,
+    ),
+    Case(
+        "collect",
+        lambda s, own, _: s.collect(),
+        lambda xs: [tuple(xs)] if xs else [],
+        holds_back=False,
+    ),
+    Case("buffer", lambda s, own, _: s.buffer(2), list, timed=True),
+    Case("delay", lambda s, own, interval: s.delay(interval), list, timed=True),
+    Case("rate_limit", lambda s, own, interval: s.rate_limit(interval), list, timed=True),
+    Case("latest", lambda s, own, _: s.latest(), list, timed=True, holds_back=False),
+    Case("union", _union, list),
+    Case("zip", lambda s, own, _: s.zip(s), twins),
+    Case("zip_latest", _zip_latest, twins),
+    Case("combine_latest", lambda s, own, _: s.combine_latest(s, emit_on=1), twins),
+    Case("frequencies", lambda s, own, _: s.frequencies(), frequencies_of),
+    Case("sink", lambda s, own, _: s.sink(own), list, own=True, awaits=True, ends=True),
+    Case(
+        "starsink",
+        lambda s, own, _: s.map(lambda x: (x,)).starsink(own),
+        list,
+        own=True,
+        awaits=True,
+        ends=True,
+    ),
+)
+
+TABLE = {case.name: case for case in CASES}
+
+
+def operators() -> dict[str, type[Stream[Any]]]:
+    """Every operator class of the library, found in its modules."""
+    found: dict[str, type[Stream[Any]]] = {"sink": rapidz.sink, "starsink": rapidz.starsink}
+    for info in pkgutil.walk_packages(rapidz.operators.__path__, "rapidz.operators."):
+        found.update(_classes(vars(importlib.import_module(info.name)).values()))
+    found.update(_classes(vars(rapidz.operators).values()))
+    return found
+
+
+def _classes(values: Iterable[object]) -> dict[str, type[Stream[Any]]]:
+    # A base class that several operators share has a capital, an operator has the name users type.
+    return {
+        value.__name__: value
+        for value in values
+        if isinstance(value, type)
+        and issubclass(value, Stream)
+        and value.__name__[0].islower()
+        and not value.__module__.startswith("rapidz.kernel")
+    }
+
+
+def flat(outputs: Iterable[object]) -> list[int]:
+    """Every number of the feed in *outputs*, however deep."""
+    numbers: list[int] = []
+    for output in outputs:
+        if isinstance(output, int):
+            numbers += [output] if output >= 100 else []
+        elif isinstance(output, Row):
+            numbers.append(output.x)
+        elif isinstance(output, Iterable):
+            numbers += flat(output)
+    return numbers
+
+
+__all__ = [
+    "CASES",
+    "TABLE",
+    "Case",
+    "Own",
+    "Row",
+    "flat",
+    "operators",
+]

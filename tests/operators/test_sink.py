@@ -1,0 +1,229 @@
+"""sink: call a function with every element."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from typing import Any
+
+import pytest
+from hypothesis import given
+from tests.support import (
+    AsyncForm,
+    Boom,
+    Way,
+    async_forms,
+    bounded,
+    fail_on,
+    noted,
+    numbers,
+    refused,
+    send,
+    settle,
+    through,
+    ways,
+)
+
+from rapidz import Stream
+from rapidz.testing import run
+
+
+@given(numbers, ways)
+def test_sink_calls_its_function_with_every_element(xs: list[int], way: Way) -> None:
+    seen: list[int] = []
+
+    def build(s: Stream[int]) -> Stream[int]:
+        s.sink(seen.append)
+        return s
+
+    through(build, xs, way)
+    assert seen == xs
+
+
+def test_sink_hands_its_further_arguments_to_the_function() -> None:
+    seen: list[Any] = []
+
+    def write(x: int, prefix: str, suffix: str = "") -> None:
+        seen.append(f"{prefix}{x}{suffix}")
+
+    with Stream[int]() as source:
+        source.sink(write, "<", suffix=">")
+        source.emit(1)
+    assert seen == ["<1>"]
+
+
+def test_sink_needs_no_reference() -> None:
+    """DESIGN ruling 8: sinks stay until destroyed, and so does what is above them."""
+    seen: list[int] = []
+    with Stream[int]() as source:
+        source.map(abs).sink(seen.append)
+        gc.collect()
+        source.emit(-1)
+    assert seen == [1]
+
+
+@pytest.mark.parametrize("form", async_forms)
+def test_sink_awaits_an_async_function_inside_a_loop(form: AsyncForm) -> None:
+    """DESIGN ruling 7; pains.md 2a: `async def` sink never ran."""
+    seen: list[int] = []
+
+    async def go() -> None:
+        async with Stream[int](asynchronous=True) as source:
+            source.sink(form(seen.append))
+            for x in range(3):
+                await send(source, x)
+                assert seen == list(range(x + 1))
+
+    run(go())
+
+
+@pytest.mark.parametrize("form", async_forms)
+def test_sink_awaits_an_async_function_without_a_loop(form: AsyncForm) -> None:
+    """The same row on `Stream()`: emit blocks until the sink is done."""
+    seen: list[int] = []
+
+    def go() -> None:
+        with Stream[int]() as source:
+            source.sink(form(seen.append))
+            for x in range(3):
+                source.emit(x)
+                assert seen == list(range(x + 1))
+
+    bounded(go)
+
+
+def test_sink_keeps_emits_in_order_that_nobody_awaits() -> None:
+    """pains.md 2a, "error channel": un-awaited emits finished out of order ([1,2,3,0])."""
+    seen: list[int] = []
+
+    async def slow(x: int) -> None:
+        await asyncio.sleep(3 - x)
+        seen.append(x)
+
+    async def go() -> None:
+        async with Stream[int](asynchronous=True) as source:
+            source.sink(slow)
+            for x in range(4):
+                source.emit(x)
+
+    run(go())
+    assert seen == [0, 1, 2, 3]
+
+
+def test_sink_gets_the_element_though_its_sibling_failed() -> None:
+    """pains.md 2a: "first branch raises": siblings never saw it; DESIGN ruling 2."""
+    seen: list[int] = []
+
+    def fail(x: int) -> None:
+        raise Boom(x)
+
+    with Stream[int]() as source:
+        source.sink(fail)
+        source.sink(seen.append)
+        with pytest.raises(Boom):
+            source.emit(1)
+        source.sink(fail)
+        with pytest.raises(ExceptionGroup) as caught:
+            source.emit(2)
+    assert seen == [1, 2]
+    assert len(caught.value.exceptions) == 2
+
+
+def test_sink_names_itself_in_an_error() -> None:
+    with Stream[int]() as source:
+        source.sink(fail_on(2), stream_name="careful")
+        with pytest.raises(Boom) as caught:
+            source.emit(2)
+    assert noted(caught.value, "sink", "careful", "check", "2")
+
+
+def test_sink_names_itself_in_an_error_of_an_async_function() -> None:
+    async def fail(x: int) -> None:
+        await asyncio.sleep(1)
+        raise Boom(x)
+
+    async def go() -> Boom:
+        async with Stream[int](asynchronous=True) as source:
+            source.sink(fail, stream_name="careful")
+            with pytest.raises(Boom) as caught:
+                await send(source, 2)
+        return caught.value
+
+    assert noted(run(go()), "sink", "careful", "fail", "2")
+
+
+def test_sink_may_be_destroyed_more_than_once() -> None:
+    """pains.md 2a: `destroy()` twice: KeyError; DESIGN ruling 8."""
+    seen: list[int] = []
+    with Stream[int]() as source:
+        node: Any = source.sink(seen.append)
+        source.emit(1)
+        node.destroy()
+        node.destroy()
+        source.emit(2)
+    assert seen == [1]
+
+
+def test_sink_is_collected_once_destroyed() -> None:
+    """pains.md 2a: 1,000 dropped pipelines kept 1,000 sinks for ever; right: explicit owner."""
+    source: Stream[int] = Stream()
+    node: Any = source.sink(lambda _: None)
+    dead = weakref.ref(node)
+    node.destroy()
+    del node
+    gc.collect()
+    assert dead() is None
+
+
+def test_sink_is_collected_once_its_pipeline_is_closed() -> None:
+    """The same row: `close()`."""
+    source: Stream[int] = Stream()
+    dead = weakref.ref(source.map(abs).sink(lambda _: None))
+    source.close()
+    del source
+    gc.collect()
+    assert dead() is None
+
+
+def test_sink_runs_before_close_returns() -> None:
+    seen: list[int] = []
+
+    async def slow(x: int) -> None:
+        await asyncio.sleep(1)
+        seen.append(x)
+
+    async def go() -> None:
+        source = Stream[int](asynchronous=True)
+        source.sink(slow)
+        source.emit(1)
+        source.emit(2)
+        await settle(source.close())
+        assert seen == [1, 2]
+
+    run(go())
+
+
+def test_sink_follows_a_new_function_and_new_arguments() -> None:
+    """DESIGN ruling 20."""
+    seen: list[Any] = []
+
+    def write(x: int, prefix: str, suffix: str = "") -> None:
+        seen.append(f"{prefix}{x}{suffix}")
+
+    with Stream[int]() as source:
+        node: Any = source.sink(write, "a")
+        source.emit(1)
+        node.args = ("b",)
+        source.emit(1)
+        node.kwargs["suffix"] = "!"
+        source.emit(1)
+        node.func = lambda x, prefix, suffix: seen.append(x)
+        source.emit(1)
+    assert seen == ["a1", "b1", "b1!", 1]
+
+
+@pytest.mark.parametrize("func", [3, None])
+def test_sink_refuses_what_cannot_be_called(func: object) -> None:
+    """DESIGN ruling 19."""
+    refused(lambda s: s.sink(func), "sink", "func", func)
