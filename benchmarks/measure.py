@@ -1,0 +1,91 @@
+"""Times a row: all sides in turn, again and again, so that a slow minute of the machine hits all.
+
+Before the clock counts, every side does the work once at the same small size and the outcomes are
+compared: a side that loses an element is wrong, not fast.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from statistics import median
+
+from benchmarks.model import Row, Sample, Side
+
+CHECK_SHARE = 20
+
+
+class WrongOutcomeError(Exception):
+    """A side did something else than the baseline."""
+
+
+@dataclass
+class Result:
+    """What a row came to: samples in nanoseconds an element, and why a side has none."""
+
+    row: Row
+    samples: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    missing: dict[str, str] = field(default_factory=dict[str, str])
+
+    def ns(self, side: Side) -> float | None:
+        samples = self.samples.get(side.name)
+        return median(samples) if samples and side.name not in self.missing else None
+
+    @property
+    def ratio(self) -> float | None:
+        """rapidz to baseline: the median of the ratios of samples taken one after the other."""
+        if self.ns(self.row.baseline) is None or self.ns(self.row.rapidz) is None:
+            return None
+        ours, theirs = self.samples[self.row.rapidz.name], self.samples[self.row.baseline.name]
+        return median(a / b for a, b in zip(ours, theirs, strict=True))
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the reach is met; None if there was nothing to compare with."""
+        ns, ratio = self.ns(self.row.rapidz), self.ratio
+        if ns is None and self.row.rapidz.available:
+            return False
+        return None if ns is None or ratio is None else self.row.reach.met(ratio, ns)
+
+
+def measure(row: Row, repeats: int, n: int | None = None) -> Result:
+    """Time *row* with *repeats* samples a side, of *n* elements (the row's own number if None)."""
+    n = row.n if n is None else n
+    result = Result(row)
+    sides = [side for side in row.sides if _present(side, result)]
+    _check(sides, max(n // CHECK_SHARE, 1), result)
+    for turn in range(repeats):
+        start = turn % len(sides)
+        for side in sides[start:] + sides[:start]:
+            if side.name in result.missing:
+                continue
+            count = max(n // side.share, 1)
+            sample = _attempt(side, count, result)
+            if sample is not None:
+                result.samples.setdefault(side.name, []).append(sample.ns / count)
+    return result
+
+
+def _present(side: Side, result: Result) -> bool:
+    if not side.available:
+        result.missing[side.name] = "not installed"
+    return side.available
+
+
+def _check(sides: list[Side], n: int, result: Result) -> None:
+    outcomes = {side.name: _attempt(side, n, result) for side in sides}
+    expected = outcomes.get(result.row.baseline.name)
+    for side in sides:
+        sample = outcomes[side.name]
+        if sample is not None and expected is not None and sample.outcome != expected.outcome:
+            result.missing[side.name] = WrongOutcomeError.__name__
+
+
+def _attempt(side: Side, n: int, result: Result) -> Sample | None:
+    """One run; a side that cannot do the work says so in the table and stops none of the others."""
+    try:
+        return side.run(n)
+    except Exception as error:
+        result.missing[side.name] = type(error).__name__
+        print(f"  {side.name}: {error!r}", file=sys.stderr)
+        return None

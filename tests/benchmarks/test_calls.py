@@ -1,0 +1,84 @@
+"""The number of calls an element costs is exact, so it is held here; times are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from benchmarks.calls import Calls, by_hand, count, through_emit, through_emit_many
+from benchmarks.shapes import CHAIN, DIAMOND, FAN_OUT, SHAPES, Shape, Sink, increment
+
+HAND = {
+    CHAIN.name: Calls(Fraction(4), Fraction(1)),
+    FAN_OUT.name: Calls(Fraction(3), Fraction(3)),
+    DIAMOND.name: Calls(Fraction(2), Fraction(1)),
+}
+
+EMIT_OVERHEAD = {CHAIN.name: 2, FAN_OUT.name: 5, DIAMOND.name: 5}
+"""Python calls that `emit` adds to the user's own: itself, and one for each run of nodes."""
+
+BULK_OVERHEAD = {CHAIN.name: 0, FAN_OUT.name: 4, DIAMOND.name: 4}
+"""Python calls an element that `emit_many` adds: none in a linear chain."""
+
+shapes = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+
+
+def double_twice(n: int) -> int:
+    return len([1] * n) * 2
+
+
+def test_count_sees_python_functions_and_builtins_apart() -> None:
+    def work() -> None:
+        for n in range(3):
+            double_twice(n)
+
+    python, builtin = count(work)
+    idle_python, idle_builtin = count(lambda: None)
+
+    assert python - idle_python == 3
+    assert builtin - idle_builtin == 3
+
+
+@shapes
+def test_a_loop_by_hand_calls_only_the_users_functions(shape: Shape) -> None:
+    assert by_hand(shape) == HAND[shape.name]
+
+
+@shapes
+def test_emit_adds_no_more_calls_than_it_may(shape: Shape) -> None:
+    assert through_emit(shape).python - HAND[shape.name].python <= EMIT_OVERHEAD[shape.name]
+
+
+@shapes
+def test_emit_many_adds_no_more_calls_than_it_may(shape: Shape) -> None:
+    assert through_emit_many(shape).python - HAND[shape.name].python <= BULK_OVERHEAD[shape.name]
+
+
+@shapes
+def test_every_element_costs_the_same_calls(shape: Shape) -> None:
+    for calls in (through_emit(shape), through_emit_many(shape)):
+        assert calls.python.denominator == 1
+        assert calls.builtin.denominator == 1
+
+
+def chain_of(nodes: int) -> Shape:
+    def build(source: Any, sink: Sink) -> list[Any]:
+        node = source
+        for _ in range(nodes):
+            node = node.map(increment)
+        return [node.sink(sink)]
+
+    def loop(data: Iterable[int], sink: Sink) -> None:
+        for x in data:
+            for _ in range(nodes):
+                x = increment(x)
+            sink(x)
+
+    return Shape(f"chain of {nodes}", loop, build)
+
+
+def test_a_longer_linear_chain_adds_no_calls_but_the_users() -> None:
+    short, long = (through_emit(chain_of(nodes)).python for nodes in (5, 25))
+    assert long - short == 20
