@@ -2,36 +2,105 @@
 
 from __future__ import annotations
 
+from rapidz import core as core
+from rapidz import graph as graph
+from rapidz import plugins as plugins
+from rapidz import sinks as sinks
+from rapidz import sources as sources
 from rapidz.kernel.failures import BackPressureError, Failure, Retry, StreamClosed
 from rapidz.kernel.provenance import args_kwargs
 from rapidz.kernel.push import SKIP, no_default
 from rapidz.kernel.stream import Stream, destroy_pipeline, move_to_first
 from rapidz.kernel.tracking import RefCounter
+from rapidz.link import link
 from rapidz.operators import (
     accumulate,
     buffer,
     collect,
     combine_latest,
     delay,
-    filter,
     flatten,
     latest,
-    map,
     map_async,
     partition,
     partition_unique,
     pluck,
     rate_limit,
-    slice,
     sliding_window,
     starmap,
     timed_window,
     timed_window_unique,
     union,
     unique,
-    zip,
     zip_latest,
 )
-from rapidz.sinks import Sink, sink, starsink
+
+# These share their names with builtins: to be imported by name, and not by `*`.
+from rapidz.operators import filter as filter
+from rapidz.operators import map as map
+from rapidz.operators import slice as slice
+from rapidz.operators import zip as zip
+from rapidz.sinks import Sink, sink, sink_to_textfile, starsink
+from rapidz.sources import (
+    PeriodicCallback,
+    Source,
+    filenames,
+    from_async_iterable,
+    from_iterable,
+    from_periodic,
+    from_q,
+    from_textfile,
+)
 
 __version__ = "1.0.0.dev0"
+
+__all__ = [
+    "Stream",
+    # sources
+    "PeriodicCallback",
+    "Source",
+    "filenames",
+    "from_async_iterable",
+    "from_iterable",
+    "from_periodic",
+    "from_q",
+    "from_textfile",
+    # operators
+    "accumulate",
+    "buffer",
+    "collect",
+    "combine_latest",
+    "delay",
+    "flatten",
+    "latest",
+    "map_async",
+    "partition",
+    "partition_unique",
+    "pluck",
+    "rate_limit",
+    "sliding_window",
+    "starmap",
+    "timed_window",
+    "timed_window_unique",
+    "union",
+    "unique",
+    "zip_latest",
+    # sinks
+    "Sink",
+    "sink",
+    "sink_to_textfile",
+    "starsink",
+    # the graph
+    "args_kwargs",
+    "destroy_pipeline",
+    "link",
+    "move_to_first",
+    # what travels, and what goes wrong
+    "SKIP",
+    "BackPressureError",
+    "Failure",
+    "RefCounter",
+    "Retry",
+    "StreamClosed",
+    "no_default",
+]

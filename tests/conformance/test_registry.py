@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rapidz.kernel.fluent import Fluent
 from tests.conformance.table import CASES, TABLE, Case, flat, operators
 from tests.support import Boom, begin, fail_on, noted, same, send, settle, turns
 
 from rapidz import Stream
+from rapidz.kernel.fluent import Fluent
 from rapidz.testing import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,6 +171,7 @@ def test_every_operator_passes_back_pressure_through(case: Case) -> None:
                 held = not wait.done()
                 if held:
                     break
+                await asyncio.sleep(1)
             gate.set()
         return held
 

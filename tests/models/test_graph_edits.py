@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -240,7 +241,12 @@ class GraphEdits(RuleBasedStateMachine):
             root.close()
 
 
-GraphEdits.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+class ManyGraphEdits(GraphEdits):
+    """The same for as long as somebody has patience."""
 
+
+GraphEdits.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+ManyGraphEdits.TestCase.settings = settings(max_examples=4_000, stateful_step_count=60)
 
 TestGraphEdits: Any = GraphEdits.TestCase
+TestManyGraphEdits: Any = pytest.mark.soak(pytest.mark.timeout(1_800)(ManyGraphEdits.TestCase))

@@ -50,10 +50,10 @@ def test_accumulate_emits_the_result_beside_the_state(xs: list[int], way: Way) -
     results = [f"+{x}" for x in xs]
     got = emitted(lambda s: s.accumulate(step, start=0, returns_state=True), xs, way)
     assert got == results
-    got = emitted(
+    both = emitted(
         lambda s: s.accumulate(step, start=0, returns_state=True, with_state=True), xs, way
     )
-    assert got == list(zip(totals, results, strict=True))
+    assert both == list(zip(totals, results, strict=True))
 
 
 def test_accumulate_with_state_emits_the_state_twice_without_a_result() -> None:
@@ -65,8 +65,10 @@ def test_accumulate_takes_none_and_false_for_a_start() -> None:
     def count(state: Any, x: int) -> tuple[Any, int]:
         return (state, x)
 
-    assert emitted(lambda s: s.accumulate(count, start=None), [1]) == [(None, 1)]
-    assert emitted(lambda s: s.accumulate(count, start=False), [1]) == [(False, 1)]
+    nothing: Any = None
+    false: Any = False
+    assert emitted(lambda s: s.accumulate(count, start=nothing), [1]) == [(None, 1)]
+    assert emitted(lambda s: s.accumulate(count, start=false), [1]) == [(False, 1)]
 
 
 def test_accumulate_hands_keyword_arguments_to_the_function() -> None:
@@ -123,6 +125,18 @@ def test_accumulate_never_runs_an_async_function_twice_at_once() -> None:
         return seen
 
     assert run(go()) == [(1.0, 1), (2.0, 3), (3.0, 6), (4.0, 10)]
+
+
+def test_accumulate_folds_the_elements_of_every_stream_connected_to_it() -> None:
+    """Only the reset stream resets: what `connect` adds is one more input."""
+    with Stream[int]() as source, Stream[int]() as other:
+        node = source.accumulate(add, start=0)
+        seen = node.sink_to_list()
+        other.connect(node)
+        source.emit(1)
+        other.emit(10)
+        source.emit(100)
+    assert seen == [1, 11, 111]
 
 
 def test_accumulate_restores_its_start_on_an_element_of_the_reset_stream() -> None:

@@ -259,7 +259,7 @@ def test_map_async_accepts_stop_on_exception() -> None:
 
 def test_map_async_may_be_stopped_before_it_started() -> None:
     """pains.md 2a: `map_async(...).stop()` before start: TypeError; right: no-op."""
-    source: Stream[int] = Stream()
+    source: Any = Stream()
     node: Any = source.map_async(double)
     node.stop()
     node.destroy()

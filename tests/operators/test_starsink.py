@@ -42,8 +42,12 @@ def test_starsink_calls_its_function_with_the_items(xs: list[tuple[int, int]], w
 def test_starsink_takes_any_iterable_and_further_arguments() -> None:
     """pains.md 2a, row `starmap` on a list element."""
     seen: list[Any] = []
+
+    def write(a: int, b: int, c: int, d: int = 0) -> None:
+        seen.append((a, b, c, d))
+
     with Stream[list[int]]() as source:
-        source.starsink(lambda a, b, c, d=0: seen.append((a, b, c, d)), 3, d=4)
+        source.starsink(write, 3, d=4)
         source.emit([1, 2])
     assert seen == [(1, 2, 3, 4)]
 
@@ -100,8 +104,12 @@ def test_starsink_names_itself_in_an_error() -> None:
 def test_starsink_follows_a_new_function_and_new_arguments() -> None:
     """DESIGN ruling 20."""
     seen: list[Any] = []
+
+    def write(a: int, b: int, c: int = 0) -> None:
+        seen.append((a, b, c))
+
     with Stream[tuple[int]]() as source:
-        node: Any = source.starsink(lambda a, b, c=0: seen.append((a, b, c)), 2)
+        node: Any = source.starsink(write, 2)
         source.emit((1,))
         node.args = (3,)
         node.kwargs["c"] = 4

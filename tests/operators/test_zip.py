@@ -222,6 +222,19 @@ def test_zip_frees_the_waiters_when_an_input_is_removed() -> None:
     assert run(go()) == [(0,), (1,), (2,)]
 
 
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_zip_emits_nothing_when_it_is_destroyed(ahead: int) -> None:
+    """To take the node out loses what waits in it; it makes no tuples of another width."""
+    a, b = Stream[int](), Stream[int]()
+    node = zip_of(a, b)
+    seen: list[Any] = node.sink_to_list()
+    (a, b)[ahead].emit(1)
+    node.destroy()
+    assert seen == []
+    for source in (a, b):
+        source.close()
+
+
 def test_zip_takes_another_input_while_it_runs() -> None:
     """pains.md 3c: in rapidz `connect` on zip was a KeyError."""
     a, b, c = Stream[int](), Stream[int](), Stream[int]()

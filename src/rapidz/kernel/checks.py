@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from operator import index as operator_index
+from typing import Any, SupportsIndex
 
 from rapidz.kernel.intervals import seconds
 
@@ -29,9 +30,24 @@ def check_count(operator: str, argument: str, value: object, least: int = 1) -> 
     ValueError: partition: n must be an int >= 1, got 0
     """
     rule = f"{operator}: {argument} must be an int >= {least}, got {value!r}"
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         raise TypeError(rule)
-    if value.__index__() < least:
+    if operator_index(value) < least:
+        raise ValueError(rule)
+
+
+def check_number(operator: str, argument: str, value: object, least: float) -> None:
+    """Refuse what is not a number of at least *least*.
+
+    >>> check_number("Retry", "factor", 0.5, 1)
+    Traceback (most recent call last):
+    ...
+    ValueError: Retry: factor must be a number >= 1, got 0.5
+    """
+    rule = f"{operator}: {argument} must be a number >= {least}, got {value!r}"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(rule)
+    if not value >= least:
         raise ValueError(rule)
 
 

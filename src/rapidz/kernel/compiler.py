@@ -16,9 +16,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rapidz.kernel import failures
-from rapidz.kernel.fusion import LONGEST, Form, fuse
+from rapidz.kernel.fusion import LONGEST, Form, Run, fuse
 from rapidz.kernel.legacy import interpret, interpreted, overridden_emit
-from rapidz.kernel.push import Pending, Push, fan_out, settle
+from rapidz.kernel.push import Pending, Push, Start, fan_out, settle
 from rapidz.kernel.tracking import boxing, unboxing
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 UnderWay: TypeAlias = "dict[Stream[Any], tuple[int, list[Branch]]]"
 
+#: How many branches are written as one function.
+WIDEST = 8
 #: How many Python frames an element may stack up before a trampoline takes over.
 DEEPEST = 150
 
@@ -38,7 +40,7 @@ class Outlet:
     the graph reaches it.
     """
 
-    __slots__ = ("_ref", "branches", "depth", "linked", "push", "send", "version")
+    __slots__ = ("_ref", "_start", "depth", "linked", "push", "run", "send", "version")
 
     def __init__(self, node: Stream[Any]) -> None:
         self._ref = weakref.ref(node)
@@ -49,7 +51,7 @@ class Outlet:
         """The graph below has changed: link anew before the next element."""
         self.linked = False
         self.version += 1
-        self.branches: list[Branch] = []
+        self.run = Run()
         self.depth = 0
         self.push: Push[Any] = self._link_and_push
         self.send: Push[Any] = self._link_and_send
@@ -71,46 +73,56 @@ class Outlet:
     def connect(self, node: Stream[Any], branches: list[Branch]) -> None:
         """Take up the compiled *branches* of *node*."""
         pipeline = node._pipeline
-        pushes = [branch.push() for branch in branches]
-        self.branches = branches
+        self._start = pipeline.start
+        self.run = whole(branches)
         self.depth = max((branch.depth for branch in branches), default=0) + (len(branches) > 1)
-        self.push = fan_out(pushes, pipeline.start)
+        self.push = fan_out([branch.push(self._start) for branch in branches], self._start)
         if node._record is not None:
             self.push = recording(self.push, node)
+        elif 1 < len(branches) <= WIDEST and any(branch.run.nodes for branch in branches):
+            self.push = fuse(self.run, start=self._start)
         self.send = self.push
         if overridden_emit(node):
             self.send = via_emit(node)
         if pipeline.tracked and node.holds:
-            self.send = unboxing(self.send)
+            self.send = unboxing(self.send, leaving=not node.keeps)
         self.linked = True
 
-    def fused(self, form: Form, **surroundings: Any) -> Callable[..., Any]:
-        """Return the push as a function of another *form*."""
-        if len(self.branches) == 1 and self.send is self.push:
-            branch = self.branches[0]
-            return fuse(branch.run, branch.tail, form, **surroundings)
-        return fuse([], self.push, form, **surroundings)
+    def fused(self, form: Form, node: Stream[Any], **surroundings: Any) -> Callable[..., Any]:
+        """Return what *node* sends by as a function of another *form*."""
+        run = self.run
+        if self.send is not self.push or node._record is not None or len(run.forks) > WIDEST:
+            run = Run()
+            run.tail = self.send
+        return fuse(run, form, start=self._start, **surroundings)
 
 
 class Branch:
-    """One edge of a node: the run of simple nodes it leads through, and what comes then."""
+    """One edge of a node: the simple nodes it leads through, and what comes then."""
 
-    __slots__ = ("depth", "edge", "run", "tail", "then")
+    __slots__ = ("depth", "edge", "run", "then")
 
-    def __init__(self, run: list[Stream[Any]]) -> None:
-        self.run = run
+    def __init__(self) -> None:
+        self.run = Run()
         self.edge: tuple[Stream[Any], int] | None = None
         """The node, and its port, whose step ends the run."""
         self.then: Stream[Any] | None = None
         """The node that must be linked first, if any."""
-        self.tail: Push[Any] | None = None
         self.depth = 1
 
-    def push(self) -> Push[Any]:
-        if not self.run:
-            assert self.tail is not None
-            return self.tail
-        return fuse(self.run, self.tail)
+    def push(self, start: Start) -> Push[Any]:
+        if not self.run.nodes and self.run.tail is not None:
+            return self.run.tail
+        return fuse(self.run, start=start)
+
+
+def whole(branches: list[Branch]) -> Run:
+    """All that is below a node, as one run."""
+    if len(branches) == 1:
+        return branches[0].run
+    run = Run()
+    run.forks = [branch.run for branch in branches]
+    return run
 
 
 def edges(node: Stream[Any]) -> list[tuple[Stream[Any], int]]:
@@ -154,21 +166,23 @@ def link(root: Stream[Any]) -> None:
 
 def trace(down: Stream[Any], port: int, under_way: UnderWay, policies: Policies) -> Branch:
     """Follow the edge to *down* through simple nodes, as far as it is a single line."""
-    branch = Branch([])
+    branch = Branch()
+    run = branch.run.nodes
     node = down
     while (
         simple(node, policies)
-        and len(branch.run) < LONGEST
-        and len(node.upstreams) == 1
+        and len(run) < LONGEST
+        and len(node.upstreams) <= node.most_ports
         and node not in under_way
-        and not (branch.run and node is down)
+        and not (run and node is down)
     ):
         node._compiled = True
-        branch.run.append(node)
+        run.append((weakref.ref(node), port))
         if node.is_end:
             return branch
         ahead = edges(node)
-        if len(ahead) != 1 or node._record is not None:
+        last = port == len(node.upstreams) - 1
+        if len(ahead) != 1 or not last or node._record is not None:
             branch.then = node
             return branch
         node, port = ahead[0]
@@ -196,17 +210,17 @@ def finish(branch: Branch, under_way: UnderWay, policies: Policies) -> None:
     below = 0 if branch.then is None else branch.then._outlet.depth
     if branch.edge is not None:
         node, port = branch.edge
-        branch.tail = step = prepare(node, port, policies)
+        branch.run.tail = prepare(node, port, policies)
         below += step_depth(node)
     elif branch.then is not None:
         node = branch.then
-        branch.tail = node._outlet.push
+        branch.run.tail = node._outlet.push
     else:
         return
     branch.depth = below + 1
     if feedback or branch.depth > DEEPEST:
         branch.depth = 2
-        branch.tail = node._pipeline.trampoline.take(branch.tail)
+        branch.run.tail = node._pipeline.trampoline.take(branch.run.tail)
 
 
 def step_depth(node: Stream[Any]) -> int:

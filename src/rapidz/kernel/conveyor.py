@@ -22,6 +22,16 @@ class Mark:
         self.action = action
 
 
+class Entries(deque[Any]):
+    """What waits on a conveyor, to be looked at as a queue."""
+
+    def qsize(self) -> int:
+        return len(self)
+
+    def empty(self) -> bool:
+        return not self
+
+
 class Conveyor:
     """Carries what is put on it, while there is anything, in a task of its own.
 
@@ -32,7 +42,7 @@ class Conveyor:
     __slots__ = ("entries", "running")
 
     def __init__(self) -> None:
-        self.entries: deque[Any] = deque()
+        self.entries = Entries()
         self.running = False
 
     def put(

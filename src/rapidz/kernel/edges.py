@@ -80,14 +80,15 @@ class OrderedWeakrefSet(weakref.WeakSet[Any]):
 
     def __init__(self, values: Iterable[Hashable] = ()) -> None:
         super().__init__()
-        self.data: OrderedSet[weakref.ref[Any]] = OrderedSet()  # type: ignore[misc]
+        self.data: OrderedSet[weakref.ref[Any]] = OrderedSet()
         for value in values:
             self.add(value)
 
     def index(self, value: object) -> int:
         """Return the position of *value*; ValueError if it is not a member.
 
-        >>> class Node: pass
+        >>> class Node:
+        ...     pass
         >>> first, second = Node(), Node()
         >>> OrderedWeakrefSet([first, second]).index(second)
         1
@@ -117,8 +118,6 @@ class Upstreams(list[Any]):
     >>> Upstreams() == [] and Upstreams() == [None]
     True
     """
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:
         return super().__eq__(other) or (not self and other == [None])

@@ -55,12 +55,12 @@ def wait_untilidle(pipeline: Pipeline, timeout: float | None) -> Any:
     """Wait, in the manner of the pipeline, until nothing is under way."""
     here = loops.running_loop()
     if pipeline.loop is None or pipeline.loop.is_closed() or not pipeline.loop.is_running():
-        with pipeline.lock:
+        with pipeline.turn:
             pipeline.raise_all_kept()
         if pipeline.asynchronous or (pipeline.needs_loop and here is not None):
             return pipeline.promise(None)
         return None
-    if here is pipeline.loop:
+    if here is not None and here is pipeline.loop:
         return here.create_task(drained(pipeline, timeout))
     waiting = asyncio.run_coroutine_threadsafe(drained(pipeline, timeout), pipeline.loop)
     return asyncio.wrap_future(waiting) if here is not None else waiting.result()

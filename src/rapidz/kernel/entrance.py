@@ -1,7 +1,7 @@
 """How elements get in: `emit` and `emit_many`, compiled for the way the pipeline runs.
 
-`Stream.emit` is found on the instance, as a function made for the node: under
-the lock of a pipeline that needs no loop, the first run of nodes is inside it;
+`Stream.emit` is found on the instance, as a function made for the node: in
+a pipeline that needs no loop, the first run of nodes is inside it;
 on a loop it checks the thread and returns what to await.  Whatever is rarer
 (metadata, another thread, a blocking call) goes `slowly`.
 """
@@ -21,6 +21,7 @@ from rapidz.kernel.fusion import EDITED
 from rapidz.kernel.legacy import takes
 from rapidz.kernel.push import Pending
 from rapidz.kernel.tracking import tracked_push
+from rapidz.kernel.turn import ATOMIC
 
 if TYPE_CHECKING:
     from rapidz.kernel.stream import Stream
@@ -45,16 +46,16 @@ class Entrance:
         node = self._node
         pipeline = node._pipeline
         slowly = node._emit_slowly
-        if node._ended or pipeline.tracked or pipeline.watched:
+        if node._ended or pipeline.tracked or pipeline.watched or not ATOMIC:
             return slowly
         if not pipeline.needs_loop:
             link(node)
             return node._outlet.fused(
                 "emit",
+                node,
                 retired=self.retired,
                 slowly=slowly,
-                acquire=pipeline.lock.acquire,
-                release=pipeline.lock.release,
+                turn=pipeline.turn,
             )
         if pipeline.loop is None or not pipeline.here():
             return slowly
@@ -65,13 +66,15 @@ class Entrance:
         """Return the function that takes an iterator until it must wait or was retired."""
         if self._bulk is None:
             link(self._node)
-            self._bulk = self._node._outlet.fused("bulk", retired=self.retired, edited=EDITED)
+            self._bulk = self._node._outlet.fused(
+                "bulk", self._node, retired=self.retired, edited=EDITED
+            )
         return self._bulk
 
 
 def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, retired: list[bool]) -> Emit:
     """Make the `emit` of a pipeline that runs on *loop*."""
-    pipeline, push, slowly = node._pipeline, node._outlet.fused("push"), node._emit_slowly
+    pipeline, push, slowly = node._pipeline, node._outlet.send, node._emit_slowly
     kept, here = pipeline.kept, loops.running_loop
     done = loop.create_future()
     done.set_result(None)
@@ -95,12 +98,15 @@ def push_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
     if node._ended:
         raise StreamClosed(f"{node}: the stream has ended; got {x!r}")
     if pipeline.tracked:
-        return tracked_push(lambda: node._outlet.push(x), list(metadata or []))
-    return node._outlet.push(x)
+        given = metadata if isinstance(metadata, list) else [metadata] if metadata else []
+        return tracked_push(lambda: node._outlet.send(x), given)
+    return node._outlet.send(x)
 
 
 def push_below(node: Stream[Any], x: Any, metadata: Any) -> Pending:
     """Push what an old node class emits, with the metadata that it hands on."""
+    if metadata and not node._pipeline.tracked:
+        node._pipeline.track()
     push = node._outlet.push
     if not node._pipeline.tracked:
         return push(x)
@@ -119,7 +125,7 @@ def emit_many(node: Stream[Any], elements: Iterable[Any]) -> Any:
     pipeline = node._pipeline.root()
     if not pipeline.needs_loop and isinstance(elements, Sized):
         rest = iter(elements)
-        with pipeline.lock:
+        with pipeline.turn:
             wait = take(node, rest)
         return None if wait is None else pipeline.start(_take_rest(node, wait, rest))
     if loops.running_loop() is not None and pipeline.needs_loop:

@@ -9,6 +9,7 @@ what comes from below, where another policy, or none, has spoken already.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import reprlib
 import time
 import weakref
@@ -17,9 +18,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, Union
 
 from rapidz.kernel import loop as loops
+from rapidz.kernel.checks import check_count, check_number
 from rapidz.kernel.intervals import seconds
 from rapidz.kernel.push import Pending, Push
 from rapidz.kernel.running import wait_for
+from rapidz.kernel.tracking import current_metadata, fail, unbox
 
 if TYPE_CHECKING:
     from rapidz.kernel.stream import Stream
@@ -121,20 +124,12 @@ class Retry:
     _limit: float = field(init=False, repr=False, default=0.0)
 
     def __post_init__(self) -> None:
-        if isinstance(self.times, bool) or not isinstance(self.times, int):
-            raise TypeError(f"Retry: times must be an int >= 1, got {self.times!r}")
-        if self.times < 1:
-            raise ValueError(f"Retry: times must be an int >= 1, got {self.times!r}")
-        if not isinstance(self.factor, (int, float)) or isinstance(self.factor, bool):
-            raise TypeError(f"Retry: factor must be a number >= 1, got {self.factor!r}")
-        if self.factor < 1:
-            raise ValueError(f"Retry: factor must be a number >= 1, got {self.factor!r}")
+        check_count("Retry", "times", self.times)
+        check_number("Retry", "factor", self.factor, 1)
         if isinstance(self.then, Retry):
             raise TypeError(f"Retry: then must be a policy that ends, got {self.then!r}")
         for name in ("wait", "limit"):
-            length = seconds(
-                getattr(self, name), operator="Retry", argument=name, allow_zero=True
-            )
+            length = seconds(getattr(self, name), operator="Retry", argument=name, allow_zero=True)
             object.__setattr__(self, f"_{name}", length)
 
     def pause(self, attempt: int) -> float:
@@ -181,10 +176,8 @@ def blame(error: BaseException, node: Stream[Any] | None, x: Any) -> None:
 
 
 def _mark(error: BaseException, mark: Any) -> None:
-    try:
+    with contextlib.suppress(AttributeError):  # an exception with slots: the note must do
         error._rapidz_node = mark  # type: ignore[attr-defined]
-    except AttributeError:  # an exception with slots: the note must do
-        pass
 
 
 def culprit(error: BaseException) -> Stream[Any] | None:
@@ -235,14 +228,15 @@ class Handler:
     def mine(self, error: Exception, x: Any) -> bool:
         """Whether this node is to blame for *error*."""
         node = self._ref()
-        blame(error, node, x)
+        blame(error, node, unbox(x))
         return node is not None and culprit(error) is node
 
     def give_up(self, x: Any, error: Exception, attempts: int) -> Pending:
         node = self._ref()
         if node is None or isinstance(self._last, Retry):
             raise error
-        return self._last.settle(Failure(x, error, node, attempts))
+        fail(current_metadata(), error)
+        return self._last.settle(Failure(unbox(x), error, node, attempts))
 
     def in_line(self, step: Push[Any], x: Any) -> Pending:
         return self.line.follow(self._process(step, x), self._pipeline)

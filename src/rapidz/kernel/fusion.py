@@ -1,13 +1,13 @@
-"""Runs of simple nodes, written as one function.
+"""Simple nodes, written as one function.
 
 An operator that needs no more than a line or two of Python for its work writes
 these lines (`Stream.inline`) about a variable ``x``.  The lines of a whole run
-of nodes make one function, in one of three forms:
+of nodes, and of the runs it forks into, make one function, in one of three forms:
 
 ``push``
     for one element that comes along an edge;
 ``emit``
-    for one element that comes from outside, under the pipeline's lock;
+    for one element that comes from outside, when it is nobody else's turn;
 ``bulk``
     for an iterator of elements, the loop inside.
 
@@ -20,12 +20,12 @@ from __future__ import annotations
 import functools
 import linecache
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from rapidz.kernel.failures import blame
-from rapidz.kernel.push import SKIP, Push
+from rapidz.kernel.push import SKIP, Pending, Push, Start, group, when_all
 from rapidz.kernel.tuning import Options
 
 if TYPE_CHECKING:
@@ -36,8 +36,22 @@ Form: TypeAlias = Literal["push", "emit", "bulk"]
 #: What the form ``bulk`` returns when the pipeline was edited under it.
 EDITED: Any = object()
 
-#: The longest run written as one function, and the deepest it may be nested.
-LONGEST, DEEPEST = 64, 40
+#: How many nodes are written as one function, at most, and how deep they are nested.
+LONGEST, DEEPEST = 64, 12
+
+
+class Run:
+    """Simple nodes in a row, held weakly, each with the port it is entered by, and what comes then.
+
+    That is a push (*tail*), several runs (*forks*), or nothing.
+    """
+
+    __slots__ = ("forks", "nodes", "tail")
+
+    def __init__(self) -> None:
+        self.nodes: list[tuple[weakref.ref[Stream[Any]], int]] = []
+        self.tail: Push[Any] | None = None
+        self.forks: list[Run] = []
 
 
 class Code:
@@ -49,6 +63,7 @@ class Code:
         self.lines: list[str] = []
         self.nodes: list[weakref.ref[Stream[Any]] | None] = []
         self.depth = 3
+        self.forked = 0
         self._node: weakref.ref[Stream[Any]] | None = None
 
     def at(self, node: Stream[Any] | None) -> None:
@@ -71,7 +86,15 @@ class Code:
         self.line(f"if {condition}:")
         self.depth += 1
 
-    def call(self, func: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], x: str = "x") -> str:
+    def otherwise(self) -> None:
+        """Do the rest only if the condition of the last `nest` does not hold."""
+        self.depth -= 1
+        self.line("else:")
+        self.depth += 1
+
+    def call(
+        self, func: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], x: str = "x"
+    ) -> str:
         """Return the call of *func* on *x* and the further arguments of a node."""
         if args:
             x += f", *{self.bind('args', args)}"
@@ -80,30 +103,72 @@ class Code:
         return f"{func}({x})"
 
     def give(self, wait: str) -> None:
-        """Write the end of the run: *wait* is what the last push returned."""
-        if self.form == "bulk":
+        """Write that the element is through: *wait* is what there is to wait for, or None."""
+        if self.forked:
+            self.line(f"wait = {wait}")
+            self.line("if wait is not None: waits = (waits or []) + [wait]")
+        elif self.form == "bulk":
             self.line(f"wait = {wait}")
             self.line("if wait is not None: return wait")
         else:
             self.line(f"return {wait}")
 
+    def write(self, run: Run) -> None:
+        """Write *run*, and all that comes of it."""
+        for ref, port in run.nodes:
+            if (node := ref()) is not None:  # else it has gone, and this is compiled anew
+                self.at(node)
+                node.inline(self, port)
+        self.at(None)
+        if run.tail is not None:
+            self.give(f"{self.bind('push', run.tail)}(x)")
+        elif run.forks:
+            self.fork(run.forks)
+        elif not run.nodes:
+            self.line("pass")
+
+    def fork(self, runs: Sequence[Run]) -> None:
+        """Write every one of *runs*, from the same element on; each is tried."""
+        self.forked += 1
+        saved = f"x_{len(self.lines)}"
+        self.line(f"{saved} = x")
+        for index, run in enumerate(runs):
+            depth = self.depth
+            if index:
+                self.line(f"x = {saved}")
+            self.line("try:")
+            self.depth += 1
+            self.write(run)
+            self.depth = depth
+            self.line("except Exception as error:")
+            self.line("    blame_line(error); errors = (errors or []) + [error]")
+        self.forked -= 1
+
+
+def nobody(awaitable: Awaitable[object]) -> Pending:
+    """The start of a run that cannot fork: nothing comes of it to be waited for."""
+    return awaitable
+
 
 def fuse(
-    run: Sequence[Stream[Any]],
-    tail: Push[Any] | None,
+    run: Run,
     form: Form = "push",
+    start: Start = nobody,
     **surroundings: Any,
 ) -> Callable[..., Any]:
-    """Write *run* as one function that ends in *tail*, if there is one."""
+    """Write *run* as one function.
+
+    *start* is that of the pipeline; a run that forks needs it.
+    """
     code = Code(form)
-    for node in run:
-        code.at(node)
-        node.inline(code)
-    code.at(None)
-    if tail is not None:
-        code.give(f"{code.bind('push', tail)}(x)")
-    elif not run:
-        code.line("pass")
+    if run.forks:
+        code.line("waits = errors = None")
+        code.write(run)
+        code.depth = 3
+        code.nest("waits is not None or errors is not None")
+        code.give(f"{code.bind('together', functools.partial(together, start))}(waits, errors)")
+    else:
+        code.write(run)
     head, foot = _FRAMES[form]
     table = [None] * len(head) + code.nodes
     values = {**code.values, **surroundings}
@@ -112,24 +177,37 @@ def fuse(
     values["blame_line"] = functools.partial(blame_line, table)
     lines = [f"def make({', '.join(values)}):", *head, *code.lines, *foot, f"    return {form}", ""]
     source = "\n".join(lines)
-    name = "-".join(type(node).__name__ for node in run[:8]) or "pipeline"
+    name = "-".join(type(ref()).__name__ for ref, _ in run.nodes[:8]) or "pipeline"
     namespace: dict[str, Any] = {}
     exec(_compiled(source, f"<rapidz {form} {name} {abs(hash(source)):x}>"), namespace)
     made: Callable[..., Any] = namespace["make"](**values)
     return made
 
 
+def together(
+    start: Start, waits: list[Awaitable[object]] | None, errors: list[Exception] | None
+) -> Pending:
+    """Make one of what the branches of a fork left behind."""
+    if waits is None:
+        raise group(errors or [], "branches")
+    return waits[0] if len(waits) == 1 and not errors else start(when_all(waits, errors or []))
+
+
 _FRAMES: dict[str, tuple[list[str], list[str]]] = {
     "push": (
         ["    def push(x):", "        try:"],
-        ["        except Exception as error:", "            blame_line(error)", "            raise"],
+        [
+            "        except Exception as error:",
+            "            blame_line(error)",
+            "            raise",
+        ],
     ),
     "emit": (
         [
             "    def emit(x, asynchronous=False, metadata=None):",
-            "        if retired or asynchronous or metadata is not None:",
+            "        if turn.busy or retired or asynchronous or metadata is not None:",
             "            return slowly(x, asynchronous, metadata)",
-            "        acquire()",
+            "        turn.busy = True",
             "        try:",
         ],
         [
@@ -137,7 +215,8 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
             "            blame_line(error)",
             "            raise",
             "        finally:",
-            "            release()",
+            "            turn.busy = False",
+            "            if turn.waiters: turn.wake()",
         ],
     ),
     "bulk": (

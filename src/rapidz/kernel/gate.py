@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 Admit: TypeAlias = Callable[[], Pending]
 Refusal: TypeAlias = Callable[[], Exception]
+Waiter: TypeAlias = tuple[Admit, "asyncio.Future[Any]", Refusal]
+
 
 class Gate:
     """Elements that wait outside until a node has room for them.
@@ -28,12 +31,13 @@ class Gate:
 
     def __init__(self, shared: bool = True) -> None:
         self._shared = shared
-        self.line: deque[tuple[Admit, asyncio.Future[Any], Refusal]] = deque()
-        self.threads = 0
+        self._threads = 0
+        self.line: deque[Waiter | None] = deque()
+        """Who waits; None for a thread."""
 
     def waiting(self) -> int:
         """How many wait outside."""
-        return len(self.line) + self.threads
+        return len(self.line)
 
     def enter(
         self,
@@ -50,30 +54,37 @@ class Gate:
         if self._shared:
             pipeline.gates.add(self)
         if pipeline.needs_loop or loops.running_loop() is not None:
-            return self._queue(pipeline, admit, refusal)
+            return self.queue(pipeline, admit, refusal)
         pipeline.watch()
-        self.threads += 1
+        self.line.append(None)
+        self._threads += 1
         try:
             since = time.monotonic()
             while full():
                 if pipeline.helpless(since):
                     raise refusal()
-                pipeline.room.wait(pipeline.patience)
+                pipeline.turn.wait(pipeline.patience)
         finally:
-            self.threads -= 1
+            self._threads -= 1
+            self.line.remove(None)
         return admit()
 
-    def _queue(self, pipeline: Pipeline, admit: Admit, refusal: Refusal) -> asyncio.Future[Any]:
+    def queue(self, pipeline: Pipeline, admit: Admit, refusal: Refusal) -> asyncio.Future[Any]:
+        """Call *admit* when it is its turn to come in."""
         future = pipeline.running_on.create_future()
         self.line.append((admit, future, refusal))
         return future
 
     def open(self, pipeline: Pipeline) -> None:
         """A slot is free: let the next one in."""
-        if self.threads:
-            pipeline.root().room.notify_all()
+        if self._threads:
+            pipeline.root().turn.wake()
+            return
         while self.line:
-            admit, future, _ = self.line.popleft()
+            waiter = self.line.popleft()
+            if waiter is None:
+                continue
+            admit, future, _ = waiter
             try:
                 wait: Any = admit()
             except Exception as error:
@@ -82,14 +93,19 @@ class Gate:
             if wait is None:
                 _settle(future, None)
             else:
-                wait.add_done_callback(lambda wait: _settle(future, wait.exception()))
+                wait.add_done_callback(functools.partial(_pass_on, future))
             return
 
     def refuse(self) -> None:
         """Turn away all who wait: nobody can make room."""
         while self.line:
-            _, future, refusal = self.line.popleft()
-            _settle(future, refusal())
+            waiter = self.line.popleft()
+            if waiter is not None:
+                _settle(waiter[1], waiter[2]())
+
+
+def _pass_on(future: asyncio.Future[Any], wait: Any) -> None:
+    _settle(future, wait.exception())
 
 
 def _settle(future: asyncio.Future[Any], error: BaseException | None) -> None:

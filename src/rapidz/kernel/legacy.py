@@ -101,7 +101,7 @@ def interpret(node: Stream[Any], port: int) -> Push[Any]:
     return step
 
 
-def by_hand(node: Stream[Any], x: Any, who: Stream[Any] | None, metadata: Any) -> Any:
+def by_hand(node: Stream[Any], x: Any, who: Stream[Any] | None = None, metadata: Any = None) -> Any:
     """Call a compiled node as an old subclass does: ``super().update(x, who)``.
 
     What it emits goes through the node's own ``_emit``.  Returns a list of
@@ -140,5 +140,5 @@ def _step_by_hand(node: Stream[Any], port: int, emitted: list[Any]) -> Push[Any]
         return settle(waits, start)
 
     tracked = node._pipeline.tracked and node.holds
-    step = node.compile(unboxing(push) if tracked else push, port)
+    step = node.compile(unboxing(push, leaving=not node.keeps) if tracked else push, port)
     return boxing(step) if tracked else step

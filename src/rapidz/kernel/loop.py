@@ -18,6 +18,7 @@ from typing import Any
 
 from tornado import gen
 from tornado.ioloop import IOLoop
+from tornado.locks import Condition
 from tornado.platform.asyncio import AsyncIOLoop
 
 #: Makes the loop of the background thread; replaced by virtual time in tests.
@@ -113,12 +114,15 @@ def get_io_loop(asynchronous: bool | None = None) -> IOLoop:
 
 
 def is_async(func: Any) -> bool:
-    """Whether calling *func* gives an awaitable: ``async def``, in any wrapping, or a Tornado coroutine."""
+    """Whether calling *func* gives an awaitable: ``async def`` or a Tornado coroutine.
+
+    Wrapped in partials or as the ``__call__`` of an object, too.
+    """
     while isinstance(func, functools.partial):
         func = func.func
     if inspect.iscoroutinefunction(func) or gen.is_coroutine_function(func):
         return True
-    call = getattr(type(func), "__call__", None)
+    call = getattr(type(func), "__call__", None)  # noqa: B004 - which, not whether
     return inspect.iscoroutinefunction(call) or gen.is_coroutine_function(call)
 
 
@@ -148,3 +152,8 @@ def keep_running(loop: asyncio.AbstractEventLoop, awaitable: Any) -> None:
     future = asyncio.ensure_future(awaitable, loop=loop)
     _kept.add(future)
     future.add_done_callback(_kept.discard)
+
+
+def new_condition() -> Condition:
+    """A condition as node classes of the old libraries use them."""
+    return Condition()

@@ -21,6 +21,7 @@ from rapidz.kernel.failures import note_late
 from rapidz.kernel.push import DONE, Pending
 from rapidz.kernel.running import Running, as_coroutine
 from rapidz.kernel.trampoline import Trampoline
+from rapidz.kernel.turn import Turn
 
 if TYPE_CHECKING:
     from rapidz.kernel.gate import Gate
@@ -54,8 +55,7 @@ class Pipeline:
         self.loop = None if loop is None else loops.asyncio_loop(loop)
         self.loop_given = loop is not None
         self.nodes: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
-        self.lock = threading.RLock()
-        self.room = threading.Condition(self.lock)
+        self.turn = Turn()
         self.active: set[Any] = set()
         self.gates: weakref.WeakSet[Gate] = weakref.WeakSet()
         self.kept: deque[Exception] = deque()
@@ -66,6 +66,7 @@ class Pipeline:
         self.trampoline = Trampoline(self)
         self.needs_loop = loop is not None or asynchronous is not None
         self.merged_into: Pipeline | None = None
+        self._orphans: list[Running] = []
         self._process = os.getpid()
         pipelines.add(self)
 
@@ -86,7 +87,9 @@ class Pipeline:
             )
         mine, theirs = self.loop, other.loop
         if self.loop_given and other.loop_given and mine is not theirs:
-            raise ValueError(f"Stream: loop must be one in all of a pipeline, got {mine} and {theirs}")
+            raise ValueError(
+                f"Stream: loop must be one in all of a pipeline, got {mine} and {theirs}"
+            )
 
     def absorb(self, other: Pipeline) -> Pipeline:
         """Become one with *other*; return what both are now."""
@@ -108,6 +111,7 @@ class Pipeline:
         self.gates |= other.gates
         self.emitters |= other.emitters
         other.active, other.kept, other.merged_into = self.active, self.kept, self
+        other.loop, other.turn = None, self.turn
         for node in other.nodes:
             node._pipeline = self
             self.nodes.add(node)
@@ -148,9 +152,12 @@ class Pipeline:
         loop, here = self.loop, loops.running_loop()
         if self._process != os.getpid():
             self._process, loop = os.getpid(), None
-        if loop is not None and not loop.is_closed():
-            if self.loop_given or loop.is_running() or here is None:
-                return loop
+        if (
+            loop is not None
+            and not loop.is_closed()
+            and (self.loop_given or loop.is_running() or here is None)
+        ):
+            return loop
         if here is not None and self.asynchronous is not False:
             fresh = here
         elif self.asynchronous:
@@ -164,6 +171,7 @@ class Pipeline:
             self.loop_given = False
             if rebound:
                 self.active.clear()
+                self._orphans.clear()
                 for node in list(self.nodes):
                     node._rebound()
             self.forget_all()
@@ -171,9 +179,7 @@ class Pipeline:
 
     def here(self) -> bool:
         """Whether the nodes may be run, and compiled, in the calling thread."""
-        return not self.needs_loop or (
-            self.loop is not None and loops.running_loop() is self.loop
-        )
+        return not self.needs_loop or (self.loop is not None and loops.running_loop() is self.loop)
 
     # --- running ---------------------------------------------------------------------
 
@@ -197,16 +203,40 @@ class Pipeline:
         self.need_loop()
         hop = asyncio.run_coroutine_threadsafe(as_coroutine(awaitable), loop)
         hop.add_done_callback(self.notify)
-        with self.lock:
+        with self.turn as turn:
             while not hop.done():
-                self.room.wait(PATIENCE)
+                turn.wait(PATIENCE)
         hop.result()
         return None
 
+    def orphaned(self, running: Running) -> None:
+        """See that *running* is run, if nobody awaits it in this turn of the loop."""
+        if not self._orphans:
+            (self.loop or self.running_on).call_soon(self._adopt_orphans)
+        self._orphans.append(running)
+
+    def _adopt_orphans(self) -> None:
+        orphans, self._orphans = self._orphans, []
+        for running in orphans:
+            running.adopt()
+
     def notify(self, _: object = None) -> None:
         """Wake the threads that wait for this pipeline."""
-        with self.lock:
-            self.room.notify_all()
+        self.turn.wake()
+
+    def edit(self, action: Callable[[], object]) -> None:
+        """Change the graph by *action*, between two elements."""
+
+        def change() -> None:
+            action()
+
+        pipeline = self.root()
+        loop = pipeline.loop
+        if pipeline.needs_loop and loop is not None and loop.is_running() and not self.here():
+            pipeline.block(pipeline.hop(change))
+        else:
+            with pipeline.turn:
+                action()
 
     def run(self, action: Callable[[], Pending], *, asynchronous: bool = False) -> Any:
         """Run *action* where the nodes run, and wait as `emit` does.
@@ -216,13 +246,13 @@ class Pipeline:
         if self.merged_into is not None:
             return self.root().run(action, asynchronous=asynchronous)
         if not self.needs_loop:
-            with self.lock:
+            with self.turn:
                 self.emitters.add(threading.current_thread())
                 wait = action()
             return self.promise(wait) if asynchronous else wait
         here = loops.running_loop()
         if self.asynchronous and here is None and (self.loop is None or self.loop.is_closed()):
-            with self.lock:
+            with self.turn:
                 return self.promise(action())
         loop = self.bind()
         if here is loop:

@@ -42,9 +42,9 @@ def args_kwargs(cls: C) -> C:
     init = cls.__init__  # type: ignore[misc]
 
     @functools.wraps(init)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def remembering(self: Any, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
         remember(self, args, kwargs)
 
-    cls.__init__ = __init__  # type: ignore[misc]
+    cls.__init__ = remembering  # type: ignore[misc]
     return cls

@@ -86,7 +86,9 @@ def fan_out(pushes: Sequence[Push[T]], start: Start) -> Push[T]:
     if len(pushes) == 1:
         return pushes[0]
 
-    def spread(first: int, x: T, waits: list[Awaitable[object]], errors: list[Exception]) -> Pending:
+    def spread(
+        first: int, x: T, waits: list[Awaitable[object]], errors: list[Exception]
+    ) -> Pending:
         for push in pushes[first:]:
             try:
                 if (wait := push(x)) is not None:
@@ -107,7 +109,7 @@ def fan_out(pushes: Sequence[Push[T]], start: Start) -> Push[T]:
     def step(x: T) -> Pending:
         at = 0
         try:
-            for at, push in enumerate(pushes, 1):  # noqa: B007 - where it stopped
+            for at, push in enumerate(pushes, 1):
                 if (wait := push(x)) is not None:
                     return spread(at, x, [wait], [])
         except Exception as error:

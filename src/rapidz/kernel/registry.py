@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import abc
 import functools
-import logging
+import inspect
+import warnings
 from collections.abc import Callable, Iterable
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 C = TypeVar("C", bound=Callable[..., Any])
-
-logger = logging.getLogger("rapidz")
 
 #: Entry-point groups by what they hold; those of streamz are honoured too.
 GROUPS = {
@@ -24,8 +26,47 @@ def identity(x: Any) -> Any:
     return x
 
 
-class APIRegisterMixin:
+def _as_method(signature: inspect.Signature) -> inspect.Signature:
+    first, *rest = signature.parameters.values()
+    return signature.replace(parameters=[first.replace(name="self"), *rest])
+
+
+class _LooksForPlugins(abc.ABCMeta):
+    """Finds the plug-ins that are installed when a name is first missing.
+
+    To look for them takes longer than to import all of the library.
+    """
+
+    looked = False
+
+    if not TYPE_CHECKING:  # what is not in the menu is an error to a type checker
+
+        def __getattr__(cls, name: str) -> Any:
+            if cls.look_for_plugins(name):
+                return getattr(cls, name)
+            raise AttributeError(f"{cls.__name__} has no attribute {name!r}")
+
+    def look_for_plugins(cls, name: str) -> bool:
+        """Load the plug-ins, once, if *name* may be one; whether that was now."""
+        if _LooksForPlugins.looked or name.startswith("_"):
+            return False
+        _LooksForPlugins.looked = True
+        root: Any = next(c for c in cls.__mro__ if "plugins_go_here" in c.__dict__)
+        load_plugins(root)
+        return True
+
+
+class APIRegisterMixin(metaclass=_LooksForPlugins):
     """A class whose operators register themselves as its methods."""
+
+    plugins_go_here = True
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if type(self).look_for_plugins(name):
+                return getattr(self, name)
+            raise AttributeError(f"{type(self).__name__} node has no attribute {name!r}")
 
     @classmethod
     def register_api(
@@ -43,7 +84,8 @@ class APIRegisterMixin:
         Returns a decorator that returns the class unchanged.
 
         >>> from rapidz import Stream
-        >>> class MyStream(Stream): pass
+        >>> class MyStream(Stream):
+        ...     pass
         >>> @MyStream.register_api(attribute_name="shout")
         ... class louder(Stream):
         ...     def update(self, x, who=None):
@@ -59,6 +101,8 @@ class APIRegisterMixin:
             def method(*args: Any, **kwargs: Any) -> Any:
                 return node(*args, **kwargs)
 
+            if inspect.isfunction(node):  # its first parameter is the stream
+                method.__signature__ = _as_method(inspect.signature(node))  # type: ignore[attr-defined]
             setattr(cls, attribute_name or node.__name__, modifier(method))
             return node
 
@@ -92,25 +136,30 @@ class APIRegisterMixin:
 
 def get_entry_point(eps: Any, group: str) -> Iterable[EntryPoint]:
     """The entry points of *group* in *eps*."""
-    if hasattr(eps, "select"):
-        return iter(eps.select(group=group))
-    return iter(eps.get(group, []))
+    found: Iterable[EntryPoint] = (
+        eps.select(group=group) if hasattr(eps, "select") else eps.get(group, [])
+    )
+    return iter(found)
 
 
 def try_register(
     cls: type[APIRegisterMixin], entry_point: EntryPoint, *modifier: Callable[[Any], Any]
 ) -> None:
-    """Register a plug-in; one whose name is taken is left out, with a word in the log."""
+    """Register a plug-in; one whose name is taken is left out, with a warning."""
     try:
         cls.register_plugin_entry_point(entry_point, *modifier)
     except ValueError:
-        logger.error(
-            "plug-in %s (%s) was left out: the name is taken", entry_point.name, entry_point.value
+        warnings.warn(
+            f"plug-in {entry_point.name!r} ({entry_point.value}) was left out: the name is taken",
+            UserWarning,
+            stacklevel=2,
         )
 
 
 def load_plugins(cls: type[APIRegisterMixin]) -> None:
     """Register every plug-in that is installed."""
+    from importlib.metadata import entry_points  # slow to import, and seldom needed
+
     eps = entry_points()
     for kind, groups in GROUPS.items():
         modifier = (staticmethod,) if kind == "sources" else ()

@@ -22,8 +22,8 @@ class Running:
     """
 
     __slots__ = (
-        "__weakref__", "_callbacks", "_claimed", "_coroutine", "_done", "_error", "_handle",
-        "_line", "_pipeline", "_task",
+        "__weakref__", "_callbacks", "_claimed", "_coroutine", "_done", "_error", "_line",
+        "_pipeline", "_task",
     )  # fmt: skip
 
     def __init__(
@@ -40,12 +40,10 @@ class Running:
         self._task: asyncio.Task[None] | None = None
         self._line = line
         pipeline.active.add(self)
-        loop = pipeline.running_on
         if pipeline.tracked:  # what is tracked travels in the context of its own task
-            self._handle: asyncio.Handle | None = None
-            self._adopt()
+            self.adopt()
         else:
-            self._handle = loop.call_soon(self._adopt)
+            pipeline.orphaned(self)
 
     def done(self) -> bool:
         """Whether it is over, well or ill."""
@@ -80,8 +78,6 @@ class Running:
         if coroutine is None:
             return (yield from self._watch())
         self._coroutine = None
-        if self._handle is not None:
-            self._handle.cancel()
         self._claimed = True
         try:
             yield from coroutine.__await__()
@@ -95,14 +91,13 @@ class Running:
         self._claimed = True
         if not self._done:
             over = self._pipeline.running_on.create_future()
-            self.add_done_callback(lambda _: over.done() or over.set_result(None))
+            self.add_done_callback(lambda _: resolve(over))
             yield from over
         if self._error is not None:
             raise self._error
 
-    def _adopt(self) -> None:
-        """Nobody awaited it in this turn: run it as a task."""
-        self._handle = None
+    def adopt(self) -> None:
+        """Run it as a task, unless somebody has awaited it already."""
         if self._coroutine is not None:
             coroutine, self._coroutine = self._coroutine, None
             self._task = self._pipeline.running_on.create_task(self._run(coroutine))
@@ -169,8 +164,14 @@ async def over(running: Running) -> None:
     """Wait until *running* is over, whatever became of it; its failure is others' to take."""
     if not running.done():
         future = asyncio.get_running_loop().create_future()
-        running.add_done_callback(lambda _: future.done() or future.set_result(None))
+        running.add_done_callback(lambda _: resolve(future))
         await future
+
+
+def resolve(future: asyncio.Future[None]) -> None:
+    """Say that what *future* stands for is over, if anybody still waits for it."""
+    if not future.done():
+        future.set_result(None)
 
 
 def peek(wait: Any) -> BaseException | None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar
 
 from rapidz.kernel import ending, entrance, loop
 from rapidz.kernel.compiler import Outlet, edges
 from rapidz.kernel.edges import Downstreams, Upstreams
 from rapidz.kernel.failures import Failure, PolicyLike, make_policy
-from rapidz.kernel.fusion import Code, fuse
+from rapidz.kernel.fusion import Code, Run, fuse
 from rapidz.kernel.legacy import by_hand
 from rapidz.kernel.pipeline import Pipeline
 from rapidz.kernel.provenance import remember
@@ -26,16 +26,18 @@ if TYPE_CHECKING:
     from tornado.ioloop import IOLoop
 
     from rapidz.kernel.fluent import Fluent
+    from rapidz.kernel.fluent import T as T
 else:
+    T = TypeVar("T")
 
-    class Fluent(Generic[TypeVar("T")]):
+    class Fluent(Generic[T]):
         """The operator methods; at run time they come by `Stream.register_api`."""
 
 
-T = TypeVar("T")
-U = TypeVar("U")
-
 logger = logging.getLogger("rapidz.core")
+
+#: Methods that old code replaces on an instance.
+_REPLACED = frozenset({"_emit", "update"})
 
 _html_update_streams: set[Any] = set()
 
@@ -87,9 +89,14 @@ class Stream(Fluent[T], APIRegisterMixin):
     """Whether elements end here: nothing can be below."""
     holds: ClassVar[bool] = False
     """Whether the node holds elements back, beyond the step they came in."""
-    side_ports: ClassVar[frozenset[int]] = frozenset()
+    keeps: ClassVar[bool] = False
+    """Whether it goes on holding elements that it has emitted."""
+    most_ports: ClassVar[int] = 1
+    """How many inputs the node may have for `inline` to do."""
+    side_ports: frozenset[int] = frozenset()
     """Inputs that steer the node: the stream may end without them."""
 
+    plugins_go_here = True
     str_list: ClassVar[list[str]] = ["func", "predicate", "n", "interval"]
     _graphviz_shape = "ellipse"
     _graphviz_style = "rounded,filled"
@@ -161,13 +168,18 @@ class Stream(Fluent[T], APIRegisterMixin):
         pipeline.nodes.add(self)
         return pipeline
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _REPLACED and "_pipeline" in self.__dict__:
+            self._forget()
+
     # --- what a node does: to be overridden -------------------------------------------
 
     def inlines(self) -> bool:
         """Whether `inline` will do for this node as it is configured now."""
         return type(self).compile is Stream.compile
 
-    def inline(self, code: Code) -> None:
+    def inline(self, code: Code, port: int = 0) -> None:
         """Write the node's work on ``x`` as lines of a fused function."""
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
@@ -176,7 +188,14 @@ class Stream(Fluent[T], APIRegisterMixin):
         It calls *push* with what it emits, or ``self._outlet.send`` if it does
         so later or several times; it never closes over the node.
         """
-        return fuse([self], push)
+        return self._alone(push, port)
+
+    def _alone(self, push: Push[Any] | None, port: int = 0) -> Push[Any]:
+        """Compile what `inline` writes into a step of its own."""
+        run = Run()
+        run.nodes.append((weakref.ref(self), port))
+        run.tail = push
+        return fuse(run)
 
     def _flush_held(self) -> Pending:
         """Emit what the node holds back, because the upstream says so."""
@@ -254,9 +273,7 @@ class Stream(Fluent[T], APIRegisterMixin):
         pipeline = self._pipeline
         if metadata is not None:
             pipeline.track()
-        return pipeline.run(
-            lambda: entrance.push_in(self, x, metadata), asynchronous=asynchronous
-        )
+        return pipeline.run(lambda: entrance.push_in(self, x, metadata), asynchronous=asynchronous)
 
     def emit_many(self, elements: Iterable[T]) -> Any:
         """Push *elements* one after the other, each when there is room for it.
@@ -278,18 +295,22 @@ class Stream(Fluent[T], APIRegisterMixin):
         """The compiled ways in, made now if need be; `emit` is found on the instance then."""
         entry = self._entry
         if entry is None:
-            with self._pipeline.lock:
+            with self._pipeline.turn:
                 self._entry = entry = entrance.Entrance(self)
-                if type(self).emit is Stream.emit and "emit" not in self.__dict__ and entry.compiled:
-                    self.__dict__["emit"] = functools.update_wrapper(entry.emit, Stream.emit)
+                if (
+                    type(self).emit is Stream.emit
+                    and "emit" not in self.__dict__
+                    and entry.compiled
+                ):
+                    vars(self)["emit"] = functools.update_wrapper(entry.emit, Stream.emit)
         return entry
 
-    def update(self, x: Any, who: Stream[Any] | None = None, metadata: Any = None) -> Any:
+    def update(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Take one element from *who*: as node classes of the old libraries are called.
 
         Returns a list of awaitables if something was emitted, else None.
         """
-        return by_hand(self, x, who, metadata)
+        return by_hand(self, x, *args, **kwargs)
 
     def _emit(self, x: Any, metadata: Any = None) -> list[Awaitable[object]]:
         """Push *x* to the nodes below, as old node classes do."""
@@ -311,20 +332,26 @@ class Stream(Fluent[T], APIRegisterMixin):
         """
         if not isinstance(downstream, Stream):
             raise TypeError(f"connect: downstream must be a Stream, got {downstream!r}")
-        with self._pipeline.lock, downstream._pipeline.lock:
-            pipeline = self._pipeline.absorb(downstream._pipeline)
+        pipeline = self._pipeline.absorb(downstream._pipeline)
+
+        def edit() -> None:
             self._add_downstream(downstream)
             downstream._add_upstream(self)
             pipeline.forget_all()
 
+        pipeline.edit(edit)
+
     def disconnect(self, downstream: Stream[Any]) -> None:
         """Let *downstream* get nothing more from this node; no matter if it did not."""
-        with self._pipeline.lock:
-            if isinstance(downstream, Stream) and downstream in self.downstreams:
+
+        def edit() -> None:
+            if downstream in self.downstreams:
                 self._remove_downstream(downstream)
                 downstream._remove_upstream(self)
                 self._forget()
                 downstream._forget()
+
+        self._pipeline.edit(edit)
 
     def destroy(self, streams: Iterable[Stream[Any]] | None = None) -> None:
         """Take the node out of the pipeline: away from *streams*, or all nodes above."""
@@ -393,10 +420,9 @@ class Stream(Fluent[T], APIRegisterMixin):
         """
         made = make_policy(self, policy)
         pipeline = self._pipeline
-        with pipeline.lock:
-            pipeline.policies += 1
-            self._policy = made
-            pipeline.forget_all()
+        pipeline.policies += 1
+        self._policy = made
+        pipeline.forget_all()
         return self
 
     @property
@@ -543,15 +569,14 @@ class Stream(Fluent[T], APIRegisterMixin):
 
     def __iter__(self) -> NoReturn:
         raise TypeError(
-            f"{self}: a stream cannot be iterated over; "
-            "attach a sink, e.g. stream.sink_to_list()"
+            f"{self}: a stream cannot be iterated over; attach a sink, e.g. stream.sink_to_list()"
         )
 
     def __str__(self) -> str:
         name = f"{self.name}; " if self.name else ""
         what = ""
         for attribute in self.str_list:
-            value = getattr(self, attribute, None)
+            value = self.__dict__.get(attribute)
             if value:
                 what = f": {described(value)}"
                 break
@@ -562,7 +587,7 @@ class Stream(Fluent[T], APIRegisterMixin):
     def described(self) -> str:
         """The node and its function, for error messages."""
         for attribute in ("func", "predicate", "key"):
-            func = getattr(self, attribute, None)
+            func = self.__dict__.get(attribute)
             if callable(func) and described(func) not in str(self):
                 return f"{self} ({attribute}: {described(func)})"
         return str(self)
@@ -594,14 +619,14 @@ def destroy_pipeline(source_node: Stream[Any]) -> None:
         node.destroy()
 
 
-def move_to_first(node: Stream[Any], f: bool | Iterable[Stream[Any]] = True) -> None:
+def move_to_first(node: Stream[Any], f: bool | Stream[Any] | Iterable[Stream[Any]] = True) -> None:
     """Let *node* get elements before its siblings do.
 
     Parameters
     ----------
     node : Stream
         The node to move.
-    f : True or list of Stream
+    f : True, Stream or list of Stream
         The upstreams below which to move it; all of them by default.
 
     >>> source = Stream()
@@ -611,13 +636,10 @@ def move_to_first(node: Stream[Any], f: bool | Iterable[Stream[Any]] = True) -> 
     b
     a
     """
-    if f is False or f is None:
+    if f is False:
         return
-    chosen: Iterable[Any] = node.upstreams if f is True else f  # type: ignore[assignment]
-    if isinstance(chosen, Stream):
-        chosen = [chosen]
+    chosen = list(node.upstreams) if f is True else [f] if isinstance(f, Stream) else list(f)
     for upstream in chosen:
-        members: Iterator[Any] = iter(list(upstream.downstreams.data))
-        for ref in members:
+        for ref in list(upstream.downstreams.data):
             if ref() is node:
                 upstream.downstreams.data._od.move_to_end(ref, last=False)

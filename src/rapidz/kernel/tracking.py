@@ -142,7 +142,7 @@ def tracked_push(push: Callable[[], Pending], metadata: Metadata) -> Pending:
     token = metadata_of_element.set(metadata)
     retain(metadata)
     try:
-        wait: Any = push()
+        wait = push()
     except BaseException as error:
         fail(metadata, error)
         release(metadata)
@@ -152,7 +152,8 @@ def tracked_push(push: Callable[[], Pending], metadata: Metadata) -> Pending:
     if wait is None:
         release(metadata)
     else:
-        wait.add_done_callback(lambda wait: _over(wait, metadata))
+        over: Any = wait
+        over.add_done_callback(lambda wait: _over(wait, metadata))
     return wait
 
 
@@ -167,13 +168,17 @@ class Entry:
 
     __slots__ = ("metadata", "x")
 
-    def __init__(self, x: Any) -> None:
+    def __init__(self, x: Any, metadata: Metadata | None = None) -> None:
         self.x = x
-        self.metadata = current_metadata()
+        self.metadata = current_metadata() if metadata is None else metadata
         retain(self.metadata)
 
-    def __del__(self) -> None:
-        release(self.metadata)
+    def release(self) -> None:
+        """The node is done with it."""
+        metadata, self.metadata = self.metadata, _NONE
+        release(metadata)
+
+    __del__ = release
 
     def __repr__(self) -> str:
         return f"Entry({self.x!r})"
@@ -184,13 +189,21 @@ def unbox(held: Any) -> Any:
     return held.x if type(held) is Entry else held
 
 
+def rebox(held: Any, result: Any) -> Any:
+    """What became of an element, with the metadata of the entry it was *held* in."""
+    return Entry(result, held.metadata) if type(held) is Entry else result
+
+
 def boxing(step: Push[Any]) -> Push[Any]:
     """Compile *step* of a node that holds elements: it gets entries."""
     return lambda x: step(Entry(x))
 
 
-def unboxing(push: Push[Any]) -> Push[Any]:
-    """Compile the *push* that such a node calls: out of entries come elements."""
+def unboxing(push: Push[Any], leaving: bool) -> Push[Any]:
+    """Compile the *push* that such a node calls: out of entries come elements.
+
+    *leaving* says that the node is done with what it pushes.
+    """
 
     def send(held: Any) -> Pending:
         entries: list[Entry]
@@ -204,6 +217,11 @@ def unboxing(push: Push[Any]) -> Push[Any]:
         if not entries:
             return push(x)
         metadata = [item for entry in entries for item in entry.metadata]
-        return tracked_push(lambda: push(x), metadata)
+        try:
+            return tracked_push(lambda: push(x), metadata)
+        finally:
+            if leaving:  # a traceback may keep the entries alive: do not wait for that
+                for entry in entries:
+                    entry.release()
 
     return send

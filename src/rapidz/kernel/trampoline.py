@@ -55,4 +55,3 @@ class Trampoline:
         if len(waits) == 1 and not errors:
             return waits[0]
         return None if pipeline is None else pipeline.start(when_all(waits, errors))
-

@@ -39,14 +39,14 @@ class Tuned(Generic[V]):
             ) from None
 
     def __set__(self, node: Stream[Any], value: V) -> None:
-        node.__dict__[self.name] = value
+        vars(node)[self.name] = value
         if isinstance(value, Options):
             value.readers.add(node)
         if "_pipeline" in node.__dict__:
             node._retuned(self.name, value)
 
     def __delete__(self, node: Stream[Any]) -> None:
-        node.__dict__.pop(self.name, None)
+        vars(node).pop(self.name, None)
 
 
 class Options(dict[str, Any]):
@@ -71,7 +71,7 @@ class Options(dict[str, Any]):
         super().__delitem__(key)
         self._changed()
 
-    def __ior__(self, other: Any) -> Any:
+    def __ior__(self, other: Any) -> Any:  # type: ignore[misc]  # in place, as a dict's
         self.update(other)
         return self
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from rapidz.kernel.checks import check_count
 from rapidz.kernel.failures import BackPressureError
+from rapidz.kernel.fusion import Code
 from rapidz.kernel.gate import Gate
 from rapidz.kernel.in_turn import spreading
+from rapidz.kernel.loop import new_condition
 from rapidz.kernel.push import Pending, Push, drop
-from rapidz.kernel.stream import Stream, move_to_first
+from rapidz.kernel.stream import Stream, T, move_to_first
 from rapidz.kernel.tuning import Cell, Tuned
-
-T = TypeVar("T")
 
 
 def _check_streams(operator: str, streams: Sequence[object]) -> None:
@@ -60,7 +61,7 @@ class union(Stream[T]):
     x
     """
 
-    def __init__(self, *upstreams: Stream[T], **kwargs: Any) -> None:
+    def __init__(self, *upstreams: Stream[Any], **kwargs: Any) -> None:
         _check_streams("union", upstreams)
         super().__init__(upstreams=upstreams, **kwargs)
 
@@ -69,8 +70,6 @@ class _Joining(Stream[tuple[Any, ...]]):
     """What the operators that build tuples have in common."""
 
     holds: ClassVar[bool] = True
-    _graphviz_shape = "triangle"
-    _graphviz_orientation = 270
 
     def _is_repeated(self, port: int) -> bool:
         """Whether the stream at *port* enters at an earlier one too."""
@@ -105,11 +104,18 @@ class zip(_Joining):
     (1, 'x', '!')
     """
 
+    _graphviz_shape = "triangle"
+    _graphviz_orientation = 270
+
+    most_ports: ClassVar[int] = 2
+
     maxsize: Tuned[int] = Tuned()
     buffers: Tuned[dict[Any, deque[Any]]] = Tuned()
     literals: Tuned[list[tuple[int, Any]]] = Tuned()
 
-    def __init__(self, *upstreams: Any, maxsize: int = 10, first: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *upstreams: Any, maxsize: int = 10, first: Any = None, **kwargs: Any
+    ) -> None:
         check_count("zip", "maxsize", maxsize)
         streams = [up for up in upstreams if isinstance(up, Stream)]
         _check_streams("zip", streams)
@@ -120,6 +126,11 @@ class zip(_Joining):
         super().__init__(upstreams=streams, **kwargs)
         _put_first(self, first)
 
+    @functools.cached_property
+    def condition(self) -> Any:
+        """A Tornado condition, for subclasses in the old manner to wait and notify with."""
+        return new_condition()
+
     def _add_upstream(self, upstream: Stream[Any]) -> None:
         super()._add_upstream(upstream)
         self.buffers.setdefault(upstream, deque())
@@ -129,15 +140,14 @@ class zip(_Joining):
         super()._remove_upstream(upstream)
         self.buffers.pop(upstream, None)
         self._gates.pop(upstream, None)
-        self._emit_all_complete()
-
-    def _emit_all_complete(self) -> None:
-        """An input is gone: emit the tuples that only it was missing in."""
         while self.buffers and all(self.buffers.values()):
-            taken = {up: buffer.popleft() for up, buffer in self.buffers.items()}
-            self._outlet.send(self._packing()([taken[up] for up in self.upstreams]))
-            for gate in self._gates.values():
-                gate.open(self._pipeline)
+            self._emit_complete()  # it was only this input that they waited for
+
+    def destroy(self, streams: Iterable[Stream[Any]] | None = None) -> None:
+        if streams is None:  # nothing is left to be paired with what waits
+            for buffer in self.buffers.values():
+                buffer.clear()
+        super().destroy(streams)
 
     def _packing(self) -> Callable[[list[Any]], tuple[Any, ...]]:
         literals = self.literals
@@ -151,17 +161,28 @@ class zip(_Joining):
 
         return pack
 
-    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+    def inlines(self) -> bool:
+        return len(self.upstreams) == len(self.buffers) == 2 and not self.literals
+
+    def inline(self, code: Code, port: int = 0) -> None:
+        mine = code.bind("mine", self.buffers[self.upstreams[port]])
+        other = code.bind("other", self.buffers[self.upstreams[1 - port]])
+        gate = self._gates[self.upstreams[1 - port]]
+        line = code.bind("line", gate.line)
+        code.nest(f"{mine} or not {other}")
+        code.give(f"{code.bind('hold', self._holding(port))}(x)")
+        code.otherwise()
+        code.line(f"x = (x, {other}.popleft())" if port == 0 else f"x = ({other}.popleft(), x)")
+        code.line(
+            f"if {line}: {code.bind('open', gate.open)}({code.bind('pipeline', self._pipeline)})"
+        )
+
+    def _holding(self, port: int) -> Push[Any]:
+        """Make the push for an element that must wait for its partners."""
         upstream = self.upstreams[port]
-        if self._is_repeated(port):
-            return drop
-        mine, gate = self.buffers[upstream], self._gates[upstream]
-        others = [self.buffers[up] for up in self.buffers if up is not upstream]
-        gates = [self._gates[up] for up in self.buffers if up is not upstream]
-        order = [list(self.buffers).index(up) for up in self.upstreams]
-        buffers = [self.buffers[up] for up in self.buffers]
-        maxsize, pipeline, pack = self.maxsize, self._pipeline, self._packing()
-        label = str(self)
+        mine, gate, maxsize = self.buffers[upstream], self._gates[upstream], self.maxsize
+        line, pipeline, label = gate.line, self._pipeline, str(self)
+        ref = weakref.ref(self)
 
         def refusal() -> Exception:
             return BackPressureError(
@@ -170,53 +191,53 @@ class zip(_Joining):
             )
 
         def admit(x: Any) -> Pending:
-            if mine or not all(others):
-                mine.append(x)
-                return None
-            return complete(x)
-
-        def complete(x: Any) -> Pending:
             mine.append(x)
-            taken = [buffer.popleft() for buffer in buffers]
-            wait = push(pack([taken[i] for i in order]))
-            for gate in gates:
-                if gate.waiting():
-                    gate.open(pipeline)
-            return wait
+            node = ref()
+            return node._emit_complete() if node is not None else None
 
-        if len(self.buffers) == 2 and len(order) == 2 and not self.literals:
-            (other,), (other_gate,), is_first = others, gates, port == 0
-
-            def pair(x: Any) -> Pending:
-                if other and not mine:
-                    y = other.popleft()
-                    wait = push((x, y) if is_first else (y, x))
-                    if other_gate.line or other_gate.threads:
-                        other_gate.open(pipeline)
-                    return wait
-                if len(mine) < maxsize and not gate.line:
-                    mine.append(x)
-                    return None
-                return gate.enter(
-                    pipeline, lambda: len(mine) >= maxsize, lambda: admit(x), refusal
-                )
-
-            return pair
-
-        def step(x: Any) -> Pending:
-            if not mine and all(others):
-                return complete(x)
-            if len(mine) < maxsize and not gate.waiting():
+        def hold(x: Any) -> Pending:
+            if len(mine) < maxsize and not line:
                 mine.append(x)
                 return None
             return gate.enter(pipeline, lambda: len(mine) >= maxsize, lambda: admit(x), refusal)
+
+        return hold
+
+    def _emit_complete(self) -> Pending:
+        """Emit a tuple if there is an element of every upstream."""
+        if not all(self.buffers.values()):
+            return None
+        taken = {up: buffer.popleft() for up, buffer in self.buffers.items()}
+        try:
+            return self._outlet.send(self._packing()([taken[up] for up in self.upstreams]))
+        finally:
+            for gate in self._gates.values():
+                if gate.line:
+                    gate.open(self._pipeline)
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        if self._is_repeated(port):
+            return drop
+        if self.inlines():
+            return self._alone(push, port)
+        upstream = self.upstreams[port]
+        mine, hold, ref = self.buffers[upstream], self._holding(port), weakref.ref(self)
+        others = [self.buffers[up] for up in self.buffers if up is not upstream]
+
+        def step(x: Any) -> Pending:
+            if mine or not all(others):
+                return hold(x)
+            node = ref()
+            if node is None:
+                return None
+            mine.append(x)
+            return node._emit_complete()
 
         return step
 
     def _finish(self) -> None:
         for gate in self._gates.values():
             gate.refuse()
-
 
 
 @Stream.register_api()
@@ -244,6 +265,11 @@ class combine_latest(_Joining):
     >>> a.emit(2)
     (2, 'x')
     """
+
+    _graphviz_shape = "triangle"
+    _graphviz_orientation = 270
+
+    keeps: ClassVar[bool] = True
 
     emit_on: Tuned[Any] = Tuned()
     last: Tuned[list[Any]] = Tuned()
@@ -273,7 +299,11 @@ class combine_latest(_Joining):
             self.emit_on = tuple(self.upstreams)
 
     def _remove_upstream(self, upstream: Stream[Any]) -> None:
-        self.last[:] = [x for up, x in builtins.zip(self.upstreams, self.last) if up is not upstream]
+        self.last[:] = [
+            x
+            for up, x in builtins.zip(self.upstreams, self.last, strict=True)
+            if up is not upstream
+        ]
         super()._remove_upstream(upstream)
         self.missing.discard(upstream)
         self.emit_on = tuple(up for up in self.emit_on if up is not upstream)
@@ -298,7 +328,9 @@ class combine_latest(_Joining):
 
 def _chosen(upstreams: Sequence[Stream[Any]], emit_on: Any) -> tuple[Stream[Any], ...]:
     """The upstreams that *emit_on* names, by position or as streams."""
-    named = emit_on if isinstance(emit_on, Iterable) and not isinstance(emit_on, Stream) else [emit_on]
+    named = (
+        emit_on if isinstance(emit_on, Iterable) and not isinstance(emit_on, Stream) else [emit_on]
+    )
     chosen = []
     for one in named:
         if isinstance(one, Stream) and one in upstreams:
@@ -349,6 +381,8 @@ class zip_latest(_Joining):
     (3, 'y')
     """
 
+    keeps: ClassVar[bool] = True
+
     maxsize: Tuned[int] = Tuned()
     last: Tuned[list[Any]] = Tuned()
     missing: Tuned[set[Any]] = Tuned()
@@ -380,7 +414,11 @@ class zip_latest(_Joining):
         self.missing.add(upstream)
 
     def _remove_upstream(self, upstream: Stream[Any]) -> None:
-        self.last[:] = [x for up, x in builtins.zip(self.upstreams, self.last) if up is not upstream]
+        self.last[:] = [
+            x
+            for up, x in builtins.zip(self.upstreams, self.last, strict=True)
+            if up is not upstream
+        ]
         super()._remove_upstream(upstream)
         self.missing.discard(upstream)
         if self.lossless_buffer and not self.missing:
@@ -433,7 +471,8 @@ class zip_latest(_Joining):
 
         def lossless(x: Any) -> Pending:
             for i in places:
-                last[i] = x
+                if i:  # the same stream may be among the others too
+                    last[i] = x
             missing.discard(above())
             if not missing and not buffer and not draining.value:
                 return push((x, *last[1:]))

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from rapidz.kernel.checks import check_callable, check_count, read_interval
 from rapidz.kernel.conveyor import Conveyor, Mark
 from rapidz.kernel.failures import BackPressureError, Handler, StreamClosed, blame
 from rapidz.kernel.gate import Gate
+from rapidz.kernel.intervals import Interval
+from rapidz.kernel.loop import new_condition
 from rapidz.kernel.push import SKIP, Pending, Push
-from rapidz.kernel.stream import Stream
-from rapidz.kernel.tracking import unbox
+from rapidz.kernel.stream import Stream, T
+from rapidz.kernel.tracking import rebox, unbox
 from rapidz.kernel.tuning import Cell, Options, Tuned
-
-T = TypeVar("T")
-U = TypeVar("U")
 
 
 class _Queued(Stream[T]):
@@ -28,7 +28,9 @@ class _Queued(Stream[T]):
 
     def __init__(self, upstream: Stream[Any], **kwargs: Any) -> None:
         self._conveyor = Conveyor()
-        super().__init__(upstream, **{**kwargs, "ensure_io_loop": True})
+        self._gate = Gate(shared=False)
+        kwargs["ensure_io_loop"] = True
+        super().__init__(upstream, **kwargs)
 
     @property
     def queue(self) -> Any:
@@ -39,8 +41,12 @@ class _Queued(Stream[T]):
         return self._conveyor.running or super()._busy()
 
     def _in_own_turn(self, action: Callable[[], Pending]) -> Pending:
+        entries = self._conveyor.entries
+        if self._gate.line:  # elements wait outside: the action comes in behind them
+            self._gate.queue(self._pipeline, lambda: entries.append(Mark(action)), _no_room)
+            return None
         if self._conveyor.running:
-            self._conveyor.entries.append(Mark(action))
+            entries.append(Mark(action))
             return None
         return super()._in_own_turn(action)
 
@@ -68,7 +74,8 @@ class buffer(_Queued[T]):
 
     >>> source = Stream()
     >>> node = source.buffer(2).sink(print)
-    >>> source.emit_many(range(3)); source.join()
+    >>> source.emit_many(range(3))
+    ... source.join()
     0
     1
     2
@@ -81,7 +88,6 @@ class buffer(_Queued[T]):
     def __init__(self, upstream: Stream[T], n: int, **kwargs: Any) -> None:
         check_count("buffer", "n", n)
         self.maxsize = n
-        self._gate = Gate(shared=False)
         super().__init__(upstream, **kwargs)
 
     def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
@@ -117,18 +123,19 @@ class delay(_Queued[T]):
 
     Emits an element no earlier than *interval* after it came, and, unless
     *spaced* is False, no earlier than *interval* after the one before left.
-    Never holds back: what waits is not bounded.
+    Holds back when downstream does; what waits for its time is not bounded.
 
     Parameters
     ----------
-    interval : float or str
+    interval : float, str or timedelta
         Seconds, or a string such as ``"500ms"``, at least 0.
     spaced : bool
         Keep the distance between elements too.
 
     >>> source = Stream()
     >>> node = source.delay("10ms").sink(print)
-    >>> source.emit("later"); source.join()
+    >>> source.emit("later")
+    ... source.join()
     later
     """
 
@@ -138,16 +145,17 @@ class delay(_Queued[T]):
     spaced: Tuned[bool] = Tuned()
 
     def __init__(
-        self, upstream: Stream[T], interval: float | str, spaced: bool = True, **kwargs: Any
+        self, upstream: Stream[T], interval: Interval, spaced: bool = True, **kwargs: Any
     ) -> None:
         self.interval = read_interval("delay", interval, allow_zero=True)
         self.spaced = spaced
         self._left = Cell(float("-inf"))
+        self._room: Cell[asyncio.Future[None] | None] = Cell(None)
         super().__init__(upstream, **kwargs)
 
     def _retuned(self, name: str, value: Any) -> None:
         if name == "interval":
-            self.__dict__[name] = read_interval("delay", value, allow_zero=True)
+            vars(self)[name] = read_interval("delay", value, allow_zero=True)
         super()._retuned(name, value)
 
     def _rebound(self) -> None:
@@ -157,16 +165,25 @@ class delay(_Queued[T]):
     def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
         conveyor, outlet, pipeline, left = self._conveyor, self._outlet, self._pipeline, self._left
         interval, space = self.interval, self.interval if self.spaced else 0.0
-        clock = pipeline.clock
+        clock, room = pipeline.clock, self._room
 
         async def carry(entry: tuple[float, T]) -> None:
             due, x = entry
             await clock.sleep_until(max(due, left.value + space))
             left.value = clock.time()
             if (wait := outlet.send(x)) is not None:
-                await wait
+                room.value = pipeline.running_on.create_future()
+                try:
+                    await wait
+                finally:
+                    room.value.set_result(None)
+                    room.value = None
 
-        return lambda x: conveyor.put((clock.time() + interval, x), carry, pipeline)
+        def step(x: T) -> Pending:
+            conveyor.put((clock.time() + interval, x), carry, pipeline)
+            return room.value
+
+        return step
 
 
 @Stream.register_api()
@@ -179,7 +196,7 @@ class rate_limit(Stream[T]):
 
     Parameters
     ----------
-    interval : float or str
+    interval : float, str or timedelta
         The least time between two elements: seconds, or a string such as
         ``"500ms"``, at least 0.  The clock is monotonic.
 
@@ -194,13 +211,14 @@ class rate_limit(Stream[T]):
 
     interval: Tuned[float] = Tuned()
 
-    def __init__(self, upstream: Stream[T], interval: float | str, **kwargs: Any) -> None:
+    def __init__(self, upstream: Stream[T], interval: Interval, **kwargs: Any) -> None:
         self.interval = read_interval("rate_limit", interval, allow_zero=True)
         self._left = Cell(float("-inf"))
-        super().__init__(upstream, **{**kwargs, "ensure_io_loop": True})
+        kwargs["ensure_io_loop"] = True
+        super().__init__(upstream, **kwargs)
 
     def _retuned(self, name: str, value: Any) -> None:
-        self.__dict__[name] = read_interval("rate_limit", value, allow_zero=True)
+        vars(self)[name] = read_interval("rate_limit", value, allow_zero=True)
         super()._retuned(name, value)
 
     def _rebound(self) -> None:
@@ -237,7 +255,8 @@ class latest(_Queued[T]):
 
     >>> source = Stream()
     >>> node = source.latest().sink(print)
-    >>> source.emit("now"); source.join()
+    >>> source.emit("now")
+    ... source.join()
     now
     """
 
@@ -245,6 +264,11 @@ class latest(_Queued[T]):
 
     def __init__(self, upstream: Stream[T], **kwargs: Any) -> None:
         super().__init__(upstream, **kwargs)
+
+    @functools.cached_property
+    def condition(self) -> Any:
+        """A Tornado condition, for subclasses in the old manner to wait and notify with."""
+        return new_condition()
 
     def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
         conveyor, outlet, pipeline = self._conveyor, self._outlet, self._pipeline
@@ -264,7 +288,7 @@ class latest(_Queued[T]):
 
 
 @Stream.register_api()
-class map_async(_Queued[U]):
+class map_async(_Queued[T]):
     """Apply an asynchronous function to several elements at once.
 
     Emits the results by itself, in the order of the elements.  Holds back
@@ -290,7 +314,8 @@ class map_async(_Queued[U]):
     ...     return 2 * x
     >>> source = Stream()
     >>> node = source.map_async(double, parallelism=2).sink(print)
-    >>> source.emit_many([1, 2]); source.join()
+    >>> source.emit_many([1, 2])
+    ... source.join()
     2
     4
     """
@@ -315,7 +340,6 @@ class map_async(_Queued[U]):
         self.func, self.args, self.kwargs = func, args, Options(kwargs)
         self.parallelism = parallelism
         self.stop_on_exception = stop_on_exception
-        self._gate = Gate(shared=False)
         self._under_way = Cell(0)
         self._stopped_by: Cell[Exception | None] = Cell(None)
         super().__init__(upstream, stream_name=stream_name)
@@ -324,7 +348,7 @@ class map_async(_Queued[U]):
         super()._rebound()
         self._under_way.value = 0
 
-    def compile(self, push: Push[U], port: int = 0) -> Push[Any]:
+    def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
         func, args, kwargs, parallelism = self.func, self.args, self.kwargs, self.parallelism
         pipeline, outlet, conveyor, gate = self._pipeline, self._outlet, self._conveyor, self._gate
         under_way, stopped_by, stops = self._under_way, self._stopped_by, self.stop_on_exception
@@ -336,10 +360,10 @@ class map_async(_Queued[U]):
             return await result if inspect.isawaitable(result) else result
 
         async def call_again(x: Any) -> None:
-            await deliver(await call(x))
+            await deliver(x, await call(x))
 
-        async def deliver(result: Any) -> None:
-            if result is not SKIP and (wait := outlet.send(result)) is not None:
+        async def deliver(x: Any, result: Any) -> None:
+            if result is not SKIP and (wait := outlet.send(rebox(x, result))) is not None:
                 await wait
 
         async def carry(entry: tuple[Any, asyncio.Task[Any]]) -> None:
@@ -352,11 +376,9 @@ class map_async(_Queued[U]):
                     if handler is None:
                         stopped_by.value = error if stops else None
                         raise
-                    await handler.retry_later(
-                        lambda x: pipeline.start(call_again(x)), unbox(x), error
-                    )
+                    await handler.retry_later(lambda x: pipeline.start(call_again(x)), x, error)
                 else:
-                    await deliver(result)
+                    await deliver(x, result)
             finally:
                 under_way.value -= 1
                 gate.open(pipeline)

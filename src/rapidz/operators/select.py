@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
 from rapidz.kernel.checks import check_callable, check_count
-from rapidz.kernel.fusion import Code, fuse
+from rapidz.kernel.fusion import Code
 from rapidz.kernel.in_turn import awaiting
 from rapidz.kernel.loop import is_async
 from rapidz.kernel.push import Push
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def _truthy(x: object) -> bool:
-    return not not x
+    return bool(x)
 
 
 @Stream.register_api()
@@ -62,12 +62,12 @@ class filter(Stream[T]):
     def inlines(self) -> bool:
         return not is_async(self.predicate)
 
-    def inline(self, code: Code) -> None:
+    def inline(self, code: Code, port: int = 0) -> None:
         code.nest(code.call(code.bind("predicate", self.predicate), self.args, self.kwargs))
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self.inlines():
-            return fuse([self], push)
+            return self._alone(push, port)
         predicate, args, kwargs, outlet = self.predicate, self.args, self.kwargs, self._outlet
         return awaiting(
             self,
@@ -205,7 +205,7 @@ class unique(Stream[T]):
         """The keys remembered, oldest first."""
         return self._seen.listed or self._seen.hashed
 
-    def inline(self, code: Code) -> None:
+    def inline(self, code: Code, port: int = 0) -> None:
         is_new = code.bind("is_new", self._seen.is_new)
         key = "x" if self.key is identity else f"{code.bind('key', self.key)}(x)"
         code.nest(f"{is_new}({key})")
@@ -263,7 +263,7 @@ class slice(Stream[T]):
         """How many elements have come."""
         return self._position.seen + 1
 
-    def inline(self, code: Code) -> None:
+    def inline(self, code: Code, port: int = 0) -> None:
         code.line(f"i = {code.bind('advance', self._position.advance)}()")
         conditions = [f"i >= {self.star}"] if self.star else []
         if self.end is not None:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any
 
 from rapidz.kernel.checks import check_callable
-from rapidz.kernel.fusion import Code, fuse
+from rapidz.kernel.fusion import Code
 from rapidz.kernel.in_turn import awaiting, spreading
 from rapidz.kernel.loop import is_async
 from rapidz.kernel.push import SKIP, Pending, Push, no_default
-from rapidz.kernel.stream import Stream
+from rapidz.kernel.stream import Stream, T
 from rapidz.kernel.tuning import Cell, Options, Tuned
-
-T = TypeVar("T")
-U = TypeVar("U")
 
 
 @Stream.register_api()
-class map(Stream[U]):
+class map(Stream[T]):
     """Apply a function to every element.
 
     Emits what the function returns, unless that is `SKIP`.  Holds back when
@@ -39,8 +36,6 @@ class map(Stream[U]):
     2.3
     """
 
-    _graphviz_shape = "box"
-
     func: Tuned[Callable[..., Any]] = Tuned()
     args: Tuned[tuple[Any, ...]] = Tuned()
     kwargs: Tuned[Mapping[str, Any]] = Tuned()
@@ -55,14 +50,12 @@ class map(Stream[U]):
     ) -> None:
         check_callable(type(self).__name__, "func", func)
         self.func, self.args, self.kwargs = func, args, Options(kwargs)
-        super().__init__(
-            upstream, stream_name=stream_name, ensure_io_loop=is_async(func)
-        )
+        super().__init__(upstream, stream_name=stream_name, ensure_io_loop=is_async(func))
 
     def inlines(self) -> bool:
         return not is_async(self.func)
 
-    def inline(self, code: Code) -> None:
+    def inline(self, code: Code, port: int = 0) -> None:
         code.line(f"x = {self._written(code)}")
         code.nest("x is not SKIP")
 
@@ -75,13 +68,13 @@ class map(Stream[U]):
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self.inlines():
-            return fuse([self], push)
+            return self._alone(push, port)
         outlet = self._outlet
         return awaiting(self, self._call(), lambda _, y: None if y is SKIP else outlet.send(y))
 
 
 @Stream.register_api()
-class starmap(map[U]):
+class starmap(map[T]):
     """Apply a function to every element, spread into its arguments.
 
     Emits, holds back and awaits as `map` does.
@@ -109,7 +102,7 @@ class starmap(map[U]):
 
 @Stream.register_api()
 @Stream.register_api(attribute_name="scan")
-class accumulate(Stream[U]):
+class accumulate(Stream[T]):
     """Fold every element into a running state, and emit it.
 
     Emits the new state with every element; without *start* the first element
@@ -145,7 +138,6 @@ class accumulate(Stream[U]):
     kwargs: Tuned[Mapping[str, Any]] = Tuned()
     returns_state: Tuned[bool] = Tuned()
     with_state: Tuned[bool] = Tuned()
-    side_ports: ClassVar[frozenset[int]] = frozenset({1})
 
     def __init__(
         self,
@@ -163,6 +155,7 @@ class accumulate(Stream[U]):
             raise TypeError(f"accumulate: reset_stream must be a Stream, got {reset_stream!r}")
         self.func, self.kwargs = func, Options(kwargs)
         self.returns_state, self.with_state = returns_state, with_state
+        self.side_ports = frozenset() if reset_stream is None else frozenset({1})
         self._state = Cell(start)
         self._start = start if reset_stream is None else copy.deepcopy(start)
         super().__init__(
@@ -183,7 +176,7 @@ class accumulate(Stream[U]):
     def inlines(self) -> bool:
         return not is_async(self.func)
 
-    def inline(self, code: Code) -> None:
+    def inline(self, code: Code, port: int = 0) -> None:
         state = code.bind("state", self._state)
         call = code.call(code.bind("func", self.func), (), self.kwargs, "s, x")
         first = f"s is {code.bind('no_default', no_default)}"
@@ -192,17 +185,19 @@ class accumulate(Stream[U]):
             code.line(f"s, y = (x, x) if {first} else {call}")
             code.line(f"{state}.value = s")
             code.nest("y is not SKIP")
+            code.line("x = (s, y)" if self.with_state else "x = y")
         else:
-            code.line(f"y = x if {first} else {call}")
-            code.nest("y is not SKIP")
-            code.line(f"{state}.value = s = y")
-        code.line("x = (s, y)" if self.with_state else "x = y")
+            code.line(f"x = x if {first} else {call}")
+            code.nest("x is not SKIP")
+            code.line(f"{state}.value = x")
+            if self.with_state:
+                code.line("x = (x, x)")
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        if port == 1:
+        if port in self.side_ports:
             return self._resetting()
         if self.inlines():
-            return fuse([self], push)
+            return self._alone(push, port)
         func, kwargs, state, outlet = self.func, self.kwargs, self._state, self._outlet
         returns_state, with_state = self.returns_state, self.with_state
 
@@ -283,10 +278,12 @@ class pluck(Stream[Any]):
         self.pick = pick
         super().__init__(upstream, **kwargs)
 
-    def inline(self, code: Code) -> None:
+    def inline(self, code: Code, port: int = 0) -> None:
         pick = code.bind("pick", self.pick)
         code.line(
-            f"x = tuple([x[i] for i in {pick}])" if isinstance(self.pick, list) else f"x = x[{pick}]"
+            f"x = tuple([x[i] for i in {pick}])"
+            if isinstance(self.pick, list)
+            else f"x = x[{pick}]"
         )
 
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Hashable
 from typing import Any, ClassVar, Literal, TypeVar
 
 from rapidz.kernel.busy import Alarm, Busy
-from rapidz.kernel.checks import check_callable, check_choice, check_count, read_interval
+from rapidz.kernel.checks import check_choice, check_count, read_interval
 from rapidz.kernel.failures import blame
-from rapidz.kernel.fusion import Code, fuse
+from rapidz.kernel.fusion import Code
 from rapidz.kernel.in_turn import spreading
+from rapidz.kernel.intervals import Interval
 from rapidz.kernel.push import Pending, Push
 from rapidz.kernel.registry import identity
 from rapidz.kernel.stream import Stream
@@ -43,14 +44,15 @@ class partition(Stream[tuple[T, ...]]):
     ----------
     n : int
         How many elements, at least 1.
-    timeout : float or str, optional
+    timeout : float, str or timedelta, optional
         Seconds, or a string such as ``"500ms"``, above 0.
     key : callable or object, optional
         Gather by key: called with the element, or the index or key of an item.
 
     >>> source = Stream()
     >>> node = source.partition(2).sink(print)
-    >>> source.emit_many(range(5)); source.flush()
+    >>> source.emit_many(range(5))
+    ... source.flush()
     (0, 1)
     (2, 3)
     (4,)
@@ -67,7 +69,7 @@ class partition(Stream[tuple[T, ...]]):
         self,
         upstream: Stream[T],
         n: int,
-        timeout: float | str | None = None,
+        timeout: Interval | None = None,
         key: Key | None = None,
         **kwargs: Any,
     ) -> None:
@@ -79,10 +81,11 @@ class partition(Stream[tuple[T, ...]]):
         self._batches: dict[Any, list[T]] = {}
         self._alarms: dict[Any, Alarm] = {}
         self._token = Busy()
-        super().__init__(upstream, **{**kwargs, "ensure_io_loop": timeout is not None})
+        kwargs["ensure_io_loop"] = timeout is not None
+        super().__init__(upstream, **kwargs)
 
     @property
-    def buffer(self) -> list[T]:
+    def _buffer(self) -> list[T]:
         """The elements gathered so far."""
         return [*self._batch, *(x for batch in self._batches.values() for x in batch)]
 
@@ -90,14 +93,14 @@ class partition(Stream[tuple[T, ...]]):
         if name == "n":
             check_count("partition", "n", value)
         elif name == "timeout" and value is not None:
-            self.__dict__[name] = read_interval("partition", value, argument="timeout")
+            vars(self)[name] = read_interval("partition", value, argument="timeout")
             self._pipeline.need_loop()
         super()._retuned(name, value)
 
     def inlines(self) -> bool:
         return self.timeout is None and self.key is None
 
-    def inline(self, code: Code) -> None:
+    def inline(self, code: Code, port: int = 0) -> None:
         batch = code.bind("batch", self._batch)
         code.line(f"{batch}.append(x)")
         code.nest(f"len({batch}) >= {self.n}")
@@ -106,7 +109,7 @@ class partition(Stream[tuple[T, ...]]):
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self.inlines():
-            return fuse([self], push)
+            return self._alone(push, port)
         n, timeout, batches, alarms = self.n, self.timeout, self._batches, self._alarms
         key = (lambda _: None) if self.key is None else _key_function(self, self.key)
         pipeline, busy, ref = self._pipeline, self._token, weakref.ref(self)
@@ -251,7 +254,7 @@ class partition_unique(_Unique[T]):
     def inlines(self) -> bool:
         return True
 
-    def inline(self, code: Code) -> None:
+    def inline(self, code: Code, port: int = 0) -> None:
         held = code.bind("held", self._held)
         code.line(f"{code.bind('hold', self._holding(self._held))}(x)")
         code.nest(f"len({held}) >= {self.n}")
@@ -288,6 +291,7 @@ class sliding_window(Stream[tuple[T, ...]]):
     """
 
     holds: ClassVar[bool] = True
+    keeps: ClassVar[bool] = True
     _graphviz_shape = "diamond"
 
     n: Tuned[int] = Tuned()
@@ -301,15 +305,10 @@ class sliding_window(Stream[tuple[T, ...]]):
         self._buffer: deque[T] = deque()
         super().__init__(upstream, **kwargs)
 
-    @property
-    def buffer(self) -> deque[T]:
-        """The elements that the next window will begin with."""
-        return self._buffer
-
     def inlines(self) -> bool:
         return True
 
-    def inline(self, code: Code) -> None:
+    def inline(self, code: Code, port: int = 0) -> None:
         # What the next window does not need is let go before this one is pushed.
         buffer, n = code.bind("buffer", self._buffer), self.n
         code.line(f"{buffer}.append(x)")
@@ -352,9 +351,7 @@ class collect(Stream[tuple[T, ...]]):
     ) -> None:
         for argument, value in (("cache", cache), ("metadata_cache", metadata_cache)):
             if value is not None and not (hasattr(value, "append") and hasattr(value, "clear")):
-                raise TypeError(
-                    f"collect: {argument} must have append and clear, got {value!r}"
-                )
+                raise TypeError(f"collect: {argument} must have append and clear, got {value!r}")
         self.cache = deque() if cache is None else cache
         self.metadata_cache = deque() if metadata_cache is None else metadata_cache
         super().__init__(upstream, **kwargs)
@@ -362,7 +359,7 @@ class collect(Stream[tuple[T, ...]]):
     def inlines(self) -> bool:
         return True
 
-    def inline(self, code: Code) -> None:
+    def inline(self, code: Code, port: int = 0) -> None:
         code.line(f"{code.bind('cache', self.cache)}.append(x)")
         code.nest("False")
 
@@ -396,14 +393,15 @@ class _Timed(Stream[Any]):
     emit_empty: Tuned[bool] = Tuned()
 
     def __init__(
-        self, upstream: Stream[Any], interval: float | str, emit_empty: bool, **kwargs: Any
+        self, upstream: Stream[Any], interval: Interval, emit_empty: bool, **kwargs: Any
     ) -> None:
         self.interval = read_interval(type(self).__name__, interval)
         self.emit_empty = emit_empty
         self._token = Busy()
         self._last: float | None = None
         self._room: asyncio.Future[None] | None = None
-        super().__init__(upstream, **{**kwargs, "ensure_io_loop": True})
+        kwargs["ensure_io_loop"] = True
+        super().__init__(upstream, **kwargs)
         self._alarm = Alarm(self)
 
     def _take(self) -> Any:
@@ -416,7 +414,7 @@ class _Timed(Stream[Any]):
 
     def _retuned(self, name: str, value: Any) -> None:
         if name == "interval":
-            self.__dict__[name] = read_interval(type(self).__name__, value)
+            vars(self)[name] = read_interval(type(self).__name__, value)
             if self._last is not None:
                 self._schedule()
         super()._retuned(name, value)
@@ -499,25 +497,26 @@ class timed_window(_Timed):
 
     Parameters
     ----------
-    interval : float or str
+    interval : float, str or timedelta
         Seconds, or a string such as ``"500ms"``, above 0.
     emit_empty : bool
         Emit ``[]`` when nothing came.
 
     >>> source = Stream()
     >>> node = source.timed_window("20ms", emit_empty=False).sink(print)
-    >>> source.emit_many([1, 2]); source.join()
+    >>> source.emit_many([1, 2])
+    ... source.join()
     [1, 2]
     """
 
     def __init__(
-        self, upstream: Stream[Any], interval: float | str, emit_empty: bool = True, **kwargs: Any
+        self, upstream: Stream[Any], interval: Interval, emit_empty: bool = True, **kwargs: Any
     ) -> None:
         self._held: list[Any] = []
         super().__init__(upstream, interval, emit_empty, **kwargs)
 
     @property
-    def buffer(self) -> list[Any]:
+    def _buffer(self) -> list[Any]:
         """The elements of the present interval."""
         return self._held
 
@@ -541,7 +540,7 @@ class timed_window_unique(_Timed, _Unique[Any]):
 
     Parameters
     ----------
-    interval : float or str
+    interval : float, str or timedelta
         Seconds, or a string such as ``"500ms"``, above 0.
     key : callable or object
         Called with the element, or the index or key of an item; the element
@@ -554,14 +553,15 @@ class timed_window_unique(_Timed, _Unique[Any]):
 
     >>> source = Stream()
     >>> node = source.timed_window_unique("20ms", key=len, emit_empty=False).sink(print)
-    >>> source.emit_many(["a", "b", "cc"]); source.join()
+    >>> source.emit_many(["a", "b", "cc"])
+    ... source.join()
     ('a', 'cc')
     """
 
     def __init__(
         self,
         upstream: Stream[Any],
-        interval: float | str,
+        interval: Interval,
         key: Key = identity,
         keep: Literal["first", "last"] = "first",
         emit_empty: bool = True,
@@ -582,4 +582,3 @@ class timed_window_unique(_Timed, _Unique[Any]):
 
     def _holds_any(self) -> bool:
         return bool(self._held)
-

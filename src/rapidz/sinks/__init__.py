@@ -1,6 +1,15 @@
 """Floor 3: where elements leave the pipeline."""
 
+from rapidz.kernel.stream import Stream
 from rapidz.sinks.base import Sink, _global_sinks, sink, sink_to_list, starsink
+from rapidz.sinks.files import sink_to_textfile
 
-__all__ = ["Sink", "sink", "sink_to_list", "starsink"]
-_ = _global_sinks
+__all__ = [
+    "Sink",
+    "Stream",
+    "_global_sinks",
+    "sink",
+    "sink_to_list",
+    "sink_to_textfile",
+    "starsink",
+]

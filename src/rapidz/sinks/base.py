@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from rapidz.kernel.checks import check_callable
-from rapidz.kernel.fusion import Code, fuse
+from rapidz.kernel.fusion import Code
 from rapidz.kernel.in_turn import awaiting
 from rapidz.kernel.loop import is_async
 from rapidz.kernel.push import Push
@@ -72,7 +72,7 @@ class sink(Sink[T]):
 
     def __init__(
         self,
-        upstream: Stream[Any],
+        upstream: Stream[T],
         func: Callable[..., Any],
         *args: Any,
         stream_name: str | None = None,
@@ -93,12 +93,11 @@ class sink(Sink[T]):
     def inlines(self) -> bool:
         return not is_async(self.func)
 
-    def inline(self, code: Code) -> None:
+    def inline(self, code: Code, port: int = 0) -> None:
         start = code.bind("start", self._pipeline.start)
         code.line(f"wait = {self._written(code)}")
-        code.line(
-            f"if wait is not None and hasattr(wait, '__await__'): return {start}(wait)"
-        )
+        code.nest("wait is not None and hasattr(wait, '__await__')")
+        code.give(f"{start}(wait)")
 
     def _written(self, code: Code) -> str:
         return code.call(code.bind("func", self.func), self.args, self.kwargs)
@@ -109,7 +108,7 @@ class sink(Sink[T]):
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self.inlines():
-            return fuse([self], None)
+            return self._alone(None)
         return awaiting(self, self._call(), lambda _, __: None)
 
 

@@ -1,0 +1,97 @@
+"""Historic door: the names that `rapidz.core` and `streamz.core` have always had.
+
+What stands here is defined elsewhere; see `rapidz.kernel` and `rapidz.operators`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from rapidz.kernel.checks import read_interval
+from rapidz.kernel.loop import _io_loops, get_io_loop, sync
+from rapidz.kernel.provenance import _deref_weakref, _weakref_node, args_kwargs
+from rapidz.kernel.push import no_default
+from rapidz.kernel.registry import APIRegisterMixin, identity
+from rapidz.kernel.stream import (
+    Stream,
+    _html_update_streams,
+    destroy_pipeline,
+    logger,
+    move_to_first,
+)
+from rapidz.kernel.tracking import RefCounter
+from rapidz.operators import (
+    accumulate,
+    buffer,
+    collect,
+    combine_latest,
+    concat,
+    delay,
+    flatten,
+    frequencies,
+    latest,
+    map_async,
+    partition,
+    partition_unique,
+    pluck,
+    rate_limit,
+    remove,
+    scan,
+    sliding_window,
+    starmap,
+    timed_window,
+    timed_window_unique,
+    union,
+    unique,
+    zip_latest,
+)
+from rapidz.operators import filter as filter
+from rapidz.operators import map as map
+from rapidz.operators import slice as slice
+from rapidz.operators import zip as zip
+from rapidz.operators.select import _truthy
+from rapidz.orderedweakset import OrderedWeakrefSet
+from rapidz.sinks.base import Sink, _global_sinks, sink, sink_to_list, starsink
+
+__all__ = [
+    # the graph
+    "Stream", "Sink", "APIRegisterMixin", "OrderedWeakrefSet", "RefCounter", "args_kwargs",
+    "destroy_pipeline", "move_to_first", "no_default", "_deref_weakref", "_weakref_node",
+    # operators; map, filter, zip and slice are here too, but no builtin is to be shadowed
+    "accumulate", "buffer", "collect", "combine_latest", "concat", "delay", "flatten",
+    "frequencies", "latest", "map_async", "partition", "partition_unique", "pluck", "rate_limit",
+    "remove", "scan", "sink", "sink_to_list", "sliding_window", "starmap", "starsink",
+    "timed_window", "timed_window_unique", "union", "unique", "zip_latest",
+    # helpers and globals
+    "apply", "convert_interval", "get_io_loop", "identity", "logger", "sync", "thread_state",
+    "_global_sinks", "_html_update_streams", "_io_loops", "_truthy",
+]  # fmt: skip
+
+thread_state = threading.local()
+"""Nothing here reads it any more; code that marks its own thread with it may go on to."""
+
+
+def apply(
+    func: Callable[..., Any],
+    args: Iterable[Any],
+    args2: Iterable[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+) -> Any:
+    """Call *func* with the arguments of both lots.
+
+    >>> apply(pow, [2, 3], [5])
+    3
+    """
+    return func(*args, *(args2 or ()), **(kwargs or {}))
+
+
+def convert_interval(interval: float | str | timedelta) -> float:
+    """Return an interval in seconds.
+
+    >>> convert_interval("500ms"), convert_interval("2 min"), convert_interval(3)
+    (0.5, 120.0, 3)
+    """
+    return read_interval("convert_interval", interval, allow_zero=True)

@@ -1,0 +1,110 @@
+"""Pictures as text: for Graphviz, and for Mermaid. They need no library and no program."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from rapidz.graph.walk import Dot, picture, plain_label
+from rapidz.kernel.stream import Stream
+
+#: Mermaid's brackets for the shapes of Graphviz.
+_BRACKETS: Final = {
+    "ellipse": ("([", "])"),
+    "circle": ("((", "))"),
+    "box": ("[", "]"),
+    "diamond": ("{", "}"),
+    "octagon": ("{{", "}}"),
+    "triangle": (">", "]"),
+    "trapezium": ("[/", "\\]"),
+    "doubleoctagon": ("[[", "]]"),
+}
+_OTHER_BRACKETS: Final = ("(", ")")
+
+
+def to_dot(node: Stream[Any], **graph_attr: object) -> str:
+    """Return the pipeline around *node* as a picture in the language of Graphviz.
+
+    Parameters
+    ----------
+    node : Stream
+        Any node of the pipeline.
+    **graph_attr
+        Attributes of the whole picture, e.g. ``rankdir="LR"``.
+
+    >>> source = Stream(stream_name="numbers")
+    >>> node = source.map(str)
+    >>> print(to_dot(node, rankdir="LR"))
+    digraph {
+        graph [rankdir="LR"]
+        n0 [label="numbers; Stream" shape="ellipse" ...]
+        n1 [label="map: str" ...
+        n0 -> n1
+    }
+    """
+    drawn = picture(node)
+    lines = [f"graph{_attributes(graph_attr)}"] if graph_attr else []
+    for number, dot in enumerate(drawn.dots):
+        attributes = {"label": plain_label(dot.label)} | dot.attributes()
+        lines.append(f"n{number}{_attributes(attributes)}")
+    for line in drawn.lines:
+        lines.append(f"n{line.above} -> n{line.below}{_attributes(line.attributes)}")
+    return "\n".join(["digraph {", *(f"    {line}" for line in lines), "}"])
+
+
+def _attributes(attributes: dict[str, Any]) -> str:
+    if not attributes:
+        return ""
+    return " [" + " ".join(f"{key}={_quoted(str(x))}" for key, x in attributes.items()) + "]"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def to_mermaid(node: Stream[Any], direction: str = "TD") -> str:
+    """Return the pipeline around *node* as a Mermaid flowchart, which notebooks and wikis draw.
+
+    Parameters
+    ----------
+    node : Stream
+        Any node of the pipeline.
+    direction : str
+        ``"TD"`` for top down, ``"LR"`` for left to right, ``"BT"`` or ``"RL"``.
+
+    >>> source = Stream(stream_name="numbers")
+    >>> node = source.accumulate(max)
+    >>> print(to_mermaid(node))
+    flowchart TD
+        n0(["numbers; Stream"])
+        n1["accumulate: max"]
+        n0 --> n1
+    """
+    if direction not in ("TB", "TD", "BT", "LR", "RL"):
+        raise ValueError(
+            f"to_mermaid: direction must be 'TB', 'TD', 'BT', 'LR' or 'RL', got {direction!r}"
+        )
+    drawn = picture(node)
+    lines = [f"flowchart {direction}"]
+    for number, dot in enumerate(drawn.dots):
+        lines += [f"    {line}" for line in _mermaid_node(number, dot)]
+    for edge in drawn.lines:
+        arrow = "-.->" if edge.attributes.get("style") in ("dashed", "dotted") else "-->"
+        label = f'|"{_entities(edge.attributes["label"])}"|' if "label" in edge.attributes else ""
+        lines.append(f"    n{edge.above} {arrow}{label} n{edge.below}")
+    return "\n".join(lines)
+
+
+def _mermaid_node(number: int, dot: Dot) -> list[str]:
+    left, right = _BRACKETS.get(dot.shape, _OTHER_BRACKETS)
+    lines = [f'n{number}{left}"{_entities(plain_label(dot.label))}"{right}']
+    if dot.fillcolor != "white" and re.fullmatch(r"#?\w+", dot.fillcolor):
+        lines.append(f"style n{number} fill:{dot.fillcolor}")
+    return lines
+
+
+def _entities(text: str) -> str:
+    """Mermaid's spelling of what has a meaning within its quotes."""
+    text = re.sub(r'[#"<>&`\\]', lambda found: f"#{ord(found[0])};", text)
+    return text.replace("\n", "<br/>")

@@ -1,0 +1,134 @@
+"""Whose turn it is: one element at a time in a pipeline that needs no loop.
+
+A lock would cost half as much as a whole chain of simple nodes.  Under the
+interpreter lock of CPython it is not needed: a thread is only ever switched at
+a call, a jump backwards or the start of a function, so to look at `busy` and
+then to set it, with none of these between, is atomic.  The compiled `emit`
+does just that; everything rarer goes through `Turn` itself.  Without such a
+lock there are no compiled entrances, and a real lock does the work.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from threading import get_ident
+from types import FrameType, TracebackType
+
+#: Whether compiled entrances may use the flag alone.
+ATOMIC = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+
+#: How many lines of a compiled `emit` come before it has the turn, its first one not counted.
+LINES_BEFORE = 2
+
+
+class Turn:
+    """The right to run the nodes of one pipeline, taken by one thread at a time.
+
+    A thread that has it may take it again.
+    """
+
+    __slots__ = ("_changed", "_lock", "_owner", "busy", "waiters")
+
+    def __init__(self) -> None:
+        self.busy = False
+        self.waiters = 0
+        self._owner = 0
+        """The thread, if it came in by `take`; 0 if by a compiled entrance."""
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+
+    def take(self) -> bool:
+        """Wait for the turn; whether it was not the caller's already."""
+        me = get_ident()
+        if self._try(me):
+            return True
+        if self._owner == me or (self._owner == 0 and self._is_on_stack(sys._getframe(1))):
+            return False
+        with self._changed:
+            self.waiters += 1
+            try:
+                while not self._try(me):
+                    self._changed.wait(1.0)
+            finally:
+                self.waiters -= 1
+        return True
+
+    def _try(self, me: int) -> bool:
+        if ATOMIC:
+            if self.busy:
+                return False
+            self.busy = True
+        else:
+            with _arbiter:
+                if self.busy:
+                    return False
+                self.busy = True
+        self._owner = me
+        return True
+
+    def give(self) -> None:
+        """End the turn."""
+        self._owner = 0
+        self.busy = False
+        if self.waiters:
+            self.wake()
+
+    def wake(self) -> None:
+        """Tell those who wait that something has changed."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait(self, timeout: float) -> None:
+        """Let others have the turn until something changes, or for *timeout* seconds."""
+        owner = self._owner
+        with self._changed:
+            self.waiters += 1
+            self._owner = 0
+            self.busy = False
+            self._changed.notify_all()
+            try:
+                self._changed.wait(timeout)
+                while not self._try(get_ident()):
+                    self._changed.wait(1.0)
+            finally:
+                self.waiters -= 1
+        self._owner = owner
+
+    def _is_on_stack(self, frame: FrameType | None) -> bool:
+        """Whether the calling thread is within a compiled entrance of this pipeline."""
+        while frame is not None:
+            code = frame.f_code
+            if (
+                code.co_name == "emit"
+                and "turn" in code.co_freevars
+                and frame.f_lineno > code.co_firstlineno + LINES_BEFORE
+                and frame.f_locals.get("turn") is self
+            ):
+                return True
+            frame = frame.f_back
+        return False
+
+    def __enter__(self) -> Turn:
+        _depth.stack.append(self.take())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if _depth.stack.pop():
+            self.give()
+
+
+class _Depth(threading.local):
+    """For every nested `with`, whether it is the one that ends the turn."""
+
+    def __init__(self) -> None:
+        self.stack: list[bool] = []
+
+
+_depth = _Depth()
+_arbiter = threading.Lock()

@@ -1,0 +1,64 @@
+"""Join pipelines that were written apart, by the names of their streams."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["link"]
+
+
+def link(*args: Callable[..., Mapping[str, Any]], **kwargs: Any) -> dict[str, Any]:
+    """Build pipelines one after the other, each from what those before it have named.
+
+    Parameters
+    ----------
+    *args : callable
+        Each builds a part of the pipeline. It is called with the whole namespace as keyword
+        arguments, so it names those it wants and takes the others as ``**kwargs``, and returns
+        a dict of names to add, often ``locals()``. A name that is there already is replaced.
+    **kwargs
+        The namespace to begin with: streams, and options of the parts.
+
+    Returns
+    -------
+    dict
+        The namespace in the end. It holds the nodes, which without a sink would be collected.
+
+    Raises TypeError where a part wants a name that is missing, or returns no dict.
+
+    >>> from rapidz import Stream
+    >>> def clean(raw, **kwargs):
+    ...     cleaned = raw.map(str.strip)
+    ...     return locals()
+    >>> def report(cleaned, prefix="", **kwargs):
+    ...     return {"reported": cleaned.map(prefix.__add__)}
+    >>> space = link(clean, report, raw=Stream(), prefix="got ")
+    >>> lines = space["reported"].sink_to_list()
+    >>> space["raw"].emit(" a line ")
+    >>> lines
+    ['got a line']
+    """
+    namespace = dict(kwargs)
+    for part in args:
+        made = part(**namespace)
+        if not isinstance(made, Mapping):
+            name = getattr(part, "__name__", type(part).__name__)
+            raise TypeError(f"link: {name} must return a dict of names, got {made!r}")
+        rest = _rest_parameter(part)
+        namespace.update({name: value for name, value in made.items() if name != rest})
+    return namespace
+
+
+def _rest_parameter(part: Callable[..., Any]) -> str | None:
+    """The ``kwargs`` of ``**kwargs``: in ``locals()``, but what is in it has its own names."""
+    try:
+        parameters = inspect.signature(part).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    return next((each.name for each in parameters if each.kind is each.VAR_KEYWORD), None)
+
+
+# `from rapidz import link` is the function, and after `import rapidz.link` so is `rapidz.link`.
+setattr(link, "link", link)  # noqa: B010

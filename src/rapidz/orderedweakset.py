@@ -1,0 +1,7 @@
+"""Historic door: sets that remember the order of insertion."""
+
+from __future__ import annotations
+
+from rapidz.kernel.edges import OrderedSet, OrderedWeakrefSet
+
+__all__ = ["OrderedSet", "OrderedWeakrefSet"]

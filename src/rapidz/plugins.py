@@ -1,0 +1,12 @@
+"""Historic door: operators from other packages, by entry point.
+
+A package offers node classes in the entry-point groups ``rapidz.nodes``, ``rapidz.sources`` and
+``rapidz.sinks`` (or ``streamz.…``); each becomes a method of `Stream`, and is imported when first
+used.
+"""
+
+from __future__ import annotations
+
+from rapidz.kernel.registry import get_entry_point, load_plugins, try_register
+
+__all__ = ["get_entry_point", "load_plugins", "try_register"]

@@ -1,0 +1,85 @@
+"""The names of files, as these appear."""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import os
+from typing import Any, ClassVar
+
+from rapidz.kernel.intervals import Interval
+from rapidz.kernel.stream import Stream
+from rapidz.sources.base import Seconds, Source
+
+
+@Stream.register_api(staticmethod)
+class filenames(Source[str]):
+    """Emit the names of the files that appear in a directory, each once.
+
+    Looks when it is started and then in every interval, in a thread; emits the
+    names that are new, sorted, each as soon as there is room for it.  Never
+    ends by itself.  `seen` is the set of the names emitted so far: what is
+    taken out of it is emitted again.
+
+    Parameters
+    ----------
+    path : str or path
+        A directory, or a pattern such as ``"data/*.csv"``.
+    poll_interval : float or str
+        Seconds, or a string such as ``"500ms"``, above 0.  May be changed while
+        the source runs.
+    **kwargs
+        What every `Source` takes.
+
+    >>> import pathlib, tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> pathlib.Path(folder.name, "first.csv").touch()
+    >>> source = Stream.filenames(folder.name + "/*.csv")
+    >>> seen = source.map(os.path.basename).sink_to_list()
+    >>> last = source.sink(lambda _: source.stop())
+    >>> source.start()
+    >>> source.join()
+    >>> seen
+    ['first.csv']
+    >>> folder.cleanup()
+    """
+
+    endless: ClassVar[bool | None] = True
+    poll_interval: Seconds = Seconds()
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        poll_interval: Interval = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        name = _checked(path)
+        self.path = os.path.join(glob.escape(name), "*") if os.path.isdir(name) else name
+        self.poll_interval = poll_interval
+        self.seen: set[str] = set()
+        super().__init__(**kwargs)
+
+    async def run(self) -> None:
+        clock = self._pipeline.clock
+        while self._goes_on():
+            due = clock.time() + self.poll_interval
+            await self._under_policy(self._look)
+            await asyncio.sleep(max(0.0, due - clock.time()))
+
+    async def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(None, glob.glob, self.path)
+        for name in sorted(set(found) - self.seen):
+            if not self._goes_on():
+                return
+            self.seen.add(name)
+            for wait in self._emit(name):
+                await wait
+
+
+def _checked(path: Any) -> str:
+    name = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    if isinstance(name, str) and name:
+        return name
+    kind = ValueError if name == "" else TypeError
+    raise kind(f"filenames: path must be a path or a pattern, got {path!r}")

@@ -1,0 +1,199 @@
+"""Sources over what Python can iterate."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from time import monotonic
+from typing import Any, TypeVar
+
+from rapidz.kernel.fusion import EDITED
+from rapidz.kernel.legacy import overridden_emit
+from rapidz.kernel.push import Pending
+from rapidz.kernel.stream import Stream
+from rapidz.sources.base import Source
+from rapidz.sources.run import LONGEST_BREATH, Run, Unfinished, current_run
+
+T = TypeVar("T")
+
+#: At most so many elements are taken in before others have the loop.
+CHUNK = 1 << 14
+
+#: What an asynchronous iterable gives when there is nothing more.
+END: Any = object()
+
+
+class Elements(Iterator[T]):
+    """An iterator that knows when it has nothing more."""
+
+    def __init__(self, iterable: Iterable[T]) -> None:
+        self.ended = False
+        self._elements = itertools.chain(iterable, self._end())
+
+    def _end(self) -> Iterator[T]:
+        self.ended = True
+        yield from ()
+
+    def __iter__(self) -> Iterator[T]:
+        return self._elements
+
+    def __next__(self) -> T:
+        return next(self._elements)
+
+
+@Stream.register_api(staticmethod)
+class from_iterable(Source[T]):
+    """Emit what an iterable yields, and end.
+
+    Emits each element as soon as there is room for it, holds nothing back, and
+    ends with the iterable.  To start again after a stop or a failure goes on
+    with the next element, after the end begins anew.  The iterable is asked for
+    elements on the loop, so it should not take long over one.
+
+    Parameters
+    ----------
+    iterable : iterable
+        Where the elements come from.
+    **kwargs
+        What every `Source` takes.
+
+    >>> source = Stream.from_iterable(range(5))
+    >>> pairs = source.partition(2).sink_to_list()
+    >>> source.start()
+    >>> source.join()
+    >>> pairs
+    [(0, 1), (2, 3), (4,)]
+    """
+
+    # An override sees every element; without one there is a faster way, which
+    # looks by itself whether the run was retired.
+    _emit = Stream._emit
+
+    def __init__(self, iterable: Iterable[T], **kwargs: Any) -> None:
+        if not isinstance(iterable, Iterable) and not hasattr(iterable, "__getitem__"):
+            raise TypeError(f"from_iterable: iterable must be an iterable, got {iterable!r}")
+        self.iterable = iterable
+        self._elements: Elements[T] | None = None
+        super().__init__(**kwargs)
+
+    async def run(self) -> None:
+        run = current_run.get()
+        assert run is not None
+        run.gentle = True
+        current_run.set(None)
+        if self._elements is None:
+            self._elements = Elements(self.iterable)
+        elements, n = self._elements, 1
+        while not (elements.ended or run.retired or self.stopped):
+            since = monotonic()
+            await self._take(run, itertools.islice(elements, n))
+            took = monotonic() - since
+            if took > LONGEST_BREATH:
+                n = 1
+            elif 4 * took < LONGEST_BREATH:
+                n = min(4 * n, CHUNK)
+            await asyncio.sleep(0)
+        if elements.ended:
+            self._elements = None
+
+    async def _take(self, run: Run, elements: Iterator[T]) -> None:
+        """Emit *elements*, each when there is room for it, until the run is retired."""
+        while not (run.retired or self.stopped):
+            if overridden_emit(self) or self._pipeline.tracked:
+                return await self._take_one_by_one(run, elements)
+            wait: Pending = self._entrance().bulk()(elements)
+            if wait is None:
+                return None
+            if wait is not EDITED:
+                await wait
+        return None
+
+    async def _take_one_by_one(self, run: Run, elements: Iterator[T]) -> None:
+        for x in elements:
+            for wait in self._emit(x):
+                await wait
+            if run.retired or self.stopped:
+                return
+
+    def _interrupted(self) -> None:
+        entrance, self._entry = self._entry, None
+        if entrance is not None:
+            entrance.retired.append(True)  # what takes in the elements looks at it after each
+
+    def _ends_with_run(self) -> bool:
+        return True
+
+
+@Stream.register_api(staticmethod)
+class from_async_iterable(Source[T]):
+    """Emit what an asynchronous iterable yields, and end.
+
+    Emits each element as soon as it is there and there is room for it, and asks
+    for the next one then; ends with the iterable.  A stop does not cancel what
+    the iterable is about to yield: to start again goes on with that.  `close`
+    closes an asynchronous generator.
+
+    Parameters
+    ----------
+    aiterable : asynchronous iterable
+        Where the elements come from.
+    **kwargs
+        What every `Source` takes.
+
+    >>> async def countdown():
+    ...     for n in (2, 1):
+    ...         await asyncio.sleep(0.001)
+    ...         yield n
+    >>> source = Stream.from_async_iterable(countdown())
+    >>> seen = source.sink_to_list()
+    >>> source.start()
+    >>> source.join()
+    >>> seen
+    [2, 1]
+    """
+
+    def __init__(self, aiterable: AsyncIterable[T], **kwargs: Any) -> None:
+        if not isinstance(aiterable, AsyncIterable):
+            raise TypeError(
+                f"from_async_iterable: aiterable must be an asynchronous iterable, "
+                f"got {aiterable!r}"
+            )
+        self.aiterable = aiterable
+        self._elements: AsyncIterator[T] | None = None
+        self._next = Unfinished()
+        super().__init__(**kwargs)
+
+    async def run(self) -> None:
+        if self._elements is None:
+            self._elements = aiter(self.aiterable)
+        elements = self._elements
+        while self._goes_on():
+            x = await self._next.result(lambda: _next_of(elements))
+            if x is END:
+                break
+            for wait in self._emit(x):
+                await wait
+        if not self.stopped:
+            self._elements = None
+
+    def _ends_with_run(self) -> bool:
+        return True
+
+    def _finish(self) -> None:
+        super()._finish()
+        elements, self._elements = self._elements, None
+        if elements is not None:
+            self._pipeline.start(self._shut(elements))
+
+    async def _shut(self, elements: AsyncIterator[T]) -> None:
+        await self._next.give_up()
+        if (aclose := getattr(elements, "aclose", None)) is not None:
+            await aclose()
+
+
+async def _next_of(elements: AsyncIterator[Any]) -> Any:
+    try:
+        return await anext(elements)
+    except StopAsyncIteration:
+        return END

@@ -1,0 +1,130 @@
+"""Sources that ask for an element again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+from collections.abc import Awaitable, Callable
+from numbers import Real
+from typing import Any, ClassVar, TypeVar
+
+from rapidz.kernel.checks import check_callable
+from rapidz.kernel.intervals import Interval
+from rapidz.kernel.push import SKIP
+from rapidz.kernel.stream import Stream
+from rapidz.sources.base import Seconds, Source
+
+T = TypeVar("T")
+
+
+@Stream.register_api(staticmethod)
+class from_periodic(Source[T]):
+    """Emit what a function returns, called again and again.
+
+    Calls and emits when it is started, and then at a fixed cadence: at the
+    start plus 1, 2, ... times the interval.  An instant that has passed before
+    there was room below for the last element, or before the function was done,
+    is left out.  Never ends by itself.  A failure of the function ends the run,
+    unless a policy of the source (`on_error`) says otherwise.
+
+    Parameters
+    ----------
+    callback : callable
+        Called without arguments on the loop; what it returns is emitted, unless
+        it is `SKIP`.  An ``async def`` function is awaited.
+    poll_interval : float or str
+        Seconds, or a string such as ``"500ms"``, above 0.  May be changed while
+        the source runs.
+    **kwargs
+        What every `Source` takes.
+
+    >>> import itertools
+    >>> source = Stream.from_periodic(itertools.count().__next__, "5ms")
+    >>> seen = source.sink_to_list()
+    >>> last = source.filter(lambda x: x == 2).sink(lambda _: source.stop())
+    >>> source.start()
+    >>> source.join()
+    >>> seen
+    [0, 1, 2]
+    """
+
+    endless: ClassVar[bool | None] = True
+    poll_interval: Seconds = Seconds()
+
+    _delayed = False
+    """Whether the first call comes one interval after the start."""
+
+    def __init__(
+        self,
+        callback: Callable[[], Awaitable[T] | T],
+        poll_interval: Interval = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        check_callable("from_periodic", "callback", callback)
+        self.callback = callback
+        self.poll_interval = poll_interval
+        super().__init__(**kwargs)
+
+    async def run(self) -> None:
+        clock, interval = self._pipeline.clock, self.poll_interval
+        begin, n = clock.time() + (interval if self._delayed else 0.0), 0
+        while self._goes_on():
+            await asyncio.sleep(max(0.0, begin + n * interval - clock.time()))
+            await self._under_policy(self._call)
+            if interval != self.poll_interval:
+                begin, interval, n = begin + n * interval, self.poll_interval, 0
+            # The tolerance is for an instant that is now, but for rounding.
+            n = max(n + 1, math.ceil((clock.time() - begin) / interval - 1e-9))
+
+    async def _call(self) -> None:
+        result: Any = self.callback()
+        if inspect.isawaitable(result):
+            result = await result
+        if result is not SKIP:
+            for wait in self._emit(result):
+                await wait
+
+
+def PeriodicCallback(  # noqa: N802  its name since ever
+    callback: Callable[[], Awaitable[T] | T],
+    callback_time: float,
+    asynchronous: bool | None = False,
+    **kwargs: Any,
+) -> from_periodic[T]:
+    """Return a `from_periodic` that is started already, with its time in milliseconds.
+
+    As Tornado's class of this name does, it calls for the first time one
+    interval after it was made.
+
+    Parameters
+    ----------
+    callback : callable
+        Called without arguments; what it returns is emitted.
+    callback_time : float
+        Milliseconds from call to call, above 0.
+    asynchronous : bool
+        True: call on the loop that runs here.  False: on the library's own, in
+        the background.
+    **kwargs
+        What every `Stream` takes.
+
+    >>> source = PeriodicCallback(lambda: "tick", 50)
+    >>> seen = source.sink_to_list()
+    >>> last = source.sink(lambda _: source.stop())
+    >>> source.join()
+    >>> seen
+    ['tick']
+    """
+    name = "PeriodicCallback"
+    check_callable(name, "callback", callback)
+    if isinstance(callback_time, bool) or not isinstance(callback_time, Real):
+        raise TypeError(f"{name}: callback_time must be milliseconds > 0, got {callback_time!r}")
+    if not 0 < callback_time < math.inf:
+        raise ValueError(f"{name}: callback_time must be milliseconds > 0, got {callback_time!r}")
+    start = kwargs.pop("start", True)
+    source = from_periodic(callback, callback_time / 1000, asynchronous=asynchronous, **kwargs)
+    source._delayed = True
+    if start:
+        source.start()
+    return source

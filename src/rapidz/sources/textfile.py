@@ -1,0 +1,206 @@
+"""The lines of a file, as they are written; and the old way to write some."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import contextlib
+import os
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, ClassVar, TextIO
+
+from rapidz.kernel.intervals import Interval
+from rapidz.kernel.push import Pending, settle
+from rapidz.kernel.stream import Stream
+from rapidz.sources.base import Seconds, Source
+from rapidz.sources.run import Unfinished
+from rapidz.sources.tail import Given, Tail
+
+
+@Stream.register_api(staticmethod)
+class from_textfile(Source[str]):
+    r"""Emit the lines of a file, and those that are appended to it.
+
+    Emits each line with its delimiter, as soon as there is room for it; reads
+    in a thread, when it is started and then in every interval.  What has no
+    delimiter yet is held back until it has; `stop`, `flush` and `close` emit it
+    as it is.  Never ends by itself.
+
+    A path is followed: where another file takes its place, or it is cut off,
+    the source goes on with the beginning, and what was held back is emitted
+    first.  The file is open while the source runs; to start again goes on where
+    it was.  The run fails if there is no file at the start.
+
+    Parameters
+    ----------
+    f : str, path or file object
+        The file.  One that is open already stays open.
+    poll_interval : float or str
+        Seconds, or a string such as ``"500ms"``, above 0.  May be changed while
+        the source runs.
+    delimiter : str
+        What ends an element; not empty.
+    from_end : bool
+        Leave out what is in the file already.
+    encoding : str
+        That of a file given as a path.
+    **kwargs
+        What every `Source` takes.
+
+    >>> import io
+    >>> source = Stream.from_textfile(io.StringIO("one\ntwo\nthr"))
+    >>> seen = source.sink_to_list()
+    >>> last = source.filter(lambda x: x == "two\n").sink(lambda _: source.stop())
+    >>> source.start()
+    >>> source.join()
+    >>> seen
+    ['one\n', 'two\n', 'thr']
+    """
+
+    endless: ClassVar[bool | None] = True
+    poll_interval: Seconds = Seconds()
+
+    def __init__(
+        self,
+        f: str | os.PathLike[str] | TextIO | Any,
+        poll_interval: Interval = 0.1,
+        delimiter: str = "\n",
+        from_end: bool = False,
+        *,
+        encoding: str = "utf-8",
+        **kwargs: Any,
+    ) -> None:
+        self.poll_interval = poll_interval
+        self.delimiter = _checked_delimiter(delimiter)
+        self.from_end = from_end
+        self.buffer: Any = ""
+        """What has no delimiter yet."""
+        self._at_end = False
+        self._tail = _tail_of(f, encoding, from_end)
+        self._lines: deque[Any] = deque()
+        self._reading = Unfinished()
+        super().__init__(**kwargs)
+
+    @property
+    def file(self) -> Any:
+        """The file object; None while the source does not run, if a path was given."""
+        return self._tail.file
+
+    async def run(self) -> None:
+        clock = self._pipeline.clock
+        try:
+            while self._goes_on():
+                due = clock.time() + self.poll_interval
+                await self._under_policy(self._read_on)
+                await asyncio.sleep(max(0.0, due - clock.time()))
+        finally:
+            self._reading.then(self._tail.close)
+
+    async def _read_on(self) -> None:
+        """Emit all that is there."""
+        loop = asyncio.get_running_loop()
+        while True:
+            while self._lines:
+                if not self._goes_on():
+                    return
+                for wait in self._emit(self._lines.popleft()):
+                    await wait
+            if not self._goes_on():
+                return
+            piece = await self._reading.result(lambda: loop.run_in_executor(None, self._tail.read))
+            text, self._at_end = piece.text, piece.at_end
+            if piece.anew and self.buffer:
+                self._lines.append(self.buffer)
+                self.buffer = text[:0]
+            if not text and not self._lines:
+                return
+            self._split(text)
+
+    def _split(self, text: Any) -> None:
+        delimiter: Any = self.delimiter.encode() if isinstance(text, bytes) else self.delimiter
+        *lines, self.buffer = ((self.buffer or text[:0]) + text).split(delimiter)
+        self._lines.extend(line + delimiter for line in lines)
+
+    def _flush_held(self) -> Pending:
+        if not self._at_end or self._lines:  # there is more to come before it, or of it
+            return None
+        rest, self.buffer = self.buffer, self.buffer[:0]
+        if not rest:
+            return None
+        return settle(self._emit(rest), self._pipeline.start)
+
+
+def _tail_of(f: Any, encoding: str, from_end: bool) -> Tail | Given:
+    if isinstance(f, (str, os.PathLike)) and isinstance(path := os.fspath(f), str) and path:
+        try:
+            codecs.lookup(encoding)
+        except (LookupError, TypeError):
+            raise ValueError(
+                f"from_textfile: encoding must be one that Python knows, got {encoding!r}"
+            ) from None
+        return Tail(path, encoding, from_end)
+    if callable(getattr(f, "read", None)):
+        return Given(f, from_end)
+    raise TypeError(f"from_textfile: f must be a path or a file object, got {f!r}")
+
+
+def _checked_delimiter(delimiter: Any) -> str:
+    if isinstance(delimiter, str) and delimiter:
+        return delimiter
+    kind = ValueError if delimiter == "" else TypeError
+    raise kind(f"from_textfile: delimiter must be a str that is not empty, got {delimiter!r}")
+
+
+@contextlib.contextmanager
+def sink_to_file(
+    filename: str | os.PathLike[str],
+    upstream: Stream[Any],
+    mode: str = "w",
+    prefix: str = "",
+    suffix: str = "\n",
+    flush: bool = False,
+) -> Iterator[Any]:
+    r"""Write the elements to a file, within a ``with`` block: it gives the file.
+
+    At the end of the block what is under way goes in first, then the file is
+    closed.  `Stream.sink_to_textfile` does the same without a block.
+
+    Parameters
+    ----------
+    filename : str or path
+        The file.
+    upstream : Stream
+        Where the elements come from.
+    mode : str
+        As for `open`.
+    prefix, suffix : str
+        Written before and after each element.
+    flush : bool
+        Write each element out at once.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "lines")
+    ...     source = Stream()
+    ...     with sink_to_file(path, source, prefix="- "):
+    ...         source.emit("one")
+    ...     path.read_text()
+    '- one\n'
+    """
+    if not isinstance(upstream, Stream):
+        raise TypeError(f"sink_to_file: upstream must be a Stream, got {upstream!r}")
+    with open(filename, mode=mode) as file:
+
+        def write(x: str) -> None:
+            file.write(prefix + x + suffix)
+            if flush:
+                file.flush()
+
+        node: Any = upstream.sink(write)
+        try:
+            yield file
+            if not upstream.asynchronous:
+                upstream.join()
+        finally:
+            node.destroy()
