@@ -75,7 +75,7 @@ class buffer(_Queued[T]):
     >>> source = Stream()
     >>> node = source.buffer(2).sink(print)
     >>> source.emit_many(range(3))
-    ... source.join()
+    >>> source.join()
     0
     1
     2
@@ -135,7 +135,7 @@ class delay(_Queued[T]):
     >>> source = Stream()
     >>> node = source.delay("10ms").sink(print)
     >>> source.emit("later")
-    ... source.join()
+    >>> source.join()
     later
     """
 
@@ -256,7 +256,7 @@ class latest(_Queued[T]):
     >>> source = Stream()
     >>> node = source.latest().sink(print)
     >>> source.emit("now")
-    ... source.join()
+    >>> source.join()
     now
     """
 
@@ -315,7 +315,7 @@ class map_async(_Queued[T]):
     >>> source = Stream()
     >>> node = source.map_async(double, parallelism=2).sink(print)
     >>> source.emit_many([1, 2])
-    ... source.join()
+    >>> source.join()
     2
     4
     """

@@ -52,7 +52,7 @@ class partition(Stream[tuple[T, ...]]):
     >>> source = Stream()
     >>> node = source.partition(2).sink(print)
     >>> source.emit_many(range(5))
-    ... source.flush()
+    >>> source.flush()
     (0, 1)
     (2, 3)
     (4,)
@@ -505,7 +505,7 @@ class timed_window(_Timed):
     >>> source = Stream()
     >>> node = source.timed_window("20ms", emit_empty=False).sink(print)
     >>> source.emit_many([1, 2])
-    ... source.join()
+    >>> source.join()
     [1, 2]
     """
 
@@ -554,7 +554,7 @@ class timed_window_unique(_Timed, _Unique[Any]):
     >>> source = Stream()
     >>> node = source.timed_window_unique("20ms", key=len, emit_empty=False).sink(print)
     >>> source.emit_many(["a", "b", "cc"])
-    ... source.join()
+    >>> source.join()
     ('a', 'cc')
     """
 
