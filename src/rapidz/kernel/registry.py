@@ -101,9 +101,9 @@ class APIRegisterMixin(metaclass=_LooksForPlugins):
             def method(*args: Any, **kwargs: Any) -> Any:
                 return node(*args, **kwargs)
 
-            signature = None if isinstance(node, type) else inspect.signature(node)
-            if signature is not None:  # of a function, whose first parameter is the stream
-                method.__signature__ = _as_method(signature)  # type: ignore[attr-defined]
+            func: Any = node
+            if inspect.isfunction(func):  # its first parameter is the stream
+                method.__signature__ = _as_method(inspect.signature(func))  # type: ignore[attr-defined]
             setattr(cls, attribute_name or node.__name__, modifier(method))
             return node
 

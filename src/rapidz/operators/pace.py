@@ -73,12 +73,11 @@ class buffer(_Queued[T]):
         How many elements may wait, at least 1.
 
     >>> source = Stream()
-    >>> node = source.buffer(2).sink(print)
+    >>> elements = source.buffer(2).sink_to_list()
     >>> source.emit_many(range(3))
     >>> source.join()
-    0
-    1
-    2
+    >>> elements
+    [0, 1, 2]
     """
 
     _graphviz_shape = "diamond"
@@ -133,10 +132,11 @@ class delay(_Queued[T]):
         Keep the distance between elements too.
 
     >>> source = Stream()
-    >>> node = source.delay("10ms").sink(print)
+    >>> delayed = source.delay("10ms").sink_to_list()
     >>> source.emit("later")
     >>> source.join()
-    later
+    >>> delayed
+    ['later']
     """
 
     _graphviz_shape = "octagon"
@@ -254,10 +254,11 @@ class latest(_Queued[T]):
     Elsewhere known as conflate.
 
     >>> source = Stream()
-    >>> node = source.latest().sink(print)
+    >>> newest = source.latest().sink_to_list()
     >>> source.emit("now")
     >>> source.join()
-    now
+    >>> newest
+    ['now']
     """
 
     _graphviz_shape = "octagon"
@@ -313,11 +314,11 @@ class map_async(_Queued[T]):
     ...     await asyncio.sleep(0)
     ...     return 2 * x
     >>> source = Stream()
-    >>> node = source.map_async(double, parallelism=2).sink(print)
+    >>> doubled = source.map_async(double, parallelism=2).sink_to_list()
     >>> source.emit_many([1, 2])
     >>> source.join()
-    2
-    4
+    >>> doubled
+    [2, 4]
     """
 
     func: Tuned[Callable[..., Any]] = Tuned()

@@ -52,9 +52,9 @@ class partition(Stream[tuple[T, ...]]):
     >>> source = Stream()
     >>> node = source.partition(2).sink(print)
     >>> source.emit_many(range(5))
-    >>> source.flush()
     (0, 1)
     (2, 3)
+    >>> source.flush()
     (4,)
     """
 
@@ -503,10 +503,11 @@ class timed_window(_Timed):
         Emit ``[]`` when nothing came.
 
     >>> source = Stream()
-    >>> node = source.timed_window("20ms", emit_empty=False).sink(print)
+    >>> windows = source.timed_window("20ms", emit_empty=False).sink_to_list()
     >>> source.emit_many([1, 2])
     >>> source.join()
-    [1, 2]
+    >>> windows
+    [[1, 2]]
     """
 
     def __init__(
@@ -552,10 +553,11 @@ class timed_window_unique(_Timed, _Unique[Any]):
         Emit ``()`` when nothing came.
 
     >>> source = Stream()
-    >>> node = source.timed_window_unique("20ms", key=len, emit_empty=False).sink(print)
+    >>> windows = source.timed_window_unique("20ms", key=len, emit_empty=False).sink_to_list()
     >>> source.emit_many(["a", "b", "cc"])
     >>> source.join()
-    ('a', 'cc')
+    >>> windows
+    [('a', 'cc')]
     """
 
     def __init__(
