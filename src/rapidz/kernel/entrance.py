@@ -32,11 +32,20 @@ Emit: TypeAlias = Callable[..., Any]
 CHUNK, CHUNK_SECONDS = 4096, 0.01
 
 
+class Life:
+    """Whether what was compiled still holds: looked at with every element."""
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
+
+
 class Entrance:
     """The compiled ways into one node, until the pipeline is edited."""
 
     def __init__(self, node: Stream[Any]) -> None:
-        self.retired: list[bool] = []
+        self.life = Life()
         self._node = node
         self._bulk: Callable[[Iterator[Any]], Any] | None = None
         self.emit = self._make()
@@ -53,26 +62,30 @@ class Entrance:
             return node._outlet.fused(
                 "emit",
                 node,
-                retired=self.retired,
+                life=self.life,
                 slowly=slowly,
                 turn=pipeline.turn,
             )
         if pipeline.loop is None or not pipeline.here():
             return slowly
         link(node)
-        return on_loop(node, pipeline.loop, self.retired)
+        return on_loop(node, pipeline.loop, self.life)
+
+    def retire(self) -> None:
+        """Something was edited: what was compiled here is not to be used again."""
+        self.life.over = True
 
     def bulk(self) -> Callable[[Iterator[Any]], Any]:
         """Return the function that takes an iterator until it must wait or was retired."""
         if self._bulk is None:
             link(self._node)
             self._bulk = self._node._outlet.fused(
-                "bulk", self._node, retired=self.retired, edited=EDITED
+                "bulk", self._node, life=self.life, edited=EDITED
             )
         return self._bulk
 
 
-def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, retired: list[bool]) -> Emit:
+def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, life: Life) -> Emit:
     """Make the `emit` of a pipeline that runs on *loop*."""
     pipeline, push, slowly = node._pipeline, node._outlet.send, node._emit_slowly
     kept, here = pipeline.kept, loops.running_loop
@@ -80,7 +93,7 @@ def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, retired: list[bo
     done.set_result(None)
 
     def emit(x: Any, asynchronous: bool = False, metadata: Any = None) -> Any:
-        if retired or metadata is not None or kept or here() is not loop:
+        if life.over or metadata is not None or kept or here() is not loop:
             return slowly(x, asynchronous, metadata)
         try:
             wait = push(x)

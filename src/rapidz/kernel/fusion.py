@@ -205,7 +205,7 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
     "emit": (
         [
             "    def emit(x, asynchronous=False, metadata=None):",
-            "        if turn.busy or retired or asynchronous or metadata is not None:",
+            "        if turn.busy or life.over or asynchronous or metadata is not None:",
             "            return slowly(x, asynchronous, metadata)",
             "        turn.busy = True",
             "        try:",
@@ -222,7 +222,7 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
     "bulk": (
         ["    def bulk(elements):", "        try:", "          for x in elements:"],
         [
-            "            if retired: return edited",
+            "            if life.over: return edited",
             "        except Exception as error:",
             "            blame_line(error)",
             "            raise",

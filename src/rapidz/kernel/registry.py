@@ -32,9 +32,9 @@ def _as_method(signature: inspect.Signature) -> inspect.Signature:
 
 
 class _LooksForPlugins(abc.ABCMeta):
-    """Finds the plug-ins that are installed when a name is first missing.
+    """Loads the plug-ins that are installed when the first node is made, or a name is missing.
 
-    To look for them takes longer than to import all of the library.
+    To look for them takes as long as to import all of the library.
     """
 
     looked = False
@@ -42,13 +42,13 @@ class _LooksForPlugins(abc.ABCMeta):
     if not TYPE_CHECKING:  # what is not in the menu is an error to a type checker
 
         def __getattr__(cls, name: str) -> Any:
-            if cls.look_for_plugins(name):
+            if not name.startswith("_") and cls.look_for_plugins():
                 return getattr(cls, name)
             raise AttributeError(f"{cls.__name__} has no attribute {name!r}")
 
-    def look_for_plugins(cls, name: str) -> bool:
-        """Load the plug-ins, once, if *name* may be one; whether that was now."""
-        if _LooksForPlugins.looked or name.startswith("_"):
+    def look_for_plugins(cls) -> bool:
+        """Load the plug-ins if that was not done yet; whether it was done now."""
+        if _LooksForPlugins.looked:
             return False
         _LooksForPlugins.looked = True
         root: Any = next(c for c in cls.__mro__ if "plugins_go_here" in c.__dict__)
@@ -60,13 +60,6 @@ class APIRegisterMixin(metaclass=_LooksForPlugins):
     """A class whose operators register themselves as its methods."""
 
     plugins_go_here = True
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            if type(self).look_for_plugins(name):
-                return getattr(self, name)
-            raise AttributeError(f"{type(self).__name__} node has no attribute {name!r}")
 
     @classmethod
     def register_api(

@@ -116,6 +116,7 @@ class Stream(Fluent[T], APIRegisterMixin):
     _init_kwargs: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        cls.look_for_plugins()
         node = super().__new__(cls)
         remember(node, args, kwargs)
         return node
@@ -386,7 +387,7 @@ class Stream(Fluent[T], APIRegisterMixin):
             node._by_hand = None
             entry = node._entry
             if entry is not None:
-                entry.retired.append(True)
+                entry.retire()
                 node._entry = None
                 if node.__dict__.get("emit") is entry.emit:
                     del node.__dict__["emit"]

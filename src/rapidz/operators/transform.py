@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Any
 
@@ -172,22 +173,39 @@ class accumulate(Stream[T]):
     @state.setter
     def state(self, value: Any) -> None:
         self._state.value = value
+        if value is no_default:
+            self._forget()  # the step was compiled for a state that is there
+
+    def _first(self) -> Callable[[Any], Any]:
+        """What stands for the function while there is no state; it is compiled anew after it."""
+        ref, state, func, kwargs = weakref.ref(self), self._state, self.func, self.kwargs
+        returns_state = self.returns_state
+
+        def first(x: Any) -> Any:
+            if state.value is not no_default:  # a second element, on the way before that
+                return func(state.value, x, **kwargs)
+            if (node := ref()) is not None:
+                node._forget()
+            return (x, x) if returns_state else x
+
+        return first
 
     def inlines(self) -> bool:
         return not is_async(self.func)
 
     def inline(self, code: Code, port: int = 0) -> None:
         state = code.bind("state", self._state)
-        call = code.call(code.bind("func", self.func), (), self.kwargs, "s, x")
-        first = f"s is {code.bind('no_default', no_default)}"
-        code.line(f"s = {state}.value")
+        if self._state.value is no_default:
+            call = f"{code.bind('first', self._first())}(x)"
+        else:
+            call = code.call(code.bind("func", self.func), (), self.kwargs, f"{state}.value, x")
         if self.returns_state:
-            code.line(f"s, y = (x, x) if {first} else {call}")
+            code.line(f"s, y = {call}")
             code.line(f"{state}.value = s")
             code.nest("y is not SKIP")
             code.line("x = (s, y)" if self.with_state else "x = y")
         else:
-            code.line(f"x = x if {first} else {call}")
+            code.line(f"x = {call}")
             code.nest("x is not SKIP")
             code.line(f"{state}.value = x")
             if self.with_state:
@@ -217,10 +235,11 @@ class accumulate(Stream[T]):
         return awaiting(self, call, then)
 
     def _resetting(self) -> Push[Any]:
-        state, start = self._state, self._start
+        ref, start = weakref.ref(self), self._start
 
         def step(_: Any) -> None:
-            state.value = copy.deepcopy(start)
+            if (node := ref()) is not None:
+                node.state = copy.deepcopy(start)
 
         return step
 

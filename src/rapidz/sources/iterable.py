@@ -119,7 +119,7 @@ class from_iterable(Source[T]):
     def _interrupted(self) -> None:
         entrance, self._entry = self._entry, None
         if entrance is not None:
-            entrance.retired.append(True)  # what takes in the elements looks at it after each
+            entrance.retire()  # what takes in the elements looks at it after each
 
     def _ends_with_run(self) -> bool:
         return True
