@@ -79,9 +79,7 @@ class Entrance:
         """Return the function that takes an iterator until it must wait or was retired."""
         if self._bulk is None:
             link(self._node)
-            self._bulk = self._node._outlet.fused(
-                "bulk", self._node, life=self.life, edited=EDITED
-            )
+            self._bulk = self._node._outlet.fused("bulk", self._node, life=self.life, edited=EDITED)
         return self._bulk
 
 

@@ -106,7 +106,7 @@ class Code:
         """Write that the element is through: *wait* is what there is to wait for, or None."""
         if self.forked:
             self.line(f"wait = {wait}")
-            self.line("if wait is not None: waits = (waits or []) + [wait]")
+            self.line("if wait is not None: left = (left or []) + [wait]")
         elif self.form == "bulk":
             self.line(f"wait = {wait}")
             self.line("if wait is not None: return wait")
@@ -141,7 +141,7 @@ class Code:
             self.write(run)
             self.depth = depth
             self.line("except Exception as error:")
-            self.line("    blame_line(error); errors = (errors or []) + [error]")
+            self.line("    blame_line(error); left = (left or []) + [error]")
         self.forked -= 1
 
 
@@ -162,11 +162,11 @@ def fuse(
     """
     code = Code(form)
     if run.forks:
-        code.line("waits = errors = None")
+        code.line("left = None")
         code.write(run)
         code.depth = 3
-        code.nest("waits is not None or errors is not None")
-        code.give(f"{code.bind('together', functools.partial(together, start))}(waits, errors)")
+        code.nest("left is not None")
+        code.give(f"{code.bind('together', functools.partial(together, start))}(left)")
     else:
         code.write(run)
     head, foot = _FRAMES[form]
@@ -184,13 +184,13 @@ def fuse(
     return made
 
 
-def together(
-    start: Start, waits: list[Awaitable[object]] | None, errors: list[Exception] | None
-) -> Pending:
-    """Make one of what the branches of a fork left behind."""
-    if waits is None:
-        raise group(errors or [], "branches")
-    return waits[0] if len(waits) == 1 and not errors else start(when_all(waits, errors or []))
+def together(start: Start, left: list[Any]) -> Pending:
+    """Make one of what the branches of a fork left behind: awaitables and errors."""
+    errors = [item for item in left if isinstance(item, Exception)]
+    waits = [item for item in left if not isinstance(item, Exception)]
+    if not waits:
+        raise group(errors, "branches")
+    return waits[0] if len(waits) == 1 and not errors else start(when_all(waits, errors))
 
 
 _FRAMES: dict[str, tuple[list[str], list[str]]] = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.failures import blame
 from rapidz.kernel.push import Pending, Push, group
+from rapidz.kernel.running import Running
 
 if TYPE_CHECKING:
     from rapidz.kernel.stream import Stream
@@ -16,14 +17,15 @@ if TYPE_CHECKING:
 def awaiting(
     node: Stream[Any],
     call: Callable[[Any], Awaitable[Any]],
-    then: Callable[[Any, Any], Pending],
+    then: Callable[[Any, Any], Pending] | None = None,
 ) -> Push[Any]:
     """Make the step of a node whose own function is asynchronous.
 
-    It awaits ``call(x)`` and then does ``then(x, result)``, for one element
-    after the other.
+    It awaits ``call(x)`` and then does ``then(x, result)``, if there is that to
+    do, for one element after the other.
     """
     ref, line, pipeline = weakref.ref(node), node._line, node._pipeline
+    follow = line.follow
 
     async def turn(x: Any) -> None:
         try:
@@ -31,10 +33,16 @@ def awaiting(
         except Exception as error:
             blame(error, ref(), x)
             raise
-        if (wait := then(x, result)) is not None:
+        if then is not None and (wait := then(x, result)) is not None:
             await wait
 
-    return lambda x: line.follow(turn(x), pipeline)
+    def step(x: Any) -> Pending:
+        if line.last is not None:
+            return follow(turn(x), pipeline)
+        line.last = running = Running(turn(x), pipeline, line)
+        return running
+
+    return step
 
 
 def spreading(node: Stream[Any]) -> Callable[[Iterable[Any]], Pending]:

@@ -216,9 +216,11 @@ class Pipeline:
         self._orphans.append(running)
 
     def _adopt_orphans(self) -> None:
-        orphans, self._orphans = self._orphans, []
+        orphans = self._orphans
         for running in orphans:
-            running.adopt()
+            if running.coroutine is not None:
+                running.adopt()
+        orphans.clear()
 
     def notify(self, _: object = None) -> None:
         """Wake the threads that wait for this pipeline."""

@@ -21,10 +21,11 @@ class Running:
     A failure that nobody took is kept by the pipeline.
     """
 
-    __slots__ = (
-        "__weakref__", "_callbacks", "_claimed", "_coroutine", "_done", "_error", "_line",
-        "_pipeline", "_task",
-    )  # fmt: skip
+    _callbacks: list[Callable[[Running], object]] | None = None
+    _claimed = False
+    _done = False
+    _error: BaseException | None = None
+    _task: asyncio.Task[None] | None = None
 
     def __init__(
         self,
@@ -32,12 +33,9 @@ class Running:
         pipeline: Pipeline,
         line: Line | None = None,
     ) -> None:
-        self._coroutine: Coroutine[Any, Any, object] | None = coroutine
+        self.coroutine: Coroutine[Any, Any, object] | None = coroutine
+        """What nobody has begun to run yet."""
         self._pipeline = pipeline
-        self._callbacks: list[Callable[[Running], object]] | None = None
-        self._error: BaseException | None = None
-        self._done = self._claimed = False
-        self._task: asyncio.Task[None] | None = None
         self._line = line
         pipeline.active.add(self)
         if pipeline.tracked:  # what is tracked travels in the context of its own task
@@ -74,17 +72,17 @@ class Running:
             self._callbacks.append(callback)
 
     def __await__(self) -> Generator[Any, Any, None]:
-        coroutine = self._coroutine
+        coroutine = self.coroutine
         if coroutine is None:
             return (yield from self._watch())
-        self._coroutine = None
+        self.coroutine = None
         self._claimed = True
         try:
             yield from coroutine.__await__()
         except BaseException as error:
             self._finish(error)
             raise
-        self._finish(None)
+        self._finish()
 
     def _watch(self) -> Generator[Any, Any, None]:
         """Wait for what somebody else runs."""
@@ -98,8 +96,8 @@ class Running:
 
     def adopt(self) -> None:
         """Run it as a task, unless somebody has awaited it already."""
-        if self._coroutine is not None:
-            coroutine, self._coroutine = self._coroutine, None
+        if self.coroutine is not None:
+            coroutine, self.coroutine = self.coroutine, None
             self._task = self._pipeline.running_on.create_task(self._run(coroutine))
 
     async def _run(self, coroutine: Coroutine[Any, Any, object]) -> None:
@@ -115,11 +113,12 @@ class Running:
         # nobody is left to take is noticed at once and not by the collector.
         del self, coroutine, outcome
 
-    def _finish(self, error: BaseException | None) -> None:
-        self._done, self._error, self._task = True, error, None
+    def _finish(self, error: BaseException | None = None) -> None:
+        self._done, self._error = True, error
         self._pipeline.active.discard(self)
-        if self._line is not None and self._line.last is self:
-            self._line.last = None
+        line = self._line
+        if line is not None and line.last is self:
+            line.last = None
         if self._callbacks is not None:
             callbacks, self._callbacks = self._callbacks, None
             for callback in callbacks:

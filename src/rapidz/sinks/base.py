@@ -104,12 +104,14 @@ class sink(Sink[T]):
 
     def _call(self) -> Callable[[Any], Awaitable[Any]]:
         func, args, kwargs = self.func, self.args, self.kwargs
+        if not args and not kwargs and isinstance(kwargs, Options):
+            return func
         return lambda x: func(x, *args, **kwargs)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self.inlines():
             return self._alone(None)
-        return awaiting(self, self._call(), lambda _, __: None)
+        return awaiting(self, self._call())
 
 
 @Stream.register_api()
