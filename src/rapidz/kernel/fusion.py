@@ -86,9 +86,9 @@ class Code:
         self.line(f"if {condition}:")
         self.depth += 1
 
-    def otherwise(self) -> None:
-        """Do the rest only if the condition of the last `nest` does not hold."""
-        self.depth -= 1
+    def otherwise(self, nests: int = 1) -> None:
+        """Do the rest only if the condition of the *nests*-th last `nest` does not hold."""
+        self.depth -= nests
         self.line("else:")
         self.depth += 1
 

@@ -169,9 +169,13 @@ class zip(_Joining):
         other = code.bind("other", self.buffers[self.upstreams[1 - port]])
         gate = self._gates[self.upstreams[1 - port]]
         line = code.bind("line", gate.line)
+        outside = code.bind("outside", self._gates[self.upstreams[port]].line)
         code.nest(f"{mine} or not {other}")
-        code.give(f"{code.bind('hold', self._holding(port))}(x)")
+        code.nest(f"len({mine}) < {self.maxsize} and not {outside}")
+        code.line(f"{mine}.append(x)")
         code.otherwise()
+        code.give(f"{code.bind('hold', self._holding(port))}(x)")
+        code.otherwise(nests=2)
         code.line(f"x = (x, {other}.popleft())" if port == 0 else f"x = ({other}.popleft(), x)")
         code.line(
             f"if {line}: {code.bind('open', gate.open)}({code.bind('pipeline', self._pipeline)})"
