@@ -6,6 +6,8 @@ import asyncio
 import functools
 import inspect
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar, cast
@@ -165,6 +167,15 @@ def in_thread(function: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=function, daemon=True)
     thread.start()
     return thread
+
+
+def printed_by(program: str, seconds: float = 20.0) -> list[str]:
+    """The lines that *program* prints in an interpreter of its own, which must end well."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=seconds
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 class _Callable:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rapidz.kernel import failures
 from rapidz.kernel.fusion import LONGEST, Form, Run, fuse
+from rapidz.kernel.in_turn import behind
 from rapidz.kernel.legacy import interpret, interpreted, overridden_emit
 from rapidz.kernel.push import Pending, Push, Start, fan_out, settle
 from rapidz.kernel.tracking import boxing, unboxing
@@ -84,8 +85,8 @@ class Outlet:
         self.send = self.push
         if overridden_emit(node):
             self.send = via_emit(node)
-        if pipeline.tracked and node.holds:
-            self.send = unboxing(self.send, leaving=not node.keeps)
+        if pipeline.tracked and node._holds:
+            self.send = unboxing(self.send, leaving=not node._keeps)
         self.linked = True
 
     def fused(self, form: Form, node: Stream[Any], **surroundings: Any) -> Callable[..., Any]:
@@ -126,17 +127,19 @@ def whole(branches: list[Branch]) -> Run:
 
 
 def edges(node: Stream[Any]) -> list[tuple[Stream[Any], int]]:
-    """The nodes below *node*, each with the port at which *node* enters."""
+    """The nodes below *node*, each with the port at which *node* enters, the first if several."""
     found: list[tuple[Stream[Any], int]] = []
-    for down in node.downstreams:
-        ports = [port for port, up in enumerate(down.upstreams) if up is node]
-        found.extend((down, port) for port in ports or [0])
+    for ref in list(node.downstreams.data._od):  # a copy: another thread may build on
+        if (down := ref()) is not None:
+            port = next((port for port, up in enumerate(down.upstreams) if up is node), 0)
+            found.append((down, port))
     return found
 
 
 def link(root: Stream[Any]) -> None:
     """Compile what lies below *root*, and every outlet on the way that needs it."""
     policies = Policies()
+    root._pipeline.root().compiled = True
     under_way: UnderWay = {}
     stack = [root]
     while stack:
@@ -172,13 +175,13 @@ def trace(down: Stream[Any], port: int, under_way: UnderWay, policies: Policies)
     while (
         simple(node, policies)
         and len(run) < LONGEST
-        and len(node.upstreams) <= node.most_ports
+        and len(node.upstreams) <= node._most_ports
         and node not in under_way
         and not (run and node is down)
     ):
         node._compiled = True
         run.append((weakref.ref(node), port))
-        if node.is_end:
+        if node._is_end:
             return branch
         ahead = edges(node)
         last = port == len(node.upstreams) - 1
@@ -188,7 +191,7 @@ def trace(down: Stream[Any], port: int, under_way: UnderWay, policies: Policies)
         node, port = ahead[0]
     node._compiled = True
     branch.edge = (node, port)
-    branch.then = None if node.is_end else node
+    branch.then = None if node._is_end else node
     return branch
 
 
@@ -196,10 +199,11 @@ def simple(node: Stream[Any], policies: Policies) -> bool:
     """Whether the node can be a few lines of a fused function."""
     pipeline = node._pipeline
     return (
-        node.inlines()
+        node._inlines()
+        and not node._line.busy()
         and not interpreted(node)
         and not overridden_emit(node)
-        and not (pipeline.tracked and node.holds)
+        and not (pipeline.tracked and node._holds)
         and policies.of(node) is None
     )
 
@@ -220,7 +224,7 @@ def finish(branch: Branch, under_way: UnderWay, policies: Policies) -> None:
     branch.depth = below + 1
     if feedback or branch.depth > DEEPEST:
         branch.depth = 2
-        branch.run.tail = node._pipeline.trampoline.take(branch.run.tail)
+        branch.run.tail = node._pipeline.trampoline.take(branch.run.tail, feedback=feedback)
 
 
 def step_depth(node: Stream[Any]) -> int:
@@ -234,7 +238,9 @@ def prepare(node: Stream[Any], port: int, policies: Policies) -> Push[Any]:
         step = interpret(node, port)
     else:
         step = node.compile(node._outlet.send, port)
-        if node._pipeline.tracked and node.holds:
+        if node._line.busy() and node._inlines():
+            step = behind(node, step)
+        if node._pipeline.tracked and node._holds:
             step = boxing(step)
     if policy is not None:
         step = failures.guard(node, step, policy)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from rapidz.kernel.failures import cancelled
 from rapidz.kernel.push import Pending
 from rapidz.kernel.running import Running
 
@@ -55,6 +57,14 @@ class Conveyor:
             Running(self._run(carry, pipeline), pipeline)
         return None
 
+    def resume(
+        self, carry: Callable[[Any], Coroutine[Any, Any, object]], pipeline: Pipeline
+    ) -> None:
+        """Go on with what an earlier loop has left."""
+        if self.entries and not self.running:
+            self.running = True
+            Running(self._run(carry, pipeline), pipeline)
+
     async def _run(
         self, carry: Callable[[Any], Coroutine[Any, Any, object]], pipeline: Pipeline
     ) -> None:
@@ -69,5 +79,10 @@ class Conveyor:
                         await carry(entry)
                 except Exception as error:
                     pipeline.keep(error)
+                except asyncio.CancelledError as error:
+                    task = asyncio.current_task()
+                    if task is None or task.cancelling():
+                        raise  # it is this queue that was cancelled, with its loop
+                    pipeline.keep(cancelled(error))
         finally:
             self.running = False

@@ -5,65 +5,99 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import threading
 import time
 import warnings
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
 from rapidz.kernel import signals
+from rapidz.kernel.failures import culprit
 from rapidz.kernel.pipeline import Pipeline, pipelines
-from rapidz.kernel.push import DONE
+from rapidz.kernel.push import DONE, Pending, group
 from rapidz.kernel.running import over
+from rapidz.kernel.signals import Signal
 
 if TYPE_CHECKING:
     from rapidz.kernel.stream import Stream
 
 logger = logging.getLogger("rapidz")
 
+#: Called when the program ends, before pipelines drain.
+before_exit: list[Callable[[], object]] = []
+
 #: How long the interpreter waits, when it exits, for elements under way, in seconds.
 EXIT_SECONDS = 10.0
 
 
 def flush(node: Stream[Any]) -> Any:
-    return node._pipeline.run(lambda: signals.send(node, signals.Signal.FLUSH))
+    def action() -> Pending:
+        wait = signals.send(node, Signal.FLUSH)
+        for stream in signals.streams_of_failures(node._pipeline.root(), ended=False):
+            signals.send(stream, Signal.FLUSH)
+        return wait
+
+    return node._pipeline.run(action)
 
 
 def join(node: Stream[Any], timeout: float | None) -> Any:
-    return wait_untilidle(node._pipeline.root(), timeout)
+    return wait_until_idle(node._pipeline.root(), timeout)
 
 
 def close(node: Stream[Any], timeout: float | None) -> Any:
     pipeline = node._pipeline.root()
-    wait = pipeline.run(lambda: signals.send(node, signals.Signal.END))
+    failure: Exception | None = None
+    wait: Any = None
+    try:
+        wait = pipeline.run(lambda: signals.send(node, Signal.END))
+    except Exception as error:  # what was given up at the end failed; the rest goes on
+        failure = error
     if wait is None or wait is DONE:
-        return wait_untilidle(pipeline, timeout)
-
-    async def end() -> None:
-        failure: Exception | None = None
         try:
-            await wait
+            result = wait_until_idle(pipeline, timeout)
         except Exception as error:
-            failure = error
-        await drained(pipeline, timeout)
+            raise error if failure is None else group([failure, error], "elements") from None
         if failure is not None:
             raise failure
+        return result
+    return asyncio.ensure_future(_ended(pipeline, wait, timeout))
 
-    return asyncio.ensure_future(end())
+
+async def _ended(pipeline: Pipeline, wait: Awaitable[object], timeout: float | None) -> None:
+    failures: list[Exception] = []
+    for step in (wait, drained(pipeline, timeout)):
+        try:
+            await step
+        except Exception as error:
+            failures.append(error)
+    if failures:
+        raise group(failures, "elements")
 
 
-def wait_untilidle(pipeline: Pipeline, timeout: float | None) -> Any:
+def wait_until_idle(pipeline: Pipeline, timeout: float | None) -> Any:
     """Wait, in the manner of the pipeline, until nothing is under way."""
     here = loops.running_loop()
-    if pipeline.loop is None or pipeline.loop.is_closed() or not pipeline.loop.is_running():
+    loop = pipeline.loop if pipeline.is_alive() else None
+    if loop is None:
         with pipeline.turn:
+            end_streams_of_failures(pipeline)
             pipeline.raise_all_kept()
         if pipeline.asynchronous or (pipeline.needs_loop and here is not None):
             return pipeline.promise(None)
         return None
-    if here is not None and here is pipeline.loop:
+    if here is loop:
         return here.create_task(drained(pipeline, timeout))
-    waiting = asyncio.run_coroutine_threadsafe(drained(pipeline, timeout), pipeline.loop)
+    waiting = asyncio.run_coroutine_threadsafe(drained(pipeline, timeout), loop)
     return asyncio.wrap_future(waiting) if here is not None else waiting.result()
+
+
+def end_streams_of_failures(pipeline: Pipeline) -> bool:
+    """End the streams that will get no failures any more; whether there was one."""
+    streams = signals.streams_of_failures(pipeline, ended=True)
+    for stream in streams:
+        signals.send(stream, Signal.END)
+    return bool(streams)
 
 
 async def drained(pipeline: Pipeline, timeout: float | None) -> None:
@@ -71,32 +105,45 @@ async def drained(pipeline: Pipeline, timeout: float | None) -> None:
     try:
         async with asyncio.timeout(timeout):
             await idle(pipeline)
+            while end_streams_of_failures(pipeline):
+                await idle(pipeline)
     except TimeoutError:
         count = len(pipeline.active)
         raise TimeoutError(f"join: {count} still under way after {timeout} s") from None
     pipeline.raise_all_kept()
 
 
-@atexit.register
 def drain_at_exit() -> None:
     """Let running pipelines finish what they have, for a while; say what is left."""
+    for prepare in before_exit:
+        prepare()
     due = time.monotonic() + EXIT_SECONDS
-    for pipeline in list(pipelines):
-        if pipeline.merged_into is not None:
-            continue
-        loop = pipeline.loop
-        if pipeline.active and loop is not None and loop.is_running() and not loop.is_closed():
-            waiting = asyncio.run_coroutine_threadsafe(idle(pipeline), loop)
+    while busy := [pipeline for pipeline in list(pipelines) if pipeline.is_busy()]:
+        for pipeline in busy:
+            waiting = asyncio.run_coroutine_threadsafe(idle(pipeline), pipeline.running_on)
             try:
                 waiting.result(max(0.0, due - time.monotonic()))
             except TimeoutError:
+                left = sum(len(pipeline.active) for pipeline in busy)
                 warnings.warn(
-                    f"rapidz: {len(pipeline.active)} still under way when the program ended",
+                    f"rapidz: {left} still under way when the program ended",
                     RuntimeWarning,
                     stacklevel=1,
                 )
-        for error in pipeline.kept:
-            logger.error("a failure in a pipeline that nobody attended to", exc_info=error)
+                return _log_kept()
+    return _log_kept()
+
+
+def _log_kept() -> None:
+    for pipeline in list(pipelines):
+        while pipeline.merged_into is None and pipeline.kept:
+            error = pipeline.kept.popleft()
+            node = culprit(error) or "a pipeline"
+            logger.error("%s failed, and nothing called join() or close():", node, exc_info=error)
+
+
+# Before the pools of threads shut down, which what is under way may need: `atexit` comes too late.
+getattr(threading, "_register_atexit", atexit.register)(drain_at_exit)
 
 
 async def idle(pipeline: Pipeline) -> None:

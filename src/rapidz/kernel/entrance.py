@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rapidz.kernel import loop as loops
 from rapidz.kernel.compiler import link
-from rapidz.kernel.failures import StreamClosed
+from rapidz.kernel.failures import StreamClosed, note_late
 from rapidz.kernel.fusion import EDITED
 from rapidz.kernel.legacy import takes
 from rapidz.kernel.push import Pending
+from rapidz.kernel.running import Refusal
 from rapidz.kernel.tracking import tracked_push
 from rapidz.kernel.turn import ATOMIC
 
@@ -104,8 +105,26 @@ def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, life: Life) -> E
 
 def push_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
     """Take one element into *node*, the general way."""
-    pipeline = node._pipeline
+    pipeline = node._pipeline.root()
+    if pipeline.kept and loops.running_loop() is not None:
+        return refuse(node, x, metadata)
     pipeline.raise_kept()
+    return take_in(node, x, metadata)
+
+
+def refuse(node: Stream[Any], x: Any, metadata: Any) -> Pending:
+    """Say that an earlier element failed; take *x* only if nobody listens."""
+    pipeline = node._pipeline.root()
+
+    async def late() -> None:
+        if (wait := take_in(node, x, metadata)) is not None:
+            await wait
+
+    return Refusal(late(), pipeline, note_late(pipeline.kept[0]))
+
+
+def take_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
+    pipeline = node._pipeline
     if node._ended:
         raise StreamClosed(f"{node}: the stream has ended; got {x!r}")
     if pipeline.tracked:

@@ -171,7 +171,7 @@ def blame(error: BaseException, node: Stream[Any] | None, x: Any) -> None:
     """Note on *error* that *node* raised it for element *x*, unless a node below did."""
     if node is None or not isinstance(error, Exception) or culprit(error) is not None:
         return
-    error.add_note(f"raised in {node.described()} for element {reprlib.repr(x)}")
+    error.add_note(f"raised in {node._described()} for element {reprlib.repr(x)}")
     _mark(error, weakref.ref(node))
 
 
@@ -188,9 +188,18 @@ def culprit(error: BaseException) -> Stream[Any] | None:
     return None if mark is None else mark()
 
 
+def cancelled(error: asyncio.CancelledError) -> Exception:
+    """The failure of an element whose own function was cancelled, or said so."""
+    failure = RuntimeError("CancelledError: what an element waited for was cancelled")
+    failure.__cause__ = error
+    return failure
+
+
 def note_late(error: Exception) -> Exception:
     """Say on a kept failure that it is not about the element now emitted."""
-    error.add_note("raised for an element emitted earlier; the present one was not taken")
+    note = "raised for an element emitted earlier; the present one was not taken"
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
     return error
 
 

@@ -32,6 +32,7 @@ class Gate:
     def __init__(self, shared: bool = True) -> None:
         self._shared = shared
         self._threads = 0
+        self._refused = False
         self.line: deque[Waiter | None] = deque()
         """Who waits; None for a thread."""
 
@@ -61,7 +62,7 @@ class Gate:
         try:
             since = time.monotonic()
             while full():
-                if pipeline.helpless(since):
+                if self._refused or pipeline.helpless(since):
                     raise refusal()
                 pipeline.turn.wait(pipeline.patience)
         finally:
@@ -79,11 +80,8 @@ class Gate:
         """A slot is free: let the next one in."""
         if self._threads:
             pipeline.root().turn.wake()
-            return
-        while self.line:
-            waiter = self.line.popleft()
-            if waiter is None:
-                continue
+        while (waiter := next((w for w in self.line if w is not None), None)) is not None:
+            self.line.remove(waiter)
             admit, future, _ = waiter
             try:
                 wait: Any = admit()
@@ -98,10 +96,18 @@ class Gate:
 
     def refuse(self) -> None:
         """Turn away all who wait: nobody can make room."""
+        self._refused = True
+        for waiter in list(self.line):
+            if waiter is not None:
+                self.line.remove(waiter)
+                _settle(waiter[1], waiter[2]())
+
+    def readmit(self) -> None:
+        """Let in all who waited in a loop that is gone, though there be no room."""
         while self.line:
             waiter = self.line.popleft()
             if waiter is not None:
-                _settle(waiter[1], waiter[2]())
+                waiter[0]()
 
 
 def _pass_on(future: asyncio.Future[Any], wait: Any) -> None:
@@ -109,9 +115,16 @@ def _pass_on(future: asyncio.Future[Any], wait: Any) -> None:
 
 
 def _settle(future: asyncio.Future[Any], error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(None)
-    else:
-        future.set_exception(error)
+    def settle() -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+    loop = future.get_loop()
+    if loops.running_loop() is loop:
+        settle()
+    elif not loop.is_closed():
+        loop.call_soon_threadsafe(settle)

@@ -39,7 +39,7 @@ def awaiting(
     def step(x: Any) -> Pending:
         if line.last is not None:
             return follow(turn(x), pipeline)
-        line.last = running = Running(turn(x), pipeline, line)
+        line.front = line.last = running = Running(turn(x), pipeline, line)
         return running
 
     return step
@@ -99,3 +99,25 @@ def spreading(node: Stream[Any]) -> Callable[[Iterable[Any]], Pending]:
         return None
 
     return step
+
+
+def behind(node: Stream[Any], step: Push[Any]) -> Push[Any]:
+    """Make the step of a node some of whose elements are still under way.
+
+    They came when its function was asynchronous; what comes now must not
+    overtake them.  Once they are through, the node is compiled anew.
+    """
+    ref, line, pipeline = weakref.ref(node), node._line, node._pipeline
+
+    async def turn(x: Any) -> None:
+        if (wait := step(x)) is not None:
+            await wait
+
+    def careful(x: Any) -> Pending:
+        if line.busy():
+            return line.follow(turn(x), pipeline)
+        if (node := ref()) is not None:
+            node._forget()
+        return step(x)
+
+    return careful

@@ -20,8 +20,6 @@ from rapidz.kernel.tracking import boxing, current_metadata, tracked_push, unbox
 if TYPE_CHECKING:
     from rapidz.kernel.stream import Stream
 
-_COMPILED = ("compile", "inline")
-
 
 def interpreted(node: Stream[Any]) -> bool:
     """Whether the node's work is in an ``update`` of its own."""
@@ -29,10 +27,10 @@ def interpreted(node: Stream[Any]) -> bool:
         return True
     for cls in type(node).__mro__:
         names = cls.__dict__
+        if "update" in names:
+            return cls.__module__ != "rapidz.kernel.stream"
         if "compile" in names or "inline" in names:
             return False
-        if "update" in names:
-            return True
     return False
 
 
@@ -139,6 +137,6 @@ def _step_by_hand(node: Stream[Any], port: int, emitted: list[Any]) -> Push[Any]
         emitted.append(None)  # something was emitted, though nothing may be pending
         return settle(waits, start)
 
-    tracked = node._pipeline.tracked and node.holds
-    step = node.compile(unboxing(push, leaving=not node.keeps) if tracked else push, port)
+    tracked = node._pipeline.tracked and node._holds
+    step = node.compile(unboxing(push, leaving=not node._keeps) if tracked else push, port)
     return boxing(step) if tracked else step

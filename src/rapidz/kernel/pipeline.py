@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rapidz.kernel import loop as loops
 from rapidz.kernel.clock import Clock
 from rapidz.kernel.failures import note_late
-from rapidz.kernel.push import DONE, Pending
+from rapidz.kernel.push import DONE, Failed, Pending
 from rapidz.kernel.running import Running, as_coroutine
 from rapidz.kernel.trampoline import Trampoline
 from rapidz.kernel.turn import Turn
@@ -62,7 +62,7 @@ class Pipeline:
         self.emitters: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self.tracked = False
         self.policies = 0
-        self.watched = False
+        self.watched = self.compiled = False
         self.trampoline = Trampoline(self)
         self.needs_loop = loop is not None or asynchronous is not None
         self.merged_into: Pipeline | None = None
@@ -98,6 +98,8 @@ class Pipeline:
         self.check_compatible(other)
         if len(other.nodes) > len(self.nodes):
             return other.absorb(self)
+        self.forget_all()  # what was compiled in either is not for both
+        other.forget_all()
         if self.loop is None or (other.loop_given and not self.loop_given):
             self.loop = other.loop if other.loop is not None else self.loop
         if self.asynchronous is None:
@@ -119,8 +121,10 @@ class Pipeline:
 
     def forget_all(self) -> None:
         """Compile every node anew when it is next used."""
-        for node in list(self.nodes):
-            node._forget()
+        if self.compiled:
+            self.compiled = False
+            for node in list(self.nodes):
+                node._forget()
 
     def need_loop(self) -> None:
         """Some node cannot run without an event loop."""
@@ -181,6 +185,15 @@ class Pipeline:
         """Whether the nodes may be run, and compiled, in the calling thread."""
         return not self.needs_loop or (self.loop is not None and loops.running_loop() is self.loop)
 
+    def is_alive(self) -> bool:
+        """Whether the loop is there and runs, in this process."""
+        loop = self.loop
+        return loop is not None and loop.is_running() and self._process == os.getpid()
+
+    def is_busy(self) -> bool:
+        """Whether something is under way that will go on by itself."""
+        return self.merged_into is None and bool(self.active) and self.is_alive()
+
     # --- running ---------------------------------------------------------------------
 
     def start(self, awaitable: Awaitable[object]) -> Pending:
@@ -234,7 +247,7 @@ class Pipeline:
 
         pipeline = self.root()
         loop = pipeline.loop
-        if pipeline.needs_loop and loop is not None and loop.is_running() and not self.here():
+        if pipeline.needs_loop and loop is not None and pipeline.is_alive() and not self.here():
             pipeline.block(pipeline.hop(change))
         else:
             with pipeline.turn:
@@ -248,9 +261,14 @@ class Pipeline:
         if self.merged_into is not None:
             return self.root().run(action, asynchronous=asynchronous)
         if not self.needs_loop:
-            with self.turn:
-                self.emitters.add(threading.current_thread())
-                wait = action()
+            try:
+                with self.turn:
+                    self.emitters.add(threading.current_thread())
+                    wait = action()
+            except Exception as error:
+                if asynchronous:
+                    return self.failed(error)
+                raise
             return self.promise(wait) if asynchronous else wait
         here = loops.running_loop()
         if self.asynchronous and here is None and (self.loop is None or self.loop.is_closed()):
@@ -281,6 +299,8 @@ class Pipeline:
 
     def failed(self, error: Exception) -> Awaitable[object]:
         """What an asynchronous `emit` returns when the element failed at once."""
+        if loops.running_loop() is None:
+            return Failed(error)
 
         async def fail() -> None:
             raise error
@@ -300,12 +320,11 @@ class Pipeline:
                 result.set_result(None)
 
         def deliver() -> None:
+            self.active.discard(result)
             try:
                 wait: Any = action()
-            except BaseException as error:
+            except BaseException as error:  # a SystemExit, too, is the emitter's
                 result.set_exception(error)
-                if not isinstance(error, Exception):
-                    raise
             else:
                 if wait is None:
                     result.set_result(None)
@@ -314,6 +333,7 @@ class Pipeline:
                 else:
                     Running(as_coroutine(wait), self).add_done_callback(settled)
 
+        self.active.add(result)
         self.running_on.call_soon_threadsafe(deliver)
         return result
 
@@ -326,7 +346,7 @@ class Pipeline:
                 return
             except concurrent.futures.TimeoutError:
                 if hop.done():
-                    raise
+                    return hop.result()
                 if self.gates and self.helpless(since):
                     self.running_on.call_soon_threadsafe(self.break_deadlock)
 

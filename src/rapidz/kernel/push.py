@@ -55,6 +55,25 @@ class Done:
 DONE: Final = Done()
 
 
+class Failed:
+    """An awaitable that has failed already and needs no event loop."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __await__(self) -> Generator[Any, None, None]:
+        raise self._error
+        yield  # a generator that never yields
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> None:
+        raise self._error
+
+
 def drop(_: object) -> None:
     """Push for a node that nobody listens to."""
 

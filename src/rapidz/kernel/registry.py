@@ -51,7 +51,7 @@ class _LooksForPlugins(abc.ABCMeta):
         if _LooksForPlugins.looked:
             return False
         _LooksForPlugins.looked = True
-        root: Any = next(c for c in cls.__mro__ if "plugins_go_here" in c.__dict__)
+        root: Any = next(c for c in cls.__mro__ if "_plugins_go_here" in c.__dict__)
         load_plugins(root)
         return True
 
@@ -59,7 +59,7 @@ class _LooksForPlugins(abc.ABCMeta):
 class APIRegisterMixin(metaclass=_LooksForPlugins):
     """A class whose operators register themselves as its methods."""
 
-    plugins_go_here = True
+    _plugins_go_here = True
 
     @classmethod
     def register_api(
@@ -117,15 +117,21 @@ class APIRegisterMixin(metaclass=_LooksForPlugins):
             node = entry_point.load()
             if not (isinstance(node, type) and issubclass(node, APIRegisterMixin)):
                 raise TypeError(
-                    f"plug-in {entry_point.name!r}: {entry_point.value} must be a Stream class, "
+                    f"plug-in {entry_point.name!r}: {_target(entry_point)} must be a Stream class, "
                     f"got {node!r}"
                 )
             cls.register_api(modifier=modifier, attribute_name=entry_point.name)(node)
             return node(*args, **kwargs)
 
         stub.__name__ = entry_point.name
-        stub.__doc__ = f"Plug-in {entry_point.value}; its documentation is there once it is used."
+        stub.__doc__ = (
+            f"Plug-in {_target(entry_point)}; its documentation is there once it is used."
+        )
         setattr(cls, entry_point.name, modifier(stub))
+
+
+def _target(entry_point: EntryPoint) -> str:
+    return str(getattr(entry_point, "value", entry_point.name))
 
 
 def get_entry_point(eps: Any, group: str) -> Iterable[EntryPoint]:
@@ -144,7 +150,8 @@ def try_register(
         cls.register_plugin_entry_point(entry_point, *modifier)
     except ValueError:
         warnings.warn(
-            f"plug-in {entry_point.name!r} ({entry_point.value}) was left out: the name is taken",
+            f"plug-in {entry_point.name!r} ({_target(entry_point)}) was left out: "
+            "the name is taken",
             UserWarning,
             stacklevel=2,
         )

@@ -22,6 +22,8 @@ class Running:
     """
 
     _callbacks: list[Callable[[Running], object]] | None = None
+    _driven: Coroutine[Any, Any, object] | None = None
+    _next: Running | None = None
     _claimed = False
     _done = False
     _error: BaseException | None = None
@@ -62,6 +64,11 @@ class Running:
         if (error := self.exception()) is not None:
             raise error
 
+    def is_executing(self) -> bool:
+        """Whether the code that asks is part of it."""
+        driven = self._driven
+        return driven is not None and bool(getattr(driven, "cr_running", False))
+
     def add_done_callback(self, callback: Callable[[Running], object]) -> None:
         """Call *callback* with this, in the loop, once it is over."""
         if self._done:
@@ -75,7 +82,7 @@ class Running:
         coroutine = self.coroutine
         if coroutine is None:
             return (yield from self._watch())
-        self.coroutine = None
+        self.coroutine, self._driven = None, coroutine
         self._claimed = True
         try:
             yield from coroutine.__await__()
@@ -98,6 +105,7 @@ class Running:
         """Run it as a task, unless somebody has awaited it already."""
         if self.coroutine is not None:
             coroutine, self.coroutine = self.coroutine, None
+            self._driven = coroutine
             self._task = self._pipeline.running_on.create_task(self._run(coroutine))
 
     async def _run(self, coroutine: Coroutine[Any, Any, object]) -> None:
@@ -116,9 +124,12 @@ class Running:
     def _finish(self, error: BaseException | None = None) -> None:
         self._done, self._error = True, error
         self._pipeline.active.discard(self)
+        self._driven = None
         line = self._line
-        if line is not None and line.last is self:
-            line.last = None
+        if line is not None:
+            line.front = self._next
+            if line.last is self:
+                line.last = None
         if self._callbacks is not None:
             callbacks, self._callbacks = self._callbacks, None
             for callback in callbacks:
@@ -130,24 +141,64 @@ class Running:
             self._pipeline.keep(error)
 
 
+class Refusal(Running):
+    """An element that comes while a failure is kept: who awaits it gets that instead.
+
+    If nobody awaits it, the element goes in, and the failure stays for others.
+    """
+
+    _looked = False
+
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, object], pipeline: Pipeline, error: Exception
+    ) -> None:
+        self._kept_error = error
+        super().__init__(coroutine, pipeline)
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        if self.coroutine is not None and self._kept_error in self._pipeline.kept:
+            self.coroutine.close()
+            self.coroutine, self._claimed = None, True
+            self._pipeline.kept.remove(self._kept_error)
+            self._finish(self._kept_error)
+            raise self._kept_error
+        return (yield from super().__await__())
+
+    def adopt(self) -> None:
+        if self._looked:
+            super().adopt()
+        else:  # a task that was made to await it comes only after this
+            self._looked = True
+            self._pipeline.running_on.call_soon(self.adopt)
+
+
 class Line:
     """First come, first served: coroutines of one node, one at a time."""
 
-    __slots__ = ("last",)
+    __slots__ = ("front", "last")
 
     def __init__(self) -> None:
+        self.front: Running | None = None
+        """What is at work."""
         self.last: Running | None = None
+        """What came in last."""
 
     def busy(self) -> bool:
         """Whether something is in line: what comes now must queue behind it."""
         return self.last is not None
 
-    def follow(self, coroutine: Coroutine[Any, Any, object], pipeline: Pipeline) -> Running:
-        """Run *coroutine* after all that came before it."""
-        if self.last is not None:
-            coroutine = _after(self.last, coroutine)
-        self.last = running = Running(coroutine, pipeline, self)
-        return running
+    def follow(self, coroutine: Coroutine[Any, Any, object], pipeline: Pipeline) -> Pending:
+        """Run *coroutine* after all that came before it.
+
+        Returns None, nothing to wait for, to what itself is at work in this
+        line: it would wait for its own end.
+        """
+        ahead = self.last
+        if ahead is None:
+            self.front = self.last = running = Running(coroutine, pipeline, self)
+            return running
+        self.last = ahead._next = running = Running(_after(ahead, coroutine), pipeline, self)
+        return None if self.front is not None and self.front.is_executing() else running
 
 
 async def _after(last: Running, coroutine: Coroutine[Any, Any, object]) -> None:
@@ -192,6 +243,13 @@ async def wait_for(wait: Pending) -> None:
     """Await what a push returned."""
     if wait is not None:
         await wait
+
+
+def following(future: asyncio.Future[None]) -> asyncio.Future[None]:
+    """A future of one's own that is done with *future*: to cancel it harms nobody else."""
+    own: asyncio.Future[None] = future.get_loop().create_future()
+    future.add_done_callback(lambda _: resolve(own))
+    return own
 
 
 async def as_coroutine(awaitable: Awaitable[object]) -> object:

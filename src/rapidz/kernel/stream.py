@@ -85,18 +85,18 @@ class Stream(Fluent[T], APIRegisterMixin):
     2
     """
 
-    is_end: ClassVar[bool] = False
+    _is_end: ClassVar[bool] = False
     """Whether elements end here: nothing can be below."""
-    holds: ClassVar[bool] = False
+    _holds: ClassVar[bool] = False
     """Whether the node holds elements back, beyond the step they came in."""
-    keeps: ClassVar[bool] = False
+    _keeps: ClassVar[bool] = False
     """Whether it goes on holding elements that it has emitted."""
-    most_ports: ClassVar[int] = 1
+    _most_ports: ClassVar[int] = 1
     """How many inputs the node may have for `inline` to do."""
-    side_ports: frozenset[int] = frozenset()
+    _side_ports: frozenset[int] = frozenset()
     """Inputs that steer the node: the stream may end without them."""
 
-    plugins_go_here = True
+    _plugins_go_here = True
     str_list: ClassVar[list[str]] = ["func", "predicate", "n", "interval"]
     _graphviz_shape = "ellipse"
     _graphviz_style = "rounded,filled"
@@ -176,7 +176,7 @@ class Stream(Fluent[T], APIRegisterMixin):
 
     # --- what a node does: to be overridden -------------------------------------------
 
-    def inlines(self) -> bool:
+    def _inlines(self) -> bool:
         """Whether `inline` will do for this node as it is configured now."""
         return type(self).compile is Stream.compile
 
@@ -323,7 +323,8 @@ class Stream(Fluent[T], APIRegisterMixin):
     def connect(self, downstream: Stream[Any]) -> None:
         """Let *downstream* get what this node emits, besides what it gets already.
 
-        Safe while elements flow: it holds from the next element on.
+        To connect the same two again is no matter.  Safe while elements flow:
+        it holds from the next element on.
 
         >>> a, b = Stream(), Stream()
         >>> shown = b.sink(print)
@@ -333,12 +334,16 @@ class Stream(Fluent[T], APIRegisterMixin):
         """
         if not isinstance(downstream, Stream):
             raise TypeError(f"connect: downstream must be a Stream, got {downstream!r}")
+        if downstream is self:
+            raise ValueError(f"connect: downstream must be another Stream, got {downstream!r}")
         pipeline = self._pipeline.absorb(downstream._pipeline)
 
         def edit() -> None:
-            self._add_downstream(downstream)
-            downstream._add_upstream(self)
-            pipeline.forget_all()
+            if downstream not in self.downstreams:
+                self._add_downstream(downstream)
+                downstream._add_upstream(self)
+                self._forget()
+                downstream._forget()
 
         pipeline.edit(edit)
 
@@ -348,9 +353,11 @@ class Stream(Fluent[T], APIRegisterMixin):
         def edit() -> None:
             if downstream in self.downstreams:
                 self._remove_downstream(downstream)
-                downstream._remove_upstream(self)
                 self._forget()
-                downstream._forget()
+                try:
+                    downstream._remove_upstream(self)
+                finally:
+                    downstream._forget()
 
         self._pipeline.edit(edit)
 
@@ -376,7 +383,7 @@ class Stream(Fluent[T], APIRegisterMixin):
     def upstream(self) -> Stream[Any] | None:
         """The node above; None for a source, ValueError if there are several."""
         if len(self.upstreams) > 1:
-            raise ValueError(f"{self}: upstream must be one, got {len(self.upstreams)}")
+            raise ValueError("Stream has multiple upstreams: use `upstreams`")
         return self.upstreams[0] if self.upstreams else None
 
     def _forget(self) -> None:
@@ -438,9 +445,15 @@ class Stream(Fluent[T], APIRegisterMixin):
         >>> source.emit(0)
         0 division by zero
         """
+        if "errors" in vars(self):  # an old class has an attribute of that name
+            return vars(self)["errors"]  # type: ignore[no-any-return]
         if self._policy is None:
             self.on_error("send")
         return self._errors_stream()
+
+    @errors.setter
+    def errors(self, value: Any) -> None:
+        vars(self)["errors"] = value
 
     def _errors_stream(self) -> Stream[Failure]:
         if self._errors is None:
@@ -559,7 +572,8 @@ class Stream(Fluent[T], APIRegisterMixin):
     def _recorded(self) -> Record:
         if self._record is None:
             self._record = Record()
-            self._forget()
+            if "_outlet" in vars(self):
+                self._forget()
         return self._record
 
     def _retain_refs(self, metadata: Any, n: int = 1) -> None:
@@ -585,7 +599,7 @@ class Stream(Fluent[T], APIRegisterMixin):
 
     __repr__ = __str__
 
-    def described(self) -> str:
+    def _described(self) -> str:
         """The node and its function, for error messages."""
         for attribute in ("func", "predicate", "key"):
             func = self.__dict__.get(attribute)

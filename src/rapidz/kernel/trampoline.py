@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Awaitable
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.push import Pending, Push, group, when_all
@@ -17,24 +18,33 @@ class Trampoline:
     """Takes up elements one after the other that would else pile up on the stack.
 
     The first push through a trampoline runs at once and then sees to all those
-    that came in meanwhile; these return at once.
+    that came in meanwhile, in the same thread; these return at once.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = weakref.ref(pipeline)
-        self._queue: deque[tuple[Push[Any], Any]] | None = None
+        self._queues: dict[int, deque[tuple[Push[Any], Any]]] = {}
 
-    def take(self, push: Push[Any]) -> Push[Any]:
+    def take(self, push: Push[Any], *, feedback: bool) -> Push[Any]:
+        """Return *push* by way of the trampoline.
+
+        An element that is *fed back* is not waited for: it may have to queue
+        behind the very element that it came of.
+        """
+
         def hop(x: Any) -> Pending:
-            if self._queue is not None:
-                self._queue.append((push, x))
+            queue = self._queues.get(get_ident())
+            if queue is not None:
+                queue.append((push, x))
                 return None
-            return self._drive(push, x)
+            wait = self._drive(push, x)
+            return None if feedback else wait
 
         return hop
 
     def _drive(self, push: Push[Any], x: Any) -> Pending:
-        self._queue = queue = deque([(push, x)])
+        me = get_ident()
+        self._queues[me] = queue = deque([(push, x)])
         waits: list[Awaitable[object]] = []
         errors: list[Exception] = []
         try:
@@ -46,7 +56,7 @@ class Trampoline:
                 except Exception as error:
                     errors.append(error)
         finally:
-            self._queue = None
+            del self._queues[me]
         if not waits:
             if errors:
                 raise group(errors, "elements")

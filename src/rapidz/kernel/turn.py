@@ -18,6 +18,9 @@ from types import FrameType, TracebackType
 #: Whether compiled entrances may use the flag alone.
 ATOMIC = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
 
+#: How often a thread that waits for its turn looks whether anybody has it, in seconds.
+PATIENCE = 0.2
+
 #: How many lines of a compiled `emit` come before it has the turn, its first one not counted.
 LINES_BEFORE = 2
 
@@ -49,10 +52,27 @@ class Turn:
             self.waiters += 1
             try:
                 while not self._try(me):
-                    self._changed.wait(1.0)
+                    if not self._changed.wait(PATIENCE) and self._is_abandoned():
+                        self._owner, self.busy = 0, False
             finally:
                 self.waiters -= 1
         return True
+
+    def _is_abandoned(self) -> bool:
+        """Whether the thread that took the turn is not in the library any more.
+
+        A KeyboardInterrupt may come between taking the turn and the block that
+        would end it, or a thread may be killed.
+        """
+        owner = self._owner
+        if owner == 0 or not self.busy:
+            return False
+        frame = sys._current_frames().get(owner)
+        while frame is not None:
+            if frame.f_globals.get("__name__", "").startswith("rapidz.kernel."):
+                return False
+            frame = frame.f_back
+        return owner == self._owner
 
     def _try(self, me: int) -> bool:
         if ATOMIC:
@@ -90,7 +110,7 @@ class Turn:
             try:
                 self._changed.wait(timeout)
                 while not self._try(get_ident()):
-                    self._changed.wait(1.0)
+                    self._changed.wait(PATIENCE)
             finally:
                 self.waiters -= 1
         self._owner = owner

@@ -69,7 +69,7 @@ class union(Stream[T]):
 class _Joining(Stream[tuple[Any, ...]]):
     """What the operators that build tuples have in common."""
 
-    holds: ClassVar[bool] = True
+    _holds: ClassVar[bool] = True
 
     def _is_repeated(self, port: int) -> bool:
         """Whether the stream at *port* enters at an earlier one too."""
@@ -107,7 +107,7 @@ class zip(_Joining):
     _graphviz_shape = "triangle"
     _graphviz_orientation = 270
 
-    most_ports: ClassVar[int] = 2
+    _most_ports: ClassVar[int] = 2
 
     maxsize: Tuned[int] = Tuned()
     buffers: Tuned[dict[Any, deque[Any]]] = Tuned()
@@ -139,7 +139,9 @@ class zip(_Joining):
     def _remove_upstream(self, upstream: Stream[Any]) -> None:
         super()._remove_upstream(upstream)
         self.buffers.pop(upstream, None)
-        self._gates.pop(upstream, None)
+        if (gate := self._gates.pop(upstream, None)) is not None:
+            gate.refuse()
+        self._forget()
         while self.buffers and all(self.buffers.values()):
             self._emit_complete()  # it was only this input that they waited for
 
@@ -161,7 +163,7 @@ class zip(_Joining):
 
         return pack
 
-    def inlines(self) -> bool:
+    def _inlines(self) -> bool:
         return len(self.upstreams) == len(self.buffers) == 2 and not self.literals
 
     def inline(self, code: Code, port: int = 0) -> None:
@@ -209,7 +211,7 @@ class zip(_Joining):
 
     def _emit_complete(self) -> Pending:
         """Emit a tuple if there is an element of every upstream."""
-        if not all(self.buffers.values()):
+        if not self.buffers or not all(self.buffers.values()):
             return None
         taken = {up: buffer.popleft() for up, buffer in self.buffers.items()}
         try:
@@ -222,7 +224,7 @@ class zip(_Joining):
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._is_repeated(port):
             return drop
-        if self.inlines():
+        if self._inlines():
             return self._alone(push, port)
         upstream = self.upstreams[port]
         mine, hold, ref = self.buffers[upstream], self._holding(port), weakref.ref(self)
@@ -273,7 +275,7 @@ class combine_latest(_Joining):
     _graphviz_shape = "triangle"
     _graphviz_orientation = 270
 
-    keeps: ClassVar[bool] = True
+    _keeps: ClassVar[bool] = True
 
     emit_on: Tuned[Any] = Tuned()
     last: Tuned[list[Any]] = Tuned()
@@ -385,7 +387,7 @@ class zip_latest(_Joining):
     (3, 'y')
     """
 
-    keeps: ClassVar[bool] = True
+    _keeps: ClassVar[bool] = True
 
     maxsize: Tuned[int] = Tuned()
     last: Tuned[list[Any]] = Tuned()

@@ -16,15 +16,16 @@ from rapidz.kernel.gate import Gate
 from rapidz.kernel.intervals import Interval
 from rapidz.kernel.loop import new_condition
 from rapidz.kernel.push import SKIP, Pending, Push
+from rapidz.kernel.running import following, resolve
 from rapidz.kernel.stream import Stream, T
-from rapidz.kernel.tracking import rebox, unbox
+from rapidz.kernel.tracking import Entry, fail, rebox, unbox
 from rapidz.kernel.tuning import Cell, Options, Tuned
 
 
 class _Queued(Stream[T]):
     """What the operators with a queue of their own have in common."""
 
-    holds: ClassVar[bool] = True
+    _holds: ClassVar[bool] = True
 
     def __init__(self, upstream: Stream[Any], **kwargs: Any) -> None:
         self._conveyor = Conveyor()
@@ -53,6 +54,7 @@ class _Queued(Stream[T]):
     def _rebound(self) -> None:
         super()._rebound()
         self._conveyor.running = False
+        self._gate.readmit()
 
 
 def _no_room() -> Exception:
@@ -99,6 +101,8 @@ class buffer(_Queued[T]):
                 gate.open(pipeline)
             if (wait := outlet.send(x)) is not None:
                 await wait
+
+        conveyor.resume(carry, pipeline)
 
         def step(x: T) -> Pending:
             if len(entries) < maxsize and not line:
@@ -160,15 +164,19 @@ class delay(_Queued[T]):
 
     def _rebound(self) -> None:
         super()._rebound()
-        self._left.value = float("-inf")
+        self._left.value, self._room.value = float("-inf"), None
+        self._conveyor.entries.extend(
+            (float("-inf"), space, x)
+            for _, space, x in [self._conveyor.entries.popleft() for _ in self.queue.copy()]
+        )
 
     def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
         conveyor, outlet, pipeline, left = self._conveyor, self._outlet, self._pipeline, self._left
         interval, space = self.interval, self.interval if self.spaced else 0.0
         clock, room = pipeline.clock, self._room
 
-        async def carry(entry: tuple[float, T]) -> None:
-            due, x = entry
+        async def carry(entry: tuple[float, float, T]) -> None:
+            due, space, x = entry
             await clock.sleep_until(max(due, left.value + space))
             left.value = clock.time()
             if (wait := outlet.send(x)) is not None:
@@ -176,12 +184,14 @@ class delay(_Queued[T]):
                 try:
                     await wait
                 finally:
-                    room.value.set_result(None)
+                    resolve(room.value)
                     room.value = None
 
+        conveyor.resume(carry, pipeline)
+
         def step(x: T) -> Pending:
-            conveyor.put((clock.time() + interval, x), carry, pipeline)
-            return room.value
+            conveyor.put((clock.time() + interval, space, x), carry, pipeline)
+            return None if room.value is None else following(room.value)
 
         return step
 
@@ -279,6 +289,8 @@ class latest(_Queued[T]):
             if (wait := outlet.send(x)) is not None:
                 await wait
 
+        conveyor.resume(carry, pipeline)
+
         def step(x: T) -> Pending:
             if entries and type(entries[-1]) is not Mark:
                 entries[-1] = x
@@ -342,17 +354,22 @@ class map_async(_Queued[T]):
         self.parallelism = parallelism
         self.stop_on_exception = stop_on_exception
         self._under_way = Cell(0)
+        self._most = Cell(parallelism)
         self._stopped_by: Cell[Exception | None] = Cell(None)
         super().__init__(upstream, stream_name=stream_name)
 
     def _rebound(self) -> None:
-        super()._rebound()
+        # What was under way in the old loop was lost with it.
+        self._conveyor.entries.clear()
         self._under_way.value = 0
+        super()._rebound()
 
     def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
         func, args, kwargs, parallelism = self.func, self.args, self.kwargs, self.parallelism
         pipeline, outlet, conveyor, gate = self._pipeline, self._outlet, self._conveyor, self._gate
         under_way, stopped_by, stops = self._under_way, self._stopped_by, self.stop_on_exception
+        most = self._most
+        most.value = parallelism
         ref, label = weakref.ref(self), str(self)
         handler = None if self._in_force is None else Handler(self, self._in_force)
 
@@ -376,18 +393,30 @@ class map_async(_Queued[T]):
                     blame(error, ref(), unbox(x))
                     if handler is None:
                         stopped_by.value = error if stops else None
+                        if type(x) is Entry:
+                            fail(x.metadata, error)
                         raise
                     await handler.retry_later(lambda x: pipeline.start(call_again(x)), x, error)
                 else:
                     await deliver(x, result)
-            finally:
+            except BaseException:
                 under_way.value -= 1
+                let_in()
+                raise
+            under_way.value -= 1
+            let_in()
+
+        def let_in() -> None:
+            while gate.line and under_way.value < most.value:
                 gate.open(pipeline)
 
         def begin(x: Any) -> Pending:
             under_way.value += 1
             task = pipeline.running_on.create_task(call(x))
             return conveyor.put((x, task), carry, pipeline)
+
+        conveyor.resume(carry, pipeline)
+        let_in()
 
         def step(x: Any) -> Pending:
             if stopped_by.value is not None:

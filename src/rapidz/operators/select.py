@@ -59,14 +59,14 @@ class filter(Stream[T]):
         self.predicate, self.args, self.kwargs = predicate, args, Options(kwargs)
         super().__init__(upstream, stream_name=stream_name, ensure_io_loop=is_async(predicate))
 
-    def inlines(self) -> bool:
+    def _inlines(self) -> bool:
         return not is_async(self.predicate)
 
     def inline(self, code: Code, port: int = 0) -> None:
         code.nest(code.call(code.bind("predicate", self.predicate), self.args, self.kwargs))
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        if self.inlines():
+        if self._inlines():
             return self._alone(push, port)
         predicate, args, kwargs, outlet = self.predicate, self.args, self.kwargs, self._outlet
         return awaiting(

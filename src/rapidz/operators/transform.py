@@ -53,7 +53,7 @@ class map(Stream[T]):
         self.func, self.args, self.kwargs = func, args, Options(kwargs)
         super().__init__(upstream, stream_name=stream_name, ensure_io_loop=is_async(func))
 
-    def inlines(self) -> bool:
+    def _inlines(self) -> bool:
         return not is_async(self.func)
 
     def inline(self, code: Code, port: int = 0) -> None:
@@ -68,7 +68,7 @@ class map(Stream[T]):
         return lambda x: func(x, *args, **kwargs)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        if self.inlines():
+        if self._inlines():
             return self._alone(push, port)
         outlet = self._outlet
         return awaiting(self, self._call(), lambda _, y: None if y is SKIP else outlet.send(y))
@@ -156,7 +156,7 @@ class accumulate(Stream[T]):
             raise TypeError(f"accumulate: reset_stream must be a Stream, got {reset_stream!r}")
         self.func, self.kwargs = func, Options(kwargs)
         self.returns_state, self.with_state = returns_state, with_state
-        self.side_ports = frozenset() if reset_stream is None else frozenset({1})
+        self._side_ports = frozenset() if reset_stream is None else frozenset({1})
         self._state = Cell(start)
         self._start = start if reset_stream is None else copy.deepcopy(start)
         super().__init__(
@@ -190,7 +190,7 @@ class accumulate(Stream[T]):
 
         return first
 
-    def inlines(self) -> bool:
+    def _inlines(self) -> bool:
         return not is_async(self.func)
 
     def inline(self, code: Code, port: int = 0) -> None:
@@ -212,9 +212,9 @@ class accumulate(Stream[T]):
                 code.line("x = (x, x)")
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        if port in self.side_ports:
+        if port in self._side_ports:
             return self._resetting()
-        if self.inlines():
+        if self._inlines():
             return self._alone(push, port)
         func, kwargs, state, outlet = self.func, self.kwargs, self._state, self._outlet
         returns_state, with_state = self.returns_state, self.with_state

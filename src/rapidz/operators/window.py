@@ -16,6 +16,7 @@ from rapidz.kernel.in_turn import spreading
 from rapidz.kernel.intervals import Interval
 from rapidz.kernel.push import Pending, Push
 from rapidz.kernel.registry import identity
+from rapidz.kernel.running import following, resolve
 from rapidz.kernel.stream import Stream
 from rapidz.kernel.tracking import unbox
 from rapidz.kernel.tuning import Tuned
@@ -58,7 +59,7 @@ class partition(Stream[tuple[T, ...]]):
     (4,)
     """
 
-    holds: ClassVar[bool] = True
+    _holds: ClassVar[bool] = True
     _graphviz_shape = "diamond"
 
     n: Tuned[int] = Tuned()
@@ -97,7 +98,7 @@ class partition(Stream[tuple[T, ...]]):
             self._pipeline.need_loop()
         super()._retuned(name, value)
 
-    def inlines(self) -> bool:
+    def _inlines(self) -> bool:
         return self.timeout is None and self.key is None
 
     def inline(self, code: Code, port: int = 0) -> None:
@@ -108,7 +109,7 @@ class partition(Stream[tuple[T, ...]]):
         code.line(f"{batch}.clear()")
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        if self.inlines():
+        if self._inlines():
             return self._alone(push, port)
         n, timeout, batches, alarms = self.n, self.timeout, self._batches, self._alarms
         key = (lambda _: None) if self.key is None else _key_function(self, self.key)
@@ -124,6 +125,12 @@ class partition(Stream[tuple[T, ...]]):
                 alarm = alarms[k] = Alarm(node)
                 alarm.set(pipeline, pipeline.clock.time() + timeout, expire)
                 busy.begin(pipeline)
+
+        if (
+            timeout is not None
+        ):  # what was gathered in an earlier loop, or before there was a timeout
+            for k in batches.keys() - alarms.keys():
+                wait_for_more(k)
 
         def step(x: Any) -> Pending:
             try:
@@ -141,6 +148,13 @@ class partition(Stream[tuple[T, ...]]):
             return None if node is None else push(node._take(k))
 
         return step
+
+    def _rebound(self) -> None:
+        super()._rebound()
+        for alarm in self._alarms.values():
+            alarm.cancel()
+        self._alarms.clear()
+        self._token = Busy()
 
     def _take(self, k: Any) -> tuple[T, ...]:
         """Take out the batch of one key."""
@@ -179,7 +193,7 @@ def _push_by_itself(node: Stream[Any], x: Any) -> asyncio.Future[None] | None:
     def over(wait: Any) -> None:
         if not wait.cancelled() and (error := wait.exception()) is not None:
             pipeline.keep(error)
-        room.set_result(None)
+        resolve(room)
 
     wait.add_done_callback(over)
     return room
@@ -232,7 +246,7 @@ class partition_unique(_Unique[T]):
     ('a', 'cc')
     """
 
-    holds: ClassVar[bool] = True
+    _holds: ClassVar[bool] = True
     _graphviz_shape = "diamond"
 
     n: Tuned[int] = Tuned()
@@ -251,7 +265,7 @@ class partition_unique(_Unique[T]):
         self._held: dict[Any, T] = {}
         super().__init__(upstream, **kwargs)
 
-    def inlines(self) -> bool:
+    def _inlines(self) -> bool:
         return True
 
     def inline(self, code: Code, port: int = 0) -> None:
@@ -290,8 +304,8 @@ class sliding_window(Stream[tuple[T, ...]]):
     ('b', 'c')
     """
 
-    holds: ClassVar[bool] = True
-    keeps: ClassVar[bool] = True
+    _holds: ClassVar[bool] = True
+    _keeps: ClassVar[bool] = True
     _graphviz_shape = "diamond"
 
     n: Tuned[int] = Tuned()
@@ -305,7 +319,12 @@ class sliding_window(Stream[tuple[T, ...]]):
         self._buffer: deque[T] = deque()
         super().__init__(upstream, **kwargs)
 
-    def inlines(self) -> bool:
+    def _retuned(self, name: str, value: Any) -> None:
+        if name == "n":
+            check_count("sliding_window", "n", value)
+        super()._retuned(name, value)
+
+    def _inlines(self) -> bool:
         return True
 
     def inline(self, code: Code, port: int = 0) -> None:
@@ -342,7 +361,7 @@ class collect(Stream[tuple[T, ...]]):
     (1, 2)
     """
 
-    holds: ClassVar[bool] = True
+    _holds: ClassVar[bool] = True
 
     cache: Tuned[Any] = Tuned()
 
@@ -356,7 +375,7 @@ class collect(Stream[tuple[T, ...]]):
         self.metadata_cache = deque() if metadata_cache is None else metadata_cache
         super().__init__(upstream, **kwargs)
 
-    def inlines(self) -> bool:
+    def _inlines(self) -> bool:
         return True
 
     def inline(self, code: Code, port: int = 0) -> None:
@@ -386,7 +405,7 @@ class collect(Stream[tuple[T, ...]]):
 class _Timed(Stream[Any]):
     """A window that ends with the clock, at a fixed cadence."""
 
-    holds: ClassVar[bool] = True
+    _holds: ClassVar[bool] = True
     _graphviz_shape = "octagon"
 
     interval: Tuned[float] = Tuned()
@@ -422,6 +441,7 @@ class _Timed(Stream[Any]):
     def _rebound(self) -> None:
         super()._rebound()
         self._last = self._room = None
+        self._token = Busy()
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         hold, busy, pipeline = self._holding_step(), self._token, self._pipeline
@@ -429,6 +449,8 @@ class _Timed(Stream[Any]):
         if self._last is None:
             self._last = pipeline.clock.time()
             self._schedule()
+        if self._holds_any():
+            busy.begin(pipeline)
 
         def step(x: Any) -> Pending:
             try:
@@ -438,7 +460,8 @@ class _Timed(Stream[Any]):
                 raise
             busy.begin(pipeline)
             node = ref()
-            return None if node is None else node._room
+            room = None if node is None else node._room
+            return None if room is None else following(room)
 
         return step
 

@@ -26,7 +26,7 @@ class Sink(Stream[T]):
     stream is closed.
     """
 
-    is_end: ClassVar[bool] = True
+    _is_end: ClassVar[bool] = True
     _graphviz_shape = "trapezium"
 
     def __init__(self, upstream: Stream[Any], **kwargs: Any) -> None:
@@ -90,7 +90,7 @@ class sink(Sink[T]):
             ensure_io_loop=is_async(func),
         )
 
-    def inlines(self) -> bool:
+    def _inlines(self) -> bool:
         return not is_async(self.func)
 
     def inline(self, code: Code, port: int = 0) -> None:
@@ -109,7 +109,7 @@ class sink(Sink[T]):
         return lambda x: func(x, *args, **kwargs)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        if self.inlines():
+        if self._inlines():
             return self._alone(None)
         return awaiting(self, self._call())
 

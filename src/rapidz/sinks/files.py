@@ -59,7 +59,7 @@ class sink_to_textfile(Sink[T]):
             self._shut()
             raise
 
-    def inlines(self) -> bool:
+    def _inlines(self) -> bool:
         return True
 
     def inline(self, code: Code, port: int = 0) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import inspect
 import threading
 from collections.abc import Awaitable
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, overload
 
-from rapidz.kernel import signals
+from rapidz.kernel import ending, signals
 from rapidz.kernel.checks import read_interval
 from rapidz.kernel.compiler import edges
 from rapidz.kernel.failures import Handler, Raise, StreamClosed, culprit
@@ -336,7 +335,7 @@ def sinks_below(source: Stream[Any]) -> tuple[Stream[Any], ...]:
             if down not in found:
                 found[down] = None
                 stack.append(down)
-    return tuple(node for node in found if node.is_end)
+    return tuple(node for node in found if node._is_end)
 
 
 def reopen(source: Stream[Any]) -> None:
@@ -356,9 +355,11 @@ def reopen(source: Stream[Any]) -> None:
                 down._arrivals._ended.discard(port)
 
 
-@atexit.register
 def stop_endless_sources() -> None:
     """The program ends: before pipelines drain, stop what would never come to an end."""
     for run in list(runs):
         if run.source._is_endless():
             run.source.stop()
+
+
+ending.before_exit.append(stop_endless_sources)

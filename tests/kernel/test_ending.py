@@ -1,0 +1,211 @@
+"""The end of elements: what is held is given up on every path, and everything ends."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+import pytest
+from tests.support import Boom, booms, bounded, printed_by, send, settle
+
+from rapidz import Stream, StreamClosed
+
+ends = pytest.mark.parametrize("end", ["flush", "close"])
+
+
+def fail(x: object) -> None:
+    raise Boom(x)
+
+
+def less(x: int) -> int:
+    return x - 1
+
+
+async def less_later(x: int) -> int:
+    return x - 1
+
+
+def positive(x: int) -> bool:
+    return x > 0
+
+
+@ends
+def test_the_end_goes_round_a_feedback_edge_and_returns(end: str) -> None:
+    def go() -> list[int]:
+        source = Stream[int]()
+        again = source.map(less).filter(positive)
+        seen = again.sink_to_list()
+        again.connect(source)
+        source.emit(5)
+        getattr(source, end)()
+        source.close()
+        return seen
+
+    assert bounded(go, 5) == [4, 3, 2, 1]
+
+
+@ends
+def test_the_end_goes_round_a_feedback_edge_into_the_middle(end: str) -> None:
+    def go() -> list[int]:
+        source, entrance = Stream[int](), Stream[int]()
+        again = source.union(entrance).map(less).filter(positive)
+        seen = again.sink_to_list()
+        again.connect(entrance)
+        source.emit(5)
+        getattr(source, end)()
+        source.close()
+        return seen
+
+    assert bounded(go, 5) == [4, 3, 2, 1]
+
+
+@ends
+def test_the_end_goes_round_a_feedback_edge_in_a_loop(end: str) -> None:
+    def go() -> list[int]:
+        source = Stream[int](asynchronous=False)
+        again = source.map(less_later).filter(positive)
+        seen = again.sink_to_list()
+        again.connect(source)
+        source.emit(5)
+        source.join(2)
+        getattr(source, end)()
+        source.close(2)
+        return seen
+
+    assert bounded(go, 5) == [4, 3, 2, 1]
+
+
+@ends
+def test_every_branch_is_flushed_although_one_of_them_fails(end: str) -> None:
+    source = Stream[int]()
+    source.partition(2).sink(fail)
+    seen = source.partition(2).sink_to_list()
+    source.emit(1)
+    with pytest.raises(Boom):
+        getattr(source, end)()
+    assert seen == [(1,)]
+
+
+@ends
+async def test_every_branch_is_flushed_in_a_loop_although_one_of_them_fails(end: str) -> None:
+    source = Stream[int](asynchronous=True)
+    source.partition(2).sink(fail)
+    seen = source.partition(2).sink_to_list()
+    await send(source, 1)
+    with pytest.raises(Boom):
+        await settle(getattr(source, end)())
+    assert seen == [(1,)]
+
+
+@ends
+def test_every_branch_that_fails_at_the_end_is_told_of(end: str) -> None:
+    source = Stream[int]()
+    source.partition(2).sink(fail)
+    source.partition(3).sink(fail)
+    source.emit(1)
+    with pytest.raises(ExceptionGroup) as caught:
+        getattr(source, end)()
+    assert [boom.subject for boom in booms(caught.value)] == [(1,), (1,)]
+
+
+def test_every_branch_has_ended_although_one_of_them_fails() -> None:
+    source = Stream[int]()
+    middle = source.map(less)
+    source.partition(2).sink(fail)
+    seen = middle.sink_to_list()
+    source.emit(1)
+    with pytest.raises(Boom):
+        source.close()
+    for node in (source, middle):
+        with pytest.raises(StreamClosed):
+            node.emit(2)
+    source.close()
+    assert seen == [0]
+
+
+def test_a_close_that_fails_releases_the_sinks_of_every_branch() -> None:
+    def closed() -> list[weakref.ref[Any]]:
+        source = Stream[int]()
+        pairs = source.partition(2)
+        sinks: list[Stream[Any]] = [pairs.sink(fail), pairs.sink(repr), source.sink(repr)]
+        source.emit(1)
+        with pytest.raises(Boom):
+            source.close()
+        return [weakref.ref(node) for node in (source, *sinks)]
+
+    gone = closed()
+    gc.collect()
+    assert [node() for node in gone] == [None] * 4
+
+
+def test_a_stream_of_failures_gives_up_what_it_holds_at_the_end() -> None:
+    source = Stream[int]()
+    node = source.map(fail)
+    node.sink(fail)
+    seen = node.errors.partition(10).sink_to_list()
+    source.emit(0)
+    source.flush()
+    source.emit(1)
+    source.close()
+    assert [[failure.element for failure in batch] for batch in seen] == [[0], [1]]
+
+
+def test_the_sinks_of_a_stream_of_failures_are_released_at_the_end() -> None:
+    def closed() -> list[weakref.ref[Any]]:
+        source = Stream[int]()
+        node = source.map(fail)
+        sink = node.errors.sink(repr)
+        source.close()
+        return [weakref.ref(node) for node in (source, sink)]
+
+    gone = closed()
+    gc.collect()
+    assert [node() for node in gone] == [None, None]
+
+
+def test_elements_emitted_without_waiting_arrive_before_the_program_ends() -> None:
+    program = """
+from rapidz import Stream
+source = Stream(asynchronous=False)
+source.rate_limit(0.05).sink(print)
+for x in range(4):
+    source.emit(x, asynchronous=True)
+"""
+    assert printed_by(program) == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("first", ["early", "late"])
+def test_what_one_pipeline_sends_to_another_arrives_before_the_program_ends(first: str) -> None:
+    ways = {
+        "early": "early.delay(0.05).sink(late.emit)",
+        "late": "late.delay(0.15).sink(print)",
+    }
+    second = "late" if first == "early" else "early"
+    program = f"""
+from rapidz import Stream
+{first} = Stream(asynchronous=False)
+{second} = Stream(asynchronous=False)
+{ways[first]}
+{ways[second]}
+for x in range(3):
+    early.emit(x)
+"""
+    assert printed_by(program) == ["0", "1", "2"]
+
+
+def test_a_sink_may_still_work_in_a_thread_when_the_program_ends() -> None:
+    program = """
+import asyncio, time
+from rapidz import Stream
+def write(x):
+    time.sleep(0.02)
+    print(x)
+async def sink(x):
+    await asyncio.to_thread(write, x)
+source = Stream(asynchronous=False)
+source.buffer(10).sink(sink)
+for x in range(4):
+    source.emit(x)
+"""
+    assert printed_by(program) == ["0", "1", "2", "3"]
