@@ -86,6 +86,20 @@ def test_a_pipeline_works_in_a_second_loop_after_one_that_ended_too_early(name: 
     assert [x for x in flat(seen) if x in elements] == elements
 
 
+@pytest.mark.parametrize("name", builds)
+def test_join_waits_in_a_second_loop_for_all_that_is_held_for_a_while(name: str) -> None:
+    source = Stream[Any](asynchronous=True)
+    seen = builds[name](source).sink_to_list()
+
+    async def emit_and_join(x: int) -> None:
+        await send(source, x)
+        await settle(source.join())
+
+    short(send(source, 1))
+    short(emit_and_join(2))
+    assert flat(seen)[-1:] == [2]
+
+
 def test_a_batch_begun_in_one_loop_times_out_in_the_next() -> None:
     source = Stream[int](asynchronous=True)
     seen = source.partition(3, timeout=0.25).sink_to_list()

@@ -206,5 +206,5 @@ async def test_an_async_sink_may_await_an_emit_into_its_own_pipeline() -> None:
 
     source.sink(sink)
     await send(source, 3)
-    await settle(source.close())
+    await settle(source.join())
     assert seen == [3, 2, 1, 0]

@@ -86,7 +86,7 @@ class Outlet:
         if overridden_emit(node):
             self.send = via_emit(node)
         if pipeline.tracked and node._holds:
-            self.send = unboxing(self.send, leaving=not node._keeps)
+            self.send = unboxing(self.send, still_holding(node))
         self.linked = True
 
     def fused(self, form: Form, node: Stream[Any], **surroundings: Any) -> Callable[..., Any]:
@@ -241,10 +241,26 @@ def prepare(node: Stream[Any], port: int, policies: Policies) -> Push[Any]:
         if node._line.busy() and node._inlines():
             step = behind(node, step)
         if node._pipeline.tracked and node._holds:
-            step = boxing(step)
+            step = boxing(step, failed_in(node))
     if policy is not None:
         step = failures.guard(node, step, policy)
     return step
+
+
+def still_holding(node: Stream[Any]) -> Callable[[Any], bool]:
+    ref = weakref.ref(node)
+    return lambda entry: (node := ref()) is not None and node._still_holds(entry)
+
+
+def failed_in(node: Stream[Any]) -> Callable[[BaseException], bool]:
+    """Tell whether it was the node itself that failed, and none below it."""
+    ref = weakref.ref(node)
+
+    def failed_here(error: BaseException) -> bool:
+        culprit = failures.culprit(error)
+        return culprit is None or culprit is ref()
+
+    return failed_here
 
 
 def via_emit(node: Stream[Any]) -> Push[Any]:

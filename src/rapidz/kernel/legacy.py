@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
-from rapidz.kernel.failures import blame
+from rapidz.kernel.failures import blame, culprit
 from rapidz.kernel.push import Pending, Push, settle
 from rapidz.kernel.tracking import boxing, current_metadata, tracked_push, unboxing
 
@@ -137,6 +137,15 @@ def _step_by_hand(node: Stream[Any], port: int, emitted: list[Any]) -> Push[Any]
         emitted.append(None)  # something was emitted, though nothing may be pending
         return settle(waits, start)
 
-    tracked = node._pipeline.tracked and node._holds
-    step = node.compile(unboxing(push, leaving=not node._keeps) if tracked else push, port)
-    return boxing(step) if tracked else step
+    if not (node._pipeline.tracked and node._holds):
+        return node.compile(push, port)
+
+    def still_holds(entry: Any) -> bool:
+        node = ref()
+        return node is not None and node._still_holds(entry)
+
+    def failed_here(error: BaseException) -> bool:
+        node = culprit(error)
+        return node is None or node is ref()
+
+    return boxing(node.compile(unboxing(push, still_holds), port), failed_here)

@@ -89,8 +89,6 @@ class Stream(Fluent[T], APIRegisterMixin):
     """Whether elements end here: nothing can be below."""
     _holds: ClassVar[bool] = False
     """Whether the node holds elements back, beyond the step they came in."""
-    _keeps: ClassVar[bool] = False
-    """Whether it goes on holding elements that it has emitted."""
     _most_ports: ClassVar[int] = 1
     """How many inputs the node may have for `inline` to do."""
     _side_ports: frozenset[int] = frozenset()
@@ -201,6 +199,10 @@ class Stream(Fluent[T], APIRegisterMixin):
     def _flush_held(self) -> Pending:
         """Emit what the node holds back, because the upstream says so."""
         return None
+
+    def _still_holds(self, entry: Any) -> bool:
+        """Whether the node holds an element that it has emitted, to emit it again."""
+        return False
 
     def _finish(self) -> None:
         """Free what the node uses: nothing will come any more."""
@@ -334,8 +336,6 @@ class Stream(Fluent[T], APIRegisterMixin):
         """
         if not isinstance(downstream, Stream):
             raise TypeError(f"connect: downstream must be a Stream, got {downstream!r}")
-        if downstream is self:
-            raise ValueError(f"connect: downstream must be another Stream, got {downstream!r}")
         pipeline = self._pipeline.absorb(downstream._pipeline)
 
         def edit() -> None:

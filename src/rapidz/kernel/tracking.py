@@ -9,6 +9,7 @@ the last reference to an entry its counters are released.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
@@ -82,7 +83,7 @@ class RefCounter:
     def fail(self, error: BaseException) -> None:
         """Something that came of the element failed: tell that, not success."""
         if self.failure is None:
-            self.failure = error
+            self.failure = without_traceback(error)
 
     def _tell(self) -> None:
         tell: Callable[[], object] | None = self.cb
@@ -107,6 +108,15 @@ class RefCounter:
 
     def __repr__(self) -> str:
         return f"<RefCounter count={self.count}>"
+
+
+def without_traceback(error: BaseException) -> BaseException:
+    """*error* as a counter keeps it: its frames would keep the element that it counts."""
+    try:
+        kept = copy.copy(error)
+    except Exception:
+        return error
+    return kept.with_traceback(None) if type(kept) is type(error) else error
 
 
 def refs(metadata: Iterable[Any] | None) -> Iterator[RefCounter]:
@@ -194,15 +204,25 @@ def rebox(held: Any, result: Any) -> Any:
     return Entry(result, held.metadata) if type(held) is Entry else result
 
 
-def boxing(step: Push[Any]) -> Push[Any]:
+def boxing(step: Push[Any], failed_here: Callable[[BaseException], bool]) -> Push[Any]:
     """Compile *step* of a node that holds elements: it gets entries."""
-    return lambda x: step(Entry(x))
+
+    def boxed(x: Any) -> Pending:
+        entry = Entry(x)
+        try:
+            return step(entry)
+        except Exception as error:
+            if failed_here(error):  # so the node has not taken it
+                entry.release()
+            raise
+
+    return boxed
 
 
-def unboxing(push: Push[Any], leaving: bool) -> Push[Any]:
+def unboxing(push: Push[Any], still_holds: Callable[[Any], bool]) -> Push[Any]:
     """Compile the *push* that such a node calls: out of entries come elements.
 
-    *leaving* says that the node is done with what it pushes.
+    *still_holds* tells whether the node goes on holding one that it has pushed.
     """
 
     def send(held: Any) -> Pending:
@@ -220,8 +240,8 @@ def unboxing(push: Push[Any], leaving: bool) -> Push[Any]:
         try:
             return tracked_push(lambda: push(x), metadata)
         finally:
-            if leaving:  # a traceback may keep the entries alive: do not wait for that
-                for entry in entries:
+            for entry in entries:  # a traceback may keep them alive: do not wait for that
+                if not still_holds(entry):
                     entry.release()
 
     return send

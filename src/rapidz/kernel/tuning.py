@@ -39,11 +39,16 @@ class Tuned(Generic[V]):
             ) from None
 
     def __set__(self, node: Stream[Any], value: V) -> None:
+        before = vars(node).get(self.name, value)
         vars(node)[self.name] = value
         if isinstance(value, Options):
             value.readers.add(node)
         if "_pipeline" in node.__dict__:
-            node._retuned(self.name, value)
+            try:
+                node._retuned(self.name, value)
+            except Exception:
+                vars(node)[self.name] = before
+                raise
 
     def __delete__(self, node: Stream[Any]) -> None:
         vars(node).pop(self.name, None)

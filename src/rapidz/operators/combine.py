@@ -275,8 +275,6 @@ class combine_latest(_Joining):
     _graphviz_shape = "triangle"
     _graphviz_orientation = 270
 
-    _keeps: ClassVar[bool] = True
-
     emit_on: Tuned[Any] = Tuned()
     last: Tuned[list[Any]] = Tuned()
     missing: Tuned[set[Any]] = Tuned()
@@ -313,6 +311,9 @@ class combine_latest(_Joining):
         super()._remove_upstream(upstream)
         self.missing.discard(upstream)
         self.emit_on = tuple(up for up in self.emit_on if up is not upstream)
+
+    def _still_holds(self, entry: Any) -> bool:
+        return any(held is entry for held in self.last)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._is_repeated(port):
@@ -387,8 +388,6 @@ class zip_latest(_Joining):
     (3, 'y')
     """
 
-    _keeps: ClassVar[bool] = True
-
     maxsize: Tuned[int] = Tuned()
     last: Tuned[list[Any]] = Tuned()
     missing: Tuned[set[Any]] = Tuned()
@@ -429,6 +428,9 @@ class zip_latest(_Joining):
         self.missing.discard(upstream)
         if self.lossless_buffer and not self.missing:
             spreading(self)(self._waiting())
+
+    def _still_holds(self, entry: Any) -> bool:
+        return any(held is entry for held in self.last[1:])
 
     def _waiting(self) -> Iterator[tuple[Any, ...]]:
         """Take out what waits, and let in what waits outside, until nothing does."""

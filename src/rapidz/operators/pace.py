@@ -399,12 +399,11 @@ class map_async(_Queued[T]):
                     await handler.retry_later(lambda x: pipeline.start(call_again(x)), x, error)
                 else:
                     await deliver(x, result)
-            except BaseException:
+            finally:
+                if type(x) is Entry:
+                    x.release()
                 under_way.value -= 1
                 let_in()
-                raise
-            under_way.value -= 1
-            let_in()
 
         def let_in() -> None:
             while gate.line and under_way.value < most.value:

@@ -305,7 +305,6 @@ class sliding_window(Stream[tuple[T, ...]]):
     """
 
     _holds: ClassVar[bool] = True
-    _keeps: ClassVar[bool] = True
     _graphviz_shape = "diamond"
 
     n: Tuned[int] = Tuned()
@@ -323,6 +322,9 @@ class sliding_window(Stream[tuple[T, ...]]):
         if name == "n":
             check_count("sliding_window", "n", value)
         super()._retuned(name, value)
+
+    def _still_holds(self, entry: Any) -> bool:
+        return any(held is entry for held in self._buffer)
 
     def _inlines(self) -> bool:
         return True
