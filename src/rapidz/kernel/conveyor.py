@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from rapidz.kernel.failures import cancelled
+from rapidz.kernel.failures import interrupted
 from rapidz.kernel.push import Pending
 from rapidz.kernel.running import Running
 
@@ -83,6 +83,6 @@ class Conveyor:
                     task = asyncio.current_task()
                     if task is None or task.cancelling():
                         raise  # it is this queue that was cancelled, with its loop
-                    pipeline.keep(cancelled(error))
+                    pipeline.keep(interrupted(error))
         finally:
             self.running = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import importlib
 import logging
 import threading
 import time
@@ -142,7 +143,9 @@ def _log_kept() -> None:
             logger.error("%s failed, and nothing called join() or close():", node, exc_info=error)
 
 
-# Before the pools of threads shut down, which what is under way may need: `atexit` comes too late.
+# Before the pools of threads shut down, which what is under way may need: `atexit` comes too
+# late. They must have registered before, for what comes last is called first.
+importlib.import_module("concurrent.futures.thread")
 getattr(threading, "_register_atexit", atexit.register)(drain_at_exit)
 
 

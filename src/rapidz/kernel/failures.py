@@ -188,9 +188,9 @@ def culprit(error: BaseException) -> Stream[Any] | None:
     return None if mark is None else mark()
 
 
-def cancelled(error: asyncio.CancelledError) -> Exception:
-    """The failure of an element whose own function was cancelled, or said so."""
-    failure = RuntimeError("CancelledError: what an element waited for was cancelled")
+def interrupted(error: BaseException) -> Exception:
+    """The failure of an element whose function was cancelled, or asked the program to end."""
+    failure = RuntimeError(f"{type(error).__name__} stopped an element on its way")
     failure.__cause__ = error
     return failure
 

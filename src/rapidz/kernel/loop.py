@@ -64,9 +64,14 @@ def background_loop() -> asyncio.AbstractEventLoop:
     """Return the background loop, started if need be."""
     global _background
     with _starting:
-        if _background is None:
+        if _background is None or not _background.thread.is_alive():
             _background = Background()
         return _background.loop
+
+
+def in_background() -> bool:
+    """Whether the caller runs on the background loop."""
+    return _background is not None and running_loop() is _background.loop
 
 
 def stop_background_loop() -> None:

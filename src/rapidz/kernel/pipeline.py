@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
 import inspect
 import logging
 import os
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
 from rapidz.kernel.clock import Clock
-from rapidz.kernel.failures import note_late
+from rapidz.kernel.failures import interrupted, note_late
 from rapidz.kernel.push import DONE, Failed, Pending
 from rapidz.kernel.running import Running, as_coroutine
 from rapidz.kernel.trampoline import Trampoline
@@ -43,6 +44,31 @@ _JOINING = {
 }
 
 pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
+
+
+class Hop(concurrent.futures.Future[None]):
+    """An element on its way to the loop, for a thread that is elsewhere.
+
+    A failure that nobody took is kept by the pipeline.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__()
+        self._pipeline = pipeline
+        self._claimed = False
+
+    def result(self, timeout: float | None = None) -> None:
+        self._claimed = True
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        self._claimed = True
+        return super().exception(timeout)
+
+    def __del__(self) -> None:
+        error: BaseException | None = self._exception
+        if isinstance(error, Exception) and not self._claimed:
+            self._pipeline.keep(error)
 
 
 class Pipeline:
@@ -175,6 +201,8 @@ class Pipeline:
             self.loop_given = False
             if rebound:
                 self.active.clear()
+                for running in self._orphans:
+                    running.abandon()
                 self._orphans.clear()
                 for node in list(self.nodes):
                     node._rebound()
@@ -307,19 +335,13 @@ class Pipeline:
 
         return Running(fail(), self)
 
-    def hop(self, action: Callable[[], Pending]) -> concurrent.futures.Future[None]:
+    def hop(self, action: Callable[[], Pending]) -> Hop:
         """Run *action* on the loop; the future is done when its wait is over."""
-        result: concurrent.futures.Future[None] = concurrent.futures.Future()
-
-        def settled(wait: Any) -> None:
-            if wait.cancelled():
-                result.set_exception(concurrent.futures.CancelledError())
-            elif (error := wait.exception()) is not None:
-                result.set_exception(error)
-            else:
-                result.set_result(None)
+        result = Hop(self)
+        held = [result]
 
         def deliver() -> None:
+            result = held.pop()  # let go at the end: a traceback may keep this frame
             self.active.discard(result)
             try:
                 wait: Any = action()
@@ -328,10 +350,11 @@ class Pipeline:
             else:
                 if wait is None:
                     result.set_result(None)
-                elif hasattr(wait, "add_done_callback"):
-                    wait.add_done_callback(settled)
                 else:
-                    Running(as_coroutine(wait), self).add_done_callback(settled)
+                    if not hasattr(wait, "add_done_callback"):
+                        wait = Running(as_coroutine(wait), self)
+                    wait.add_done_callback(functools.partial(_settle, result))
+            del result
 
         self.active.add(result)
         self.running_on.call_soon_threadsafe(deliver)
@@ -394,6 +417,10 @@ class Pipeline:
         else:
             logger.error("a failure in a pipeline that nobody attends to", exc_info=error)
 
+    def interrupted(self, error: BaseException) -> None:
+        """Keep what would have ended the background loop."""
+        self.keep(interrupted(error))
+
     def raise_kept(self) -> None:
         """Raise the oldest failure kept, if any."""
         if self.kept:
@@ -407,3 +434,25 @@ class Pipeline:
         if len(errors) == 1:
             raise errors[0]
         raise ExceptionGroup(f"{len(errors)} elements failed", errors)
+
+
+def _settle(result: Hop, wait: Any) -> None:
+    """An element that came from elsewhere is through: tell."""
+    if wait.cancelled():
+        result.set_exception(concurrent.futures.CancelledError())
+    elif (error := wait.exception()) is not None:
+        result.set_exception(error)
+    else:
+        result.set_result(None)
+
+
+def _start_anew_after_fork() -> None:
+    """A forked child has none of the threads that may have had their turn in the parent."""
+    for pipeline in list(pipelines):
+        pipeline.turn = Turn()
+        pipeline.compiled = True
+        pipeline.forget_all()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew_after_fork)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any
 
+from rapidz.kernel import loop as loops
 from rapidz.kernel.push import Pending
 
 if TYPE_CHECKING:
@@ -106,7 +107,21 @@ class Running:
         if self.coroutine is not None:
             coroutine, self.coroutine = self.coroutine, None
             self._driven = coroutine
-            self._task = self._pipeline.running_on.create_task(self._run(coroutine))
+            self._task = task = self._pipeline.running_on.create_task(self._run(coroutine))
+            task.add_done_callback(self._never_begun)
+
+    def _never_begun(self, _: object) -> None:
+        """The task was cancelled before it could begin."""
+        if not self._done and self._driven is not None:
+            self._driven.close()
+            self._claimed = True
+            self._finish(asyncio.CancelledError())
+
+    def abandon(self) -> None:
+        """Its loop has gone before it could begin."""
+        if self.coroutine is not None:
+            self.coroutine.close()
+            self.coroutine = None
 
     async def _run(self, coroutine: Coroutine[Any, Any, object]) -> None:
         outcome: BaseException | None = None
@@ -116,7 +131,9 @@ class Running:
             outcome = error
         self._finish(outcome)
         if outcome is not None and not isinstance(outcome, Exception):
-            raise outcome
+            if isinstance(outcome, asyncio.CancelledError) or not loops.in_background():
+                raise outcome
+            self._pipeline.interrupted(outcome)  # the loop serves others too
         # The traceback holds this frame: let go, so that a failure which
         # nobody is left to take is noticed at once and not by the collector.
         del self, coroutine, outcome

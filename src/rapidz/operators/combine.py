@@ -414,16 +414,20 @@ class zip_latest(_Joining):
         _put_first(self, first)
 
     def _add_upstream(self, upstream: Stream[Any]) -> None:
-        super()._add_upstream(upstream)
-        self.last.append(None)
+        if upstream is self.lossless:  # its place is the first one
+            self.upstreams.insert(0, upstream)
+        else:
+            super()._add_upstream(upstream)
+            self.last.append(None)
         self.missing.add(upstream)
 
     def _remove_upstream(self, upstream: Stream[Any]) -> None:
-        self.last[:] = [
-            x
-            for up, x in builtins.zip(self.upstreams, self.last, strict=True)
-            if up is not upstream
-        ]
+        if upstream is not self.lossless:
+            absent = len(self.last) - len(self.upstreams)
+            ways = [*[self.lossless] * absent, *self.upstreams]
+            self.last[:] = [
+                x for up, x in builtins.zip(ways, self.last, strict=True) if up is not upstream
+            ]
         super()._remove_upstream(upstream)
         self.missing.discard(upstream)
         if self.lossless_buffer and not self.missing:
@@ -455,7 +459,8 @@ class zip_latest(_Joining):
         buffer, gate, pipeline = self.lossless_buffer, self._gate, self._pipeline
         ref, above, draining = weakref.ref(self), weakref.ref(upstream), self._draining
         spread, maxsize, label = spreading(self), self.maxsize, str(self)
-        places = [i for i, up in enumerate(self.upstreams) if up is upstream]
+        absent = len(last) - len(self.upstreams)  # the lossless one has a place though it be gone
+        places = [i for i, up in enumerate(self.upstreams, absent) if up is upstream]
 
         def lossy(x: Any) -> Pending:
             for i in places:
