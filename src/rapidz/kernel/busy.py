@@ -34,11 +34,12 @@ class Busy:
 
 
 class Alarm:
-    """One timer of a node, to be set and set again; it stops when the node is dropped."""
+    """One timer, to be set and set again; that of a *node* stops when the node is dropped."""
 
-    def __init__(self, node: Stream[Any]) -> None:
+    def __init__(self, node: Stream[Any] | None = None) -> None:
         self._handle: asyncio.TimerHandle | None = None
-        weakref.finalize(node, self.cancel).atexit = False
+        if node is not None:
+            weakref.finalize(node, self.cancel).atexit = False
 
     def set(self, pipeline: Pipeline, when: float, action: Callable[[], object]) -> None:
         """Do *action* at the instant *when* of the pipeline's clock, and nothing before."""

@@ -88,7 +88,7 @@ def wait_until_idle(pipeline: Pipeline, timeout: float | None) -> Any:
             return pipeline.promise(None)
         return None
     if here is loop:
-        return here.create_task(drained(pipeline, timeout))
+        return loop.create_task(drained(pipeline, timeout))
     waiting = asyncio.run_coroutine_threadsafe(drained(pipeline, timeout), loop)
     return asyncio.wrap_future(waiting) if here is not None else waiting.result()
 

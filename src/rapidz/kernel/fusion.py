@@ -20,6 +20,7 @@ from __future__ import annotations
 import functools
 import linecache
 import weakref
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -124,8 +125,8 @@ class Code:
             self.give(f"{self.bind('push', run.tail)}(x)")
         elif run.forks:
             self.fork(run.forks)
-        elif not run.nodes:
-            self.line("pass")
+        else:
+            self.line("pass")  # the block may be empty: a node may have gone meanwhile
 
     def fork(self, runs: Sequence[Run]) -> None:
         """Write every one of *runs*, from the same element on; each is tried."""
@@ -231,10 +232,20 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
 }
 
 
-@functools.lru_cache(maxsize=512)
+#: Sources kept for tracebacks; what is older is forgotten.
+MOST_SOURCES = 512
+
+
+@functools.lru_cache(maxsize=MOST_SOURCES)
 def _compiled(source: str, filename: str) -> CodeType:
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+    _known.append(filename)
+    if len(_known) > MOST_SOURCES:
+        linecache.cache.pop(_known.popleft(), None)
     return compile(source, filename, "exec")
+
+
+_known: deque[str] = deque()
 
 
 def blame_line(table: list[weakref.ref[Stream[Any]] | None], error: Exception) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
@@ -258,6 +259,17 @@ class slice(Stream[T]):
         self._position = Position()
         super().__init__(upstream, **kwargs)
 
+    def _leaving(self) -> Callable[[], None]:
+        """Make what takes the node out of the pipeline: nothing more will pass."""
+        ref = weakref.ref(self)
+
+        def leave() -> None:
+            if (node := ref()) is not None:
+                for upstream in list(node.upstreams):
+                    upstream._remove_downstream(node)
+
+        return leave
+
     @property
     def state(self) -> int:
         """How many elements have come."""
@@ -265,6 +277,8 @@ class slice(Stream[T]):
 
     def inline(self, code: Code, port: int = 0) -> None:
         code.line(f"i = {code.bind('advance', self._position.advance)}()")
+        if self.end is not None:
+            code.line(f"if i >= {max(self.end, 1) - 1}: {code.bind('leave', self._leaving())}()")
         conditions = [f"i >= {self.star}"] if self.star else []
         if self.end is not None:
             conditions.append(f"i < {self.end}")

@@ -119,12 +119,12 @@ class partition(Stream[tuple[T, ...]]):
             def expire() -> None:
                 if (node := ref()) is not None:
                     node._expire(k)
+                else:
+                    busy.end(pipeline)
 
-            node = ref()
-            if node is not None:
-                alarm = alarms[k] = Alarm(node)
-                alarm.set(pipeline, pipeline.clock.time() + timeout, expire)
-                busy.begin(pipeline)
+            alarm = alarms[k] = Alarm()
+            alarm.set(pipeline, pipeline.clock.time() + timeout, expire)
+            busy.begin(pipeline)
 
         if (
             timeout is not None
