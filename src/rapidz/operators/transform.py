@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Awaitable, Callable, Hashable, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, ClassVar
 
+from rapidz.kernel.calling import Calling
 from rapidz.kernel.checks import check_callable
 from rapidz.kernel.fusion import Code
 from rapidz.kernel.in_turn import awaiting, spreading
@@ -17,7 +18,7 @@ from rapidz.kernel.tuning import Cell, Options, Tuned
 
 
 @Stream.register_api()
-class map(Stream[T]):
+class map(Calling[T]):
     """Apply a function to every element.
 
     Emits what the function returns, unless that is `SKIP`.  Holds back when
@@ -37,10 +38,6 @@ class map(Stream[T]):
     2.3
     """
 
-    func: Tuned[Callable[..., Any]] = Tuned()
-    args: Tuned[tuple[Any, ...]] = Tuned()
-    kwargs: Tuned[Mapping[str, Any]] = Tuned()
-
     def __init__(
         self,
         upstream: Stream[Any],
@@ -49,23 +46,12 @@ class map(Stream[T]):
         stream_name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        check_callable(type(self).__name__, "func", func)
-        self.func, self.args, self.kwargs = func, args, Options(kwargs)
+        self._configure(func, args, kwargs)
         super().__init__(upstream, stream_name=stream_name, ensure_io_loop=is_async(func))
-
-    def _inlines(self) -> bool:
-        return not is_async(self.func)
 
     def inline(self, code: Code, port: int = 0) -> None:
         code.line(f"x = {self._written(code)}")
         code.nest("x is not SKIP")
-
-    def _written(self, code: Code) -> str:
-        return code.call(code.bind("func", self.func), self.args, self.kwargs)
-
-    def _call(self) -> Callable[[Any], Awaitable[Any]]:
-        func, args, kwargs = self.func, self.args, self.kwargs
-        return lambda x: func(x, *args, **kwargs)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._inlines():
@@ -93,12 +79,7 @@ class starmap(map[T]):
     1024
     """
 
-    def _written(self, code: Code) -> str:
-        return code.call(code.bind("func", self.func), self.args, self.kwargs, "*x")
-
-    def _call(self) -> Callable[[Any], Awaitable[Any]]:
-        func, args, kwargs = self.func, self.args, self.kwargs
-        return lambda x: func(*x, *args, **kwargs)
+    _spreads: ClassVar[bool] = True
 
 
 @Stream.register_api()

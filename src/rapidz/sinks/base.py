@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeVar
 
-from rapidz.kernel.checks import check_callable
+from rapidz.kernel.calling import Calling
 from rapidz.kernel.fusion import Code
 from rapidz.kernel.in_turn import awaiting
 from rapidz.kernel.loop import is_async
 from rapidz.kernel.push import Push
 from rapidz.kernel.stream import Stream
-from rapidz.kernel.tuning import Options, Tuned
 
 T = TypeVar("T")
 
@@ -47,7 +46,7 @@ class Sink(Stream[T]):
 
 
 @Stream.register_api()
-class sink(Sink[T]):
+class sink(Calling[T], Sink[T]):
     """Call a function with every element, and end there.
 
     Holds back until an awaitable that the function returns is done: an
@@ -66,10 +65,6 @@ class sink(Sink[T]):
     hello!
     """
 
-    func: Tuned[Callable[..., Any]] = Tuned()
-    args: Tuned[tuple[Any, ...]] = Tuned()
-    kwargs: Tuned[Mapping[str, Any]] = Tuned()
-
     def __init__(
         self,
         upstream: Stream[T],
@@ -80,8 +75,7 @@ class sink(Sink[T]):
         asynchronous: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        check_callable(type(self).__name__, "func", func)
-        self.func, self.args, self.kwargs = func, args, Options(kwargs)
+        self._configure(func, args, kwargs)
         super().__init__(
             upstream,
             stream_name=stream_name,
@@ -90,23 +84,11 @@ class sink(Sink[T]):
             ensure_io_loop=is_async(func),
         )
 
-    def _inlines(self) -> bool:
-        return not is_async(self.func)
-
     def inline(self, code: Code, port: int = 0) -> None:
         start = code.bind("start", self._pipeline.start)
         code.line(f"wait = {self._written(code)}")
         code.nest("wait is not None and hasattr(wait, '__await__')")
         code.give(f"{start}(wait)")
-
-    def _written(self, code: Code) -> str:
-        return code.call(code.bind("func", self.func), self.args, self.kwargs)
-
-    def _call(self) -> Callable[[Any], Awaitable[Any]]:
-        func, args, kwargs = self.func, self.args, self.kwargs
-        if not args and not kwargs and isinstance(kwargs, Options):
-            return func
-        return lambda x: func(x, *args, **kwargs)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._inlines():
@@ -133,12 +115,7 @@ class starsink(sink[T]):
     answer = 42
     """
 
-    def _written(self, code: Code) -> str:
-        return code.call(code.bind("func", self.func), self.args, self.kwargs, "*x")
-
-    def _call(self) -> Callable[[Any], Awaitable[Any]]:
-        func, args, kwargs = self.func, self.args, self.kwargs
-        return lambda x: func(*x, *args, **kwargs)
+    _spreads: ClassVar[bool] = True
 
 
 @Stream.register_api()

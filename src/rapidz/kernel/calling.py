@@ -1,0 +1,48 @@
+"""What the operators that call a user's function with every element have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+from rapidz.kernel.checks import check_callable
+from rapidz.kernel.fusion import Code
+from rapidz.kernel.loop import is_async
+from rapidz.kernel.stream import Stream
+from rapidz.kernel.tuning import Options, Tuned
+
+T = TypeVar("T")
+
+
+class Calling(Stream[T]):
+    """A node with a function, and the arguments it gets besides the element."""
+
+    _spreads: ClassVar[bool] = False
+    """Whether the element is spread into arguments."""
+
+    func: Tuned[Callable[..., Any]] = Tuned()
+    args: Tuned[tuple[Any, ...]] = Tuned()
+    kwargs: Tuned[Mapping[str, Any]] = Tuned()
+
+    def _configure(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
+        check_callable(type(self).__name__, "func", func)
+        self.func, self.args, self.kwargs = func, args, Options(kwargs)
+
+    def _inlines(self) -> bool:
+        return not is_async(self.func)
+
+    def _written(self, code: Code) -> str:
+        """The call as it stands in a fused function."""
+        x = "*x" if self._spreads else "x"
+        return code.call(code.bind("func", self.func), self.args, self.kwargs, x)
+
+    def _call(self) -> Callable[[Any], Awaitable[Any]]:
+        """The call of an asynchronous function."""
+        func, args, kwargs = self.func, self.args, self.kwargs
+        if self._spreads:
+            return lambda x: func(*x, *args, **kwargs)
+        if not args and not kwargs and isinstance(kwargs, Options):
+            return func
+        return lambda x: func(x, *args, **kwargs)
