@@ -12,6 +12,7 @@ from rapidz.kernel.push import Pending
 from rapidz.kernel.running import Running
 
 if TYPE_CHECKING:
+    from rapidz.kernel.gate import Gate
     from rapidz.kernel.pipeline import Pipeline
 
 
@@ -41,10 +42,12 @@ class Conveyor:
     conveyor goes on.
     """
 
-    __slots__ = ("entries", "running")
+    __slots__ = ("entries", "gate", "running")
 
     def __init__(self) -> None:
         self.entries = Entries()
+        self.gate: Gate | None = None
+        """Where elements wait that there is no room for here."""
         self.running = False
 
     def put(
@@ -69,7 +72,7 @@ class Conveyor:
         self, carry: Callable[[Any], Coroutine[Any, Any, object]], pipeline: Pipeline
     ) -> None:
         try:
-            while self.entries:
+            while self.entries or self._lets_in(pipeline):
                 entry = self.entries.popleft()
                 try:
                     if type(entry) is Mark:
@@ -86,3 +89,9 @@ class Conveyor:
                     pipeline.keep(interrupted(error))
         finally:
             self.running = False
+
+    def _lets_in(self, pipeline: Pipeline) -> bool:
+        """Let in what waits outside; whether there was something."""
+        if self.gate is not None and self.gate.line:
+            self.gate.open(pipeline)
+        return bool(self.entries)

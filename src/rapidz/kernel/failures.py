@@ -22,7 +22,7 @@ from rapidz.kernel.checks import check_count, check_number
 from rapidz.kernel.intervals import seconds
 from rapidz.kernel.push import Pending, Push
 from rapidz.kernel.running import wait_for
-from rapidz.kernel.tracking import current_metadata, fail, unbox
+from rapidz.kernel.tracking import Entry, current_metadata, fail, unbox
 
 if TYPE_CHECKING:
     from rapidz.kernel.stream import Stream
@@ -244,7 +244,7 @@ class Handler:
         node = self._ref()
         if node is None or isinstance(self._last, Retry):
             raise error
-        fail(current_metadata(), error)
+        fail(x.metadata if type(x) is Entry else current_metadata(), error)
         return self._last.settle(Failure(unbox(x), error, node, attempts))
 
     def in_line(self, step: Push[Any], x: Any) -> Pending:

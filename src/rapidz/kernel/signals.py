@@ -70,8 +70,10 @@ class Wave:
             return True
         awaited = [
             at
-            for at in range(len(down.upstreams))
-            if at not in down._side_ports and (down, at) not in self._feedback
+            for at, up in enumerate(down.upstreams)
+            if at not in down._side_ports
+            and (down, at) not in self._feedback
+            and all(up is not other for other in down.upstreams[:at])  # once for each stream
         ]
         return down._arrivals.complete(self.signal, port, awaited)
 

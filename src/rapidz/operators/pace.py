@@ -93,6 +93,7 @@ class buffer(_Queued[T]):
 
     def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
         conveyor, gate, maxsize = self._conveyor, self._gate, self.maxsize
+        conveyor.gate = gate
         pipeline, outlet = self._pipeline, self._outlet
         entries, line = conveyor.entries, gate.line
 
