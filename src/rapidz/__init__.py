@@ -52,6 +52,8 @@ from rapidz.sources import (
     from_textfile,
 )
 
+Stream.register_later("scatter", "rapidz.parallel:scatter")
+
 __version__ = "1.0.0.dev0"
 
 __all__ = [

@@ -199,7 +199,9 @@ def simple(node: Stream[Any], policies: Policies) -> bool:
     """Whether the node can be a few lines of a fused function."""
     pipeline = node._pipeline
     return (
-        node._inlines()
+        node._fuses
+        and node._inlines()
+        and not any(up is not None and up._converts for up in node.upstreams)
         and not node._line.busy()
         and not interpreted(node)
         and not overridden_emit(node)
@@ -243,8 +245,10 @@ def prepare(node: Stream[Any], port: int, policies: Policies) -> Push[Any]:
         if node._pipeline.tracked and node._holds:
             step = boxing(step, failed_in(node))
     if policy is not None:
-        step = failures.guard(node, step, policy)
-    return step
+        step = node._guarded(step, policy)
+    step = node._received(step, port)
+    above = node.upstreams[port] if port < len(node.upstreams) else None
+    return step if above is None else above._handed(step, node, port)
 
 
 def still_holding(node: Stream[Any]) -> Callable[[Any], bool]:

@@ -143,10 +143,17 @@ def _log_kept() -> None:
             logger.error("%s failed, and nothing called join() or close():", node, exc_info=error)
 
 
-# Before the pools of threads shut down, which what is under way may need: `atexit` comes too
-# late. They must have registered before, for what comes last is called first.
+def drain_first() -> None:
+    """See to it that pipelines drain before all that registered so far shuts down.
+
+    The pools of threads and processes must be there still: `atexit` comes too late. What
+    registered last is called first, so whoever brings in more pools calls this again.
+    """
+    getattr(threading, "_register_atexit", atexit.register)(drain_at_exit)
+
+
 importlib.import_module("concurrent.futures.thread")
-getattr(threading, "_register_atexit", atexit.register)(drain_at_exit)
+drain_first()
 
 
 async def idle(pipeline: Pipeline) -> None:

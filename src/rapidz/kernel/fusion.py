@@ -2,14 +2,16 @@
 
 An operator that needs no more than a line or two of Python for its work writes
 these lines (`Stream.inline`) about a variable ``x``.  The lines of a whole run
-of nodes, and of the runs it forks into, make one function, in one of three forms:
+of nodes, and of the runs it forks into, make one function, in one of four forms:
 
 ``push``
     for one element that comes along an edge;
 ``emit``
     for one element that comes from outside, when it is nobody else's turn;
 ``bulk``
-    for an iterator of elements, the loop inside.
+    for an iterator of elements, the loop inside;
+``batch``
+    for a list of elements, from which it makes the list of what became of each.
 
 The source of a function shows in tracebacks, and each of its lines knows the
 node it came from, so a failure is blamed on the right one at no cost.
@@ -32,7 +34,7 @@ from rapidz.kernel.tuning import Options
 if TYPE_CHECKING:
     from rapidz.kernel.stream import Stream
 
-Form: TypeAlias = Literal["push", "emit", "bulk"]
+Form: TypeAlias = Literal["push", "emit", "bulk", "batch"]
 
 #: What the form ``bulk`` returns when the pipeline was edited under it.
 EDITED: Any = object()
@@ -125,6 +127,8 @@ class Code:
             self.give(f"{self.bind('push', run.tail)}(x)")
         elif run.forks:
             self.fork(run.forks)
+        elif self.form == "batch":
+            self.line("append(x); continue")
         else:
             self.line("pass")  # the block may be empty: a node may have gone meanwhile
 
@@ -173,9 +177,10 @@ def fuse(
     head, foot = _FRAMES[form]
     table = [None] * len(head) + code.nodes
     values = {**code.values, **surroundings}
-    if form == "bulk":  # locals are quicker to read than what a closure holds
-        head = [f"    def bulk(elements, *, {', '.join(f'{v}={v}' for v in values)}):", *head[1:]]
+    if form in ("bulk", "batch"):  # locals are quicker to read than what a closure holds
+        head = [f"    def {form}(elements, *, {', '.join(f'{v}={v}' for v in values)}):", *head[1:]]
     values["blame_line"] = functools.partial(blame_line, table)
+    values["table"] = table
     lines = [f"def make({', '.join(values)}):", *head, *code.lines, *foot, f"    return {form}", ""]
     source = "\n".join(lines)
     name = "-".join(type(ref()).__name__ for ref, _ in run.nodes[:8]) or "pipeline"
@@ -229,6 +234,20 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
             "            raise",
         ],
     ),
+    "batch": (
+        [
+            "    def batch(elements):",
+            "        outcomes = []; append = outcomes.append; special = False",
+            "        for x in elements:",
+            "          try:",
+        ],
+        [
+            "            append(nothing); special = True",
+            "          except Exception as error:",
+            "            append(failed(table, error)); special = True",
+            "        return outcomes, special",
+        ],
+    ),
 }
 
 
@@ -248,12 +267,20 @@ def _compiled(source: str, filename: str) -> CodeType:
 _known: deque[str] = deque()
 
 
-def blame_line(table: list[weakref.ref[Stream[Any]] | None], error: Exception) -> None:
-    """Blame *error* on the node whose line of a fused function raised it."""
+def line_of(
+    table: list[weakref.ref[Stream[Any]] | None], error: Exception
+) -> tuple[Stream[Any] | None, Any]:
+    """The node whose line of a fused function raised *error*, and the element there."""
     traceback = error.__traceback__
     if traceback is None:
-        return
+        return None, None
     at = traceback.tb_lineno - 2  # the first line is that of `make`
     ref = table[at] if at < len(table) else None
-    if ref is not None:
-        blame(error, ref(), traceback.tb_frame.f_locals.get("x"))
+    return None if ref is None else ref(), traceback.tb_frame.f_locals.get("x")
+
+
+def blame_line(table: list[weakref.ref[Stream[Any]] | None], error: Exception) -> None:
+    """Blame *error* on the node whose line of a fused function raised it."""
+    node, x = line_of(table, error)
+    if node is not None:
+        blame(error, node, x)

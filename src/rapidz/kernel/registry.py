@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import functools
+import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Iterable
@@ -101,6 +102,18 @@ class APIRegisterMixin(metaclass=_LooksForPlugins):
             return node
 
         return register
+
+    @classmethod
+    def register_later(cls, name: str, target: str) -> None:
+        """Make *target*, ``"module:function"``, a method that is imported when first called."""
+
+        def stub(*args: Any, **kwargs: Any) -> Any:
+            module, _, attribute = target.partition(":")
+            return getattr(importlib.import_module(module), attribute)(*args, **kwargs)
+
+        stub.__name__ = name
+        stub.__doc__ = f"See `{target.replace(':', '.')}`."
+        setattr(cls, name, stub)
 
     @classmethod
     def register_plugin_entry_point(

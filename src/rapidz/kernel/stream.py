@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVa
 from rapidz.kernel import ending, entrance, loop
 from rapidz.kernel.compiler import Outlet, edges
 from rapidz.kernel.edges import Downstreams, Upstreams
-from rapidz.kernel.failures import Failure, PolicyLike, make_policy
+from rapidz.kernel.failures import Failure, PolicyLike, guard, make_policy
 from rapidz.kernel.fusion import Code, Run, fuse
 from rapidz.kernel.legacy import by_hand
 from rapidz.kernel.pipeline import Pipeline
@@ -89,6 +89,10 @@ class Stream(Fluent[T], APIRegisterMixin):
     """Whether elements end here: nothing can be below."""
     _holds: ClassVar[bool] = False
     """Whether the node holds elements back, beyond the step they came in."""
+    _fuses: ClassVar[bool] = True
+    """Whether what `inline` writes may stand in one function with the nodes around."""
+    _converts: ClassVar[bool] = False
+    """Whether `_handed` does something."""
     _most_ports: ClassVar[int] = 1
     """How many inputs the node may have for `inline` to do."""
     _side_ports: frozenset[int] = frozenset()
@@ -139,6 +143,8 @@ class Stream(Fluent[T], APIRegisterMixin):
         self._pipeline = self._join_pipeline(loop, asynchronous)
         if ensure_io_loop:
             self._pipeline.need_loop()
+        for up in self.upstreams:
+            up._check_edge(self)
         for up in self.upstreams:
             up.downstreams.add(self)
 
@@ -195,6 +201,21 @@ class Stream(Fluent[T], APIRegisterMixin):
         run.nodes.append((weakref.ref(self), port))
         run.tail = push
         return fuse(run)
+
+    def _guarded(self, step: Push[Any], policy: Any) -> Push[Any]:
+        """Compile *step* anew so that *policy* takes the failures of this node."""
+        return guard(self, step, policy)
+
+    def _received(self, step: Push[Any], port: int) -> Push[Any]:
+        """Compile *step* anew for elements as they come along an edge to *port*."""
+        return step
+
+    def _handed(self, step: Push[Any], downstream: Stream[Any], port: int) -> Push[Any]:
+        """Compile *step* of *downstream* anew for elements as this node emits them."""
+        return step
+
+    def _check_edge(self, downstream: Stream[Any]) -> None:
+        """Refuse an edge from here to *downstream* that cannot work."""
 
     def _flush_held(self) -> Pending:
         """Emit what the node holds back, because the upstream says so."""
@@ -336,6 +357,7 @@ class Stream(Fluent[T], APIRegisterMixin):
         """
         if not isinstance(downstream, Stream):
             raise TypeError(f"connect: downstream must be a Stream, got {downstream!r}")
+        self._check_edge(downstream)
         pipeline = self._pipeline.absorb(downstream._pipeline)
 
         def edit() -> None:
@@ -518,6 +540,10 @@ class Stream(Fluent[T], APIRegisterMixin):
     async def __aexit__(self, *_: object) -> None:
         if (wait := self.close()) is not None:
             await wait
+
+    def gather(self) -> Stream[T]:
+        """Return the stream itself: its elements are here, and not scattered."""
+        return self
 
     # --- sources and loops -------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
@@ -95,18 +96,17 @@ def remove(upstream: Stream[T], predicate: Callable[[T], Any]) -> Stream[T]:
     3
     """
     check_callable("remove", "predicate", predicate)
-    if is_async(predicate):
+    func: Any = functools.partial(_fails_later if is_async(predicate) else _fails, predicate)
+    func.__name__ = getattr(predicate, "__name__", type(predicate).__name__)
+    return upstream.filter(func)
 
-        async def fails_later(x: T) -> bool:
-            return not await predicate(x)
 
-        return filter(upstream, fails_later)
+def _fails(predicate: Callable[[Any], Any], x: Any) -> bool:
+    return not predicate(x)
 
-    def fails(x: T) -> bool:
-        return not predicate(x)
 
-    fails.__name__ = getattr(predicate, "__name__", type(predicate).__name__)
-    return filter(upstream, fails)
+async def _fails_later(predicate: Callable[[Any], Any], x: Any) -> bool:
+    return not await predicate(x)
 
 
 class Seen:

@@ -308,4 +308,4 @@ def frequencies(upstream: Stream[Any], **kwargs: Any) -> Stream[Any]:
     {'a': 1, 'b': 1}
     {'a': 2, 'b': 1}
     """
-    return accumulate(upstream, _update_frequencies, start={}, **kwargs)
+    return upstream.accumulate(_update_frequencies, start={}, **kwargs)

@@ -1,0 +1,91 @@
+"""Which backend is meant: by name, an executor, a client, or a function that returns one."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rapidz.parallel.crew import Backend
+
+_RULE = "'dask', 'thread', 'process', an Executor, a Client, or a function that returns one"
+
+
+def find_backend(backend: Any = "dask", client: Any = None) -> Backend:
+    """Return what *backend*, an argument of `scatter`, stands for."""
+    if client is not None:
+        if backend != "dask":
+            raise ValueError(f"scatter: client must go with backend='dask', got {backend!r}")
+        return _from_made(client)
+    if isinstance(backend, str):
+        if backend in _NAMED:
+            return _NAMED[backend]()
+        raise ValueError(f"scatter: backend must be {_RULE}, got {backend!r}")
+    if hasattr(backend, "submit"):
+        return _from_made(backend)
+    if callable(backend):
+        return _from_function(backend)
+    raise TypeError(f"scatter: backend must be {_RULE}, got {backend!r}")
+
+
+def _threads() -> Backend:
+    from rapidz.parallel.pools import Pool, shared_threads
+
+    return Pool("thread", shared_threads, owned=False, renewed=True)
+
+
+def _processes() -> Backend:
+    from rapidz.parallel.pools import Pool, new_processes
+
+    return Pool("process", new_processes, owned=True, renewed=True)
+
+
+def _dask() -> Backend:
+    remedy = (
+        "make one first (`from distributed import Client; client = Client()`), give it as client=, "
+        "or choose backend='thread' or 'process', which need none"
+    )
+    try:
+        from rapidz.parallel.dask import Dask, current_client
+    except ImportError as error:
+        raise RuntimeError(
+            f"scatter: backend 'dask' needs Dask (pip install 'rapidz[dask]') and a client: {remedy}"
+        ) from error
+    try:
+        return Dask(current_client())
+    except ValueError as error:
+        raise RuntimeError(f"scatter: backend 'dask' needs a client: {remedy}") from error
+
+
+_NAMED: dict[str, Callable[[], Backend]] = {
+    "dask": _dask,
+    "thread": _threads,
+    "process": _processes,
+}
+
+
+def _from_made(made: Any) -> Backend:
+    """The backend of a client or an executor that is there already."""
+    if type(made).__module__.partition(".")[0] == "distributed" and hasattr(made, "scheduler"):
+        from rapidz.parallel.dask import Dask
+
+        return Dask(made)
+    if not callable(getattr(made, "submit", None)):
+        raise TypeError(f"scatter: backend must be {_RULE}, got {made!r}")
+    from rapidz.parallel.pools import Pool
+
+    return Pool(type(made).__name__, lambda: made, owned=False, renewed=False)
+
+
+def _from_function(function: Callable[[], Any]) -> Backend:
+    """The backend that *function* makes, and makes again when an executor is broken."""
+    made = function()
+    backend = _from_made(made)
+    if isinstance(made, concurrent.futures.Executor):
+        from rapidz.parallel.pools import Pool
+
+        ready = [made]
+        name = getattr(function, "__name__", type(made).__name__)
+        return Pool(name, lambda: ready.pop() if ready else function(), owned=False, renewed=True)
+    return backend

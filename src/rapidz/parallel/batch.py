@@ -1,0 +1,258 @@
+"""Elements that are elsewhere: handles, the batches they came in, and the tasks that make them."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidz.kernel.push import no_default
+from rapidz.kernel.running import following, resolve
+from rapidz.parallel.outcomes import ELSEWHERE, PENDING, SPECIAL, Many, Result
+
+if TYPE_CHECKING:
+    from rapidz.parallel.stage import Stage
+    from rapidz.parallel.work import Chain
+
+
+class Here:
+    """An element that was scattered and has not been sent anywhere yet."""
+
+    __slots__ = ("key", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Remote:
+    """An element that is elsewhere, or is not there yet."""
+
+    __slots__ = ("batch", "index", "key")
+
+    def __init__(self, batch: Batch, index: int) -> None:
+        self.batch, self.index = batch, index
+
+    def outcome(self) -> Any:
+        """What is known here of the element: a value, or something special."""
+        return self.batch.outcomes[self.index]
+
+    def put(self, outcome: Any) -> None:
+        """Put in what became of the element after all."""
+        self.batch.outcomes[self.index] = outcome
+
+    def root(self) -> Remote:
+        return self
+
+    def path(self) -> tuple[int, ...]:
+        return ()
+
+    def task(self) -> Task | None:
+        """The task that makes the element, if it was sent already."""
+        return self.batch.task_at(self.index)
+
+    def source(self) -> Any:
+        """The input that the element was made of."""
+        task = self.task()
+        assert task is not None
+        return task.inputs[self.index - task.start]
+
+
+class Item:
+    """One of the items of an element that was flattened."""
+
+    __slots__ = ("at", "key", "whole")
+
+    def __init__(self, whole: Remote | Item, at: int) -> None:
+        self.whole, self.at = whole, at
+
+    def outcome(self) -> Any:
+        many = self.whole.outcome()
+        return many.outcomes[self.at] if type(many) is Many else many
+
+    def put(self, outcome: Any) -> None:
+        self.whole.outcome().outcomes[self.at] = outcome
+
+    def root(self) -> Remote:
+        return self.whole.root()
+
+    def path(self) -> tuple[int, ...]:
+        return (*self.whole.path(), self.at)
+
+    def task(self) -> Task | None:
+        return self.root().task()
+
+
+HANDLES: Final = frozenset({Here, Remote, Item})
+
+#: How often a task whose elements cannot be done together is cut in two, all in all.
+MOST_SPLITS = 64
+
+
+class Task:
+    """A run of elements of one batch, sent together."""
+
+    def __init__(self, stage: Stage, batch: Batch, start: int, inputs: list[Any]) -> None:
+        self.stage = stage
+        self.batch: Batch | None = batch
+        """Who waits for the outcomes; None once they are known."""
+        self.chain: Chain = batch.chain
+        self.raw = batch.raw
+        self.start = start
+        self.size = len(inputs)
+        self.inputs = inputs
+        """Held back until nobody can need them again."""
+        self.values = stage.values
+        """Whether the values are to be fetched, and not only what is special."""
+        self.ref: Any = None
+        """The result, where it is made."""
+        self.watch: object = None
+        """Which of several tries is the one that counts."""
+        self.done = False
+        self.attempts = self.deaths = 0
+        self.splits = [MOST_SPLITS]
+        """How often a part of the task may still be cut in two."""
+        self.previous: Task | None = None
+        """The task that makes the state this one begins with."""
+        self.state: Any = PENDING
+        """The state after this task, once it is known here."""
+        self.given_up = False
+        self.halves: tuple[Task, Task] | None = None
+        """What was sent in its stead."""
+
+    def maker(self) -> Task:
+        """The task that makes the state there is after this one."""
+        task = self
+        while True:
+            if task.halves is not None:
+                task = task.halves[1]
+            elif task.given_up and task.previous is not None:
+                task = task.previous
+            else:
+                return task
+
+    def cut_in_two(self) -> tuple[Task, Task]:
+        """Make two tasks of this one, the second of which follows the first."""
+        assert self.batch is not None
+        middle = self.size // 2
+        first = Task(self.stage, self.batch, self.start, self.inputs[:middle])
+        second = Task(self.stage, self.batch, self.start + middle, self.inputs[middle:])
+        first.previous, second.previous = self.previous, first
+        for half in (first, second):
+            half.chain, half.raw, half.values = self.chain, self.raw, self.values
+            half.deaths, half.splits = self.deaths, self.splits
+        self.splits[0] -= 1
+        self.batch.replace(self, (first, second))
+        self.halves = first, second
+        self.batch = None
+        return first, second
+
+
+class Batch:
+    """Elements that came soon after each other, and what became of each."""
+
+    def __init__(self, stage: Stage, chain: Chain) -> None:
+        self.stage = stage
+        self.chain = chain
+        self.nodes = stage.nodes
+        """The operators of the chain, to be blamed."""
+        self.raw = stage.raw
+        """Whether the inputs are values, and not handles."""
+        self.inputs: list[Any] = []
+        """What has not been sent yet, behind places of what has."""
+        self.outcomes: list[Any] = []
+        self.sent = 0
+        self.tasks: list[Task] = []
+        self.starts: list[int] = []
+        self.settling: dict[tuple[int, ...], asyncio.Future[None]] = {}
+        """Failures that somebody is seeing to."""
+        self._waiters: dict[int, asyncio.Future[None]] = {}
+        self._sent: list[asyncio.Future[None]] = []
+
+    def task_at(self, index: int) -> Task | None:
+        """The task that has the element *index*, if it was sent already."""
+        at = bisect_right(self.starts, index) - 1
+        if at < 0 or index >= self.starts[at] + self.tasks[at].size:
+            return None
+        return self.tasks[at]
+
+    def cut(self, stop: int) -> Task:
+        """Take the next elements, up to *stop*, as one task."""
+        start, self.sent = self.sent, stop
+        inputs = self.inputs[start:stop]
+        self.inputs[start:stop] = [None] * len(inputs)
+        task = Task(self.stage, self, start, inputs)
+        self.add(task)
+        waiting, self._sent = self._sent, []
+        for future in waiting:
+            resolve(future)
+        return task
+
+    def add(self, task: Task) -> None:
+        at = bisect_right(self.starts, task.start)
+        self.starts.insert(at, task.start)
+        self.tasks.insert(at, task)
+
+    def replace(self, task: Task, parts: tuple[Task, ...]) -> None:
+        """Let *parts* stand for *task*, which could not be done as a whole."""
+        at = self.tasks.index(task)
+        del self.tasks[at], self.starts[at]
+        for part in parts:
+            self.add(part)
+
+    def learn(self, task: Task, result: Result) -> None:
+        """Take in what became of the elements of *task*; tell who waits."""
+        start, stop = task.start, task.start + task.size
+        self.outcomes[start:stop] = result.outcomes
+        if self._waiters:
+            for index in range(start, stop):
+                if (future := self._waiters.pop(index, None)) is not None:
+                    resolve(future)
+
+    def known(self, index: int) -> asyncio.Future[None]:
+        """A future that is done once something is known of the element *index*."""
+        future = self._waiters.get(index)
+        if future is None:
+            future = self._waiters[index] = asyncio.get_running_loop().create_future()
+        return following(future)
+
+    def when_sent(self) -> asyncio.Future[None]:
+        """A future that is done once more elements were sent."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sent.append(future)
+        return future
+
+
+def parts(x: Any) -> Iterator[Any]:
+    """The handles in what travels between scattered nodes: a handle, or tuples and lists of them."""
+    kind = type(x)
+    if kind in HANDLES:
+        yield x
+    elif kind is tuple or kind is list:
+        for item in x:
+            yield from parts(item)
+
+
+def outcome_of(x: Any) -> Any:
+    """What is known here of *x*, a handle or a structure of them; the first thing special in it."""
+    kind = type(x)
+    if kind is Here:
+        return x.value
+    if kind in HANDLES:
+        return x.outcome()
+    if kind is tuple or kind is list:
+        known = [outcome_of(item) for item in x]
+        odd = next((item for item in known if type(item) in SPECIAL), no_default)
+        return kind(known) if odd is no_default else odd
+    return x
+
+
+def is_here(x: Any) -> bool:
+    """Whether every value in *x* is here."""
+    return all(type(part) is Here or not _away(part.outcome()) for part in parts(x))
+
+
+def _away(outcome: Any) -> bool:
+    if type(outcome) is Many:
+        return any(_away(item) for item in outcome.outcomes)
+    return outcome is PENDING or outcome is ELSEWHERE

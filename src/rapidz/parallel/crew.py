@@ -1,0 +1,365 @@
+"""The workers behind a scattered stream, and what is done when one of them is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import weakref
+from collections import deque
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rapidz.parallel.batch import Here, Item, Remote, Task, is_here, outcome_of, parts
+from rapidz.parallel.outcomes import ELSEWHERE, NOTHING, PENDING, SPECIAL, Bad, Restart, Result
+from rapidz.parallel.work import Packed, Ref, Work
+
+if TYPE_CHECKING:
+    from rapidz.kernel.pipeline import Pipeline
+    from rapidz.parallel.stage import Stage
+
+#: How often a task is sent again when its worker, or its result, was lost for no fault of its own.
+MOST_ATTEMPTS = 10
+#: How often an element may end the worker that it is alone with.
+MOST_DEATHS = 3
+#: A state of more bytes stays on the workers, and is fetched only now and then.
+SMALL_STATE = 1 << 16
+#: After so many tasks a large state is fetched after all, so that it can be rebuilt from there.
+CHECKPOINT = 16
+
+
+_STAND_INS = frozenset({Ref, Packed})
+
+
+class WorkerDied(RuntimeError):
+    """An element ended every worker that it was given to."""
+
+
+class WorkersGone(RuntimeError):
+    """The cluster, or the pool, is not there any more, and will not come back."""
+
+
+class Backend(Protocol):
+    """Where tasks are done."""
+
+    name: str
+    chains: bool
+    """Whether a task can be sent that needs the result of one that is not done yet."""
+    travels: bool
+    """Whether elements leave the process."""
+
+    def slots(self) -> int:
+        """How many tasks can be done at the same time."""
+        ...
+
+    def submit(self, work: Work, needs: list[Any]) -> Any:
+        """Begin *work*, which needs the results *needs*; return what stands for its result."""
+        ...
+
+    def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
+        """Return a future of the `Result` behind *ref*, if need be without its values.
+
+        *state_limit* is None for a task without a state, else how large a state may be to come too.
+        """
+        ...
+
+    def is_future(self, x: Any) -> bool:
+        """Whether *x* is a future of the backend's own."""
+        ...
+
+    def lost(self, ref: Any) -> bool:
+        """Whether the result behind *ref* is not there any more."""
+        ...
+
+    def verdict(self, error: BaseException) -> str:
+        """What to do about a task that failed as a whole: "again", "alone", "gone" or "final"."""
+        ...
+
+    def value(self, future: Any) -> Any:
+        """A future, for threads, of the value of one of the backend's own."""
+        ...
+
+    def future(self, ref: Any, index: int, value: Any) -> Any:
+        """A future of the backend's own for one element, as users know them."""
+        ...
+
+    def same(self, other: Any) -> bool:
+        """Whether results of *other* can be used here."""
+        ...
+
+    def check(self, operator: str, argument: str, func: Any) -> None:
+        """Refuse a function that cannot travel."""
+        ...
+
+    def client_of(self) -> Any:
+        """The client or executor itself."""
+        ...
+
+    def close(self) -> None:
+        """Free what belongs to the backend alone."""
+        ...
+
+
+class Crew:
+    """What the nodes of one scattered stream share."""
+
+    def __init__(
+        self, backend: Backend, *, batch: int | str = "auto", ordered: bool = True
+    ) -> None:
+        self.backend = backend
+        self.batch = batch
+        self.ordered = ordered
+        self.stages: weakref.WeakSet[Stage] = weakref.WeakSet()
+        self.pipeline: Pipeline | None = None
+        self.flying: set[Task] = set()
+        self.suspects: deque[Task] = deque()
+        """Tasks that may have ended their worker: sent again one at a time."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        assert self.pipeline is not None
+        return self.pipeline.running_on
+
+    def room(self, stage: Stage) -> int:
+        """How many more tasks *stage* may send now."""
+        if self.suspects:
+            return 0
+        if stage.chain.stateful:
+            return (3 if self.backend.chains else 1) - len(stage.under_way)
+        return 2 * self.backend.slots() - len(stage.under_way)
+
+    def finish(self) -> None:
+        """The stream has ended: free the backend once nothing is under way any more."""
+        self.backend.close()
+
+    # --- what a task needs -------------------------------------------------------------------
+
+    def ready(self, x: Any) -> bool:
+        """Whether a task with *x* among its elements can be sent."""
+        if not self.backend.chains:
+            return is_here(x)
+        return all(type(part) is Here or part.task() is not None for part in parts(x))
+
+    def when_ready(self, part: Remote | Item) -> asyncio.Future[None]:
+        """A future that is done when it is worth to ask again whether *part* is ready."""
+        remote = part.root()
+        if self.backend.chains:
+            return remote.batch.when_sent()
+        if remote.outcome() is ELSEWHERE:
+            return asyncio.ensure_future(self.bring(remote))
+        return remote.batch.known(remote.index)
+
+    def _encoded(self, x: Any, needs: list[Task | Any]) -> Any:
+        """What stands for *x* in a task; what must be at hand there is put into *needs*."""
+        kind = type(x)
+        if kind is Here:
+            return x.value
+        if kind is Remote or kind is Item:
+            task = x.task()
+            if not self.backend.chains or (
+                is_here(x) and (task.ref is None or self.backend.lost(task.ref))
+            ):
+                return x.outcome()
+            if not any(need is task for need in needs):
+                needs.append(task)
+            at = next(at for at, need in enumerate(needs) if need is task)
+            return Ref(at, x.root().index - task.start, x.path())
+        if kind is tuple or kind is list:
+            encoded = [self._encoded(item, needs) for item in x]
+            if all(new is old for new, old in zip(encoded, x, strict=True)):
+                return x
+            return Packed(kind, encoded)
+        if self.backend.is_future(x):
+            needs.append(x)
+            return Ref(len(needs) - 1)
+        return x
+
+    def _work(self, task: Task) -> tuple[Work, list[Any]]:
+        """Write down what *task* is to do, and which results it needs for that."""
+        stage, chain = task.stage, task.chain
+        if self.backend.travels:
+            chain.pickled  # noqa: B018  # what cannot travel is to fail here
+        needs: list[Any] = []
+        work = Work(chain, task.inputs)
+        work.travels = self.backend.travels
+        if not task.raw:
+            work.inputs = [self._encoded(x, needs) for x in task.inputs]
+            work.bare = _STAND_INS.isdisjoint(map(type, work.inputs))
+            work.special = work.bare
+        if chain.stateful and task.previous is not None:
+            work.retry = stage.retry
+            maker = task.previous.maker()
+            if maker.state is not PENDING:
+                work.state = maker.state
+            else:
+                needs.append(maker)
+                work.state_at = len(needs) - 1
+        return work, needs
+
+    def _at_hand(self, need: Any) -> Any:
+        """What stands for the result of *need*, which is made again if it was lost."""
+        if not isinstance(need, Task):
+            return need
+        if need.ref is None or self.backend.lost(need.ref):
+            work, needs = self._work(need)
+            need.ref = self.backend.submit(work, [self._at_hand(other) for other in needs])
+        return need.ref
+
+    # --- sending -----------------------------------------------------------------------------
+
+    def send(self, task: Task) -> None:
+        """Send *task*, and see what becomes of it."""
+        self.flying.add(task)
+        task.watch = watch = object()
+        try:
+            work, needs = self._work(task)
+            task.ref = self.backend.submit(work, [self._at_hand(need) for need in needs])
+        except Exception as error:
+            self.loop.call_soon(self._arrived, task, watch, None, error)
+        else:
+            self._watch(task, watch)
+
+    def _watch(self, task: Task, watch: object) -> None:
+        limit: float | None = None
+        if task.chain.stateful:
+            limit = float("inf") if self._due_for_checkpoint(task) else SMALL_STATE
+        loop = self.loop
+
+        def tell(future: Any) -> None:
+            error = CancelledError() if future.cancelled() else future.exception()
+            result = None if error is not None else future.result()
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(self._arrived, task, watch, result, error)
+
+        self.backend.fetch(task.ref, task.values, limit).add_done_callback(tell)
+
+    def _due_for_checkpoint(self, task: Task) -> bool:
+        """Whether the state was not fetched for so long that it would be tedious to rebuild."""
+        count, at = 0, task.previous
+        while at is not None and at.state is PENDING:
+            count, at = count + 1, at.previous
+        return count >= CHECKPOINT
+
+    async def bring(self, remote: Remote) -> None:
+        """Fetch the value of an element that has stayed on the workers."""
+        task = remote.task()
+        assert task is not None
+        if task.done:
+            task.done, task.values, task.batch = False, True, remote.batch
+            self.flying.add(task)
+            task.watch = watch = object()
+            if task.ref is None:
+                self.send(task)
+            else:
+                self._watch(task, watch)
+        await remote.batch.known(remote.index)
+
+    # --- what comes of it --------------------------------------------------------------------
+
+    def _arrived(
+        self, task: Task, watch: object, result: Result | None, error: BaseException | None
+    ) -> None:
+        if task.watch is not watch:
+            return
+        task.watch = None
+        self.flying.discard(task)
+        if result is not None:
+            task.stage.pace.learn(task.size, result.seconds)
+            self._finish(task, result)
+        else:
+            self._failed(task, error or CancelledError())
+        self._next_suspect()
+
+    def _finish(self, task: Task, result: Result) -> None:
+        """Take in what became of *task*."""
+        if result.state_given:
+            task.state, task.previous = result.state, None
+        batch, task.batch, task.done = task.batch, None, True
+        if batch is not None:
+            batch.learn(task, result)
+        if task.values and not (task.chain.stateful and task.state is PENDING):
+            if not result.special:
+                task.inputs = []
+            if not task.stage.feeds:
+                task.ref = None
+        if task in self.suspects:
+            self.suspects.remove(task)
+        task.stage.over(task)
+
+    def _failed(self, task: Task, error: BaseException) -> None:
+        """*task* failed as a whole, and not one of its elements alone."""
+        verdict = self.backend.verdict(error)
+        task.attempts += 1
+        if verdict == "gone":
+            self._give_up(task, WorkersGone(f"{self.backend.name}: {error}"), error)
+        elif verdict == "again" and task.attempts <= MOST_ATTEMPTS:
+            self._again(task)
+        elif verdict == "alone":
+            task.deaths += 1
+            if task.deaths == 1 and not self.suspects and not self.backend.chains:
+                self._again(task)  # perhaps it was in bad company
+            else:
+                self._suspect(task, error)
+        elif task.size > 1 and task.batch is not None and task.splits[0] and not _whole(error):
+            self._split(task)
+        else:
+            self._give_up(task, error, error)
+
+    def _again(self, task: Task) -> None:
+        if self.suspects and task not in self.suspects:
+            self.suspects.append(task)
+        elif not self.suspects:
+            self.send(task)
+
+    def _suspect(self, task: Task, error: BaseException) -> None:
+        """Find out whether it is an element of *task* that ends the workers."""
+        if task not in self.suspects:
+            self.suspects.append(task)
+        elif task.size > 1 and task.batch is not None:
+            self._split(task)
+        elif task.deaths > MOST_DEATHS:
+            self._give_up(task, WorkerDied(f"the worker died {task.deaths} times over it"), error)
+
+    def _split(self, task: Task) -> None:
+        """Go on with the two halves of *task*, one after the other."""
+        if task in self.suspects:
+            self.suspects.remove(task)
+        halves = task.cut_in_two()
+        task.stage.replaced(task, halves)
+        self.suspects.extendleft(reversed(halves))
+
+    def _next_suspect(self) -> None:
+        """Send the next suspect if nothing else is under way; let all go on if there is none."""
+        if self.suspects and not self.flying:
+            self.send(self.suspects[0])
+        elif not self.suspects:
+            for stage in list(self.stages):
+                stage.resume()
+
+    def _give_up(self, task: Task, error: BaseException, cause: BaseException) -> None:
+        """Every element of *task* fails, and can be told from the error."""
+        task.given_up = True
+        outcomes: list[Any] = []
+        for x in task.inputs:
+            known = x if task.raw else outcome_of(x)
+            if type(known) in SPECIAL and known is not PENDING and known is not ELSEWHERE:
+                outcomes.append(NOTHING if type(known) is Restart else known)
+                continue
+            own = copied(error)
+            own.__cause__ = cause if cause is not error else None
+            outcomes.append(Bad(task.chain.uid, 0, known, own, max(1, task.deaths)))
+        self._finish(task, Result(outcomes, True, 0.0))
+
+
+def _whole(error: BaseException) -> bool:
+    """Whether *error* is about the functions, so that smaller batches would fare no better."""
+    return bool(getattr(error, "_rapidz_whole", False))
+
+
+def copied(error: BaseException) -> Exception:
+    """An exception of its own for every element, as each gets notes of its own."""
+    try:
+        own = copy.copy(error)
+    except Exception:
+        own = RuntimeError(f"{type(error).__name__}: {error}")
+    return own if isinstance(own, Exception) else RuntimeError(f"{type(error).__name__}: {error}")

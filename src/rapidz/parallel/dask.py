@@ -1,0 +1,136 @@
+"""A Dask cluster: tasks go to its scheduler, results stay on its workers until they are fetched."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import itertools
+import time
+import uuid
+from collections.abc import Coroutine
+from typing import Any
+
+import distributed
+from distributed.client import Future
+from distributed.comm.core import CommClosedError
+from distributed.scheduler import KilledWorker
+
+from rapidz.kernel.ending import drain_first
+from rapidz.parallel.pools import check_travels
+from rapidz.parallel.work import Work, pick, report, run
+
+drain_first()  # before the pools that Dask uses shut down
+
+#: How often to ask how many threads the cluster has, in seconds.
+CENSUS_SECONDS = 5.0
+
+_CANCELLED = (asyncio.CancelledError, concurrent.futures.CancelledError)
+
+
+class Dask:
+    """Tasks go to the scheduler of a `distributed.Client`."""
+
+    name = "dask"
+    chains = True
+
+    def __init__(self, client: distributed.Client) -> None:
+        self.client = client
+        address = getattr(getattr(client, "scheduler", None), "address", "")
+        self.travels = not str(address).startswith("inproc")
+        self._threads = 0
+        self._asked = 0.0
+        self._names = itertools.count()
+        self._id = uuid.uuid4().hex[:8]
+
+    def slots(self) -> int:
+        now = time.monotonic()
+        if now > self._asked + CENSUS_SECONDS:
+            self._asked = now
+            self._there(self._census())
+        return self._threads or 2
+
+    async def _census(self) -> None:
+        with contextlib.suppress(Exception):  # asked again before long
+            self._threads = sum((await self.client.scheduler.ncores()).values())
+
+    def _key(self, label: str) -> str:
+        """A name that Dask's dashboard groups by *label*."""
+        return f"{label}-{self._id}{next(self._names)}"
+
+    def submit(self, work: Work, needs: list[Any]) -> Any:
+        if self.client.status in ("closed", "closing"):
+            raise RuntimeError(f"the client must be open, got {self.client!r}")
+        return self.client.submit(run, work, *needs, key=self._key(work.chain.label), pure=False)
+
+    def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
+        return self._there(self._fetched(ref, values, state_limit))
+
+    async def _fetched(self, ref: Future[Any], values: bool, state_limit: float | None) -> Any:
+        if not values or state_limit is not None:
+            key = f"report-{ref.key}-{next(self._names)}"
+            ref = self.client.submit(report, ref, values, state_limit or 0, key=key, pure=False)
+        return await self.client.gather(ref, asynchronous=True)
+
+    def _there(self, coroutine: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
+        """Run *coroutine* on the loop of the client."""
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self.client.loop.asyncio_loop)
+        except RuntimeError as error:  # that loop is closed
+            coroutine.close()
+            future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+            future.set_exception(error)
+            return future
+
+    def lost(self, ref: Any) -> bool:
+        return getattr(ref, "status", "") in ("cancelled", "error")
+
+    def verdict(self, error: BaseException) -> str:
+        if self.client.status in ("closed", "closing"):
+            return "gone"
+        if isinstance(error, KilledWorker):
+            return "alone"
+        if isinstance(error, (*_CANCELLED, CommClosedError, OSError)):
+            return "again"
+        return "final"
+
+    def is_future(self, x: Any) -> bool:
+        return isinstance(x, Future)
+
+    def value(self, future: Any) -> Any:
+        return self._there(self._fetched(future, True, None))
+
+    def future(self, ref: Any, index: int, value: Any) -> Any:
+        if ref is None:
+            return self.client.submit(_same, value, key=self._key("element"), pure=False)
+        return self.client.submit(pick, ref, index, key=self._key("element"), pure=False)
+
+    def same(self, other: Any) -> bool:
+        return isinstance(other, Dask) and other.client is self.client
+
+    def check(self, operator: str, argument: str, func: Any) -> None:
+        if self.travels:
+            check_travels(operator, argument, func)
+
+    def client_of(self) -> Any:
+        return self.client
+
+    def close(self) -> None:
+        """The client is the user's."""
+
+
+def _same(x: Any) -> Any:
+    return x
+
+
+def current_client() -> Any:
+    """The client that Dask itself would use; ValueError if there is none."""
+    return distributed.get_client() if _in_task() else distributed.client.default_client()
+
+
+def _in_task() -> bool:
+    try:
+        distributed.get_worker()
+    except ValueError:
+        return False
+    return True

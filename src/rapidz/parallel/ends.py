@@ -1,0 +1,141 @@
+"""Where a stream leaves the process, and where it comes back: scatter and gather."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.stream import Stream, T
+from rapidz.parallel.backends import find_backend
+from rapidz.parallel.batch import Here, Remote
+from rapidz.parallel.crew import Crew
+from rapidz.parallel.operators import Head, followers
+from rapidz.parallel.outcomes import SPECIAL
+from rapidz.parallel.settling import brought, in_order
+from rapidz.parallel.stream import ParallelStream
+
+
+@Stream.register_api()
+class scatter(Head[T]):
+    """Send elements to a cluster or a pool, where the operators below work on them.
+
+    Emits at once.  What stands below, up to `gather`, looks as if it worked on
+    elements, and sends functions to where these are: neighbouring `map`,
+    `filter` and the like as one task, and elements that wait together in one
+    batch.  Holds back while what is below does: put a `buffer` above `gather`
+    to let so many elements be under way.
+
+    Parameters
+    ----------
+    backend : "dask", "thread", "process", Executor, Client or callable
+        A Dask cluster; a pool of threads that all pipelines share; a pool of
+        processes for this stream alone, one a processor; an executor; or a
+        function that returns an executor or a client.
+    client : distributed.Client, optional
+        The client of the cluster; the current one by default.
+    batch : "auto" or int
+        How many elements go in one task at most.  "auto": one while the
+        workers are idle, and as many as take a twentieth of a second if they
+        have to wait.  Large arrays, frames and strings go in batches of at
+        most four megabytes in any case.
+    ordered : bool
+        Whether elements keep their order.
+
+    Raises ValueError or TypeError for a backend that is not there, and
+    RuntimeError for ``"dask"`` if there is no client.
+
+    >>> source = Stream()
+    >>> words = source.scatter("thread").map(str.upper).buffer(10).gather().sink_to_list()
+    >>> source.emit_many(["a", "b"])
+    >>> source.join()
+    >>> words
+    ['A', 'B']
+    """
+
+    _graphviz_shape = "hexagon"
+
+    def __init__(
+        self,
+        upstream: Stream[T],
+        backend: Any = "dask",
+        *,
+        client: Any = None,
+        batch: int | str = "auto",
+        ordered: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(upstream, ParallelStream):
+            raise TypeError(f"scatter: upstream must not be scattered already, got {upstream!r}")
+        if batch != "auto" and (not isinstance(batch, int) or isinstance(batch, bool) or batch < 1):
+            raise ValueError(
+                f"scatter: batch must be 'auto' or a count of at least 1, got {batch!r}"
+            )
+        self._found = Crew(find_backend(backend, client), batch=batch, ordered=ordered)
+        super().__init__(upstream, **kwargs)
+
+    def _new_crew(self) -> Crew:
+        return self._found
+
+    def _finish(self) -> None:
+        super()._finish()
+        self._crew.finish()
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        ops = followers(self)
+        if not ops:
+            self._here()
+            return lambda x: push(Here(x))
+        add = self._stage_of(ops, raw=True).add
+        return lambda x: push(add(x))
+
+
+class gather(Stream[T]):
+    """Bring the elements of a scattered stream back.
+
+    Emits them in the order in which they were scattered, unless that was done
+    with ``ordered=False``.  Holds back until the element is there and
+    downstream has room; a `buffer` above lets so many be under way.  An
+    element that failed is dealt with as the policy of the operator says that
+    failed.
+
+    >>> source = Stream()
+    >>> squares = source.scatter("thread").map(pow, 2).buffer(8).gather()
+    >>> shown = squares.sink_to_list()
+    >>> source.emit_many(range(5))
+    >>> source.join()
+    >>> shown
+    [0, 1, 4, 9, 16]
+    """
+
+    _graphviz_shape = "hexagon"
+    _fuses: ClassVar[bool] = False
+    _takes_handles: ClassVar[bool] = True
+
+    def __init__(self, upstream: Stream[T], **kwargs: Any) -> None:
+        kwargs.pop("backend", None)  # it is that of the upstream
+        if not isinstance(upstream, ParallelStream):
+            raise TypeError(f"gather: upstream must be scattered, got {upstream!r}")
+        self._crew = upstream._crew
+        super().__init__(upstream, **kwargs)
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        crew, line, outlet = self._crew, self._line, self._outlet
+
+        async def arrive(x: Any) -> None:
+            for value in await brought(x, crew):
+                if (wait := outlet.send(value)) is not None:
+                    await wait
+
+        later = in_order(crew, line, self._pipeline, arrive)
+
+        def step(x: Any) -> Pending:
+            if type(x) is Remote and line.last is None:
+                value = x.batch.outcomes[x.index]
+                if type(value) not in SPECIAL:
+                    return push(value)
+            return later(x)
+
+        return step
+
+
+ParallelStream.register_api()(gather)

@@ -1,0 +1,165 @@
+"""What became of an element on a worker, where that is not simply a value.
+
+These travel between processes and are told apart by their type, never by
+``==``: a value may be an array.
+"""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+
+class _Single:
+    """One of a kind, also after a journey."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def __reduce__(self) -> str:
+        return self._name
+
+
+class _Nothing(_Single):
+    __slots__ = ()
+
+
+class _Pending(_Single):
+    __slots__ = ()
+
+
+class _Elsewhere(_Single):
+    __slots__ = ()
+
+
+#: The element was filtered out, or its failure was dealt with.
+NOTHING: Final = _Nothing("NOTHING")
+#: Not known yet.
+PENDING: Final = _Pending("PENDING")
+#: There is a value, and it has stayed on the workers.
+ELSEWHERE: Final = _Elsewhere("ELSEWHERE")
+
+
+class Restart:
+    """Stands among the elements for: go on with this state."""
+
+    __slots__ = ("state",)
+
+    def __init__(self, state: Any) -> None:
+        self.state = state
+
+
+class Many:
+    """An element that was flattened: what became of each of its items."""
+
+    __slots__ = ("outcomes",)
+
+    def __init__(self, outcomes: list[Any]) -> None:
+        self.outcomes = outcomes
+
+
+class Bad:
+    """An element that failed, and where."""
+
+    __slots__ = ("at", "attempts", "chain", "element", "error", "text")
+
+    def __init__(
+        self, chain: str, at: int, element: Any, error: Exception, attempts: int = 1
+    ) -> None:
+        self.chain, self.at = chain, at
+        self.element, self.error = element, error
+        self.attempts = attempts
+        self.text = ""
+        """The traceback, which does not travel with the error."""
+
+    def prepared(self) -> Bad:
+        """The same, such that it can travel: what cannot is replaced by a description."""
+        self.text = "".join(traceback.format_exception(self.error)).rstrip()
+        if not _travels(self.error):
+            self.error = RuntimeError(f"{type(self.error).__name__}: {self.error}")
+        if not _travels(self.element):
+            self.element = repr(self.element)
+        return self
+
+    def arrived(self) -> Exception:
+        """The error, with the traceback that it had on the worker as its cause."""
+        if self.text and self.error.__cause__ is None:
+            self.error.__cause__ = RemoteTraceback(self.text)
+            self.text = ""
+        return self.error
+
+
+class RemoteTraceback(Exception):
+    """The traceback of an error on a worker, as text."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}\n"""'
+
+
+def _travels(x: Any) -> bool:
+    try:
+        pickle.loads(pickle.dumps(x))
+    except Exception:
+        return False
+    return True
+
+
+#: What a place in a list of outcomes may hold besides a value.
+SPECIAL: Final = frozenset({_Nothing, _Pending, _Elsewhere, Restart, Many, Bad})
+
+
+class Result:
+    """What a task gives back, in a wrapping that Dask does not look into."""
+
+    __slots__ = ("outcomes", "seconds", "special", "state", "state_given")
+
+    def __init__(self, outcomes: list[Any], special: bool, seconds: float) -> None:
+        self.outcomes = outcomes
+        self.special = special
+        """Whether any of *outcomes* is not a value."""
+        self.seconds = seconds
+        self.state: Any = None
+        self.state_given = False
+
+
+def each_value(outcome: Any) -> Iterator[Any]:
+    """The values that came of an element: one, none, or several."""
+    kind = type(outcome)
+    if kind is Many:
+        for item in outcome.outcomes:
+            yield from each_value(item)
+    elif kind not in SPECIAL:
+        yield outcome
+
+
+def through(
+    function: Callable[[list[Any]], tuple[list[Any], bool]], outcomes: list[Any]
+) -> tuple[list[Any], bool]:
+    """Apply *function*, from values to outcomes, to the values among *outcomes*."""
+    values: list[Any] = []
+    for outcome in outcomes:
+        values.extend(each_value(outcome))
+    new = iter(function(values)[0])
+
+    def put(outcome: Any) -> Any:
+        kind = type(outcome)
+        if kind is Many:
+            return Many([put(item) for item in outcome.outcomes])
+        return outcome if kind in SPECIAL else next(new)
+
+    return [put(outcome) for outcome in outcomes], True
+
+
+def stripped(outcome: Any) -> Any:
+    """The outcome without its values: only that there are some."""
+    kind = type(outcome)
+    if kind is Many:
+        return Many([stripped(item) for item in outcome.outcomes])
+    return outcome if kind in SPECIAL else ELSEWHERE

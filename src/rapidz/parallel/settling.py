@@ -1,0 +1,164 @@
+"""Before a node can count, pair or order elements, it must be known which of them are there.
+
+An element whose result is not there yet may have been filtered out, may have failed, or may have
+been flattened into several.  `concluded` waits until that is known, lets the policies speak that
+are in force where it failed, and returns handles of what is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rapidz.kernel.failures import Handler, Raise, Retry, blame
+from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.running import Line, resolve, wait_for
+from rapidz.parallel.batch import Batch, Item, Remote, is_here, outcome_of, parts
+from rapidz.parallel.outcomes import ELSEWHERE, NOTHING, PENDING, SPECIAL, Bad, Many
+
+if TYPE_CHECKING:
+    from rapidz.kernel.pipeline import Pipeline
+    from rapidz.parallel.crew import Crew
+
+
+async def concluded(x: Any) -> list[Any]:
+    """The handles of what came of *x*, once that is known and failures are seen to."""
+    if type(x) is not Remote and type(x) is not Item:
+        return [x]
+    while (outcome := x.outcome()) is PENDING:
+        remote = x.root()
+        await remote.batch.known(remote.index)
+    if type(outcome) is Bad:
+        await settle(x)
+        outcome = x.outcome()
+    if outcome is NOTHING:
+        return []
+    if type(outcome) is Many:
+        found = []
+        for at in range(len(outcome.outcomes)):
+            found += await concluded(Item(x, at))
+        return found
+    return [x]
+
+
+async def settle(x: Remote | Item) -> None:
+    """See to the failure of *x*, once for all who have to do with it."""
+    root = x.root()
+    batch, place = root.batch, (root.index, *x.path())
+    under_way = batch.settling.get(place)
+    if under_way is not None:
+        await asyncio.shield(under_way)
+        return
+    batch.settling[place] = future = asyncio.get_running_loop().create_future()
+    outcome: Any = NOTHING
+    try:
+        bad = x.outcome()
+        if bad.chain == batch.chain.uid:
+            outcome = await _as_the_policy_says(batch, bad)
+        else:
+            outcome = await _inherited(x)
+    finally:
+        x.put(outcome)
+        del batch.settling[place]
+        resolve(future)
+
+
+async def _as_the_policy_says(batch: Batch, bad: Bad) -> Any:
+    """Try again, skip or send on: what the policy of the node that failed says."""
+    attempts = bad.attempts
+    while True:
+        node, error = batch.nodes[bad.at](), bad.arrived()
+        if node is None:
+            raise error
+        blame(error, node, bad.element)
+        policy = node._in_force
+        keeps_state = batch.chain.stateful and bad.at == 0  # such a one is tried again in its task
+        if isinstance(policy, Retry) and not keeps_state and attempts <= policy.times:
+            await asyncio.sleep(policy.pause(attempts))
+            outcome = await batch.stage.again(batch, bad.at, bad.element, raw=True)
+            if type(outcome) is not Bad:
+                return outcome
+            attempts = attempts + 1 if outcome.at == bad.at else 1
+            bad = outcome
+        else:
+            await wait_for(Handler(node, policy or Raise()).give_up(bad.element, error, attempts))
+            return NOTHING
+
+
+async def _inherited(x: Remote | Item) -> Any:
+    """An element failed further up: see to it there, and go on with what comes of that."""
+    root = x.root()
+    source: Any = root.source()
+    if type(source) is not Remote and type(source) is not Item:
+        return NOTHING
+    for at in x.path():
+        source = Item(source, at)
+    outcomes = [
+        await root.batch.stage.again(root.batch, 0, handle, raw=False)
+        for handle in await concluded(source)
+    ]
+    if not outcomes:
+        return NOTHING
+    return outcomes[0] if len(outcomes) == 1 else Many(outcomes)
+
+
+async def brought(x: Any, crew: Crew) -> list[Any]:
+    """The values that came of *x*, fetched from wherever they are."""
+    if crew.backend.is_future(x):
+        return [await asyncio.wrap_future(crew.backend.value(x))]
+    values: list[Any] = []
+    for handle in await concluded(x):
+        for part in parts(handle):
+            if not is_here(part):
+                await crew.bring(part.root())
+        outcome = outcome_of(handle)
+        if type(outcome) in SPECIAL:  # it was made again, and came out otherwise
+            values += await brought(handle, crew)
+        else:
+            values.append(outcome)
+    return values
+
+
+def in_order(
+    crew: Crew,
+    line: Line,
+    pipeline: Pipeline,
+    begin: Callable[[Any], Any],
+) -> Push[Any]:
+    """Make the step that does the coroutine ``begin(x)`` for one element after the other."""
+    if crew.ordered:
+        return lambda x: line.follow(begin(x), pipeline)
+    return lambda x: pipeline.start(begin(x))
+
+
+def settled(crew: Crew, line: Line, pipeline: Pipeline, step: Push[Any]) -> Push[Any]:
+    """Compile *step* anew such that it gets only what is known to be there."""
+
+    async def arrive(x: Any) -> None:
+        for handle in await concluded(x):
+            if (wait := step(handle)) is not None:
+                await wait
+
+    later = in_order(crew, line, pipeline, arrive)
+
+    def enter(x: Any) -> Pending:
+        if line.last is None:
+            kind = type(x)
+            if kind is Remote:
+                outcome = x.batch.outcomes[x.index]
+                if outcome is ELSEWHERE or type(outcome) not in SPECIAL:
+                    return step(x)
+            elif kind is not Item:
+                return step(x)
+        return later(x)
+
+    return enter
+
+
+def keyed(x: Any, key: Any) -> Any:
+    """A handle like *x* that knows its key."""
+    handle = copy.copy(x)
+    handle.key = key
+    return handle

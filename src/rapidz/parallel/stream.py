@@ -1,0 +1,141 @@
+"""ParallelStream: a stream whose elements are elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from rapidz.kernel.legacy import interpreted
+from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.running import Line, doing
+from rapidz.kernel.stream import Stream, T
+from rapidz.parallel.backends import find_backend
+from rapidz.parallel.batch import Here, parts
+from rapidz.parallel.crew import Crew
+from rapidz.parallel.settling import brought, concluded, in_order, settled
+
+
+class ParallelStream(Stream[T]):
+    """A stream whose elements are on a cluster or in a pool, until `gather` brings them back.
+
+    What its nodes pass to each other stands for elements; functions are sent
+    to where these are.  Sinks, and node classes of one's own, get futures.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for `Stream`.
+    backend : str, Executor, client or callable
+        As for `scatter`; only for a node with nothing scattered above it.
+    """
+
+    _fuses: ClassVar[bool] = False
+    _converts: ClassVar[bool] = True
+    _takes_handles: ClassVar[bool] = True
+    _settles: ClassVar[bool] = False
+    """Whether the node must know which elements are there."""
+
+    def __init__(self, *args: Any, backend: Any = "dask", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._join_crew(lambda: Crew(find_backend(backend)))
+
+    def _join_crew(self, found: Callable[[], Crew]) -> None:
+        """Work with those that the nodes above work with, or with the crew *found*."""
+        self._fronts: dict[int, Line] = {}
+        self._pipeline.need_loop()
+        above = [up for up in self.upstreams if isinstance(up, ParallelStream)]
+        self._crew = above[0]._crew if above else found()
+        for up in above[1:]:
+            self._check_same(up)
+
+    def _check_same(self, upstream: ParallelStream[Any]) -> None:
+        mine, theirs = self._crew.backend, upstream._crew.backend
+        if not mine.same(theirs):
+            raise ValueError(
+                f"{type(self).__name__}: backend must be the same for all inputs, got "
+                f"{mine.name!r} and {theirs.name!r}; gather() one of them first"
+            )
+
+    def _check_edge(self, downstream: Stream[Any]) -> None:
+        if isinstance(downstream, ParallelStream):
+            if "_crew" in vars(downstream):
+                downstream._check_same(self)
+        elif type(downstream).__module__.startswith("rapidz.operators."):
+            name = type(downstream).__name__
+            raise TypeError(
+                f"{name}: upstream must not be scattered: call it as a method, {self}.{name}(...), "
+                f"or gather() first"
+            )
+
+    @property
+    def backend(self) -> str:
+        """Where elements are: "dask", "thread", "process", or the name of an executor."""
+        return self._crew.backend.name
+
+    @property
+    def default_client(self) -> Callable[[], Any]:
+        """A function that returns the client or executor that tasks go to."""
+        return self._crew.backend.client_of
+
+    def _received(self, step: Push[Any], port: int) -> Push[Any]:
+        if interpreted(self):
+            return self._handed(step, self, port)
+        if self._settles:
+            return settled(self._here(), self._front(port), self._pipeline, step)
+        return step
+
+    def _handed(self, step: Push[Any], downstream: Stream[Any], port: int) -> Push[Any]:
+        """Compile *step* of a node that knows nothing of handles: it gets futures."""
+        crew = self._here()
+        if getattr(downstream, "_takes_handles", False) and downstream is not self:
+            return step
+
+        async def arrive(x: Any) -> None:
+            for handle in await concluded(x):
+                if (wait := step(await as_futures(handle, crew))) is not None:
+                    await wait
+
+        return in_order(crew, self._front(-1 - port), self._pipeline, arrive)
+
+    def _here(self) -> Crew:
+        """The crew, told which pipeline it works for."""
+        self._crew.pipeline = self._pipeline.root()
+        return self._crew
+
+    def _guarded(self, step: Push[Any], policy: Any) -> Push[Any]:
+        return (
+            step if self._in_force is None or not self._settles else super()._guarded(step, policy)
+        )
+
+    # --- elements that wait in front of the node ------------------------------------------
+
+    def _front(self, port: int) -> Line:
+        return self._fronts.setdefault(port, Line())
+
+    def _busy(self) -> bool:
+        return any(line.busy() for line in self._fronts.values()) or super()._busy()
+
+    def _in_turn(self, action: Callable[[], Pending]) -> Pending:
+        for line in self._fronts.values():
+            if line.busy():
+                return line.follow(doing(lambda: self._in_turn(action)), self._pipeline)
+        return super()._in_turn(action)
+
+    def _rebound(self) -> None:
+        super()._rebound()
+        self._fronts.clear()
+
+
+async def as_futures(x: Any, crew: Crew) -> Any:
+    """What users get for an element that is elsewhere: a future, or a tuple or list of futures."""
+    if type(x) is tuple or type(x) is list:
+        return type(x)([await as_futures(item, crew) for item in x])
+    if type(x) is Here:
+        return crew.backend.future(None, 0, x.value)
+    if not any(True for _ in parts(x)):
+        return x
+    task = x.task()
+    if crew.backend.chains and task.ref is not None and not x.path():
+        return crew.backend.future(task.ref, x.root().index - task.start, None)
+    (value,) = await brought(x, crew)
+    return crew.backend.future(None, 0, value)
