@@ -1,4 +1,4 @@
-"""The first three examples of the page "Asynchronous Computation", as they stand there.
+"""The examples of the page "Asynchronous Computation", as they stand there.
 
 Kept as text: each runs as a script of its own, in a fresh interpreter.
 """
@@ -71,4 +71,41 @@ EXAMPLES = {
     "within the loop": TOYS + WITHIN_THE_LOOP,
     "async and await": TOYS + ASYNC_AWAIT,
     "separate thread": TOYS + SEPARATE_THREAD,
+}
+
+USING_DASK = """
+from dask.distributed import Client
+client = Client(processes=False)  # starts thread pool, IOLoop in separate thread
+
+from rapidz import Stream
+source = Stream()
+(source.scatter()       # scatter local elements to cluster, creating a DaskStream
+       .map(increment)  # map a function remotely
+       .buffer(5)       # allow five futures to stay on the cluster at any time
+       .gather()        # bring results back to local process
+       .sink(write))    # call write locally
+
+for x in range(10):
+    source.emit(x)
+"""
+
+ASYNCHRONOUS_DASK = """
+from rapidz import Stream
+from dask.distributed import Client
+from tornado.ioloop import IOLoop
+
+async def f():
+    client = await Client(processes=False, asynchronous=True)
+    source = Stream(asynchronous=True)
+    source.scatter().map(increment).rate_limit('500ms').gather().sink(write)
+
+    for x in range(10):
+        await source.emit(x)
+
+IOLoop().run_sync(f)
+"""
+
+DASK_EXAMPLES = {
+    "using dask": TOYS + USING_DASK,
+    "asynchronous dask": TOYS + ASYNCHRONOUS_DASK,
 }

@@ -1,4 +1,4 @@
-"""The page that the library is known by: its first three examples run as they stand."""
+"""The page that the library is known by: its examples run as they stand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.compat.seed_examples import EXAMPLES
+from tests.compat.seed_examples import DASK_EXAMPLES, EXAMPLES
 
 INTERVAL = 0.5
 Lines = list[tuple[float, str]]
@@ -62,3 +62,14 @@ def test_the_rate_is_used(outputs: dict[str, Lines], example: str) -> None:
     """0.1 s of work and 0.2 s of writing fit into the interval."""
     instants = [instant for instant, _ in outputs[example]]
     assert instants[-1] - instants[0] < 9 * INTERVAL + 3
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("example", DASK_EXAMPLES)
+def test_every_element_comes_back_from_dask_in_order_before_the_script_ends(example: str) -> None:
+    """Dask warns if the port of its dashboard is taken, and waits a while for a client left open."""
+    done = subprocess.run(
+        [sys.executable, "-c", DASK_EXAMPLES[example]], capture_output=True, text=True, timeout=50
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(x + 1) for x in range(10)]

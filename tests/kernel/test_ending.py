@@ -209,3 +209,16 @@ for x in range(4):
     source.emit(x)
 """
     assert printed_by(program) == ["0", "1", "2", "3"]
+
+
+@ends
+def test_all_that_a_node_gives_up_comes_through_though_there_is_room_for_one_at_a_time(
+    end: str,
+) -> None:
+    source = Stream[int]()
+    by_parity = source.partition(9, key=lambda x: x % 3)
+    seen = by_parity.rate_limit(0.001).sink_to_list()
+    source.emit_many(range(3))
+    getattr(source, end)()
+    source.join()
+    assert seen == [(0,), (1,), (2,)]

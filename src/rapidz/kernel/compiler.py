@@ -19,7 +19,7 @@ from rapidz.kernel import failures
 from rapidz.kernel.fusion import LONGEST, Form, Run, fuse
 from rapidz.kernel.in_turn import behind
 from rapidz.kernel.legacy import interpret, interpreted, overridden_emit
-from rapidz.kernel.push import Pending, Push, Start, fan_out, settle
+from rapidz.kernel.push import Pending, Push, Several, Start, fan_out, settle
 from rapidz.kernel.tracking import boxing, unboxing
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Outlet:
     the graph reaches it.
     """
 
-    __slots__ = ("_ref", "_start", "depth", "linked", "push", "run", "send", "version")
+    __slots__ = ("_ref", "_start", "depth", "linked", "many", "push", "run", "send", "version")
 
     def __init__(self, node: Stream[Any]) -> None:
         self._ref = weakref.ref(node)
@@ -54,6 +54,8 @@ class Outlet:
         self.version += 1
         self.run = Run()
         self.depth = 0
+        self.many: Callable[[Several], Pending] | None = None
+        """Takes several elements at once, if the one node below can do that."""
         self.push: Push[Any] = self._link_and_push
         self.send: Push[Any] = self._link_and_send
 
@@ -87,6 +89,8 @@ class Outlet:
             self.send = via_emit(node)
         if pipeline.tracked and node._holds:
             self.send = unboxing(self.send, still_holding(node))
+        if self.send is self.push is self.run.tail and not node._pipeline.tracked:
+            self.many = getattr(self.push, "many", None)
         self.linked = True
 
     def fused(self, form: Form, node: Stream[Any], **surroundings: Any) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import operator
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sized
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,7 +20,7 @@ from rapidz.kernel.compiler import link
 from rapidz.kernel.failures import StreamClosed, note_late
 from rapidz.kernel.fusion import EDITED
 from rapidz.kernel.legacy import takes
-from rapidz.kernel.push import Pending
+from rapidz.kernel.push import Pending, Several
 from rapidz.kernel.running import Refusal
 from rapidz.kernel.tracking import tracked_push
 from rapidz.kernel.turn import ATOMIC
@@ -194,11 +195,30 @@ async def _take_rest(node: Stream[Any], wait: Awaitable[object], rest: Iterator[
 async def _take_all(node: Stream[Any], elements: Iterator[Any]) -> None:
     """Take in all of *elements*, and let others have the loop now and then."""
     while chunk := list(itertools.islice(elements, CHUNK)):
-        rest = iter(chunk)
-        while (wait := take(node, rest)) is not None:
+        rest = Several(chunk, 0, len(chunk))
+        while (wait := _take_together(node, rest)) is not None:
             await wait
         if len(chunk) == CHUNK:
             await asyncio.sleep(0)
+
+
+def _take_together(node: Stream[Any], rest: Several) -> Pending:
+    """Take in what is left of a chunk, as much at once as the nodes below can."""
+    pipeline = node._pipeline
+    while rest.at < rest.stop:
+        if not (node._ended or pipeline.tracked or node._outlet.linked):
+            link(node)
+        many = None if node._ended else node._outlet.many
+        if many is None:
+            left = iter(rest.items[rest.at : rest.stop] if rest.at else rest.items)
+            try:
+                return take(node, left)
+            finally:
+                rest.at = rest.stop - operator.length_hint(left)
+        pipeline.raise_kept()
+        if (wait := many(rest)) is not None:
+            return wait
+    return None
 
 
 def _one_by_one(node: Stream[Any], elements: Iterator[Any]) -> Pending:

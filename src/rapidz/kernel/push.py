@@ -36,6 +36,20 @@ SKIP: Final[Any] = _Skip()
 no_default: Final[Any] = "--no-default--"
 
 
+class Several:
+    """Elements that go along an edge together, and how far they have come.
+
+    A step may have an attribute ``many``, a function that takes elements from
+    here on, moves `at`, and returns None when all are taken, or what to wait
+    for before more can be.  Whatever wraps the step does without.
+    """
+
+    __slots__ = ("at", "items", "stop")
+
+    def __init__(self, items: Any, start: int, stop: int) -> None:
+        self.items, self.at, self.stop = items, start, stop
+
+
 class Done:
     """An awaitable that is finished already and needs no event loop."""
 

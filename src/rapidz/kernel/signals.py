@@ -59,12 +59,12 @@ class Wave:
     def __init__(self, signal: Signal, pipeline: Pipeline) -> None:
         self.signal = signal
         self.errors: list[Exception] = []
-        self._acted: set[Stream[Any]] = set()
+        self.acted: set[Stream[Any]] = set()
         self._feedback = feedback_edges(pipeline)
 
     def reaches(self, down: Stream[Any], port: int) -> bool:
         """Whether *down* is to act, now that the signal has come to *port*."""
-        if port in down._side_ports or (down, port) in self._feedback or down in self._acted:
+        if port in down._side_ports or (down, port) in self._feedback or down in self.acted:
             return False
         if len(down.upstreams) <= 1:
             return True
@@ -79,7 +79,7 @@ class Wave:
 
     def act(self, node: Stream[Any]) -> Pending:
         """Let one node do what the signal says; a failure does not stop the wave."""
-        self._acted.add(node)
+        self.acted.add(node)
         try:
             return None if node._ended else node._flush_held()
         except Exception as error:
@@ -129,8 +129,11 @@ def _carry(wave: Wave, node: Stream[Any], *, in_turn: bool = False) -> Pending:
         if at._busy() and not (in_turn and at is node):
             at._in_turn(functools.partial(_carry, wave, at, in_turn=True))
             continue
-        if (wait := wave.act(at)) is not None:
+        if at not in wave.acted and (wait := wave.act(at)) is not None:
             waits.append(wait)
+            if at._busy():  # it has more to give up than there is room for now
+                at._in_turn(functools.partial(_carry, wave, at, in_turn=True))
+                continue
         stack.extend(down for down, port in reversed(edges(at)) if wave.reaches(down, port))
     errors, wave.errors = wave.errors, []
     if not waits and not errors:

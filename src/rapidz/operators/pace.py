@@ -44,7 +44,7 @@ class _Queued(Stream[T]):
     def _in_own_turn(self, action: Callable[[], Pending]) -> Pending:
         entries = self._conveyor.entries
         if self._gate.line:  # elements wait outside: the action comes in behind them
-            self._gate.queue(self._pipeline, lambda: entries.append(Mark(action)), _no_room)
+            self._gate.queue(self._pipeline, lambda: entries.append(Mark(action)), no_room)
             return None
         if self._conveyor.running:
             entries.append(Mark(action))
@@ -57,7 +57,7 @@ class _Queued(Stream[T]):
         self._gate.readmit()
 
 
-def _no_room() -> Exception:
+def no_room() -> Exception:
     return BackPressureError("there is no room, and nobody left who could make some")
 
 
@@ -115,7 +115,7 @@ class buffer(_Queued[T]):
                 pipeline,
                 lambda: len(entries) >= maxsize,
                 lambda: conveyor.put(x, carry, pipeline),
-                _no_room,
+                no_room,
             )
 
         return step
@@ -424,7 +424,7 @@ class map_async(_Queued[T]):
             if under_way.value < parallelism and not gate.line:
                 return begin(x)
             return gate.enter(
-                pipeline, lambda: under_way.value >= parallelism, lambda: begin(x), _no_room
+                pipeline, lambda: under_way.value >= parallelism, lambda: begin(x), no_room
             )
 
         return step

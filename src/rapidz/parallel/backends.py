@@ -32,13 +32,13 @@ def find_backend(backend: Any = "dask", client: Any = None) -> Backend:
 def _threads() -> Backend:
     from rapidz.parallel.pools import Pool, shared_threads
 
-    return Pool("thread", shared_threads, owned=False, renewed=True)
+    return Pool("thread", shared_threads)
 
 
 def _processes() -> Backend:
     from rapidz.parallel.pools import Pool, new_processes
 
-    return Pool("process", new_processes, owned=True, renewed=True)
+    return Pool("process", new_processes, owned=True)
 
 
 def _dask() -> Backend:
@@ -50,7 +50,8 @@ def _dask() -> Backend:
         from rapidz.parallel.dask import Dask, current_client
     except ImportError as error:
         raise RuntimeError(
-            f"scatter: backend 'dask' needs Dask (pip install 'rapidz[dask]') and a client: {remedy}"
+            "scatter: backend 'dask' needs Dask (pip install 'rapidz[dask]') "
+            f"and a client: {remedy}"
         ) from error
     try:
         return Dask(current_client())
@@ -75,17 +76,32 @@ def _from_made(made: Any) -> Backend:
         raise TypeError(f"scatter: backend must be {_RULE}, got {made!r}")
     from rapidz.parallel.pools import Pool
 
-    return Pool(type(made).__name__, lambda: made, owned=False, renewed=False)
+    return Pool(repr(made), _Given(made), renewed=False)
+
+
+class _Given:
+    """Gives what is there already; equal to others that give the same."""
+
+    def __init__(self, made: Any) -> None:
+        self._made = made
+
+    def __call__(self) -> Any:
+        return self._made
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Given) and other._made is self._made
+
+    def __hash__(self) -> int:
+        return id(self._made)
 
 
 def _from_function(function: Callable[[], Any]) -> Backend:
     """The backend that *function* makes, and makes again when an executor is broken."""
     made = function()
-    backend = _from_made(made)
-    if isinstance(made, concurrent.futures.Executor):
-        from rapidz.parallel.pools import Pool
+    if not isinstance(made, concurrent.futures.Executor):
+        return _from_made(made)
+    from rapidz.parallel.pools import Pool
 
-        ready = [made]
-        name = getattr(function, "__name__", type(made).__name__)
-        return Pool(name, lambda: ready.pop() if ready else function(), owned=False, renewed=True)
-    return backend
+    pool = Pool(getattr(function, "__name__", repr(function)), function)
+    pool.begin_with(made)
+    return pool

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from rapidz.kernel.push import no_default
+from rapidz.kernel.push import Several, no_default
 from rapidz.kernel.running import following, resolve
 from rapidz.parallel.outcomes import ELSEWHERE, PENDING, SPECIAL, Many, Result
 
@@ -54,8 +55,9 @@ class Remote:
     def source(self) -> Any:
         """The input that the element was made of."""
         task = self.task()
-        assert task is not None
-        return task.inputs[self.index - task.start]
+        if task is None:
+            return self.batch.inputs[self.index]
+        return task.inputs[self.index - task.start] if task.inputs else None
 
 
 class Item:
@@ -83,9 +85,29 @@ class Item:
         return self.root().task()
 
 
+class Span(Several):
+    """Elements of one batch that go along together."""
+
+    __slots__ = ()
+
+    items: Batch
+
+    def ahead(self) -> int:
+        """How far there are plain values from where it stands."""
+        task = self.items.task_at(self.at)
+        if task is None or not task.plain:
+            return self.at
+        return min(self.stop, task.start + task.size)
+
+    def next(self) -> Remote:
+        """The handle of the next element, to go along by itself."""
+        self.at += 1
+        return Remote(self.items, self.at - 1)
+
+
 HANDLES: Final = frozenset({Here, Remote, Item})
 
-#: How often a task whose elements cannot be done together is cut in two, all in all.
+#: How often a task whose elements cannot be done together is cut up, all in all.
 MOST_SPLITS = 64
 
 
@@ -108,44 +130,46 @@ class Task:
         """The result, where it is made."""
         self.watch: object = None
         """Which of several tries is the one that counts."""
-        self.done = False
+        self.done = self.plain = False
+        """Whether it is known what became of the elements, and whether all have values here."""
         self.attempts = self.deaths = 0
         self.splits = [MOST_SPLITS]
-        """How often a part of the task may still be cut in two."""
+        """How often the task, or a part of it, may still be cut up."""
         self.previous: Task | None = None
         """The task that makes the state this one begins with."""
         self.state: Any = PENDING
         """The state after this task, once it is known here."""
         self.given_up = False
-        self.halves: tuple[Task, Task] | None = None
+        self.parts: list[Task] = []
         """What was sent in its stead."""
 
     def maker(self) -> Task:
         """The task that makes the state there is after this one."""
         task = self
         while True:
-            if task.halves is not None:
-                task = task.halves[1]
+            if task.parts:
+                task = task.parts[-1]
             elif task.given_up and task.previous is not None:
                 task = task.previous
             else:
                 return task
 
-    def cut_in_two(self) -> tuple[Task, Task]:
-        """Make two tasks of this one, the second of which follows the first."""
+    def cut_up(self, most: int) -> list[Task]:
+        """Make at most *most* tasks of this one, each of which follows the one before."""
         assert self.batch is not None
-        middle = self.size // 2
-        first = Task(self.stage, self.batch, self.start, self.inputs[:middle])
-        second = Task(self.stage, self.batch, self.start + middle, self.inputs[middle:])
-        first.previous, second.previous = self.previous, first
-        for half in (first, second):
-            half.chain, half.raw, half.values = self.chain, self.raw, self.values
-            half.deaths, half.splits = self.deaths, self.splits
+        length = math.ceil(self.size / most)
+        before = self.previous
+        for at in range(0, self.size, length):
+            part = Task(self.stage, self.batch, self.start + at, self.inputs[at : at + length])
+            part.chain, part.raw, part.values = self.chain, self.raw, self.values
+            part.splits = self.splits
+            part.previous = before
+            before = part
+            self.parts.append(part)
         self.splits[0] -= 1
-        self.batch.replace(self, (first, second))
-        self.halves = first, second
+        self.batch.replace(self, self.parts)
         self.batch = None
-        return first, second
+        return self.parts
 
 
 class Batch:
@@ -193,7 +217,7 @@ class Batch:
         self.starts.insert(at, task.start)
         self.tasks.insert(at, task)
 
-    def replace(self, task: Task, parts: tuple[Task, ...]) -> None:
+    def replace(self, task: Task, parts: list[Task]) -> None:
         """Let *parts* stand for *task*, which could not be done as a whole."""
         at = self.tasks.index(task)
         del self.tasks[at], self.starts[at]
@@ -224,7 +248,7 @@ class Batch:
 
 
 def parts(x: Any) -> Iterator[Any]:
-    """The handles in what travels between scattered nodes: a handle, or tuples and lists of them."""
+    """The handles in what goes between scattered nodes: one, or tuples and lists of them."""
     kind = type(x)
     if kind in HANDLES:
         yield x
@@ -250,6 +274,20 @@ def outcome_of(x: Any) -> Any:
 def is_here(x: Any) -> bool:
     """Whether every value in *x* is here."""
     return all(type(part) is Here or not _away(part.outcome()) for part in parts(x))
+
+
+def origin_of(x: Any) -> Any:
+    """The element that was scattered for *x* to come of it, as far as it is still held."""
+    seen = x
+    while type(seen) is Remote or type(seen) is Item:
+        outcome = seen.outcome()
+        if type(outcome) not in SPECIAL:
+            return outcome
+        source = seen.root().source()
+        if source is None:
+            break
+        seen = source
+    return seen.value if type(seen) is Here else seen
 
 
 def _away(outcome: Any) -> bool:

@@ -10,7 +10,7 @@ from collections import deque
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rapidz.parallel.batch import Here, Item, Remote, Task, is_here, outcome_of, parts
+from rapidz.parallel.batch import Here, Item, Remote, Task, is_here, origin_of, outcome_of, parts
 from rapidz.parallel.outcomes import ELSEWHERE, NOTHING, PENDING, SPECIAL, Bad, Restart, Result
 from rapidz.parallel.work import Packed, Ref, Work
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 #: How often a task is sent again when its worker, or its result, was lost for no fault of its own.
 MOST_ATTEMPTS = 10
-#: How often an element may end the worker that it is alone with.
-MOST_DEATHS = 3
+#: In how many parts a task is cut to find the element that ends its worker.
+MOST_PARTS, MOST_PARTS_OF_PATIENT = 8, 1024
 #: A state of more bytes stays on the workers, and is fetched only now and then.
 SMALL_STATE = 1 << 16
 #: After so many tasks a large state is fetched after all, so that it can be rebuilt from there.
@@ -34,9 +34,15 @@ _STAND_INS = frozenset({Ref, Packed})
 class WorkerDied(RuntimeError):
     """An element ended every worker that it was given to."""
 
+    element: Any = None
+    """The element."""
+
 
 class WorkersGone(RuntimeError):
     """The cluster, or the pool, is not there any more, and will not come back."""
+
+    element: Any = None
+    """An element that it should have worked on."""
 
 
 class Backend(Protocol):
@@ -45,6 +51,8 @@ class Backend(Protocol):
     name: str
     chains: bool
     """Whether a task can be sent that needs the result of one that is not done yet."""
+    patient: bool
+    """Whether a task that ends its worker was tried several times before that is told."""
     travels: bool
     """Whether elements leave the process."""
 
@@ -61,6 +69,10 @@ class Backend(Protocol):
 
         *state_limit* is None for a task without a state, else how large a state may be to come too.
         """
+        ...
+
+    def explained(self, error: BaseException) -> str:
+        """Say what has happened, to users, after the verdict "gone"."""
         ...
 
     def is_future(self, x: Any) -> bool:
@@ -111,6 +123,7 @@ class Crew:
         self.ordered = ordered
         self.stages: weakref.WeakSet[Stage] = weakref.WeakSet()
         self.pipeline: Pipeline | None = None
+        self._ended = False
         self.flying: set[Task] = set()
         self.suspects: deque[Task] = deque()
         """Tasks that may have ended their worker: sent again one at a time."""
@@ -120,17 +133,20 @@ class Crew:
         assert self.pipeline is not None
         return self.pipeline.running_on
 
-    def room(self, stage: Stage) -> int:
-        """How many more tasks *stage* may send now."""
-        if self.suspects:
-            return 0
+    def slots(self, stage: Stage) -> int:
+        """How many tasks of *stage* may be under way: one at work and one at hand a worker."""
         if stage.chain.stateful:
-            return (3 if self.backend.chains else 1) - len(stage.under_way)
-        return 2 * self.backend.slots() - len(stage.under_way)
+            return 3 if self.backend.chains else 1
+        return 2 * self.backend.slots()
 
     def finish(self) -> None:
         """The stream has ended: free the backend once nothing is under way any more."""
-        self.backend.close()
+        self._ended = True
+        self._close_if_idle()
+
+    def _close_if_idle(self) -> None:
+        if self._ended and not self.flying and not any(stage.waits() for stage in self.stages):
+            self.backend.close()
 
     # --- what a task needs -------------------------------------------------------------------
 
@@ -177,8 +193,8 @@ class Crew:
     def _work(self, task: Task) -> tuple[Work, list[Any]]:
         """Write down what *task* is to do, and which results it needs for that."""
         stage, chain = task.stage, task.chain
-        if self.backend.travels:
-            chain.pickled  # noqa: B018  # what cannot travel is to fail here
+        if self.backend.travels and not chain.travels():
+            task.splits = [0]  # it is the functions, and smaller tasks would fare no better
         needs: list[Any] = []
         work = Work(chain, task.inputs)
         work.travels = self.backend.travels
@@ -269,12 +285,14 @@ class Crew:
         else:
             self._failed(task, error or CancelledError())
         self._next_suspect()
+        self._close_if_idle()
 
     def _finish(self, task: Task, result: Result) -> None:
         """Take in what became of *task*."""
         if result.state_given:
             task.state, task.previous = result.state, None
         batch, task.batch, task.done = task.batch, None, True
+        task.plain = not result.special
         if batch is not None:
             batch.learn(task, result)
         if task.values and not (task.chain.stateful and task.state is PENDING):
@@ -291,42 +309,43 @@ class Crew:
         verdict = self.backend.verdict(error)
         task.attempts += 1
         if verdict == "gone":
-            self._give_up(task, WorkersGone(f"{self.backend.name}: {error}"), error)
+            self._give_up(task, WorkersGone(self.backend.explained(error)), error)
+        elif verdict == "alone":
+            self._killed(task, error)
         elif verdict == "again" and task.attempts <= MOST_ATTEMPTS:
             self._again(task)
-        elif verdict == "alone":
-            task.deaths += 1
-            if task.deaths == 1 and not self.suspects and not self.backend.chains:
-                self._again(task)  # perhaps it was in bad company
-            else:
-                self._suspect(task, error)
-        elif task.size > 1 and task.batch is not None and task.splits[0] and not _whole(error):
-            self._split(task)
+        elif _divisible(task):
+            self._cut_up(task)
         else:
             self._give_up(task, error, error)
 
+    def _killed(self, task: Task, error: BaseException) -> None:
+        """A worker died over *task*, or over another one: find out whose fault it was."""
+        task.deaths += 1
+        if task in self.suspects or (self.backend.patient and _divisible(task)):
+            if _divisible(task):
+                self._cut_up(task)
+            else:
+                died = WorkerDied("its worker died, whenever it was given to one")
+                self._give_up(task, died, error)
+        elif task.deaths == 1 and not self.suspects and not self.backend.patient:
+            self._again(task)  # perhaps it was in bad company
+        else:
+            self.suspects.append(task)
+
     def _again(self, task: Task) -> None:
-        if self.suspects and task not in self.suspects:
-            self.suspects.append(task)
-        elif not self.suspects:
+        if not self.suspects:
             self.send(task)
-
-    def _suspect(self, task: Task, error: BaseException) -> None:
-        """Find out whether it is an element of *task* that ends the workers."""
-        if task not in self.suspects:
+        elif task not in self.suspects:
             self.suspects.append(task)
-        elif task.size > 1 and task.batch is not None:
-            self._split(task)
-        elif task.deaths > MOST_DEATHS:
-            self._give_up(task, WorkerDied(f"the worker died {task.deaths} times over it"), error)
 
-    def _split(self, task: Task) -> None:
-        """Go on with the two halves of *task*, one after the other."""
+    def _cut_up(self, task: Task) -> None:
+        """Go on with parts of *task*, one after the other."""
         if task in self.suspects:
             self.suspects.remove(task)
-        halves = task.cut_in_two()
-        task.stage.replaced(task, halves)
-        self.suspects.extendleft(reversed(halves))
+        parts = task.cut_up(MOST_PARTS_OF_PATIENT if self.backend.patient else MOST_PARTS)
+        task.stage.replaced(task, parts)
+        self.suspects.extendleft(reversed(parts))
 
     def _next_suspect(self) -> None:
         """Send the next suspect if nothing else is under way; let all go on if there is none."""
@@ -347,13 +366,15 @@ class Crew:
                 continue
             own = copied(error)
             own.__cause__ = cause if cause is not error else None
-            outcomes.append(Bad(task.chain.uid, 0, known, own, max(1, task.deaths)))
+            element = origin_of(x) if type(known) in SPECIAL else known
+            if isinstance(own, (WorkerDied, WorkersGone)):
+                own.element = element
+            outcomes.append(Bad(task.chain.uid, 0, element, own))
         self._finish(task, Result(outcomes, True, 0.0))
 
 
-def _whole(error: BaseException) -> bool:
-    """Whether *error* is about the functions, so that smaller batches would fare no better."""
-    return bool(getattr(error, "_rapidz_whole", False))
+def _divisible(task: Task) -> bool:
+    return task.size > 1 and task.batch is not None and task.splits[0] > 0
 
 
 def copied(error: BaseException) -> Exception:

@@ -32,9 +32,9 @@ class Dask:
     """Tasks go to the scheduler of a `distributed.Client`."""
 
     name = "dask"
-    chains = True
+    chains = patient = True
 
-    def __init__(self, client: distributed.Client) -> None:
+    def __init__(self, client: Any) -> None:
         self.client = client
         address = getattr(getattr(client, "scheduler", None), "address", "")
         self.travels = not str(address).startswith("inproc")
@@ -94,6 +94,9 @@ class Dask:
             return "again"
         return "final"
 
+    def explained(self, error: BaseException) -> str:
+        return f"dask: {error}"
+
     def is_future(self, x: Any) -> bool:
         return isinstance(x, Future)
 
@@ -118,6 +121,9 @@ class Dask:
     def close(self) -> None:
         """The client is the user's."""
 
+    def __repr__(self) -> str:
+        return f"dask at {getattr(self.client.scheduler, 'address', 'no scheduler')}"
+
 
 def _same(x: Any) -> Any:
     return x
@@ -125,7 +131,7 @@ def _same(x: Any) -> Any:
 
 def current_client() -> Any:
     """The client that Dask itself would use; ValueError if there is none."""
-    return distributed.get_client() if _in_task() else distributed.client.default_client()
+    return distributed.get_client() if _in_task() else distributed.client.default_client()  # type: ignore[no-untyped-call]
 
 
 def _in_task() -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import operator
+import weakref
 from typing import Any, ClassVar
 
-from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.fusion import EDITED
+from rapidz.kernel.push import Pending, Push, Several
 from rapidz.kernel.stream import Stream, T
 from rapidz.parallel.backends import find_backend
-from rapidz.parallel.batch import Here, Remote
+from rapidz.parallel.batch import Here, Remote, Span
 from rapidz.parallel.crew import Crew
 from rapidz.parallel.operators import Head, followers
 from rapidz.parallel.outcomes import SPECIAL
@@ -85,8 +88,28 @@ class scatter(Head[T]):
         if not ops:
             self._here()
             return lambda x: push(Here(x))
-        add = self._stage_of(ops, raw=True).add
-        return lambda x: push(add(x))
+        stage = self._stage_of(ops, raw=True)
+        add = stage.add
+
+        def step(x: Any) -> Pending:
+            return push(add(x))
+
+        further, room = self._outlet.many, getattr(push, "room", None)
+        if further is not None and room is not None:
+
+            def many(several: Several) -> Pending:
+                while several.at < several.stop:
+                    start = several.at
+                    stop = min(several.stop, start + room())
+                    if start == stop:  # one by one waits outside until there is room again
+                        several.at += 1
+                        return step(several.items[start])
+                    several.at = stop
+                    further(stage.add_many(several.items[start:stop]))
+                return None
+
+            step.many = many  # type: ignore[attr-defined]
+        return step
 
 
 class gather(Stream[T]):
@@ -135,6 +158,25 @@ class gather(Stream[T]):
                     return push(value)
             return later(x)
 
+        ref = weakref.ref(self)
+
+        def many(span: Span) -> Pending:
+            node = ref()
+            while node is not None and span.at < span.stop:
+                stop = span.ahead()
+                if stop == span.at or line.last is not None:
+                    wait = step(span.next())
+                else:
+                    values = iter(span.items.outcomes[span.at : stop])
+                    try:
+                        wait = node._entrance().bulk()(values)
+                    finally:
+                        span.at = stop - operator.length_hint(values)
+                if wait is not None and wait is not EDITED:
+                    return wait
+            return None
+
+        step.many = many  # type: ignore[attr-defined]
         return step
 
 

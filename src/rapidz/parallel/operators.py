@@ -10,6 +10,7 @@ operators of plain streams, whose configuration and checks they share.
 from __future__ import annotations
 
 import operator
+import types
 import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -18,13 +19,15 @@ from rapidz import operators as plain
 from rapidz.kernel.compiler import edges
 from rapidz.kernel.failures import Retry
 from rapidz.kernel.push import Pending, Push, no_default
-from rapidz.kernel.registry import identity
-from rapidz.kernel.running import Line
+from rapidz.kernel.running import over, wait_for
 from rapidz.kernel.stream import Stream, T, described
+from rapidz.kernel.tuning import Cell
+from rapidz.operators.pace import no_room
 from rapidz.parallel.backends import find_backend
+from rapidz.parallel.batch import HANDLES, Span
 from rapidz.parallel.crew import Crew
 from rapidz.parallel.outcomes import NOTHING, Restart
-from rapidz.parallel.settling import brought, concluded, in_order, keyed, settled
+from rapidz.parallel.settling import brought, concluded, in_order, keyed, settled, there
 from rapidz.parallel.stage import Pace, Stage
 from rapidz.parallel.stream import ParallelStream
 from rapidz.parallel.work import Chain, Spec
@@ -68,7 +71,11 @@ class Operator(Head[T]):
         super().__init__(*args, **kwargs)
         for name in ("func", "predicate"):
             if (func := vars(self).get(name)) is not None:
-                self._crew.backend.check(type(self).__name__, name, func)
+                try:
+                    self._crew.backend.check(type(self).__name__, name, func)
+                except Exception:
+                    self.destroy()  # what is refused stays out of the graph
+                    raise
 
     def _spec(self) -> Spec:
         """What a worker needs to know of the node."""
@@ -147,7 +154,7 @@ class starmap(map[T], plain.starmap[T]):
 
 @ParallelStream.register_api()
 class filter(Operator[T], plain.filter[T]):
-    """`rapidz.filter`, applied where the elements are; nothing is left of those that do not pass."""
+    """`rapidz.filter`, applied where the elements are; the others leave no trace."""
 
     def _spec(self) -> Spec:
         return Spec("filter", (self.predicate, *self.args), dict(self.kwargs))
@@ -218,9 +225,11 @@ class accumulate(Operator[T], plain.accumulate[T]):
         return lambda x: push(add(x))
 
     def _received(self, step: Push[Any], port: int) -> Push[Any]:
-        if self._pipeline.policies and port not in self._side_ports:
-            # What failed above may come out well after all, and has its place in the order.
-            return settled(self._here(), self._front(port), self._pipeline, step)
+        # What failed above may come out well after all, and has its place in the order; and what
+        # puts the start back must be known to be there.
+        if self._pipeline.policies or self._side_ports:
+            one = not self._side_ports
+            return settled(self._here(), self._front(-1), self._pipeline, step, one_input=one)
         return super()._received(step, port)
 
     def _rebound(self) -> None:
@@ -259,13 +268,14 @@ class Keyed(Settled[T]):
             return super()._received(step, port)
         crew, front, pipeline = self._here(), self._front(port), self._pipeline
         add = self._keys().add
+        pack = Stage(crew, Chain([], "pack"), Pace(crew.batch)).add
 
         async def arrive(pair: tuple[Any, Any]) -> None:
             x, handle = pair
-            for there in await concluded(x):
-                keys = await brought(handle if there is x else add(there), crew)
-                for key in keys:
-                    if (wait := step(keyed(there, key))) is not None:
+            for found in await concluded(x):
+                whole = found if type(found) in HANDLES else pack(found)
+                for key in await brought(handle if found is x else add(found), crew):
+                    if (wait := step(keyed(whole, key))) is not None:
                         await wait
 
         later = in_order(crew, front, pipeline, arrive)
@@ -293,11 +303,15 @@ class Keyed(Settled[T]):
             vars(self)["key"] = key
 
 
-def on_handles(operator: type[Stream[Any]], kind: type[ParallelStream[Any]] = Settled) -> Any:
-    """The *operator* for scattered streams: it handles what stands for the elements."""
-    name = operator.__name__
+def on_handles(plain_operator: type[Stream[Any]], kind: type[ParallelStream[Any]] = Settled) -> Any:
+    """The *plain_operator* for scattered streams: it handles what stands for the elements."""
+    name = plain_operator.__name__
     doc = f"`rapidz.{name}`, on scattered elements."
-    made = type(operator)(name, (kind, operator), {"__module__": __name__, "__doc__": doc})
+    made = types.new_class(
+        name,
+        (kind, plain_operator),
+        exec_body=lambda body: body.update(__module__=__name__, __doc__=doc),
+    )
     return ParallelStream.register_api()(made)
 
 
@@ -328,4 +342,105 @@ union = on_handles(plain.union, Passing)
 
 @ParallelStream.register_api()
 class buffer(Passing[T], plain.buffer[T]):
-    """`rapidz.buffer`: how many elements may be under way, or done and not yet taken."""
+    """`rapidz.buffer`: how many elements may be under way, or done and not yet taken.
+
+    If order does not matter, those go on first that are there first.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._held = Cell(0)
+        self._coming: set[Any] = set()
+        """What is not there yet, and takes its place in the queue then."""
+        super().__init__(*args, **kwargs)
+
+    def _rebound(self) -> None:
+        self._conveyor.entries.clear()  # what was under way in the old loop was lost with it
+        self._held.value = 0
+        self._coming.clear()
+        super()._rebound()
+
+    def _busy(self) -> bool:
+        return bool(self._coming) or super()._busy()
+
+    def _in_own_turn(self, action: Callable[[], Pending]) -> Pending:
+        if not self._coming:
+            return super()._in_own_turn(action)
+
+        async def when_all_are_there() -> None:
+            for running in list(self._coming):
+                await over(running)
+            await wait_for(self._in_own_turn(action))
+
+        return self._pipeline.start(when_all_are_there())
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        conveyor, gate, maxsize, held = self._conveyor, self._gate, self.maxsize, self._held
+        conveyor.gate = gate
+        pipeline, outlet, line = self._pipeline, self._outlet, self._gate.line
+
+        def freed(count: int) -> None:
+            held.value -= count
+            while line and held.value < maxsize:
+                gate.open(pipeline)
+
+        async def carry(x: Any) -> None:
+            if type(x) is Span:
+                return await carry_span(x)
+            freed(1)
+            if (wait := outlet.send(x)) is not None:
+                await wait
+
+        async def carry_span(span: Span) -> None:
+            while (at := span.at) < span.stop:
+                try:
+                    try:
+                        many = outlet.many
+                        wait = outlet.send(span.next()) if many is None else many(span)
+                    finally:
+                        freed(span.at - at)
+                    if wait is not None:
+                        await wait
+                except Exception as error:
+                    pipeline.keep(error)
+
+        conveyor.resume(carry, pipeline)
+
+        def put(x: Any) -> Pending:
+            return conveyor.put(x, carry, pipeline)
+
+        enter = put if self._crew.ordered else self._when_there(put)
+
+        def admit(x: Any) -> Pending:
+            held.value += 1
+            return enter(x)
+
+        def step(x: Any) -> Pending:
+            if held.value < maxsize and not line:
+                return admit(x)
+            return gate.enter(pipeline, lambda: held.value >= maxsize, lambda: admit(x), no_room)
+
+        if self._crew.ordered:
+
+            def many(span: Span) -> Pending:
+                held.value += span.stop - span.at
+                return put(span)
+
+            step.many = many  # type: ignore[attr-defined]
+            step.room = lambda: 0 if line else maxsize - held.value  # type: ignore[attr-defined]
+        return step
+
+    def _when_there(self, put: Callable[[Any], Pending]) -> Callable[[Any], Pending]:
+        """Put elements into the queue as they are there, whatever their order."""
+        pipeline, coming = self._pipeline, self._coming
+
+        async def later(x: Any) -> None:
+            await there(x)
+            put(x)
+
+        def enter(x: Any) -> Pending:
+            running: Any = pipeline.start(later(x))
+            coming.add(running)
+            running.add_done_callback(coming.discard)
+            return None
+
+        return enter

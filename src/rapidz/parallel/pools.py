@@ -8,8 +8,9 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import ProcessPoolExecutor
+from importlib.util import find_spec
 from typing import Any
 
 from rapidz.kernel.ending import drain_first
@@ -19,6 +20,9 @@ from rapidz.parallel.work import Chain, Spec, Work, run
 # pools shut down, which they may need for that.
 importlib.import_module("concurrent.futures.process")
 drain_first()
+
+#: What is amiss if processes cannot even begin.
+_GUARD = "let the script do its work below `if __name__ == '__main__':`"
 
 _threads: list[ThreadPoolExecutor] = []
 _lock = threading.Lock()
@@ -41,6 +45,8 @@ def shared_threads() -> ThreadPoolExecutor:
 
 def new_processes() -> ProcessPoolExecutor:
     """A pool of processes that inherit no threads and no locks of this one."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RuntimeError(f"scatter: a new process must not make processes itself; {_GUARD}")
     known = multiprocessing.get_all_start_methods()
     method = "forkserver" if "forkserver" in known else "spawn"
     return ProcessPoolExecutor(cpus(), mp_context=multiprocessing.get_context(method))
@@ -54,6 +60,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_threads)
 
 
+def _nothing() -> None:
+    """What a new process can do if it can do anything."""
+
+
 class Pool:
     """Tasks go to an executor; their results come back to this process.
 
@@ -62,26 +72,36 @@ class Pool:
     name : str
         For messages.
     make : callable
-        Returns the executor, and a new one when that is broken.
+        Returns the executor, and, if it is *renewed*, a new one when that is broken.
     owned : bool
         Whether to shut the executor down at the end.
     """
 
-    chains = False
+    chains = patient = False
 
-    def __init__(self, name: str, make: Callable[[], Any], *, owned: bool, renewed: bool) -> None:
+    def __init__(
+        self, name: str, make: Callable[[], Any], *, owned: bool = False, renewed: bool = True
+    ) -> None:
         self.name = name
-        self._make, self._owned, self._renewed = make, owned, renewed
+        self.make = make
+        self._owned, self._renewed = owned, renewed
         self._executor: Any = None
         self._slots = 0
+        self._first: Any = None
+        """The first task of a pool of our own: it tells whether processes can begin at all."""
         self.travels = True
 
     def executor(self) -> Any:
-        if self._executor is None:
-            self._executor = made = self._make()
-            self._slots = getattr(made, "_max_workers", None) or cpus()
-            self.travels = not isinstance(made, ThreadPoolExecutor)
+        broken = self._renewed and getattr(self._executor, "_broken", False)
+        if self._executor is None or broken:
+            self.begin_with(self.make())
         return self._executor
+
+    def begin_with(self, executor: Any) -> None:
+        """Use *executor*, until it is broken."""
+        self._executor = executor
+        self._slots = getattr(executor, "_max_workers", None) or cpus()
+        self.travels = not isinstance(executor, ThreadPoolExecutor)
 
     def slots(self) -> int:
         self.executor()
@@ -89,13 +109,9 @@ class Pool:
 
     def submit(self, work: Work, needs: list[Any]) -> Any:
         executor = self.executor()
-        try:
-            return executor.submit(run, work)
-        except BrokenProcessPool:
-            if not self._renewed:
-                raise
-            self._executor = None
-            return self.executor().submit(run, work)
+        if self._owned and self._first is None:
+            self._first = executor.submit(_nothing)
+        return executor.submit(run, work)
 
     def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
         return ref
@@ -104,18 +120,19 @@ class Pool:
         return False
 
     def verdict(self, error: BaseException) -> str:
-        if isinstance(error, BrokenProcessPool):
-            if not self._renewed:
-                return "gone"
-            self._executor = None
-            return "alone"
         if isinstance(error, concurrent.futures.BrokenExecutor):
-            return "gone"
+            never_began = self._first is not None and self._first.exception() is not None
+            return "alone" if self._renewed and not never_began else "gone"
         if isinstance(error, concurrent.futures.CancelledError):
             return "again"
         if isinstance(error, RuntimeError) and "shutdown" in str(error):
             return "gone"
         return "final"
+
+    def explained(self, error: BaseException) -> str:
+        if self._first is not None and self._first.done() and self._first.exception() is not None:
+            return f"{self.name}: no process could begin; {_GUARD}"
+        return f"{self.name}: {error}"
 
     def is_future(self, x: Any) -> bool:
         return isinstance(x, Future)
@@ -129,7 +146,7 @@ class Pool:
         return future
 
     def same(self, other: Any) -> bool:
-        return isinstance(other, Pool) and other.name == self.name
+        return isinstance(other, Pool) and other.make == self.make
 
     def check(self, operator: str, argument: str, func: Any) -> None:
         self.executor()
@@ -144,13 +161,19 @@ class Pool:
         if self._owned and executor is not None:
             executor.shutdown(wait=False)
 
+    def __repr__(self) -> str:
+        return self.name
+
 
 def check_travels(operator: str, argument: str, func: Any) -> None:
     """Refuse a function that cannot be sent to another process."""
     try:
         Chain([Spec(operator, (func,), {})], operator).pickled  # noqa: B018
     except Exception as error:
+        remedy = (
+            "" if find_spec("cloudpickle") else "; define it in a module, or install cloudpickle"
+        )
         raise TypeError(
-            f"{operator}: {argument} must be something that can be sent to another process "
-            f"(define it in a module, or install cloudpickle), got {func!r}: {error}"
+            f"{operator}: {argument} must be something that can be sent to another process, "
+            f"got {func!r} ({error}){remedy}"
         ) from error

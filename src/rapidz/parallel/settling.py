@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.failures import Handler, Raise, Retry, blame
-from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.push import Pending, Push, when_all
 from rapidz.kernel.running import Line, resolve, wait_for
-from rapidz.parallel.batch import Batch, Item, Remote, is_here, outcome_of, parts
+from rapidz.parallel.batch import Batch, Here, Item, Remote, is_here, outcome_of, parts
 from rapidz.parallel.outcomes import ELSEWHERE, NOTHING, PENDING, SPECIAL, Bad, Many
 
 if TYPE_CHECKING:
@@ -27,9 +27,8 @@ async def concluded(x: Any) -> list[Any]:
     """The handles of what came of *x*, once that is known and failures are seen to."""
     if type(x) is not Remote and type(x) is not Item:
         return [x]
-    while (outcome := x.outcome()) is PENDING:
-        remote = x.root()
-        await remote.batch.known(remote.index)
+    await there(x)
+    outcome = x.outcome()
     if type(outcome) is Bad:
         await settle(x)
         outcome = x.outcome()
@@ -41,6 +40,14 @@ async def concluded(x: Any) -> list[Any]:
             found += await concluded(Item(x, at))
         return found
     return [x]
+
+
+async def there(x: Any) -> None:
+    """Wait until it is known what became of *x*."""
+    for part in parts(x):
+        while type(part) is not Here and part.outcome() is PENDING:
+            remote = part.root()
+            await remote.batch.known(remote.index)
 
 
 async def settle(x: Remote | Item) -> None:
@@ -78,10 +85,11 @@ async def _as_the_policy_says(batch: Batch, bad: Bad) -> Any:
         if isinstance(policy, Retry) and not keeps_state and attempts <= policy.times:
             await asyncio.sleep(policy.pause(attempts))
             outcome = await batch.stage.again(batch, bad.at, bad.element, raw=True)
-            if type(outcome) is not Bad:
+            again = outcome.outcomes[-1] if type(outcome) is Many and outcome.outcomes else outcome
+            if type(again) is not Bad:
                 return outcome
-            attempts = attempts + 1 if outcome.at == bad.at else 1
-            bad = outcome
+            attempts = attempts + 1 if again.at == bad.at else 1
+            bad = again
         else:
             await wait_for(Handler(node, policy or Raise()).give_up(bad.element, error, attempts))
             return NOTHING
@@ -133,15 +141,38 @@ def in_order(
     return lambda x: pipeline.start(begin(x))
 
 
-def settled(crew: Crew, line: Line, pipeline: Pipeline, step: Push[Any]) -> Push[Any]:
-    """Compile *step* anew such that it gets only what is known to be there."""
+def settled(
+    crew: Crew, line: Line, pipeline: Pipeline, step: Push[Any], *, one_input: bool = True
+) -> Push[Any]:
+    """Compile *step* anew such that it gets only what is known to be there.
+
+    Inputs of one node share a *line*, so that what came first enters first. It is free again
+    as soon as the element has entered: one input may wait there for what comes by another.
+    """
 
     async def arrive(x: Any) -> None:
         for handle in await concluded(x):
             if (wait := step(handle)) is not None:
                 await wait
 
+    def arrive_by_one_of_several(x: Any) -> Pending:
+        waits: list[Awaitable[object]] = []
+
+        async def enter_in_turn() -> None:
+            for handle in await concluded(x):
+                if (wait := step(handle)) is not None:
+                    waits.append(wait)
+
+        async def through(entered: Pending) -> None:
+            await wait_for(entered)
+            await when_all(waits, [])
+
+        entered = line.follow(enter_in_turn(), pipeline)
+        return pipeline.start(through(entered))
+
     later = in_order(crew, line, pipeline, arrive)
+    if not one_input and crew.ordered:
+        later = arrive_by_one_of_several
 
     def enter(x: Any) -> Pending:
         if line.last is None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidz.kernel.failures import Retry
-from rapidz.parallel.batch import Batch, Remote, Task, parts
+from rapidz.parallel.batch import Batch, Remote, Span, Task, parts
 from rapidz.parallel.outcomes import NOTHING, PENDING, Bad
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Pace:
         self.fixed = batch if isinstance(batch, int) else None
         self.most = self.fixed or 1
         self._seconds = 0.0
+        self._least = 1
 
     def learn(self, size: int, seconds: float) -> None:
         """A task of *size* elements took *seconds*."""
@@ -45,11 +46,17 @@ class Pace:
             each = max(seconds / size, 1e-9)
             self._seconds = each if not self._seconds else (self._seconds + each) / 2
             fit = max(1, int(TASK_SECONDS / self._seconds))
+            self._least = max(1, fit // 16)
             self.most = min(fit, max(self.most, size) * GROWTH, BATCH_MOST)
 
-    def share(self, waiting: int, free: int) -> int:
-        """How many of the elements *waiting* one task takes when *free* could be sent."""
-        return max(1, min(self.most, math.ceil(waiting / free)))
+    def share(self, waiting: int, slots: int) -> int:
+        """How many of the elements *waiting* the next of at most *slots* tasks takes.
+
+        Its part of what waits, so that the last ones end at about the same time, but no task so
+        small that sending it takes longer than doing it.
+        """
+        part = math.ceil(waiting / slots)
+        return max(1, min(self.most, max(part, self._least)))
 
 
 class Stage:
@@ -99,6 +106,19 @@ class Stage:
             self.arm()
         return Remote(batch, index)
 
+    def add_many(self, elements: Sequence[Any]) -> Span:
+        """Let all of *elements* wait to be sent."""
+        batch = self._open
+        if batch is None or len(batch.inputs) >= BATCH_MOST:
+            batch = self._open = Batch(self, self.chain)
+            self._queue.append(batch)
+        start = len(batch.inputs)
+        batch.inputs.extend(elements)
+        batch.outcomes.extend([PENDING] * len(elements))
+        if not self._armed:
+            self.arm()
+        return Span(batch, start, start + len(elements))
+
     def arm(self) -> None:
         """Send what waits, once those who emit now have had their say."""
         self._armed = True
@@ -114,21 +134,20 @@ class Stage:
                 if batch is self._open:
                     self._open = None
                 continue
-            free = self.crew.room(self)
-            if free <= 0:
+            if self.crew.suspects or len(self.under_way) >= self.crew.slots(self):
                 self._armed = True  # the next task that is done will see to it
                 return
-            stop = self._cut(batch, free)
+            stop = self._cut(batch)
             if stop == batch.sent:
                 self._armed = True
                 self._later(batch.inputs[batch.sent])
                 return
             self._send(batch.cut(stop))
 
-    def _cut(self, batch: Batch, free: int) -> int:
+    def _cut(self, batch: Batch) -> int:
         """How far the next task goes: what is ready, and neither too many nor too heavy."""
         waiting = sum(len(batch.inputs) - batch.sent for batch in self._queue)
-        stop = min(batch.sent + self.pace.share(waiting, free), len(batch.inputs))
+        stop = min(batch.sent + self.pace.share(waiting, self.crew.slots(self)), len(batch.inputs))
         inputs = batch.inputs[batch.sent : stop]
         if not batch.raw:
             ready = self.crew.ready
@@ -175,12 +194,12 @@ class Stage:
         first.batch, first.done, first.state = None, True, self.state
         return first
 
-    def replaced(self, task: Task, halves: tuple[Task, Task]) -> None:
-        """*halves* are under way instead of *task*."""
+    def replaced(self, task: Task, parts: Sequence[Task]) -> None:
+        """*parts* are under way instead of *task*."""
         self.under_way.discard(task)
-        self.under_way.update(halves)
+        self.under_way.update(parts)
         if self.last is task:
-            self.last = halves[1]
+            self.last = parts[-1]
 
     def known_state(self) -> Any:
         """The newest state that is known here."""
@@ -191,6 +210,10 @@ class Stage:
                 return task.state
             task = task.previous
         return self.state
+
+    def waits(self) -> bool:
+        """Whether elements wait to be sent."""
+        return any(batch.sent < len(batch.inputs) for batch in self._queue)
 
     def resume(self) -> None:
         """Go on, if there was reason to wait."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, ClassVar
 
 from rapidz.kernel.legacy import interpreted
@@ -35,6 +38,8 @@ class ParallelStream(Stream[T]):
     _settles: ClassVar[bool] = False
     """Whether the node must know which elements are there."""
 
+    _crew: Crew
+
     def __init__(self, *args: Any, backend: Any = "dask", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._join_crew(lambda: Crew(find_backend(backend)))
@@ -44,16 +49,20 @@ class ParallelStream(Stream[T]):
         self._fronts: dict[int, Line] = {}
         self._pipeline.need_loop()
         above = [up for up in self.upstreams if isinstance(up, ParallelStream)]
-        self._crew = above[0]._crew if above else found()
-        for up in above[1:]:
-            self._check_same(up)
+        try:
+            self._crew = above[0]._crew if above else found()
+            for up in above[1:]:
+                self._check_same(up)
+        except Exception:
+            self.destroy()  # what is refused stays out of the graph
+            raise
 
     def _check_same(self, upstream: ParallelStream[Any]) -> None:
         mine, theirs = self._crew.backend, upstream._crew.backend
         if not mine.same(theirs):
             raise ValueError(
                 f"{type(self).__name__}: backend must be the same for all inputs, got "
-                f"{mine.name!r} and {theirs.name!r}; gather() one of them first"
+                f"{mine!r} and {theirs!r}; gather() one of them first"
             )
 
     def _check_edge(self, downstream: Stream[Any]) -> None:
@@ -73,6 +82,22 @@ class ParallelStream(Stream[T]):
         return self._crew.backend.name
 
     @property
+    def current_value(self) -> Any:
+        """A future of the last element, from the first time this is asked for; None before."""
+        handle = super().current_value
+        if handle is None or not any(True for _ in parts(handle)):
+            return handle
+        coroutine = brought(handle, self._here())
+        values = asyncio.run_coroutine_threadsafe(coroutine, self._crew.loop)
+        future: Future[Any] = Future()
+        values.add_done_callback(functools.partial(_pass_first_on, future))
+        return future
+
+    @current_value.setter
+    def current_value(self, value: Any) -> None:
+        self._recorded().value = value
+
+    @property
     def default_client(self) -> Callable[[], Any]:
         """A function that returns the client or executor that tasks go to."""
         return self._crew.backend.client_of
@@ -81,7 +106,9 @@ class ParallelStream(Stream[T]):
         if interpreted(self):
             return self._handed(step, self, port)
         if self._settles:
-            return settled(self._here(), self._front(port), self._pipeline, step)
+            one = len(self.upstreams) == 1
+            front = self._front(port if one else -1)
+            return settled(self._here(), front, self._pipeline, step, one_input=one)
         return step
 
     def _handed(self, step: Push[Any], downstream: Stream[Any], port: int) -> Push[Any]:
@@ -95,7 +122,7 @@ class ParallelStream(Stream[T]):
                 if (wait := step(await as_futures(handle, crew))) is not None:
                     await wait
 
-        return in_order(crew, self._front(-1 - port), self._pipeline, arrive)
+        return in_order(crew, self._front(-2 - port), self._pipeline, arrive)
 
     def _here(self) -> Crew:
         """The crew, told which pipeline it works for."""
@@ -124,6 +151,13 @@ class ParallelStream(Stream[T]):
     def _rebound(self) -> None:
         super()._rebound()
         self._fronts.clear()
+
+
+def _pass_first_on(future: Future[Any], values: Future[list[Any]]) -> None:
+    if (error := values.exception()) is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(next(iter(values.result()), None))
 
 
 async def as_futures(x: Any, crew: Crew) -> Any:

@@ -54,7 +54,7 @@ class Spec:
 def dumps(x: Any) -> bytes:
     """Pickle *x*, functions of ``__main__`` and lambdas too where cloudpickle is there."""
     try:
-        import cloudpickle
+        import cloudpickle  # type: ignore[import-untyped]
     except ImportError:
         return pickle.dumps(x)
     data: bytes = cloudpickle.dumps(x)
@@ -74,6 +74,13 @@ class Chain:
     @functools.cached_property
     def pickled(self) -> bytes:
         return dumps((self.specs, self.label, self.uid))
+
+    def travels(self) -> bool:
+        """Whether the chain can be sent to another process."""
+        try:
+            return bool(self.pickled)
+        except Exception:
+            return False
 
     def __reduce__(self) -> Any:
         return _unpickled, (self.pickled,)
@@ -142,9 +149,11 @@ class Program:
     def _items(self, at: int, x: Any) -> Any:
         items: list[Any] = []
         try:
-            items.extend(x)
+            for item in x:
+                items.append(item)  # what came before it failed is to be kept
         except Exception as error:
-            items.append(Bad(self._uid, at, x, error))
+            bad = Bad(self._uid, at, x, error)
+            return Many([*items, bad]) if items else bad
         return Many(items)
 
     def _await(self, at: int, values: list[Any]) -> Outcomes:
@@ -173,7 +182,7 @@ class Program:
 
 
 def _async_turn(node: Any) -> tuple[Callable[[Any], Any], int]:
-    """What an operator with an asynchronous function does to one element, and to how many at once."""
+    """What an asynchronous operator does to an element, and to how many at once."""
     if isinstance(node, operators.filter):
 
         async def passes(x: Any) -> Any:
