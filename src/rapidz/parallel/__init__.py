@@ -2,30 +2,32 @@
 
 from rapidz.parallel.crew import WorkerDied, WorkersGone
 from rapidz.parallel.ends import gather, scatter
-from rapidz.parallel.operators import (
-    accumulate,
+from rapidz.parallel.on_handles import (
     buffer,
     collect,
     combine_latest,
     delay,
-    filter,
-    flatten,
     latest,
-    map,
-    map_async,
     partition,
     partition_unique,
-    pluck,
     rate_limit,
     slice,
     sliding_window,
-    starmap,
     timed_window,
     timed_window_unique,
     union,
     unique,
     zip,
     zip_latest,
+)
+from rapidz.parallel.on_workers import (
+    accumulate,
+    filter,
+    flatten,
+    map,
+    map_async,
+    pluck,
+    starmap,
 )
 from rapidz.parallel.stream import ParallelStream
 

@@ -12,7 +12,7 @@ from rapidz.kernel.stream import Stream, T
 from rapidz.parallel.backends import find_backend
 from rapidz.parallel.batch import Here, Remote, Span
 from rapidz.parallel.crew import Crew
-from rapidz.parallel.operators import Head, followers
+from rapidz.parallel.on_workers import Head, followers
 from rapidz.parallel.outcomes import SPECIAL
 from rapidz.parallel.settling import brought, in_order
 from rapidz.parallel.stream import ParallelStream

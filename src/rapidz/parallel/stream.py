@@ -37,6 +37,8 @@ class ParallelStream(Stream[T]):
     _takes_handles: ClassVar[bool] = True
     _settles: ClassVar[bool] = False
     """Whether the node must know which elements are there."""
+    _asks: ClassVar[bool] = False
+    """Whether the node has something computed from elements, such as a key."""
 
     _crew: Crew
 

@@ -1,0 +1,231 @@
+"""Operators that stay here and handle what stands for elements that are elsewhere.
+
+They count, pair, order or time elements; before all but `union` and `buffer`
+it must be known which elements there are (see `settling`).  They are the
+operators of plain streams, and get handles for elements.
+"""
+
+from __future__ import annotations
+
+import operator
+import types
+import weakref
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from rapidz import operators as plain
+from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.running import over, wait_for
+from rapidz.kernel.stream import Stream, T
+from rapidz.kernel.tuning import Cell
+from rapidz.operators.pace import no_room
+from rapidz.parallel.batch import HANDLES, Span
+from rapidz.parallel.crew import Crew
+from rapidz.parallel.settling import brought, concluded, in_order, keyed, there
+from rapidz.parallel.stage import Pace, Stage
+from rapidz.parallel.stream import ParallelStream
+from rapidz.parallel.work import Chain, Spec
+
+
+class Settled(ParallelStream[T]):
+    """A node that counts, pairs, orders or times elements, wherever they are."""
+
+    _settles: ClassVar[bool] = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super(ParallelStream, self).__init__(*args, **kwargs)
+        self._join_crew(_no_crew)
+
+
+def _no_crew() -> Crew:
+    raise TypeError("upstream must be scattered")
+
+
+class Keyed(Settled[T]):
+    """One that looks at a key of each element: computed there, and fetched."""
+
+    _asks: ClassVar[bool] = True
+
+    key: Any
+
+    def _received(self, step: Push[Any], port: int) -> Push[Any]:
+        if self.key is None:
+            return super()._received(step, port)
+        crew, front, pipeline = self._here(), self._front(port), self._pipeline
+        add = self._keys().add
+        pack = Stage(crew, Chain([], "pack"), Pace(crew.batch)).add
+
+        async def arrive(pair: tuple[Any, Any]) -> None:
+            x, handle = pair
+            for found in await concluded(x):
+                whole = found if type(found) in HANDLES else pack(found)
+                for key in await brought(handle if found is x else add(found), crew):
+                    if (wait := step(keyed(whole, key))) is not None:
+                        await wait
+
+        later = in_order(crew, front, pipeline, arrive)
+        return lambda x: later((x, add(x)))
+
+    def _keys(self) -> Stage:
+        """The stage that computes keys."""
+        spec = (
+            Spec("map", (self.key,), {}) if callable(self.key) else Spec("pluck", (self.key,), {})
+        )
+        stage = Stage(
+            self._crew, Chain([spec], f"key-{type(self).__name__}"), Pace(self._crew.batch)
+        )
+        stage.nodes = [weakref.ref(self)]
+        return stage
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        if self.key is None:
+            return super().compile(push, port)
+        key = self.key
+        vars(self)["key"] = operator.attrgetter("key")
+        try:
+            return super().compile(push, port)
+        finally:
+            vars(self)["key"] = key
+
+
+def on_handles(plain_operator: type[Stream[Any]], kind: type[ParallelStream[Any]] = Settled) -> Any:
+    """The *plain_operator* for scattered streams: it handles what stands for the elements."""
+    name = plain_operator.__name__
+    doc = f"`rapidz.{name}`, on scattered elements."
+    made = types.new_class(
+        name,
+        (kind, plain_operator),
+        exec_body=lambda body: body.update(__module__=__name__, __doc__=doc),
+    )
+    return ParallelStream.register_api()(made)
+
+
+slice = on_handles(plain.slice)
+sliding_window = on_handles(plain.sliding_window)
+collect = on_handles(plain.collect)
+timed_window = on_handles(plain.timed_window)
+delay = on_handles(plain.delay)
+rate_limit = on_handles(plain.rate_limit)
+latest = on_handles(plain.latest)
+zip = on_handles(plain.zip)
+zip_latest = on_handles(plain.zip_latest)
+combine_latest = on_handles(plain.combine_latest)
+partition = on_handles(plain.partition, Keyed)
+partition_unique = on_handles(plain.partition_unique, Keyed)
+timed_window_unique = on_handles(plain.timed_window_unique, Keyed)
+unique = on_handles(plain.unique, Keyed)
+
+
+class Passing(Settled[T]):
+    """A node that lets elements pass without a look at them."""
+
+    _settles: ClassVar[bool] = False
+
+
+union = on_handles(plain.union, Passing)
+
+
+@ParallelStream.register_api()
+class buffer(Passing[T], plain.buffer[T]):
+    """`rapidz.buffer`: how many elements may be under way, or done and not yet taken.
+
+    If order does not matter, those go on first that are there first.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._held = Cell(0)
+        self._coming: set[Any] = set()
+        """What is not there yet, and takes its place in the queue then."""
+        super().__init__(*args, **kwargs)
+
+    def _rebound(self) -> None:
+        self._conveyor.entries.clear()  # what was under way in the old loop was lost with it
+        self._held.value = 0
+        self._coming.clear()
+        super()._rebound()
+
+    def _busy(self) -> bool:
+        return bool(self._coming) or super()._busy()
+
+    def _in_own_turn(self, action: Callable[[], Pending]) -> Pending:
+        if not self._coming:
+            return super()._in_own_turn(action)
+
+        async def when_all_are_there() -> None:
+            for running in list(self._coming):
+                await over(running)
+            await wait_for(self._in_own_turn(action))
+
+        return self._pipeline.start(when_all_are_there())
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        conveyor, gate, maxsize, held = self._conveyor, self._gate, self.maxsize, self._held
+        conveyor.gate = gate
+        pipeline, outlet, line = self._pipeline, self._outlet, self._gate.line
+
+        def freed(count: int) -> None:
+            held.value -= count
+            while line and held.value < maxsize:
+                gate.open(pipeline)
+
+        async def carry(x: Any) -> None:
+            if type(x) is Span:
+                return await carry_span(x)
+            freed(1)
+            if (wait := outlet.send(x)) is not None:
+                await wait
+
+        async def carry_span(span: Span) -> None:
+            while (at := span.at) < span.stop:
+                try:
+                    try:
+                        many = outlet.many
+                        wait = outlet.send(span.next()) if many is None else many(span)
+                    finally:
+                        freed(span.at - at)
+                    if wait is not None:
+                        await wait
+                except Exception as error:
+                    pipeline.keep(error)
+
+        conveyor.resume(carry, pipeline)
+
+        def put(x: Any) -> Pending:
+            return conveyor.put(x, carry, pipeline)
+
+        enter = put if self._crew.ordered else self._when_there(put)
+
+        def admit(x: Any) -> Pending:
+            held.value += 1
+            return enter(x)
+
+        def step(x: Any) -> Pending:
+            if held.value < maxsize and not line:
+                return admit(x)
+            return gate.enter(pipeline, lambda: held.value >= maxsize, lambda: admit(x), no_room)
+
+        if self._crew.ordered:
+
+            def many(span: Span) -> Pending:
+                held.value += span.stop - span.at
+                return put(span)
+
+            step.many = many  # type: ignore[attr-defined]
+            step.room = lambda: 0 if line else maxsize - held.value  # type: ignore[attr-defined]
+        return step
+
+    def _when_there(self, put: Callable[[Any], Pending]) -> Callable[[Any], Pending]:
+        """Put elements into the queue as they are there, whatever their order."""
+        pipeline, coming = self._pipeline, self._coming
+
+        async def later(x: Any) -> None:
+            await there(x)
+            put(x)
+
+        def enter(x: Any) -> Pending:
+            running: Any = pipeline.start(later(x))
+            coming.add(running)
+            running.add_done_callback(coming.discard)
+            return None
+
+        return enter
