@@ -1,0 +1,61 @@
+"""Streaming collections over frames: batches, data frames, series.
+
+Names are imported when they are first asked for, so that batches need no pandas.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rapidz.dataframe.frames import (
+        DataFrame,
+        DataFrames,
+        Frame,
+        Frames,
+        Index,
+        Series,
+        Seriess,
+    )
+    from rapidz.dataframe.periodic import (
+        PeriodicDataFrame,
+        Random,
+        random_datablock,
+        random_datapoint,
+    )
+
+__all__ = [
+    "DataFrame",
+    "DataFrames",
+    "Frame",
+    "Frames",
+    "Index",
+    "PeriodicDataFrame",
+    "Random",
+    "Series",
+    "Seriess",
+    "random_datablock",
+    "random_datapoint",
+]
+
+#: The module that each name comes from.
+_HOMES = {
+    **dict.fromkeys(
+        ("DataFrame", "DataFrames", "Frame", "Frames", "Index", "Series", "Seriess"), "frames"
+    ),
+    **dict.fromkeys(
+        ("PeriodicDataFrame", "Random", "random_datablock", "random_datapoint"), "periodic"
+    ),
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

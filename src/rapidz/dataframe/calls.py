@@ -1,0 +1,132 @@
+"""Calls with the elements left out, and what they will return: objects that can be pickled."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rapidz.kernel.push import SKIP, no_default
+from rapidz.kernel.stream import Stream, described
+
+#: Keywords that `Stream.map` would take for itself.
+_TAKEN = frozenset({"self", "upstream", "func", "stream_name"})
+
+
+class Example:
+    """What is known of the elements of a collection: an example, or how to make one.
+
+    As long as one of the examples *of* others that it is made from is not known, it is not either.
+    """
+
+    def __init__(
+        self, value: Any = None, make: Callable[..., Any] | None = None, of: Sequence[Example] = ()
+    ) -> None:
+        self.value = value
+        self._make, self._of = make, list(of)
+
+    def get(self) -> Any:
+        """The example; None as long as it is not known."""
+        if self.value is None and (make := self._make) is not None:
+            known = [one.get() for one in self._of]
+            if all(value is not None for value in known):
+                made = make(*(copy.copy(value) for value in known))  # it may change what it gets
+                self.value = None if made is SKIP else made
+                self._make, self._of = None, []
+        return self.value
+
+
+class Call:
+    """A function and its arguments, but for some that come later, in one tuple."""
+
+    def __init__(
+        self,
+        func: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        left_out: type,
+    ) -> None:
+        self.func = func
+        self._places = [i for i, arg in enumerate(args) if isinstance(arg, left_out)]
+        self._names = [name for name, arg in kwargs.items() if isinstance(arg, left_out)]
+        self._args = [None if i in self._places else arg for i, arg in enumerate(args)]
+        self._kwargs = {name: arg for name, arg in kwargs.items() if name not in self._names}
+        self.__name__ = described(func)
+
+    def on(self, *values: Any) -> Any:
+        """Call the function with *values* where arguments were left out."""
+        args, kwargs, rest = self._args.copy(), self._kwargs, iter(values)
+        for place in self._places:
+            args[place] = next(rest)
+        if self._names:
+            kwargs = {**kwargs, **dict(zip(self._names, rest, strict=True))}
+        return self.func(*args, **kwargs)
+
+    def __call__(self, values: tuple[Any, ...]) -> Any:
+        return self.on(*values)
+
+    def map(self, stream: Stream[Any]) -> Stream[Any]:
+        """Return the stream of results for one argument, which comes from *stream*."""
+        if self._places == [0] and _TAKEN.isdisjoint(self._kwargs):
+            return stream.map(self.func, *self._args[1:], **self._kwargs)
+        return stream.map(Alone(self))
+
+
+class Alone:
+    """A `Call` of which one argument was left out; that is the element."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.__name__ = call.__name__
+
+    def __call__(self, x: Any) -> Any:
+        return self._call.on(x)
+
+
+class Fold:
+    """A function of a state and an element, and what it gets besides."""
+
+    def __init__(
+        self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        self._func, self._args, self._kwargs = func, args, kwargs
+        self.__name__ = described(func)
+
+    def __call__(self, state: Any, x: Any) -> Any:
+        return self._func(state, x, *self._args, **self._kwargs)
+
+
+class FoldedExample:
+    """Makes the example of what an accumulation emits from one of what it gets."""
+
+    def __init__(
+        self, fold: Callable[[Any, Any], Any], start: Any, returns_state: bool, with_state: bool
+    ) -> None:
+        self._fold, self._start = fold, start
+        self._returns_state, self._with_state = returns_state, with_state
+
+    def __call__(self, example: Any) -> Any:
+        if self._start is no_default:
+            state = result = example
+        else:
+            result = self._fold(_copied(self._start), example)
+            state, result = result if self._returns_state else (result, result)
+        return (state, result) if self._with_state else result
+
+
+def _copied(start: Any) -> Any:
+    """A copy of *start*, which the function may change; itself if it cannot be copied."""
+    try:
+        return copy.deepcopy(start)
+    except Exception:
+        return start
+
+
+class Method:
+    """Calls a method of what it gets first."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+
+    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(x, self.__name__)(*args, **kwargs)

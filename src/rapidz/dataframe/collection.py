@@ -1,0 +1,393 @@
+"""Streaming: a stream whose elements are parts of one large collection."""
+
+from __future__ import annotations
+
+import functools
+import html
+import importlib
+import sys
+import weakref
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypeAlias
+
+from rapidz.dataframe.calls import Call, Example, Fold, FoldedExample
+from rapidz.dataframe.elsewhere import in_process
+from rapidz.dataframe.in_step import together
+from rapidz.dataframe.operators import OperatorMixin
+from rapidz.kernel.checks import check_callable
+from rapidz.kernel.push import no_default
+from rapidz.kernel.registry import APIRegisterMixin
+from rapidz.kernel.stream import Stream
+
+__all__ = [
+    "OperatorMixin",
+    "Streaming",
+    "apply_args",
+    "get_stream_type",
+    "map_partitions",
+    "partial_by_order",
+    "stream_type",
+]
+
+#: Says whether an example is of a kind: a predicate, or the classes of it.
+Kind: TypeAlias = "Callable[[Any], bool] | tuple[type, ...]"
+
+_stream_types: defaultdict[str, list[tuple[Kind, type[Streaming]]]] = defaultdict(list)
+"""By ``"streaming"`` and ``"updating"``: which class is for which kind of element."""
+
+#: What Python's operators do gives a collection of the same class, if nothing tells better.
+_OPERATOR_MODULES = ("_operator", OperatorMixin.__module__)
+
+_whole: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
+"""Streams whose elements need no more verification: what the collections here have made."""
+
+
+def get_stream_type(example: Any, stream_type: str = "streaming") -> type[Streaming] | None:
+    """Return the class of collection for elements like *example*; None if there is no special one.
+
+    >>> get_stream_type([1, 2])
+    <class 'rapidz.dataframe.batch.Batch'>
+    """
+    importlib.import_module("rapidz.dataframe.batch")
+    if sys.modules.get("pandas") is not None:  # else the example cannot be a frame
+        importlib.import_module("rapidz.dataframe.frames")
+    for kind, cls in _stream_types[_checked_type(stream_type)]:
+        if isinstance(example, kind) if isinstance(kind, tuple) else kind(example):
+            return cls
+    return None
+
+
+stream_type = get_stream_type
+"""The name it had in rapidz 0.2."""
+
+
+def _checked_type(stream_type: object) -> str:
+    if stream_type not in ("streaming", "updating"):
+        raise ValueError(
+            f"Streaming: stream_type must be 'streaming' or 'updating', got {stream_type!r}"
+        )
+    return str(stream_type)
+
+
+class _MapPartitions:
+    """`map_partitions` as a method: of the collection, unless another one is among the arguments.
+
+    ``sdf.map_partitions(f, sdf.x)`` has always been a call of the function with these arguments
+    only.
+    """
+
+    def __get__(self, instance: Streaming | None, owner: type) -> Callable[..., Any]:
+        if instance is None:
+            return map_partitions
+
+        @functools.wraps(map_partitions)
+        def method(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+            if not any(isinstance(arg, Streaming) for arg in (*args, *kwargs.values())):
+                args = (instance, *args)
+            return map_partitions(func, *args, **kwargs)
+
+        return method
+
+
+class Streaming(OperatorMixin, APIRegisterMixin):
+    """A collection that comes in parts, along a stream.
+
+    What is done to the collection is done to every part.  The parts are like the *example*: it
+    tells, before the first one comes, what a function will return and so which methods the result
+    has.
+
+    Parameters
+    ----------
+    stream : Stream, optional
+        Where the parts come from; a stream of its own by default, see `emit`.
+    example : object, optional
+        A part, as small as you like, or a callable that returns one.  It is taken from the first
+        part that comes if it is not given.
+    stream_type : "streaming" or "updating", optional
+        Whether the parts add up to the collection, or each is all of it anew.
+
+    >>> numbers = Streaming(example=0)
+    >>> shown = (numbers * 2 + 1).stream.sink(print)
+    >>> numbers.emit(20)
+    41
+    """
+
+    _subtype: Any = (object,)
+    _stream_type: str = "streaming"
+    _conform: ClassVar[Any] = None
+    """Checks an element against the example and returns it, put right; picklable."""
+
+    map_partitions = _MapPartitions()
+
+    def __init__(self, stream: Any = None, example: Any = None, stream_type: Any = None) -> None:
+        name = type(self).__name__
+        if isinstance(stream, Streaming):
+            example = stream._example.value if example is None else example
+            stream = stream.stream
+        if not isinstance(stream, Stream):
+            if stream is not None:
+                raise TypeError(f"{name}: stream must be a Stream, got {stream!r}")
+            stream = Stream()
+        if stream_type is not None:
+            self._stream_type = _checked_type(stream_type)
+        example = example() if callable(example) else example
+        if example is not None:
+            self._check_example(example)
+        self._knows(Example(example))
+        self._entry: Stream[Any] = stream
+        """Where `emit` puts elements in."""
+        self.stream: Stream[Any] = self._verified(stream)
+
+    @classmethod
+    def look_for_plugins(cls) -> bool:
+        """Plug-ins are nodes: they become methods of `Stream`, and not of collections."""
+        return False
+
+    def _knows(self, example: Example) -> None:
+        self._example = self._coming = example
+        """What the elements are like, and what those are like that `emit` puts in."""
+
+    def _check_example(self, example: Any) -> None:
+        """Refuse an example of the wrong kind."""
+
+    def _verified(self, stream: Stream[Any]) -> Stream[Any]:
+        """The stream below the one given, of elements that are as they must be."""
+        if self._conform is None or stream in _whole:
+            return stream
+        if self._example.value is None and not in_process(stream):
+            raise ValueError(
+                f"{type(self).__name__}: example must be given where elements are elsewhere, "
+                "got None"
+            )
+        verified = stream.map(Verify(self._conform, self._example))
+        _whole.add(verified)
+        return verified
+
+    # --- elements -----------------------------------------------------------------------
+
+    @property
+    def example(self) -> Any:
+        """An element, or what one will be like; ValueError as long as that is not known."""
+        example = self._example.get()
+        if example is None:
+            raise ValueError(
+                f"{type(self).__name__}: example must be given for that, or wait until the first "
+                "element has come"
+            )
+        return example
+
+    @example.setter
+    def example(self, value: Any) -> None:
+        self._knows(Example(value))
+
+    def verify(self, x: Any) -> None:
+        """Raise TypeError or ValueError if *x* is not as the example is."""
+        if not isinstance(x, self._subtype):
+            raise TypeError(
+                f"{type(self).__name__}: element must be of type {_named(self._subtype)}, "
+                f"got {type(x).__name__}"
+            )
+
+    def emit(self, x: Any, asynchronous: bool = False, metadata: Any = None) -> Any:
+        """Verify *x*, and put it in where the elements of this collection come from.
+
+        Returns what `Stream.emit` does: an awaitable in an asynchronous pipeline.
+        """
+        self.verify(x)
+        if self._conform is not None and self._entry in _whole:  # nobody checks it down there
+            x = self._conform(x, self._coming.get())
+        return self._entry.emit(x, asynchronous=asynchronous, metadata=metadata)
+
+    def start(self) -> None:
+        """Start the sources above."""
+        self.stream.start()
+
+    def stop(self) -> None:
+        """Stop the sources above."""
+        self.stream.stop()
+
+    @property
+    def current_value(self) -> Any:
+        """The last element, from the first time this is asked for; None before."""
+        return self.stream.current_value
+
+    # --- what is done to every part ---------------------------------------------------
+
+    def accumulate_partitions(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Fold every part into a state, and emit it.
+
+        Parameters
+        ----------
+        func : callable
+            ``func(state, part, *args, **kwargs)`` returns the new state.
+        *args, **kwargs
+            Given to the function after these.
+        start : object, optional
+            The state before the first part; the first part itself if it is not given.
+        returns_state : bool
+            *func* returns ``(state, result)``, and the result is emitted.
+        with_state : bool
+            Emit ``(state, result)``.
+        stream_type, example : optional
+            As in `Streaming`, for what is returned.
+
+        >>> numbers = Streaming(example=0)
+        >>> shown = numbers.accumulate_partitions(max, start=0).stream.sink(print)
+        >>> numbers.emit(3)
+        3
+        >>> numbers.emit(2)
+        3
+        """
+        check_callable("accumulate_partitions", "func", func)
+        start, example = kwargs.pop("start", no_default), kwargs.pop("example", None)
+        kind = kwargs.pop("stream_type", self._stream_type)
+        hint = kwargs.pop("_kind", None)  # the class if the example is not known yet
+        states = {name: kwargs.pop(name, False) for name in ("returns_state", "with_state")}
+        fold = Fold(func, args, kwargs) if args or kwargs else func
+        stream = self.stream.accumulate(fold, start=start, **states)
+        known = Example(example, FoldedExample(fold, start, **states), [self._example])
+        if states["with_state"]:
+            hint = Streaming  # pairs are no batches
+        elif known.get() is not None:
+            hint = None
+        return _made(stream, known, kind, hint)
+
+    # --- looking at it -----------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} - elements like:\n{self._head()}"
+
+    def _head(self) -> Any:
+        example = self._example.get()
+        if example is None:
+            return "not known yet"
+        return example.head(2) if hasattr(example, "head") else example
+
+    def _repr_html_(self) -> str:
+        head = self._head()
+        make = getattr(head, "_repr_html_", None)
+        body = f"<pre>{html.escape(str(head))}</pre>" if make is None else make()
+        return f"<h5>{type(self).__name__} - elements like</h5>\n{body}"
+
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        """Show what the elements are like; to show a collection changes nothing in it."""
+        try:
+            display = importlib.import_module("IPython.display").display
+        except ImportError:
+            print(repr(self))
+            return
+        shown = {"text/plain": repr(self), "text/html": self._repr_html_()}
+        display(shown, raw=True, **kwargs)
+
+    def __iter__(self) -> Any:
+        raise TypeError(
+            f"{type(self).__name__} has no end: it cannot be iterated over; "
+            "attach a sink, e.g. collection.stream.sink_to_list()"
+        )
+
+
+class Verify:
+    """Checks every element against the example; takes the first one for it if there is none."""
+
+    def __init__(self, conform: Callable[[Any, Any], Any], example: Example) -> None:
+        self.conform, self.example = conform, example
+        self.__name__ = "verify"
+
+    def __call__(self, x: Any) -> Any:
+        example = self.example.value
+        x = self.conform(x, example)
+        if example is None and len(getattr(x, "columns", "?")):  # no columns: nothing is known
+            self.example.value = x.iloc[:0] if hasattr(x, "iloc") else x[:0]  # an index
+        return x
+
+
+def _named(types: Any) -> str:
+    kinds = types if isinstance(types, tuple) else (types,)
+    return " or ".join(kind.__name__ for kind in kinds)
+
+
+def _made(
+    stream: Stream[Any], known: Example, stream_type: str, cls: type[Streaming] | None = None
+) -> Any:
+    """Return a collection for what one of ours gives."""
+    _whole.add(stream)
+    example = known.get()
+    if cls is None and example is not None:
+        cls = get_stream_type(example, stream_type)
+    cls = Streaming if cls is None else cls
+    made: Streaming = Streaming.__new__(cls)
+    if example is None or cls is Streaming:
+        Streaming.__init__(made, stream, None, stream_type)
+        made._knows(known)
+    else:
+        made = cls(stream, example)
+    return made
+
+
+# --- functions of several collections -------------------------------------------------------
+
+
+def map_partitions(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Call a function with every part of the collections among the arguments.
+
+    With several collections it is called with what came of the same element of the stream that
+    they all derive from, or else with the n-th part of each.
+
+    Parameters
+    ----------
+    func : callable
+        Called with the parts in place of the collections.  What it makes of the examples says
+        which class of collection is returned.
+    *args, **kwargs
+        At least one `Streaming` among them.
+    example : object, optional
+        What the function returns, if it is not to be called to find out.
+
+    >>> a = Streaming(example=1)
+    >>> shown = map_partitions(divmod, a * 10, a + 1).stream.sink(print)
+    >>> a.emit(2)
+    (6, 2)
+    """
+    check_callable("map_partitions", "func", func)
+    kind = kwargs.pop("_kind", None)  # the class if the example is not known yet
+    given = kwargs.pop("example", None)
+    call = Call(func, args, kwargs, Streaming)
+    collections = [arg for arg in (*args, *kwargs.values()) if isinstance(arg, Streaming)]
+    if not collections:
+        raise TypeError(f"map_partitions: args must include a Streaming collection, got {args!r}")
+    known = Example(given, call.on, [one._example for one in collections])
+    if known.get() is not None:
+        kind = None
+    elif kind is None and getattr(func, "__module__", "") in _OPERATOR_MODULES:
+        kind = type(collections[0])
+    streams = [one.stream for one in collections]
+    stream = call.map(streams[0]) if len(streams) == 1 else together(streams).map(call)
+    return _made(stream, known, collections[0]._stream_type, kind)
+
+
+# --- names from before ------------------------------------------------------------------------
+
+
+def partial_by_order(*args: Any, **kwargs: Any) -> Any:
+    """Call a function with arguments, and others at their positions among them.
+
+    >>> from operator import sub
+    >>> partial_by_order(5, function=sub, other=[(1, 10)])
+    -5
+    """
+    function: Callable[..., Any] = kwargs.pop("function")
+    others: Iterable[tuple[int, Any]] = kwargs.pop("other")
+    filled = list(args)
+    for position, value in others:
+        filled.insert(position, value)
+    return function(*filled, **kwargs)
+
+
+def apply_args(args: Iterable[Any], func: Callable[..., Any], kwargs: Mapping[str, Any]) -> Any:
+    """Call a function with the items of *args*, and *kwargs*.
+
+    >>> apply_args((2, 10), pow, {})
+    1024
+    """
+    return func(*args, **kwargs)

@@ -1,0 +1,49 @@
+"""What is done to single parts of a frame: functions that travel to where the parts are."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from types import FrameType
+from typing import Any
+
+import pandas as pd
+
+
+def with_column(frame: Any, key: Any, value: Any) -> Any:
+    """Return *frame* with one more column, or another one."""
+    frame = frame.copy(deep=False)
+    frame[key] = value
+    return frame
+
+
+def assigned(frame: Any, names: tuple[str, ...], *values: Any) -> Any:
+    """Return *frame* with more columns."""
+    return frame.assign(**dict(zip(names, values, strict=True)))
+
+
+def of_columns(names: tuple[Any, ...], *values: Any) -> Any:
+    """Return a frame of columns."""
+    return pd.DataFrame(dict(zip(names, values, strict=True)))
+
+
+def accumulate_size(accumulator: int, new: Any) -> int:
+    """Count the values of one part more."""
+    return accumulator + int(new.size)
+
+
+def named_in(expr: str, frame: FrameType) -> dict[str, Any]:
+    """The values of the names with an ``@`` in *expr*, as the Python *frame* knows them.
+
+    What is not known there is left to pandas to complain about.
+    """
+    known = {**frame.f_globals, **frame.f_locals}
+    return {name: known[name] for name in re.findall(r"@(\w+)", expr) if name in known}
+
+
+def cumulate(state: Any, new: Any, how: str) -> tuple[Any, Any]:
+    """Go on with the cumulative state, which the first element tells the columns of."""
+    if state is None:
+        kinds: Any = importlib.import_module("rapidz.dataframe.state")
+        state = kinds.CumulativeState(new.iloc[:0], how)
+    return state, state.update(new)

@@ -1,0 +1,62 @@
+"""The same aggregates by pandas itself: for dtypes, for empty results, for what is rare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from rapidz.dataframe.state.aliases import Frame
+from rapidz.dataframe.state.spec import Output
+
+__all__ = ["Grouping", "by_group", "of_all", "plain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How keys make groups: the options of pandas' groupby."""
+
+    sort: bool = True
+    dropna: bool = True
+    observed: bool = True
+
+    def group(self, rows: Frame, keys: Sequence[pd.Series[Any]]) -> Any:
+        """The rows grouped by keys that are as long as the rows."""
+        keys = [pd.Series(key.array, index=rows.index, name=key.name) for key in keys]
+        return rows.groupby(
+            keys if len(keys) > 1 else keys[0],
+            sort=self.sort,
+            dropna=self.dropna,
+            observed=self.observed,
+        )
+
+
+def plain(how: Any) -> str | None:
+    """The name of an aggregate, None for a function."""
+    return how if isinstance(how, str) else None
+
+
+def of_all(column: pd.Series[Any], output: Output, options: Mapping[str, Any]) -> Any:
+    """The aggregate of one column of rows, as a scalar."""
+    if output.how in ("first", "last"):
+        present = column.dropna()
+        if len(present):
+            return present.iloc[0 if output.how == "first" else -1]
+        return column.iloc[:0].reindex([0]).iloc[0]
+    if output.how == "size":
+        return column.size
+    if plain(output.how):
+        return getattr(column, output.word)(**options)
+    return column.agg(output.how)
+
+
+def by_group(grouped: Any, output: Output, options: Mapping[str, Any]) -> Any:
+    """The aggregate of one column by group, as a Series."""
+    column = grouped if output.column is None else grouped[output.column]
+    if output.how == "size":
+        return column.size()
+    if plain(output.how):
+        return getattr(column, output.word)(**options)
+    return column.agg(output.how)

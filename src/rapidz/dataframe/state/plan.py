@@ -1,0 +1,175 @@
+"""For given dtypes: which aggregates have folds, and which must be left to pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rapidz.dataframe.state import assemble, pandas_says
+from rapidz.dataframe.state.aliases import Frame
+from rapidz.dataframe.state.columns import Column
+from rapidz.dataframe.state.keys import Keys
+from rapidz.dataframe.state.lanes import Lane
+from rapidz.dataframe.state.pandas_says import Grouping
+from rapidz.dataframe.state.recipes import Recipe, recipe
+from rapidz.dataframe.state.rows import Rows
+from rapidz.dataframe.state.spec import Output, parse
+
+__all__ = ["Plan", "column_of"]
+
+
+def column_of(frame: Frame, label: Any) -> pd.Series[Any]:
+    """A column of a frame; a Series has one column, None."""
+    return frame if isinstance(frame, pd.Series) else frame[label]
+
+
+class Plan:
+    """The outputs of a state, each with its recipe or with None where pandas computes it."""
+
+    def __init__(
+        self,
+        sample: Frame,
+        how: Any,
+        keys: Keys,
+        grouping: Grouping,
+        options: Mapping[str, Any],
+        leaving: bool,
+    ) -> None:
+        self.spec = parse(sample, how, keys.columns, options)
+        self.empty: Frame = sample.iloc[:0]
+        self.grouped, self.grouping, self.leaving = keys.given, grouping, leaving
+        self.width = 1 if isinstance(sample, pd.Series) else len(sample.columns)
+        # Groups without rows are pandas' own matter.
+        self.by_pandas = self.grouped and not grouping.observed
+        self.labels = assemble.columns_of(self.spec, self.empty)
+        self.recipes = [self._recipe(sample, output) for output in self.spec.outputs]
+        self.counting = self.spec.how == "value_counts"
+        # Where no row leaves, values keep the order in which they first came.
+        plain = not (self.grouped or leaving or options)
+        categories = isinstance(getattr(sample, "dtype", None), pd.CategoricalDtype)
+        self.counts_values = self.counting and plain and not categories
+        whole = self.counting and not self.counts_values
+        self.holds_rows = self.by_pandas or whole or None in self.recipes
+
+    def _recipe(self, sample: Frame, output: Output) -> Recipe | None:
+        column = column_of(sample, output.column)
+        options = self.spec.options
+        lane = Lane(column.dtype)
+        found = None if self.by_pandas else recipe(lane, output.how, options, self.leaving)
+        if found is None:
+            self._refuse(column, output)
+        return found
+
+    def _refuse(self, column: pd.Series[Any], output: Output) -> None:
+        # What pandas cannot do is refused when the state is made.
+        if callable(output.how):
+            return
+        try:
+            pandas_says.of_all(column.iloc[:2], output, self.spec.options)
+        except (TypeError, NotImplementedError) as problem:
+            of = "series" if output.column is None else f"column {output.column!r}"
+            raise TypeError(
+                f"{output.word}: {of} must have a dtype with this aggregate, got {column.dtype}"
+                f" and options {dict(self.spec.options)!r}"
+            ) from problem
+
+    def columns(self) -> dict[Any, Column]:
+        """The columns that folds need, with their folds, without rows."""
+        columns: dict[Any, Column] = {}
+        for output, found in zip(self.spec.outputs, self.recipes, strict=True):
+            if found is None:
+                continue
+            if output.column not in columns:
+                dtype = column_of(self.empty, output.column).dtype
+                columns[output.column] = Column(output.column, dtype, self.leaving)
+            columns[output.column].need(found.kind)
+        if self.counts_values:
+            columns[None] = Column(None, self.empty.dtype, self.leaving)
+            columns[None].need("distinct")
+        return columns
+
+    def dtypes(self, sample: Frame) -> list[Any]:
+        """The dtype of each output with a recipe: pandas is asked with one row."""
+        groups = _one_group(sample)
+        return [
+            None if found is None else pandas_says.by_group(groups, output, self.spec.options).dtype
+            for output, found in zip(self.spec.outputs, self.recipes, strict=True)
+        ]
+
+    def missing(self, sample: Frame) -> list[Any]:
+        """What pandas gives for each output with a recipe where all values are missing."""
+        given = []
+        for output, found in zip(self.spec.outputs, self.recipes, strict=True):
+            column = column_of(sample, output.column).iloc[:0]
+            if Lane(column.dtype).nullable:
+                column = column.reset_index(drop=True).reindex([0])
+            known = None if found is None or self.grouped else output
+            given.append(known and pandas_says.of_all(column, known, self.spec.options))
+        return given
+
+    def size_dtype(self, sample: Frame) -> Any:
+        """The dtype of the sizes of groups."""
+        return _one_group(sample).size().dtype
+
+    def of_rows(self, rows: Rows) -> Slow:
+        """All that only pandas can compute, for these rows."""
+        slow = Slow()
+        options = self.spec.options
+        missing = [
+            (number, output)
+            for number, (output, found) in enumerate(
+                zip(self.spec.outputs, self.recipes, strict=True)
+            )
+            if found is None or not len(rows.frame)
+        ]
+        if not self.grouped:
+            if self.counting:
+                slow.whole = rows.frame.value_counts(**options)
+            for number, output in missing:
+                column = column_of(rows.frame, output.column)
+                slow.values[number] = pandas_says.of_all(column, output, options)
+            return slow
+        groups = self.grouping.group(rows.frame, rows.keys)
+        if self.counting:
+            slow.whole = groups.value_counts(**options)
+            return slow
+        for number, output in missing:
+            slow.values[number] = pandas_says.by_group(groups, output, options).array
+        slow.whole = groups.size()
+        return slow
+
+    def of_nothing(self, empty: Frame, keys: Sequence[pd.Series[Any]]) -> Any:
+        """The result before the first row."""
+        slow = self.of_rows(Rows(empty, keys))
+        if self.spec.shape == "whole":
+            return slow.whole if self.grouped or self.counting else 0
+        values = [slow.values[number] for number in range(len(self.spec.outputs))]
+        if self.grouped:
+            return assemble.grouped(self.spec, empty, values, slow.whole.index, self.labels)
+        return assemble.reduced(self.spec, empty, values, assemble.form_of(self.spec, empty))
+
+
+def _one_group(sample: Frame) -> Any:
+    # One row is asked for, without missing floats: pandas' mean by group of float32 is float64
+    # or float32 by whether there are some, and a stream needs one dtype.
+    first = sample.iloc[:1]
+    if isinstance(first, pd.Series):
+        first = first.fillna(0.0) if _is_float(first.dtype) else first
+    else:
+        first = first.fillna({label: 0.0 for label in first if _is_float(first[label].dtype)})
+    return first.groupby(np.zeros(len(first), int))
+
+
+def _is_float(dtype: Any) -> bool:
+    return isinstance(dtype, np.dtype) and dtype.kind == "f"
+
+
+class Slow:
+    """Results of pandas: values by number of output, and what has no outputs as a whole."""
+
+    def __init__(self) -> None:
+        self.values: dict[int, Any] = {}
+        self.whole: Any = None

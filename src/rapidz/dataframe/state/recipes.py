@@ -1,0 +1,131 @@
+"""How an aggregate is made from folds: which ones it needs and what it reads from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from rapidz.dataframe.state.aliases import Bools, Numbers
+from rapidz.dataframe.state.distinct import Distinct
+from rapidz.dataframe.state.extrema import Best, Extreme, First, Last, WindowExtreme, WindowFirst
+from rapidz.dataframe.state.fold import Fold
+from rapidz.dataframe.state.lanes import Lane
+from rapidz.dataframe.state.moments import Moments, WindowMoments
+from rapidz.dataframe.state.order import Sorted
+from rapidz.dataframe.state.sums import Count, FloatSum, WholeSum
+
+__all__ = ["Recipe", "make_fold", "recipe"]
+
+Reading = tuple[Numbers, Bools | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The kind of fold that an aggregate reads, and how it reads it, perhaps with an option."""
+
+    kind: str
+    read: Callable[..., Reading]
+    option: Any = None
+
+    def result(self, fold: Fold) -> Reading:
+        """The value of each group and whether it is one."""
+        return self.read(fold) if self.option is None else self.read(fold, self.option)
+
+
+def _plain(fold: Fold) -> Reading:
+    return fold.result()
+
+
+def _sum(fold: Fold) -> Reading:
+    return fold.result()[0], None
+
+
+def _mean(fold: Fold) -> Reading:
+    total, valid = fold.result()
+    return total / np.maximum(cast(FloatSum, fold).number, 1), valid
+
+
+def _var(fold: Fold, ddof: int) -> Reading:
+    return cast(Moments, fold).variance(ddof)
+
+
+def _std(fold: Fold, ddof: int) -> Reading:
+    value, valid = cast(Moments, fold).variance(ddof)
+    return np.sqrt(value), valid
+
+
+def _median(fold: Fold) -> Reading:
+    return cast(Sorted, fold).median()
+
+
+def _quantile(fold: Fold, q: float) -> Reading:
+    return cast(Sorted, fold).quantile(q)
+
+
+NUMBERS = {"int", "float"}
+ALL = NUMBERS | {"time"}
+ANY = ALL | {"other"}
+RECIPES: dict[str, tuple[set[str], Recipe]] = {
+    "count": (ANY, Recipe("count", _plain)),
+    "mean": (NUMBERS, Recipe("float", _mean)),
+    "var": (NUMBERS, Recipe("moments", _var, 1)),
+    "std": (NUMBERS, Recipe("moments", _std, 1)),
+    "min": (ALL, Recipe("min", _plain)),
+    "max": (ALL, Recipe("max", _plain)),
+    "first": (ANY, Recipe("first", _plain)),
+    "last": (ANY, Recipe("last", _plain)),
+    "nunique": (ANY, Recipe("distinct", _plain)),
+    "median": (NUMBERS, Recipe("sorted", _median)),
+    "quantile": (NUMBERS, Recipe("sorted", _quantile, 0.5)),
+}
+# The one option that a recipe takes; with all others pandas is asked.
+OPTIONS = {"var": "ddof", "std": "ddof", "quantile": "q"}
+SUMS = {"int": Recipe("whole", _plain), "float": Recipe("float", _sum)}
+
+
+def recipe(lane: Lane, how: Any, options: Mapping[str, Any], leaving: bool) -> Recipe | None:
+    """The recipe of an aggregate, None if only pandas can do it."""
+    if how == "sum":
+        return None if options else SUMS.get(lane.kind)
+    text = isinstance(lane.dtype, pd.StringDtype) and not leaving
+    if text and how in ("min", "max") and not options:
+        return Recipe(how, _plain)
+    kinds, found = RECIPES.get(how, (set(), None)) if isinstance(how, str) else (set(), None)
+    if found is None or lane.kind not in kinds:
+        return None
+    if how == "quantile" and pd.api.types.is_bool_dtype(lane.dtype):
+        return None
+    option = OPTIONS.get(how)
+    if option is not None and set(options) == {option}:
+        value = options[option]
+        return Recipe(found.kind, found.read, value) if isinstance(value, (int, float)) else None
+    return None if options else found
+
+
+def make_fold(kind: str, lane: Lane, leaving: bool) -> Fold:
+    """A fold of a kind for a column, for rows that also leave or that only come."""
+    dtype = lane.storage
+    if kind == "distinct":
+        return Distinct()
+    if kind == "sorted":
+        return Sorted()
+    if kind == "count":
+        return Count()
+    if kind == "whole":
+        return WholeSum(dtype=dtype)
+    if kind == "float":
+        return FloatSum(exact=leaving)
+    if kind == "moments":
+        return WindowMoments() if leaving else Moments()
+    if kind in ("min", "max"):
+        if lane.kind == "other":
+            return Best(kind)
+        ufunc = np.minimum if kind == "min" else np.maximum
+        return WindowExtreme(ufunc, dtype) if leaving else Extreme(ufunc, dtype)
+    if kind == "first":
+        return WindowFirst(dtype) if leaving else First(dtype)
+    return Last(dtype)

@@ -1,0 +1,37 @@
+"""Rows held as they are, for what only pandas itself can compute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from rapidz.dataframe.state.aliases import Frame
+from rapidz.dataframe.state.arrivals import Arrival
+
+__all__ = ["Rows"]
+
+
+class Rows:
+    """The rows in a window and their keys; `after` gives new ones and leaves these alone."""
+
+    def __init__(self, frame: Frame, keys: Sequence[pd.Series[Any]]) -> None:
+        self.frame = frame
+        self.keys = list(keys)
+
+    def after(self, arrival: Arrival, frame: Frame, keys: Sequence[pd.Series[Any]]) -> Rows:
+        """The rows held once a batch has come in."""
+        keys = [_joined(old, new, arrival) for old, new in zip(self.keys, keys, strict=True)]
+        return Rows(_joined(self.frame, frame, arrival), keys)
+
+
+def _joined(old: Any, new: Any, arrival: Arrival) -> Any:
+    split = len(old) - arrival.moved
+    head, tail = old.iloc[arrival.expired : split], old.iloc[split:]
+    if arrival.merge is not None:
+        new = pd.concat([tail, new]).iloc[arrival.merge]
+    parts = [part for part in (head, new) if len(part)]
+    if not parts:
+        return new
+    return parts[0] if len(parts) == 1 else pd.concat(parts)

@@ -1,0 +1,154 @@
+"""Which aggregates of which columns are asked for, and under which labels they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from rapidz.dataframe.state.aliases import Frame
+
+__all__ = ["HOWS", "Output", "Spec", "numeric_columns", "parse"]
+
+NUMERIC = {"sum", "mean", "median", "var", "std", "quantile"}
+WHOLE = {"size", "value_counts"}
+HOWS = NUMERIC | WHOLE | {"count", "min", "max", "first", "last", "nunique"}
+
+How = str | Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One aggregate of one column; `label` is the column of a grouped result."""
+
+    label: Any
+    column: Any
+    how: How
+
+    @property
+    def word(self) -> str:
+        """What the aggregate is called."""
+        return self.how if isinstance(self.how, str) else self.how.__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """All outputs, and the shape in which pandas gives them.
+
+    "one" aggregate of all columns, "table" of columns by aggregates, "map" from columns to
+    aggregates, "named" results, or the "whole" (size and value_counts).
+    """
+
+    shape: Literal["one", "table", "map", "named", "whole"]
+    outputs: tuple[Output, ...]
+    how: Any
+    options: Mapping[str, Any]
+
+
+def parse(example: Frame, how: Any, by: Sequence[Any], options: Mapping[str, Any]) -> Spec:
+    """Read what the user asks for.
+
+    >>> example = pd.DataFrame({"x": [1], "name": ["a"]})
+    >>> [output.column for output in parse(example, "sum", [], {}).outputs]
+    ['x']
+    >>> parse(example, "total", [], {})
+    Traceback (most recent call last):
+    ValueError: how must be one of count, first, last, max, mean, median, min, nunique, quantile,
+        size, std, sum, value_counts, var, got 'total'
+    """
+    columns = [None] if isinstance(example, pd.Series) else [c for c in example if c not in by]
+    if isinstance(how, str):
+        _known(how)
+        if how in WHOLE:
+            _whole(how, example)
+            return Spec("whole", (), how, options)
+        if isinstance(example, pd.DataFrame):
+            columns = [label for label in columns if _fits(example[label].dtype, how)]
+        return Spec("one", tuple(Output(c, c, how) for c in columns), how, options)
+    if isinstance(how, Mapping):
+        return _mapping(example, how, options)
+    if isinstance(how, list):
+        table = {c: [h for h in how if _suits(example, c, h)] for c in columns}
+        return Spec("table", tuple(_table(table)), how, options)
+    if callable(how):
+        return Spec("one", tuple(Output(c, c, _known(how)) for c in columns), how, options)
+    raise TypeError(f"how must be a name, a list, a dict or an aggregation, got {how!r}")
+
+
+def _mapping(example: Frame, how: Mapping[Any, Any], options: Mapping[str, Any]) -> Spec:
+    if isinstance(example, pd.Series):
+        named = tuple(Output(label, None, _known(h)) for label, h in how.items())
+        return Spec("named", named, how, options)
+    pairs = [isinstance(value, tuple) for value in how.values()]
+    if all(pairs):
+        named = tuple(
+            Output(label, _column(example, value[0]), _known(value[1]))
+            for label, value in how.items()
+        )
+        return Spec("named", named, how, options)
+    for label in how:
+        _column(example, label)
+    if any(isinstance(value, list) for value in how.values()):
+        table = {c: h if isinstance(h, list) else [h] for c, h in how.items()}
+        return Spec("table", tuple(_table(table)), how, options)
+    return Spec("map", tuple(Output(c, c, _known(h)) for c, h in how.items()), how, options)
+
+
+def _table(table: Mapping[Any, Sequence[How]]) -> list[Output]:
+    outputs = []
+    for column, hows in table.items():
+        for how in hows:
+            output = Output(None, column, _known(how))
+            label = output.word if column is None else (column, output.word)
+            outputs.append(Output(label, column, how))
+    return outputs
+
+
+def _known(how: Any) -> How:
+    if isinstance(how, str):
+        if how not in HOWS:
+            raise ValueError(f"how must be one of {', '.join(sorted(HOWS))}, got {how!r}")
+    elif not callable(how):
+        raise TypeError(f"how must be the name of an aggregate or a function, got {how!r}")
+    known: How = how
+    return known
+
+
+def _column(example: pd.DataFrame, label: Any) -> Any:
+    if label not in example.columns:
+        raise ValueError(f"how must name columns of {list(example.columns)!r}, got {label!r}")
+    return label
+
+
+def _suits(example: Frame, column: Any, how: Any) -> bool:
+    return column is None or not isinstance(how, str) or _fits(example[column].dtype, how)
+
+
+def _fits(dtype: Any, how: str) -> bool:
+    # Text, times and categories have no sum or mean in a frame: they are left out, as with
+    # numeric_only=True. A quantile of truth values does not exist in pandas at all.
+    if how not in NUMERIC:
+        return True
+    truths = pd.api.types.is_bool_dtype(dtype)
+    return pd.api.types.is_numeric_dtype(dtype) and not (truths and how == "quantile")
+
+
+def numeric_columns(frame: Frame, what: str) -> Frame:
+    """The columns that hold numbers or truth values; a Series must hold them.
+
+    >>> numeric_columns(pd.DataFrame({"x": [1], "name": ["a"]}), "rolling").columns.tolist()
+    ['x']
+    """
+    if isinstance(frame, pd.DataFrame):
+        fitting = [_fits(dtype, "mean") for dtype in frame.dtypes]
+        return frame if all(fitting) else frame.loc[:, fitting]
+    if not _fits(frame.dtype, "mean"):
+        raise TypeError(f"{what}: series must hold numbers, got {frame.dtype}")
+    return frame
+
+
+def _whole(how: str, example: Frame) -> None:
+    if how == "value_counts" and not isinstance(example, pd.Series):
+        raise TypeError("value_counts: frame must be a Series, got a DataFrame")

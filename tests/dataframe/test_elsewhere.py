@@ -1,0 +1,125 @@
+"""Collections on scattered streams: what belongs together is found in one call."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_series_equal
+from tests.support import Boom, add, double, fail_on
+
+from rapidz import SKIP, Stream
+from rapidz.dataframe.elsewhere import Ways, in_one_call, in_process
+from rapidz.dataframe.frames import DataFrame
+from rapidz.dataframe.in_step import together
+
+ROWS = pd.DataFrame({"x": [1, 2, 3], "y": [4.0, 5.0, 6.0]})
+
+
+@pytest.fixture
+def scattered() -> Iterator[Callable[[Any], Any]]:
+    """Sends a stream to a pool of threads."""
+    importlib.import_module("rapidz.parallel")
+    with ThreadPoolExecutor(2) as pool:
+        yield lambda source: source.scatter(backend=pool)
+
+
+def lengths(total: int, rows: Any) -> int:
+    return total + len(rows)
+
+
+def tripled(x: int) -> int:
+    return 3 * x
+
+
+def negative_only(x: int) -> Any:
+    return x if x < 0 else SKIP
+
+
+def test_all_ways_are_gone_in_one_call() -> None:
+    source: Stream[int] = Stream()
+    first = source.map(double)
+    joined = in_one_call([first.map(tripled), first, first.map(pow, 2)])
+    assert joined is not None
+    assert joined.upstream is first
+    seen = joined.sink_to_list()
+    source.emit(1)
+    assert seen == [(6, 2, 4)]
+
+
+def test_ways_within_ways() -> None:
+    source: Stream[int] = Stream()
+    inner = in_one_call([source, source.map(double)])
+    assert inner is not None
+    outer = in_one_call([inner.map(sum), source])
+    assert outer is not None
+    seen = outer.sink_to_list()
+    source.emit(1)
+    assert seen == [(3, 1)]
+
+
+def test_there_is_no_way_past_a_state_or_another_source() -> None:
+    source: Stream[int] = Stream()
+    total = source.accumulate(add)
+    assert in_one_call([total, source]) is None
+    assert in_one_call([source, Stream[int]()]) is None
+    pairs: Any = source
+    assert in_one_call([source.map(double), pairs.starmap(pow)]) is None
+    assert in_one_call([total.map(double), total]) is not None
+
+
+def test_what_one_way_leaves_out_is_left_out() -> None:
+    ways = Ways([[(double, (), {})], [(negative_only, (), {}), (double, (), {})]])
+    assert [ways(x) for x in (1, -1)] == [SKIP, (-2, -2)]
+    with pytest.raises(Boom):
+        Ways([[(fail_on(1), (), {})]])(1)
+
+
+def test_frames_on_a_scattered_stream_give_what_they_give_here(scattered: Any) -> None:
+    source: Stream[Any] = Stream()
+    stream = scattered(source)
+    assert not in_process(stream)
+    sdf: Any = DataFrame(stream, ROWS)
+    seen = (sdf.x + sdf[["y"]].y).stream.gather().sink_to_list()
+    large = sdf[sdf.x > 1].accumulate_partitions(lengths, start=0).stream.gather().sink_to_list()
+    for _ in range(3):
+        source.emit(ROWS[["y", "x"]])
+    source.close()
+    assert [len(part) for part in seen] == [3, 3, 3]
+    assert_series_equal(seen[0], ROWS.x + ROWS.y)
+    assert large == [2, 4, 6]
+
+
+def test_a_scattered_row_that_fails_puts_no_other_in_its_place(scattered: Any) -> None:
+    rows = pd.DataFrame({"t": ["1", "a", "3"], "n": [10, 20, 30]})
+    source: Stream[Any] = Stream()
+    sdf: Any = DataFrame(scattered(source).on_error("skip"), rows.iloc[:0])
+    seen = (sdf.t.astype(int) + sdf.n).stream.gather().sink_to_list()
+    for i in range(3):
+        source.emit(rows.iloc[i : i + 1])
+    source.close()
+    assert [int(part.iloc[0]) for part in seen] == [11, 33]
+
+
+def test_columns_set_in_a_scattered_frame(scattered: Any) -> None:
+    source: Stream[Any] = Stream()
+    sdf: Any = DataFrame(scattered(source), ROWS)
+    sdf["z"] = sdf.x * 2
+    seen = (sdf.z + sdf.x).stream.gather().sink_to_list()
+    source.emit(ROWS)
+    source.close()
+    assert_series_equal(seen[0], ROWS.x * 3, check_names=False)
+
+
+def test_what_nobody_here_sees_needs_an_example(scattered: Any) -> None:
+    with pytest.raises(ValueError, match="DataFrame: example must be given where elements are"):
+        DataFrame(scattered(Stream()))
+
+
+def test_states_of_a_scattered_stream_are_zipped(scattered: Any) -> None:
+    stream = scattered(Stream())
+    assert "zip" in str(together([stream.accumulate(add, start=0), stream]))
