@@ -53,7 +53,8 @@ def measure(row: Row, repeats: int, n: int | None = None) -> Result:
     n = row.n if n is None else n
     result = Result(row)
     sides = [side for side in row.sides if _present(side, result)]
-    _check(sides, max(n // CHECK_SHARE, 1), result)
+    share = max(CHECK_SHARE, *(side.share for side in sides))
+    _check(sides, max(n // share, 1), result)
     for turn in range(repeats):
         start = turn % len(sides)
         for side in sides[start:] + sides[:start]:

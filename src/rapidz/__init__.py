@@ -53,6 +53,8 @@ from rapidz.sources import (
 )
 
 Stream.register_later("scatter", "rapidz.parallel:scatter")
+Stream.register_later("to_batch", "rapidz.dataframe.menu:to_batch")
+Stream.register_later("to_dataframe", "rapidz.dataframe.menu:to_dataframe")
 
 __version__ = "1.0.0.dev0"
 

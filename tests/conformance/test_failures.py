@@ -226,3 +226,15 @@ def test_a_failure_neither_hangs_nor_is_lost(cell: Cell) -> None:
     else:
         rig = bounded(lambda: from_a_thread(cell))
     rig.check()
+
+
+def test_the_policy_in_force_is_that_of_the_nearest_node_whichever_input_it_is_above() -> None:
+    source = Stream[int]()
+    failures = source.errors.sink_to_list()
+    doubled = source.map(lambda x: 2 * x)
+    skipping = source.filter(lambda x: x > 0).on_error("skip")
+    both = doubled.union(skipping).map(lambda x: 1 // (x - 2))
+    seen = both.sink_to_list()
+    source.emit_many([1, 3])
+    assert (seen, failures) == ([-1, 0, 1], [])
+    assert both.skipped == 1

@@ -7,6 +7,7 @@ is not needed, and `test_checkers.py` the other.
 from __future__ import annotations
 
 import operator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
 from typing import Any, NamedTuple, TypeGuard, assert_type
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, TypeGuard, assert_type
 import pytest
 
 from rapidz import Failure, Stream
+from rapidz.parallel import ParallelStream
 
 
 class Row(NamedTuple):
@@ -89,7 +91,6 @@ def test_map_checks_what_the_function_takes_besides() -> None:
 
 def test_a_function_of_something_else_is_refused() -> None:
     source = Stream[int]()
-    source.map(length)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     source.filter(length)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     source.sink(length)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     source.remove(length)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -204,6 +205,19 @@ def test_a_union_is_one_of_all() -> None:
     assert_type(a.union(a), Stream[int])
     assert_type(a.union(b), Stream[int | str])
     assert_type(a.union(b, a, stream_name="both"), Stream[int | str])
+
+
+def test_scattered_streams_are_typed_like_plain_ones() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        source = Stream[int]()
+        assert_type(source.scatter("thread").map(str).gather(), Stream[str])
+        assert_type(source.scatter(pool, batch=10, ordered=False), ParallelStream[int])
+        assert_type(source.scatter(pool).backend, str)
+        assert_type(source.scatter(lambda: pool).zip(source).gather(), Stream[tuple[int, int]])
+        with pytest.raises(ValueError, match="backend must be"):
+            source.scatter("threads")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        with pytest.raises(ValueError, match="batch must be"):
+            source.scatter("thread", batch="all")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def test_a_chain_can_be_built_in_one_variable() -> None:

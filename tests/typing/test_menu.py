@@ -24,7 +24,14 @@ OPTIONS = {
     kind.__name__: kind.__required_keys__ | kind.__optional_keys__
     for kind in (Options, JoinOptions, ZipOptions, CombineOptions, SourceOptions)
 }
-ROOMS = ("rapidz", "rapidz.operators", "rapidz.sinks", "rapidz.sources")
+ROOMS = (
+    "rapidz",
+    "rapidz.dataframe.menu",
+    "rapidz.operators",
+    "rapidz.parallel",
+    "rapidz.sinks",
+    "rapidz.sources",
+)
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 

@@ -19,7 +19,7 @@ from rapidz.kernel import failures
 from rapidz.kernel.fusion import LONGEST, Form, Run, fuse
 from rapidz.kernel.in_turn import behind
 from rapidz.kernel.legacy import interpret, interpreted, overridden_emit
-from rapidz.kernel.push import Pending, Push, Several, Start, fan_out, settle
+from rapidz.kernel.push import Pending, Push, Several, Start, settle
 from rapidz.kernel.tracking import boxing, unboxing
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Outlet:
         self._start = pipeline.start
         self.run = whole(branches)
         self.depth = max((branch.depth for branch in branches), default=0) + (len(branches) > 1)
-        self.push = fan_out([branch.push(self._start) for branch in branches], self._start)
+        self.push = node._branched([branch.push(self._start) for branch in branches], self._start)
         if node._record is not None:
             self.push = recording(self.push, node)
         elif 1 < len(branches) <= WIDEST and any(branch.run.nodes for branch in branches):
@@ -312,7 +312,7 @@ class Policies:
             if at in seen:
                 continue
             seen.add(at)
-            if at in self._known:
+            if at in self._known and not ahead:  # else another input may be nearer to one
                 policy = self._known[at]
                 break
             if at._policy is not None:

@@ -40,9 +40,12 @@ from rapidz.kernel.registry import identity
 if TYPE_CHECKING:
     from typing_extensions import TypeIs, TypeVar
 
+    from rapidz.dataframe.batch import Batch
+    from rapidz.dataframe.frames import DataFrame
     from rapidz.kernel.intervals import Interval
     from rapidz.kernel.stream import Stream
     from rapidz.operators import window
+    from rapidz.parallel.stream import ParallelStream
     from rapidz.sinks import base as sinks
     from rapidz.sinks import files
     from rapidz.sources.base import Source
@@ -82,6 +85,13 @@ class Gives(Protocol[Out]):
     """A queue, of threads, of processes or of a loop."""
 
     def get_nowait(self) -> Out: ...
+
+
+class Submits(Protocol):
+    """An executor, or a client of Dask."""
+
+    @property
+    def submit(self) -> Callable[..., Any]: ...
 
 
 class Options(TypedDict, total=False):
@@ -128,6 +138,7 @@ Mealy = Callable[Concatenate[S, A, ...], tuple[S, U]]
 Empty = dict[Never, Never] | list[Never] | set[Never]
 Key = Callable[[A], Any] | Hashable
 Keep = Literal["first", "last"]
+Backend = Literal["dask", "thread", "process"] | Submits | Callable[[], Submits]
 
 
 class Fluent(Generic[T]):
@@ -725,6 +736,27 @@ class Fluent(Generic[T]):
         **options: Unpack[Options],
     ) -> files.sink_to_textfile[T]:
         """Write every element to a text file, one a line."""
+
+    # --- to where there are more processors ----------------------------------------------------
+
+    def scatter(
+        self,
+        backend: Backend = "dask",
+        *,
+        client: Submits | None = None,
+        batch: int | Literal["auto"] = "auto",
+        ordered: bool = True,
+        **options: Unpack[Options],
+    ) -> ParallelStream[T]:
+        """Send elements to a pool or a cluster; what is below works there, up to `gather`."""
+
+    # --- to collections ------------------------------------------------------------------------
+
+    def to_batch(self, **kwargs: Any) -> Batch:
+        """Say that the elements are lists, and work on what is in them."""
+
+    def to_dataframe(self, example: Any = None) -> DataFrame:
+        """Say that the elements are data frames, and work on their columns."""
 
     # --- where elements come from --------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from rapidz.kernel import loop as loops
 from rapidz.kernel.clock import Clock
 from rapidz.kernel.failures import interrupted, note_late
 from rapidz.kernel.push import DONE, Failed, Pending
-from rapidz.kernel.running import Running, as_coroutine
+from rapidz.kernel.running import Refusal, Running, as_coroutine
 from rapidz.kernel.trampoline import Trampoline
 from rapidz.kernel.turn import Turn
 
@@ -309,10 +309,11 @@ class Pipeline:
             except Exception as error:
                 return self.failed(error)
         self.emitters.add(threading.current_thread())
-        hop = self.hop(action)
+        blocks = here is None and not asynchronous and not self.asynchronous
+        hop = self.hop(action, blocks=blocks)
         if here is not None:
             return asyncio.wrap_future(hop, loop=here)
-        return hop if asynchronous or self.asynchronous else self.block(hop)
+        return self.block(hop) if blocks else hop
 
     def promise(self, wait: Pending) -> Awaitable[object]:
         """What an asynchronous `emit` returns for *wait*."""
@@ -335,8 +336,11 @@ class Pipeline:
 
         return Running(fail(), self)
 
-    def hop(self, action: Callable[[], Pending]) -> Hop:
-        """Run *action* on the loop; the future is done when its wait is over."""
+    def hop(self, action: Callable[[], Pending], *, blocks: bool = False) -> Hop:
+        """Run *action* on the loop; the future is done when its wait is over.
+
+        *blocks*: a thread waits for it, and takes what there is to be raised.
+        """
         result = Hop(self)
         held = [result]
 
@@ -348,6 +352,8 @@ class Pipeline:
             except BaseException as error:  # a SystemExit, too, is the emitter's
                 result.set_exception(error)
             else:
+                if blocks and isinstance(wait, Refusal):
+                    wait.take_effect()
                 if wait is None:
                     result.set_result(None)
                 else:

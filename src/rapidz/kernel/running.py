@@ -173,13 +173,19 @@ class Refusal(Running):
         super().__init__(coroutine, pipeline)
 
     def __await__(self) -> Generator[Any, Any, None]:
-        if self.coroutine is not None and self._kept_error in self._pipeline.kept:
-            self.coroutine.close()
-            self.coroutine, self._claimed = None, True
-            self._pipeline.kept.remove(self._kept_error)
-            self._finish(self._kept_error)
+        if self.take_effect():
             raise self._kept_error
         return (yield from super().__await__())
+
+    def take_effect(self) -> bool:
+        """Fail with what was kept, unless that was taken already; whether it did."""
+        if self.coroutine is None or self._kept_error not in self._pipeline.kept:
+            return False
+        self.coroutine.close()
+        self.coroutine, self._claimed = None, True
+        self._pipeline.kept.remove(self._kept_error)
+        self._finish(self._kept_error)
+        return True
 
     def adopt(self) -> None:
         if self._looked:

@@ -16,7 +16,7 @@ from rapidz.kernel.fusion import Code, Run, fuse
 from rapidz.kernel.legacy import by_hand
 from rapidz.kernel.pipeline import Pipeline
 from rapidz.kernel.provenance import remember
-from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.push import Pending, Push, Start, fan_out
 from rapidz.kernel.registry import APIRegisterMixin
 from rapidz.kernel.running import Line, doing
 from rapidz.kernel.signals import Arrivals
@@ -209,6 +209,10 @@ class Stream(Fluent[T], APIRegisterMixin):
     def _received(self, step: Push[Any], port: int) -> Push[Any]:
         """Compile *step* anew for elements as they come along an edge to *port*."""
         return step
+
+    def _branched(self, pushes: list[Push[Any]], start: Start) -> Push[Any]:
+        """Make one push that feeds all branches below."""
+        return fan_out(pushes, start)
 
     def _handed(self, step: Push[Any], downstream: Stream[Any], port: int) -> Push[Any]:
         """Compile *step* of *downstream* anew for elements as this node emits them."""

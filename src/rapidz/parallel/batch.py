@@ -41,6 +41,7 @@ class Remote:
     def put(self, outcome: Any) -> None:
         """Put in what became of the element after all."""
         self.batch.outcomes[self.index] = outcome
+        self.batch.amended.add(self.index)
 
     def root(self) -> Remote:
         return self
@@ -74,6 +75,8 @@ class Item:
 
     def put(self, outcome: Any) -> None:
         self.whole.outcome().outcomes[self.at] = outcome
+        root = self.root()
+        root.batch.amended.add(root.index)
 
     def root(self) -> Remote:
         return self.whole.root()
@@ -188,6 +191,8 @@ class Batch:
         self.sent = 0
         self.tasks: list[Task] = []
         self.starts: list[int] = []
+        self.amended: set[int] = set()
+        """Elements that came out otherwise than in their tasks."""
         self.settling: dict[tuple[int, ...], asyncio.Future[None]] = {}
         """Failures that somebody is seeing to."""
         self._waiters: dict[int, asyncio.Future[None]] = {}

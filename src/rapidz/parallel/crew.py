@@ -10,9 +10,10 @@ from collections import deque
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rapidz.parallel.batch import Here, Item, Remote, Task, is_here, origin_of, outcome_of, parts
+from rapidz.parallel.batch import Here, Remote, Task, is_here, origin_of, outcome_of, parts
+from rapidz.parallel.encoding import STAND_INS, Encoder, Needs
 from rapidz.parallel.outcomes import ELSEWHERE, NOTHING, PENDING, SPECIAL, Bad, Restart, Result
-from rapidz.parallel.work import Packed, Ref, Work
+from rapidz.parallel.work import Work
 
 if TYPE_CHECKING:
     from rapidz.kernel.pipeline import Pipeline
@@ -26,9 +27,6 @@ MOST_PARTS, MOST_PARTS_OF_PATIENT = 8, 1024
 SMALL_STATE = 1 << 16
 #: After so many tasks a large state is fetched after all, so that it can be rebuilt from there.
 CHECKPOINT = 16
-
-
-_STAND_INS = frozenset({Ref, Packed})
 
 
 class WorkerDied(RuntimeError):
@@ -152,55 +150,34 @@ class Crew:
 
     def ready(self, x: Any) -> bool:
         """Whether a task with *x* among its elements can be sent."""
-        if not self.backend.chains:
-            return is_here(x)
-        return all(type(part) is Here or part.task() is not None for part in parts(x))
+        if self.backend.chains:
+            return all(type(part) is Here or part.task() is not None for part in parts(x))
+        return is_here(x) and (not self.backend.is_future(x) or x.done())
 
-    def when_ready(self, part: Remote | Item) -> asyncio.Future[None]:
-        """A future that is done when it is worth to ask again whether *part* is ready."""
+    def when_ready(self, x: Any) -> Any:
+        """Something to wait for before it is worth to ask again whether *x* is ready."""
+        part = next((part for part in parts(x) if not self.ready(part)), None)
+        if part is None:
+            return asyncio.wait([asyncio.wrap_future(x)])  # it may fail: that is not for here
         remote = part.root()
         if self.backend.chains:
             return remote.batch.when_sent()
         if remote.outcome() is ELSEWHERE:
-            return asyncio.ensure_future(self.bring(remote))
+            return self.bring(remote)
         return remote.batch.known(remote.index)
-
-    def _encoded(self, x: Any, needs: list[Task | Any]) -> Any:
-        """What stands for *x* in a task; what must be at hand there is put into *needs*."""
-        kind = type(x)
-        if kind is Here:
-            return x.value
-        if kind is Remote or kind is Item:
-            task = x.task()
-            if not self.backend.chains or (
-                is_here(x) and (task.ref is None or self.backend.lost(task.ref))
-            ):
-                return x.outcome()
-            if not any(need is task for need in needs):
-                needs.append(task)
-            at = next(at for at, need in enumerate(needs) if need is task)
-            return Ref(at, x.root().index - task.start, x.path())
-        if kind is tuple or kind is list:
-            encoded = [self._encoded(item, needs) for item in x]
-            if all(new is old for new, old in zip(encoded, x, strict=True)):
-                return x
-            return Packed(kind, encoded)
-        if self.backend.is_future(x):
-            needs.append(x)
-            return Ref(len(needs) - 1)
-        return x
 
     def _work(self, task: Task) -> tuple[Work, list[Any]]:
         """Write down what *task* is to do, and which results it needs for that."""
         stage, chain = task.stage, task.chain
         if self.backend.travels and not chain.travels():
             task.splits = [0]  # it is the functions, and smaller tasks would fare no better
-        needs: list[Any] = []
+        needs = Needs()
         work = Work(chain, task.inputs)
         work.travels = self.backend.travels
         if not task.raw:
-            work.inputs = [self._encoded(x, needs) for x in task.inputs]
-            work.bare = _STAND_INS.isdisjoint(map(type, work.inputs))
+            encode = Encoder(self.backend, needs, chain.uid)
+            work.inputs = [encode(x) for x in task.inputs]
+            work.bare = STAND_INS.isdisjoint(map(type, work.inputs))
             work.special = work.bare
         if chain.stateful and task.previous is not None:
             work.retry = stage.retry
@@ -208,9 +185,8 @@ class Crew:
             if maker.state is not PENDING:
                 work.state = maker.state
             else:
-                needs.append(maker)
-                work.state_at = len(needs) - 1
-        return work, needs
+                work.state_at = needs.place(maker)
+        return work, needs.all
 
     def _at_hand(self, need: Any) -> Any:
         """What stands for the result of *need*, which is made again if it was lost."""

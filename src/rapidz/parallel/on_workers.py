@@ -166,10 +166,20 @@ class flatten(Operator[T], plain.flatten[T]):
     def _spec(self) -> Spec:
         return Spec("flatten", (), {})
 
+    def _multiplies(self) -> bool:
+        return True
+
 
 @ParallelStream.register_api()
 class map_async(Operator[T], plain.map_async[T]):
     """`rapidz.map_async`, applied where the elements are: *parallelism* at once in a task."""
+
+    def __init__(self, *args: Any, stop_on_exception: bool = False, **kwargs: Any) -> None:
+        if stop_on_exception:
+            raise ValueError(
+                "map_async: stop_on_exception must be False on a scattered stream, got True"
+            )
+        super().__init__(*args, **kwargs)
 
     def _spec(self) -> Spec:
         options = {"parallelism": self.parallelism, **self.kwargs}
@@ -214,10 +224,13 @@ class accumulate(Operator[T], plain.accumulate[T]):
         add = stage.add
         return lambda x: push(add(x))
 
-    def _received(self, step: Push[Any], port: int) -> Push[Any]:
+    def _waits(self) -> bool:
         # What failed above may come out well after all, and has its place in the order; and what
         # puts the start back must be known to be there.
-        if self._pipeline.policies or self._side_ports:
+        return bool(self._pipeline.policies or self._side_ports)
+
+    def _received(self, step: Push[Any], port: int) -> Push[Any]:
+        if self._waits():
             one = not self._side_ports
             return settled(self._here(), self._front(-1), self._pipeline, step, one_input=one)
         return super()._received(step, port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import sys
 from collections import deque
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidz.kernel.failures import Retry
-from rapidz.parallel.batch import Batch, Remote, Span, Task, parts
+from rapidz.parallel.batch import Batch, Remote, Span, Task
 from rapidz.parallel.outcomes import NOTHING, PENDING, Bad
 
 if TYPE_CHECKING:
@@ -159,10 +160,8 @@ class Stage:
 
     def _later(self, x: Any) -> None:
         """Dispatch again when more is known of *x*."""
-        for part in parts(x):
-            if not self.crew.ready(part):
-                self.crew.when_ready(part).add_done_callback(lambda _: self.dispatch())
-                return
+        waiting = asyncio.ensure_future(self.crew.when_ready(x))
+        waiting.add_done_callback(lambda _: self.dispatch())
 
     async def again(self, batch: Batch, at: int, x: Any, *, raw: bool) -> Any:
         """Do what the operators of *batch* from *at* on do to *x*; return what becomes of it."""

@@ -9,11 +9,12 @@ from concurrent.futures import Future
 from typing import Any, ClassVar
 
 from rapidz.kernel.legacy import interpreted
-from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.push import Pending, Push, Start
 from rapidz.kernel.running import Line, doing
 from rapidz.kernel.stream import Stream, T
 from rapidz.parallel.backends import find_backend
 from rapidz.parallel.batch import Here, parts
+from rapidz.parallel.branches import meet_in_disorder, one_branch_after_the_other
 from rapidz.parallel.crew import Crew
 from rapidz.parallel.settling import brought, concluded, in_order, settled
 
@@ -126,6 +127,20 @@ class ParallelStream(Stream[T]):
 
         return in_order(crew, self._front(-2 - port), self._pipeline, arrive)
 
+    def _waits(self) -> bool:
+        """Whether an element may have to wait in front of the node until more is known of it."""
+        return self._settles
+
+    def _multiplies(self) -> bool:
+        """Whether several elements may come of one."""
+        return False
+
+    def _branched(self, pushes: list[Push[Any]], start: Start) -> Push[Any]:
+        if len(pushes) > 1 and self._crew.ordered and meet_in_disorder(self):
+            step = one_branch_after_the_other(pushes, self._front(-3), self._pipeline)
+            return settled(self._here(), self._front(-4), self._pipeline, step)
+        return super()._branched(pushes, start)
+
     def _here(self) -> Crew:
         """The crew, told which pipeline it works for."""
         self._crew.pipeline = self._pipeline.root()
@@ -145,9 +160,14 @@ class ParallelStream(Stream[T]):
         return any(line.busy() for line in self._fronts.values()) or super()._busy()
 
     def _in_turn(self, action: Callable[[], Pending]) -> Pending:
-        for line in self._fronts.values():
+        return self._after(list(self._fronts.values()), action)
+
+    def _after(self, lines: list[Line], action: Callable[[], Pending]) -> Pending:
+        """Do *action* after what is in *lines*, and then in the node."""
+        for at, line in enumerate(lines):
             if line.busy():
-                return line.follow(doing(lambda: self._in_turn(action)), self._pipeline)
+                turn = doing(functools.partial(self._after, lines[at + 1 :], action))
+                return line.follow(turn, self._pipeline)
         return super()._in_turn(action)
 
     def _rebound(self) -> None:

@@ -1,4 +1,4 @@
-"""Testing pipelines: virtual time, records of what came when, and a pytest plug-in.
+"""Testing pipelines: virtual time, records of what came when, equivalence, and a pytest plug-in.
 
 The plug-in comes with the package. With `rapidz_virtual_time = true` in pytest's configuration, or
 the marker `virtual_time`, `async def` tests run in virtual time; the fixtures are `virtual_loop`,
@@ -8,6 +8,7 @@ the marker `virtual_time`, `async def` tests run in virtual time; the fixtures a
 from __future__ import annotations
 
 from rapidz.testing.background import VirtualBackground, virtual_background
+from rapidz.testing.equivalence import assert_equivalent
 from rapidz.testing.loop import Deadlock, LeftBehindWarning, VirtualLoop, run
 from rapidz.testing.recording import record
 
@@ -16,6 +17,7 @@ __all__ = [
     "LeftBehindWarning",
     "VirtualBackground",
     "VirtualLoop",
+    "assert_equivalent",
     "record",
     "run",
     "virtual_background",

@@ -26,8 +26,7 @@ class Cluster:
         self.scheduler = self._run("scheduler", "--host", "127.0.0.1", "--port", "0")
         self.address = self._address()
         self.workers = [
-            self._run("worker", self.address, "--nthreads", "1", "--no-dashboard")
-            for _ in range(2)
+            self._run("worker", self.address, "--nthreads", "1", "--no-dashboard") for _ in range(2)
         ]
 
     def _run(self, command: str, *args: str) -> subprocess.Popen[str]:
@@ -71,12 +70,16 @@ class Cluster:
             self.scheduler.stderr.close()
 
 
+def client_of(made: Cluster, timeout: float = 30) -> Any:
+    return Client(made.address, timeout=timeout)  # type: ignore[no-untyped-call]
+
+
 @contextlib.contextmanager
 def cluster(scratch: Path, **options: Any) -> Iterator[tuple[Cluster, Any]]:
     """A cluster, and a client of it."""
     made = Cluster(scratch)
     try:
-        with Client(made.address, **{"timeout": 30, **options}) as client:
+        with client_of(made, **options) as client:
             client.wait_for_workers(2)
             yield made, client
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from tests.parallel.faults.functions import add, double, fatal, slow
@@ -64,11 +65,11 @@ def test_an_executor_of_the_user_that_breaks_is_gone() -> None:
         source.emit_many([1, 2, 77])
         with pytest.raises((WorkersGone, ExceptionGroup)) as raised:
             source.join(60)
-        errors = getattr(raised.value, "exceptions", (raised.value,))
+        errors: Any = getattr(raised.value, "exceptions", (raised.value,))
         lost = [error.element for error in errors]
         assert sorted([*(x // 2 for x in results), *lost]) == [1, 2, 77]
+        source.emit(3)
         with pytest.raises(WorkersGone):
-            source.emit(3)
             source.join(60)
 
 

@@ -1,0 +1,72 @@
+"""Clusters, pools and functions for rows about scattered streams; made when first used."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from importlib import import_module
+from typing import Any
+
+
+def increment(x: int) -> int:
+    return x + 1
+
+
+def double(x: int) -> int:
+    return 2 * x
+
+
+def decrement(x: int) -> int:
+    return x - 1
+
+
+def laborious(x: int) -> int:
+    """Some 50 microseconds of work."""
+    total = 0
+    for i in range(1000):
+        total += i
+    return total + x
+
+
+class Opaque:
+    """A batch that Dask does not look into."""
+
+    def __init__(self, elements: list[int]) -> None:
+        self.elements = elements
+
+
+def all_three(batch: Opaque) -> Opaque:
+    return Opaque([decrement(double(increment(x))) for x in batch.elements])
+
+
+@functools.cache
+def client(workers: int) -> Any:
+    """A client of a local cluster with so many worker processes, of one thread each."""
+    distributed = import_module("distributed")
+    cluster = distributed.LocalCluster(
+        n_workers=workers, threads_per_worker=1, dashboard_address=None
+    )
+    made = distributed.Client(cluster, set_as_default=workers == 2)
+    made.wait_for_workers(workers)
+    atexit.register(_close, made, cluster)
+    return made
+
+
+def _close(made: Any, cluster: Any) -> None:
+    made.close()
+    cluster.close()
+
+
+@functools.cache
+def processes(workers: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("forkserver")
+    pool = ProcessPoolExecutor(workers, mp_context=context)
+    list(pool.map(increment, range(100)))
+    return pool
+
+
+@functools.cache
+def threads(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers)

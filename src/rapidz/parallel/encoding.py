@@ -1,0 +1,66 @@
+"""What stands for an element in a task that is sent: its value, or where a worker finds it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidz.parallel.batch import Here, Item, Remote, is_here
+from rapidz.parallel.outcomes import Bad
+from rapidz.parallel.work import Packed, Ref
+
+if TYPE_CHECKING:
+    from rapidz.parallel.crew import Backend
+
+#: What a worker has to look up.
+STAND_INS: Final = frozenset({Ref, Packed})
+
+
+class Needs:
+    """The results that a task needs, each once."""
+
+    def __init__(self) -> None:
+        self.all: list[Any] = []
+        """Tasks, or futures of the backend's own."""
+        self._places: dict[int, int] = {}
+
+    def place(self, need: Any) -> int:
+        """At which place *need* is."""
+        at = self._places.get(id(need))
+        if at is None:
+            at = self._places[id(need)] = len(self.all)
+            self.all.append(need)
+        return at
+
+
+class Encoder:
+    """Finds what stands for an element in a task."""
+
+    def __init__(self, backend: Backend, needs: Needs, uid: str) -> None:
+        self._backend, self._needs, self._uid = backend, needs, uid
+
+    def __call__(self, x: Any) -> Any:
+        kind = type(x)
+        if kind is Here:
+            return x.value
+        if kind is Remote or kind is Item:
+            return self._handle(x)
+        if kind is tuple or kind is list:
+            encoded = [self(item) for item in x]
+            same = all(new is old for new, old in zip(encoded, x, strict=True))
+            return x if same else Packed(kind, encoded)
+        return self._future(x) if self._backend.is_future(x) else x
+
+    def _handle(self, x: Remote | Item) -> Any:
+        task, root, backend = x.task(), x.root(), self._backend
+        if task is None or not backend.chains or root.index in root.batch.amended:
+            return x.outcome()
+        if is_here(x) and (task.ref is None or backend.lost(task.ref)):
+            return x.outcome()
+        return Ref(self._needs.place(task), root.index - task.start, x.path())
+
+    def _future(self, future: Any) -> Any:
+        """What stands for a future that comes from a node of the user's own."""
+        if self._backend.chains:
+            return Ref(self._needs.place(future))
+        error = future.exception()
+        return future.result() if error is None else Bad(self._uid, 0, future, error)

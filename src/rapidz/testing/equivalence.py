@@ -1,0 +1,274 @@
+"""The same pipeline on every way to run it: plain calls, loops, threads, processes, Dask."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from rapidz.testing.loop import run
+
+if TYPE_CHECKING:
+    from rapidz.kernel.stream import Stream
+
+__all__ = ["assert_equivalent"]
+
+Build: TypeAlias = "Callable[[Any], Stream[Any]]"
+
+_PLAIN: Final = ("inline", "loop", "background")
+_SCATTERED: Final = ("thread", "process", "dask")
+_SHOWN: Final = 1000
+"""How many characters of outputs a message shows at most."""
+
+
+class _Outcome:
+    """What came out of one way to run the pipeline."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.outputs: list[Any] = []
+        self.failures: list[BaseException] = []
+
+    def failed(self, error: BaseException) -> None:
+        if isinstance(error, BaseExceptionGroup):
+            for part in error.exceptions:
+                self.failed(part)
+        else:
+            self.failures.append(error)
+
+
+def assert_equivalent(
+    pipeline: Callable[[Any], Stream[Any]],
+    elements: Iterable[Any],
+    *,
+    on: Sequence[Any] = ("inline", "loop", "thread"),
+    ordered: bool = True,
+    batch: int | str = "auto",
+    buffer: int | None = 100,
+) -> None:
+    """Check that a pipeline gives the same on every way to run it.
+
+    For each way, `pipeline(stream)` builds nodes on a stream and returns the last one; all
+    *elements* are emitted, in order, and the stream is closed. What came out is compared with what
+    came out of the first way, and so are the types of the exceptions that no policy of the
+    pipeline's own dealt with.
+
+    Parameters
+    ----------
+    pipeline : callable
+        From a stream, plain or scattered, to a node below it. Called once for each way.
+    elements : iterable
+        What is emitted. Every way gets the same objects, so functions must not change them.
+    on : sequence
+        At least two ways: "inline" (plain calls), "loop" (inside an asyncio loop, in virtual time),
+        "background" (blocking, with the loop in another thread), "thread", "process", "dask" (with
+        the current client), an Executor or a Client. On the latter five, the stream is scattered,
+        and what the last node gives is gathered.
+    ordered : bool
+        False: scatter with ``ordered=False``, and compare outputs whatever their order.
+    batch : "auto" or int
+        As for `scatter`.
+    buffer : int or None
+        So many elements may be under way where the stream is scattered, so that they go in batches;
+        None: one at a time.
+
+    Raises AssertionError that shows what came out of each way that differs. Operators whose output
+    depends on the time at which elements come, such as `latest` or `timed_window`, have none that
+    could be compared.
+
+    >>> from rapidz.testing import assert_equivalent
+    >>> def totals(stream):
+    ...     return stream.filter(lambda x: x % 2).accumulate(lambda total, x: total + x, start=0)
+    >>> assert_equivalent(totals, range(10))
+    >>> import threading
+    >>> def here(stream):
+    ...     return stream.map(lambda x: threading.current_thread() is threading.main_thread())
+    >>> assert_equivalent(here, [1, 2], on=["inline", "thread"])
+    Traceback (most recent call last):
+    ...
+    AssertionError: the pipeline differs on 'thread' from what it gives on 'inline'
+      at output 0: False, not True
+      'inline': [True, True]
+      'thread': [False, False]
+    """
+    ways = list(on)
+    if len(ways) < 2:
+        raise ValueError(f"assert_equivalent: on must be at least two ways, got {on!r}")
+    for way in ways:
+        if isinstance(way, str) and way not in (*_PLAIN, *_SCATTERED):
+            known = ", ".join(map(repr, (*_PLAIN, *_SCATTERED)))
+            raise ValueError(
+                f"assert_equivalent: on must be of {known}, Executors and Clients, got {way!r}"
+            )
+    _refuse_a_running_loop()
+    inputs = list(elements)
+    options = {"batch": batch, "ordered": ordered}
+    outcomes = [_outcome(pipeline, inputs, way, options, buffer) for way in ways]
+    reports = [_difference(outcomes[0], other, ordered) for other in outcomes[1:]]
+    if found := [report for report in reports if report]:
+        raise AssertionError("\n".join(found))
+
+
+def _refuse_a_running_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError("assert_equivalent: it blocks, so call it where no event loop runs")
+
+
+# --- running ---------------------------------------------------------------------------------
+
+
+def _outcome(
+    pipeline: Build, inputs: list[Any], way: Any, options: dict[str, Any], buffer: int | None
+) -> _Outcome:
+    outcome = _Outcome(repr(way) if isinstance(way, str) else type(way).__name__)
+
+    def built(root: Any) -> list[Any]:
+        """Build the pipeline below *root*; return the list that outputs go to."""
+        root.errors.sink(lambda failure: outcome.failed(failure.exception))
+        if isinstance(way, str) and way in _PLAIN:
+            top, depth = root.map(_same), None
+        else:
+            top, depth = root.scatter(way, **options), buffer
+        seen: list[Any] = _gathered(pipeline(top), depth).sink_to_list()
+        return seen
+
+    try:
+        if way == "loop":
+            outcome.outputs = run(_in_a_loop(built, inputs, outcome))
+        else:
+            outcome.outputs = _in_calls(built, inputs, outcome, background=way == "background")
+    except Exception as error:
+        error.add_note(f"on the way {outcome.label}")
+        raise
+    return outcome
+
+
+def _same(x: Any) -> Any:
+    """What stands in the place of `scatter` on a plain way."""
+    return x
+
+
+def _gathered(last: Any, buffer: int | None) -> Any:
+    from rapidz.parallel import ParallelStream  # only here, as it is slow to import
+
+    if buffer is not None and isinstance(last, ParallelStream):
+        last = last.buffer(buffer)
+    return last.gather()
+
+
+def _in_calls(
+    built: Callable[[Any], list[Any]], inputs: list[Any], outcome: _Outcome, *, background: bool
+) -> list[Any]:
+    from rapidz.kernel.stream import Stream
+
+    root: Stream[Any] = Stream(asynchronous=False) if background else Stream()
+    try:
+        seen = built(root)
+        for x in inputs:
+            try:
+                root.emit(x)
+            except Exception as error:
+                outcome.failed(error)
+    finally:
+        try:
+            root.close()
+        except Exception as error:
+            outcome.failed(error)
+    return list(seen)
+
+
+async def _in_a_loop(
+    built: Callable[[Any], list[Any]], inputs: list[Any], outcome: _Outcome
+) -> list[Any]:
+    from rapidz.kernel.stream import Stream
+
+    root: Stream[Any] = Stream(asynchronous=True)
+    try:
+        seen = built(root)
+        for x in inputs:
+            await _settled(root.emit, outcome, x)
+    finally:
+        await _settled(root.close, outcome)
+    return list(seen)
+
+
+async def _settled(call: Callable[..., Any], outcome: _Outcome, *args: Any) -> None:
+    try:
+        wait = call(*args)
+        if inspect.isawaitable(wait):
+            await wait
+    except Exception as error:
+        outcome.failed(error)
+
+
+# --- comparing -------------------------------------------------------------------------------
+
+
+def _difference(first: _Outcome, other: _Outcome, ordered: bool) -> str:
+    """What is to be said about the difference between the two, "" if there is none."""
+    lines: list[str] = []
+    if where := (_first_difference if ordered else _surplus)(other.outputs, first.outputs):
+        shown = [f"  {way.label}: {_shown(way.outputs)}" for way in (first, other)]
+        lines += [f"  {where}", *shown]
+    if _types(first.failures) != _types(other.failures):
+        shown = [f"  {way.label}: {_shown(way.failures)}" for way in (first, other)]
+        lines += ["  failures differ", *shown]
+    if not lines:
+        return ""
+    head = f"the pipeline differs on {other.label} from what it gives on {first.label}"
+    return "\n".join([head, *lines])
+
+
+def _types(failures: Iterable[BaseException]) -> list[str]:
+    return sorted(f"{type(error).__module__}.{type(error).__qualname__}" for error in failures)
+
+
+def _first_difference(outputs: list[Any], wanted: list[Any]) -> str:
+    for at, (x, y) in enumerate(zip(outputs, wanted, strict=False)):
+        if not _alike(x, y):
+            return f"at output {at}: {_shown(x)}, not {_shown(y)}"
+    if len(outputs) != len(wanted):
+        return f"{len(outputs)} outputs, not {len(wanted)}"
+    return ""
+
+
+def _surplus(outputs: list[Any], wanted: list[Any]) -> str:
+    missing = list(wanted)
+    unexpected = []
+    for x in outputs:
+        at = next((at for at, y in enumerate(missing) if _alike(x, y)), None)
+        if at is None:
+            unexpected.append(x)
+        else:
+            del missing[at]
+    if not missing and not unexpected:
+        return ""
+    return f"missing: {_shown(missing)}, unexpected: {_shown(unexpected)}"
+
+
+def _alike(x: Any, y: Any) -> bool:
+    """Whether the two are equal: NaN is like NaN, arrays and frames are compared as a whole."""
+    if x is y:
+        return True
+    if type(x) is not type(y):
+        return bool(isinstance(x, (int, float)) and isinstance(y, (int, float)) and x == y)
+    if isinstance(x, (list, tuple)):
+        return len(x) == len(y) and all(map(_alike, x, y))
+    if isinstance(x, dict):
+        return x.keys() == y.keys() and all(_alike(x[key], y[key]) for key in x)
+    if isinstance(x, float):
+        return x == y or (x != x and y != y)
+    if hasattr(x, "equals"):  # frames, series, indexes
+        return bool(x.equals(y))
+    if hasattr(x, "dtype") and hasattr(x, "tobytes"):  # arrays, as a list has no dtype
+        return bool(x.shape == y.shape and x.dtype == y.dtype and _alike(x.tolist(), y.tolist()))
+    return bool(x == y)
+
+
+def _shown(x: Any) -> str:
+    text = repr(x)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
