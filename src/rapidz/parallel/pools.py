@@ -39,7 +39,7 @@ def shared_threads() -> ThreadPoolExecutor:
     """The pool of threads that all pipelines share: at least four, so that waiting may overlap."""
     with _lock:
         if not _threads or _threads[0]._shutdown:
-            _threads[:] = [ThreadPoolExecutor(max(4, cpus()), thread_name_prefix="rapidz")]
+            _threads[:] = [ThreadPoolExecutor(max(4, cpus()), thread_name_prefix="rapidz-pool")]
         return _threads[0]
 
 

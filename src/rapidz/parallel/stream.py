@@ -50,6 +50,9 @@ class ParallelStream(Stream[T]):
     def _join_crew(self, found: Callable[[], Crew]) -> None:
         """Work with those that the nodes above work with, or with the crew *found*."""
         self._fronts: dict[int, Line] = {}
+        """Where elements wait before they enter, by port; -1 if all ports share one."""
+        self._exits: dict[object, Line] = {}
+        """Where they wait on their way out."""
         self._pipeline.need_loop()
         above = [up for up in self.upstreams if isinstance(up, ParallelStream)]
         try:
@@ -125,7 +128,7 @@ class ParallelStream(Stream[T]):
                 if (wait := step(await as_futures(handle, crew))) is not None:
                     await wait
 
-        return in_order(crew, self._front(-2 - port), self._pipeline, arrive)
+        return in_order(crew, self._exit((id(downstream), port)), self._pipeline, arrive)
 
     def _waits(self) -> bool:
         """Whether an element may have to wait in front of the node until more is known of it."""
@@ -137,8 +140,8 @@ class ParallelStream(Stream[T]):
 
     def _branched(self, pushes: list[Push[Any]], start: Start) -> Push[Any]:
         if len(pushes) > 1 and self._crew.ordered and meet_in_disorder(self):
-            step = one_branch_after_the_other(pushes, self._front(-3), self._pipeline)
-            return settled(self._here(), self._front(-4), self._pipeline, step)
+            step = one_branch_after_the_other(pushes, self._exit("branches"), self._pipeline)
+            return settled(self._here(), self._exit("all branches"), self._pipeline, step)
         return super()._branched(pushes, start)
 
     def _here(self) -> Crew:
@@ -157,22 +160,31 @@ class ParallelStream(Stream[T]):
         return self._fronts.setdefault(port, Line())
 
     def _busy(self) -> bool:
-        return any(line.busy() for line in self._fronts.values()) or super()._busy()
+        lines = (*self._fronts.values(), *self._exits.values())
+        return any(line.busy() for line in lines) or super()._busy()
 
     def _in_turn(self, action: Callable[[], Pending]) -> Pending:
-        return self._after(list(self._fronts.values()), action)
+        def on_the_way_out() -> Pending:
+            return self._after(list(self._exits.values()), action)
+
+        in_the_node = functools.partial(super()._in_turn, on_the_way_out)
+        return self._after(list(self._fronts.values()), in_the_node)
 
     def _after(self, lines: list[Line], action: Callable[[], Pending]) -> Pending:
-        """Do *action* after what is in *lines*, and then in the node."""
+        """Do *action* after what is in *lines*."""
         for at, line in enumerate(lines):
             if line.busy():
                 turn = doing(functools.partial(self._after, lines[at + 1 :], action))
                 return line.follow(turn, self._pipeline)
-        return super()._in_turn(action)
+        return action()
+
+    def _exit(self, key: object) -> Line:
+        return self._exits.setdefault(key, Line())
 
     def _rebound(self) -> None:
         super()._rebound()
         self._fronts.clear()
+        self._exits.clear()
 
 
 def _pass_first_on(future: Future[Any], values: Future[list[Any]]) -> None:

@@ -29,7 +29,7 @@ from rapidz.testing.loop import LeftBehindWarning, VirtualLoop, left_behind, run
 __all__: list[str] = []
 
 _OTHERS: Final = ("asyncio", "anyio", "trio", "tornado", "gen_test")
-_LIBRARY_THREADS: Final = {"rapidz-loop"}  # owned by the library and kept for the next pipeline
+_LIBRARY_THREADS: Final = "rapidz-"  # its threads, named so, are kept for the next pipeline
 _GRACE: Final = 1.0
 """Real seconds that a thread on its way out gets."""
 
@@ -126,7 +126,7 @@ def _still_pending(before: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
 
 def _still_alive(threads: set[threading.Thread]) -> list[threading.Thread]:
     end = time.monotonic() + _GRACE
-    others = [thread for thread in threads if thread.name not in _LIBRARY_THREADS]
+    others = [thread for thread in threads if not thread.name.startswith(_LIBRARY_THREADS)]
     for thread in others:
         thread.join(max(0.0, end - time.monotonic()))
     return [thread for thread in others if thread.is_alive()]
