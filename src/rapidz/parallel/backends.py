@@ -1,13 +1,81 @@
-"""Which backend is meant: by name, an executor, a client, or a function that returns one."""
+"""Backends: what they can do, and which one is meant by a name, an executor or a client."""
 
 from __future__ import annotations
 
 import concurrent.futures
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from rapidz.parallel.crew import Backend
+    from rapidz.parallel.work import Work
+
+
+class Backend(Protocol):
+    """Where tasks are done."""
+
+    name: str
+    chains: bool
+    """Whether a task can be sent that needs the result of one that is not done yet."""
+    patient: bool
+    """Whether a task that ends its worker was tried several times before that is told."""
+    travels: bool
+    """Whether elements leave the process."""
+
+    def slots(self) -> int:
+        """How many tasks can be done at the same time."""
+        ...
+
+    def submit(self, work: Work, needs: list[Any]) -> Any:
+        """Begin *work*, which needs the results *needs*; return what stands for its result."""
+        ...
+
+    def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
+        """Return a future of the `Result` behind *ref*, if need be without its values.
+
+        *state_limit* is None for a task without a state, else how large a state may be to come too.
+        """
+        ...
+
+    def explained(self, error: BaseException) -> str:
+        """Say what has happened, to users, after the verdict "gone"."""
+        ...
+
+    def is_future(self, x: Any) -> bool:
+        """Whether *x* is a future of the backend's own."""
+        ...
+
+    def lost(self, ref: Any) -> bool:
+        """Whether the result behind *ref* is not there any more."""
+        ...
+
+    def verdict(self, error: BaseException) -> str:
+        """What to do about a task that failed as a whole: "again", "alone", "gone" or "final"."""
+        ...
+
+    def value(self, future: Any) -> Any:
+        """A future, for threads, of the value of one of the backend's own."""
+        ...
+
+    def future(self, ref: Any, index: int, value: Any) -> Any:
+        """A future of the backend's own for one element, as users know them."""
+        ...
+
+    def same(self, other: Any) -> bool:
+        """Whether results of *other* can be used here."""
+        ...
+
+    def check(self, operator: str, argument: str, func: Any) -> None:
+        """Refuse a function that cannot travel."""
+        ...
+
+    def client_of(self) -> Any:
+        """The client or executor itself."""
+        ...
+
+    def close(self) -> None:
+        """Free what belongs to the backend alone."""
+        ...
+
 
 _RULE = "'dask', 'thread', 'process', an Executor, a Client, or a function that returns one"
 

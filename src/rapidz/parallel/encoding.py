@@ -9,7 +9,7 @@ from rapidz.parallel.outcomes import Bad
 from rapidz.parallel.work import Packed, Ref
 
 if TYPE_CHECKING:
-    from rapidz.parallel.crew import Backend
+    from rapidz.parallel.backends import Backend
 
 #: What a worker has to look up.
 STAND_INS: Final = frozenset({Ref, Packed})
