@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from rapidz import sources
 from rapidz.parallel import (
     ParallelStream,
