@@ -67,7 +67,7 @@ class PeriodicDataFrame(DataFrame):
         example = datafn(last=now, now=now, **kwargs)
         self.source = from_periodic(self._turns, self.interval)
         self.source._delayed = True
-        turns: Any = self.source.scatter() if dask else self.source  # type: ignore[attr-defined]
+        turns: Any = self.source.scatter() if dask else self.source
         rows = turns.map(_Query(datafn, kwargs))
         super().__init__(rows, example)
         listening = weakref.finalize(rows, self.source.stop)
