@@ -134,3 +134,9 @@ def raises(x: object) -> Any:
 
 def passed(x: Any) -> Any:
     return x
+
+
+def ends_the_program(error: type[BaseException], x: int) -> int:
+    if x == 2:
+        raise error
+    return x

@@ -386,3 +386,18 @@ def test_tuning_holds_from_the_next_element_on(backend: Any) -> None:
     source.emit(0)
     source.close()
     assert seen == [1, 10, 20, 2]
+
+
+def test_a_task_may_build_and_run_a_scattered_pipeline_of_its_own() -> None:
+    def inner(count: int) -> int:
+        source = Stream[int]()
+        seen = source.scatter("thread").map(abs).buffer(3).gather().sink_to_list()
+        source.emit_many(range(count))
+        source.close(10)
+        return sum(seen)
+
+    source = Stream[int]()
+    sums = source.scatter("thread", batch=1).map(inner).buffer(50).gather().sink_to_list()
+    source.emit_many(range(20))
+    source.close(30)
+    assert sums == [sum(range(count)) for count in range(20)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import threading
 import time
@@ -339,3 +340,37 @@ def test_a_lone_element_is_sent_at_once(backend: Any) -> None:
     assert seen == [1, 2]
     assert time.monotonic() - began < 5, "nobody waits for a batch to be full"
     source.close()
+
+
+def test_elements_are_under_way_together_though_a_node_above_the_buffer_counts_them() -> None:
+    together, most = [0], [0]
+    gate = threading.Barrier(3, timeout=20)
+
+    def meet(x: int) -> int:
+        together[0] += 1
+        most[0] = max(most[0], together[0])
+        gate.wait()
+        together[0] -= 1
+        return x
+
+    source = Stream[int]()
+    pairs = source.scatter("thread", batch=1).map(meet).sliding_window(2).buffer(9).gather()
+    seen = pairs.sink_to_list()
+    source.emit_many(range(9))
+    source.close(30)
+    assert seen == [(x, x + 1) for x in range(8)]
+    assert most[0] >= 3
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_task_that_asks_the_program_to_end_is_an_element_that_failed(
+    error: type[BaseException], backend: Any
+) -> None:
+    source = Stream[int]()
+    mapped = source.scatter(backend).map(functools.partial(f.ends_the_program, error))
+    failures = mapped.errors.sink_to_list()
+    seen = mapped.buffer(9).gather().sink_to_list()
+    source.emit_many(range(4))
+    source.close(30)
+    assert seen == [0, 1, 3]
+    assert [failure.element for failure in failures] == [2]

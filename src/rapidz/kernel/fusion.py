@@ -243,7 +243,7 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
         ],
         [
             "            append(nothing); special = True",
-            "          except Exception as error:",
+            "          except BaseException as error:",  # the worker serves others too
             "            append(failed(table, error)); special = True",
             "        return outcomes, special",
         ],
@@ -268,7 +268,7 @@ _known: deque[str] = deque()
 
 
 def line_of(
-    table: list[weakref.ref[Stream[Any]] | None], error: Exception
+    table: list[weakref.ref[Stream[Any]] | None], error: BaseException
 ) -> tuple[Stream[Any] | None, Any]:
     """The node whose line of a fused function raised *error*, and the element there."""
     traceback = error.__traceback__

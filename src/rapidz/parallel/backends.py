@@ -98,9 +98,9 @@ def find_backend(backend: Any = "dask", client: Any = None) -> Backend:
 
 
 def _threads() -> Backend:
-    from rapidz.parallel.pools import Pool, shared_threads
+    from rapidz.parallel.pools import Pool, threads_for_here
 
-    return Pool("thread", shared_threads)
+    return Pool("thread", threads_for_here())
 
 
 def _processes() -> Backend:

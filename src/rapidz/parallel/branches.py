@@ -11,6 +11,7 @@ from rapidz.kernel.push import Pending, Push, group, when_all
 from rapidz.kernel.running import Line, wait_for
 from rapidz.kernel.stream import Stream
 from rapidz.operators import zip as paired
+from rapidz.parallel.settling import Allowance
 
 
 def reach(node: Stream[Any]) -> set[Stream[Any]]:
@@ -60,6 +61,20 @@ def multiplied(node: Stream[Any]) -> bool:
 def _waits(node: Stream[Any]) -> bool:
     waits = getattr(node, "_waits", None)
     return waits() if waits is not None else bool(getattr(node, "_takes_handles", False))
+
+
+def allowance_below(node: Stream[Any]) -> Allowance | None:
+    """What the next buffer grants to *node*; None if there is none before the elements part."""
+    seen = {node}
+    while len(below := edges(node)) == 1 and below[0][0] not in seen:
+        node = below[0][0]
+        if len(node.upstreams) > 1 and not isinstance(node, paired):
+            return None  # what comes by another input must not overtake it
+        seen.add(node)
+        allowance: Allowance | None = getattr(node, "_allowance", None)
+        if allowance is not None:
+            return allowance
+    return None
 
 
 def one_branch_after_the_other(

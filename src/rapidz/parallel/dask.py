@@ -131,7 +131,12 @@ def _same(x: Any) -> Any:
 
 def current_client() -> Any:
     """The client that Dask itself would use; ValueError if there is none."""
-    return distributed.get_client() if _in_task() else distributed.client.default_client()  # type: ignore[no-untyped-call]
+    if _in_task():
+        with contextlib.suppress(KeyError):  # that was done already
+            # The task waits for others: its thread must not be missed meanwhile.
+            distributed.secede()  # type: ignore[no-untyped-call]
+        return distributed.get_client()
+    return distributed.client.default_client()  # type: ignore[no-untyped-call]
 
 
 def _in_task() -> bool:

@@ -20,8 +20,9 @@ from rapidz.kernel.stream import Stream, T
 from rapidz.kernel.tuning import Cell
 from rapidz.operators.pace import no_room
 from rapidz.parallel.batch import HANDLES, Span
+from rapidz.parallel.branches import allowance_below
 from rapidz.parallel.crew import Crew
-from rapidz.parallel.settling import brought, concluded, in_order, keyed, there
+from rapidz.parallel.settling import Allowance, brought, concluded, in_order, keyed, there
 from rapidz.parallel.stage import Pace, Stage
 from rapidz.parallel.stream import ParallelStream
 from rapidz.parallel.work import Chain, Spec
@@ -64,7 +65,8 @@ class Keyed(Settled[T]):
                         await wait
 
         later = in_order(crew, front, pipeline, arrive)
-        return lambda x: later((x, add(x)))
+        allowance = allowance_below(self) or Allowance(lambda: 0)
+        return lambda x: allowance.take_over(later((x, add(x))))
 
     def _keys(self) -> Stage:
         """The stage that computes keys."""
@@ -133,7 +135,11 @@ class buffer(Passing[T], plain.buffer[T]):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._held = Cell(0)
+        self._held = held = Cell(0)
+        vacant = weakref.ref(self)
+        self._allowance = Allowance(
+            lambda: 0 if (node := vacant()) is None else node.maxsize - held.value
+        )
         self._coming: set[Any] = set()
         """What is not there yet, and takes its place in the queue then."""
         super().__init__(*args, **kwargs)

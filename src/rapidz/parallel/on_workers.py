@@ -15,6 +15,7 @@ from rapidz.kernel.failures import Retry
 from rapidz.kernel.push import Push, no_default
 from rapidz.kernel.stream import Stream, T, described
 from rapidz.parallel.backends import find_backend
+from rapidz.parallel.branches import allowance_below
 from rapidz.parallel.crew import Crew
 from rapidz.parallel.outcomes import NOTHING, Restart
 from rapidz.parallel.settling import settled
@@ -231,8 +232,9 @@ class accumulate(Operator[T], plain.accumulate[T]):
 
     def _received(self, step: Push[Any], port: int) -> Push[Any]:
         if self._waits():
-            one = not self._side_ports
-            return settled(self._here(), self._front(-1), self._pipeline, step, one_input=one)
+            front, one = self._front(-1), not self._side_ports
+            allowance = allowance_below(self)
+            return settled(self._here(), front, self._pipeline, step, allowance, one_input=one)
         return super()._received(step, port)
 
     def _rebound(self) -> None:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import ProcessPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -24,7 +25,9 @@ drain_first()
 #: What is amiss if processes cannot even begin.
 _GUARD = "let the script do its work below `if __name__ == '__main__':`"
 
-_threads: list[ThreadPoolExecutor] = []
+_threads: dict[int, ThreadPoolExecutor] = {}
+_makers: dict[int, Callable[[], ThreadPoolExecutor]] = {}
+_here = threading.local()
 _lock = threading.Lock()
 
 
@@ -35,12 +38,29 @@ def cpus() -> int:
     return os.cpu_count() or 1
 
 
-def shared_threads() -> ThreadPoolExecutor:
-    """The pool of threads that all pipelines share: at least four, so that waiting may overlap."""
+def shared_threads(depth: int = 0) -> ThreadPoolExecutor:
+    """The pool of threads that all pipelines share: at least four, so that waiting may overlap.
+
+    A pipeline that is built by a task of such a pool has one of the next *depth*: if tasks waited
+    for others of the same pool, there might be no thread left to do these.
+    """
     with _lock:
-        if not _threads or _threads[0]._shutdown:
-            _threads[:] = [ThreadPoolExecutor(max(4, cpus()), thread_name_prefix="rapidz-pool")]
-        return _threads[0]
+        pool = _threads.get(depth)
+        if pool is None or pool._shutdown:
+            pool = _threads[depth] = ThreadPoolExecutor(
+                max(4, cpus()), f"rapidz-pool-{depth}", initializer=_begin_at, initargs=(depth,)
+            )
+        return pool
+
+
+def _begin_at(depth: int) -> None:
+    _here.depth = depth
+
+
+def threads_for_here() -> Callable[[], ThreadPoolExecutor]:
+    """What makes the pool of threads for a pipeline that is built here."""
+    depth = getattr(_here, "depth", -1) + 1
+    return _makers.setdefault(depth, partial(shared_threads, depth))
 
 
 def new_processes() -> ProcessPoolExecutor:

@@ -141,8 +141,40 @@ def in_order(
     return lambda x: pipeline.start(begin(x))
 
 
+class Allowance:
+    """How many elements may wait in front of nodes because a buffer below has room for them.
+
+    Nobody need wait for these to come in, as nobody waits for what is in the buffer: so they are
+    under way together.
+    """
+
+    __slots__ = ("room", "waiting")
+
+    def __init__(self, room: Callable[[], int]) -> None:
+        self.room = room
+        """How much room there is in the buffer itself."""
+        self.waiting = 0
+
+    def take_over(self, wait: Any) -> Pending:
+        """Let *wait* go on by itself if there is room, else return it."""
+        if wait is None or self.room() <= self.waiting:
+            return wait  # type: ignore[no-any-return]
+        self.waiting += 1
+        wait.add_done_callback(self._over)
+        return None
+
+    def _over(self, _: object) -> None:
+        self.waiting -= 1
+
+
 def settled(
-    crew: Crew, line: Line, pipeline: Pipeline, step: Push[Any], *, one_input: bool = True
+    crew: Crew,
+    line: Line,
+    pipeline: Pipeline,
+    step: Push[Any],
+    allowance: Allowance | None = None,
+    *,
+    one_input: bool = True,
 ) -> Push[Any]:
     """Compile *step* anew such that it gets only what is known to be there.
 
@@ -183,7 +215,8 @@ def settled(
                     return step(x)
             elif kind is not Item:
                 return step(x)
-        return later(x)
+        wait = later(x)
+        return wait if allowance is None else allowance.take_over(wait)
 
     return enter
 

@@ -14,9 +14,13 @@ from rapidz.kernel.running import Line, doing
 from rapidz.kernel.stream import Stream, T
 from rapidz.parallel.backends import find_backend
 from rapidz.parallel.batch import Here, parts
-from rapidz.parallel.branches import meet_in_disorder, one_branch_after_the_other
+from rapidz.parallel.branches import (
+    allowance_below,
+    meet_in_disorder,
+    one_branch_after_the_other,
+)
 from rapidz.parallel.crew import Crew
-from rapidz.parallel.settling import brought, concluded, in_order, settled
+from rapidz.parallel.settling import Allowance, brought, concluded, in_order, settled
 
 
 class ParallelStream(Stream[T]):
@@ -36,6 +40,8 @@ class ParallelStream(Stream[T]):
     _fuses: ClassVar[bool] = False
     _converts: ClassVar[bool] = True
     _takes_handles: ClassVar[bool] = True
+    _allowance: Allowance | None = None
+    """What a buffer grants to nodes above it."""
     _settles: ClassVar[bool] = False
     """Whether the node must know which elements are there."""
     _asks: ClassVar[bool] = False
@@ -114,7 +120,9 @@ class ParallelStream(Stream[T]):
         if self._settles:
             one = len(self.upstreams) == 1
             front = self._front(port if one else -1)
-            return settled(self._here(), front, self._pipeline, step, one_input=one)
+            return settled(
+                self._here(), front, self._pipeline, step, allowance_below(self), one_input=one
+            )
         return step
 
     def _handed(self, step: Push[Any], downstream: Stream[Any], port: int) -> Push[Any]:

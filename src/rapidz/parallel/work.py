@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from rapidz import operators
-from rapidz.kernel.failures import Retry
+from rapidz.kernel.failures import Retry, interrupted
 from rapidz.kernel.fusion import Run, fuse, line_of
 from rapidz.kernel.push import SKIP, no_default
 from rapidz.kernel.stream import Stream
@@ -136,8 +136,9 @@ class Program:
         places = {self.nodes[at]: at for at in row}
         first = row[0]
 
-        def failed(table: Any, error: Exception) -> Bad:
+        def failed(table: Any, error: BaseException) -> Bad:
             node, x = line_of(table, error)
+            error = error if isinstance(error, Exception) else interrupted(error)
             return Bad(self._uid, places.get(node, first), x, error)
 
         self.segments.append(fuse(run, "batch", failed=failed, nothing=NOTHING))
