@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from typing import Any
 
@@ -140,3 +141,22 @@ def ends_the_program(error: type[BaseException], x: int) -> int:
     if x == 2:
         raise error
     return x
+
+
+def lock_of_two(x: int) -> Any:
+    return threading.Lock() if x == 2 else x
+
+
+def length_of(x: int, data: bytes) -> int:
+    return len(data)
+
+
+class Stubborn:
+    """Can be pickled, and not unpickled."""
+
+    def __reduce__(self) -> Any:
+        return stay, ()
+
+
+def stay() -> Any:
+    raise ValueError("stays where it is")

@@ -118,21 +118,32 @@ def drain_at_exit() -> None:
     """Let running pipelines finish what they have, for a while; say what is left."""
     for prepare in before_exit:
         prepare()
-    due = time.monotonic() + EXIT_SECONDS
+    if not _deadline:
+        _deadline.append(time.monotonic() + EXIT_SECONDS)
     while busy := [pipeline for pipeline in list(pipelines) if pipeline.is_busy()]:
         for pipeline in busy:
             waiting = asyncio.run_coroutine_threadsafe(idle(pipeline), pipeline.running_on)
             try:
-                waiting.result(max(0.0, due - time.monotonic()))
+                waiting.result(max(0.0, _deadline[0] - time.monotonic()))
             except TimeoutError:
-                left = sum(len(pipeline.active) for pipeline in busy)
-                warnings.warn(
-                    f"rapidz: {left} still under way when the program ended",
-                    RuntimeWarning,
-                    stacklevel=1,
-                )
+                _say_what_is_left(busy)
                 return _log_kept()
     return _log_kept()
+
+
+#: When to give up, once the program has begun to end: it may be asked to drain several times.
+_deadline: list[float] = []
+_said: list[int] = []
+
+
+def _say_what_is_left(busy: list[Pipeline]) -> None:
+    if not _said:
+        _said.append(sum(len(pipeline.active) for pipeline in busy))
+        warnings.warn(
+            f"rapidz: {_said[0]} still under way when the program ended",
+            RuntimeWarning,
+            stacklevel=1,
+        )
 
 
 def _log_kept() -> None:

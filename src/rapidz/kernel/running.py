@@ -230,6 +230,7 @@ async def _after(last: Running, coroutine: Coroutine[Any, Any, object]) -> None:
     except BaseException:
         coroutine.close()
         raise
+    del last  # a traceback would keep it, and what is behind it in the line: this one
     await coroutine
 
 

@@ -11,23 +11,31 @@ from rapidz.parallel.on_handles import (
     partition,
     partition_unique,
     rate_limit,
-    slice,
     sliding_window,
     timed_window,
     timed_window_unique,
     union,
     unique,
-    zip,
     zip_latest,
+)
+from rapidz.parallel.on_handles import (
+    slice as slice,
+)
+from rapidz.parallel.on_handles import (
+    zip as zip,
 )
 from rapidz.parallel.on_workers import (
     accumulate,
-    filter,
     flatten,
-    map,
     map_async,
     pluck,
     starmap,
+)
+from rapidz.parallel.on_workers import (
+    filter as filter,
+)
+from rapidz.parallel.on_workers import (
+    map as map,
 )
 from rapidz.parallel.stream import ParallelStream
 
@@ -40,24 +48,20 @@ __all__ = [
     "collect",
     "combine_latest",
     "delay",
-    "filter",
     "flatten",
     "gather",
     "latest",
-    "map",
     "map_async",
     "partition",
     "partition_unique",
     "pluck",
     "rate_limit",
     "scatter",
-    "slice",
     "sliding_window",
     "starmap",
     "timed_window",
     "timed_window_unique",
     "union",
     "unique",
-    "zip",
     "zip_latest",
 ]

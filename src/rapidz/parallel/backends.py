@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from rapidz.parallel.work import Work
+    from rapidz.parallel.work import Spec, Work
 
 
 class Backend(Protocol):
@@ -64,8 +64,8 @@ class Backend(Protocol):
         """Whether results of *other* can be used here."""
         ...
 
-    def check(self, operator: str, argument: str, func: Any) -> None:
-        """Refuse a function that cannot travel."""
+    def check(self, spec: Spec) -> None:
+        """Refuse an operator that cannot travel."""
         ...
 
     def client_of(self) -> Any:

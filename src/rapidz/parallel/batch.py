@@ -283,6 +283,8 @@ def is_here(x: Any) -> bool:
 
 def origin_of(x: Any) -> Any:
     """The element that was scattered for *x* to come of it, as far as it is still held."""
+    if type(x) is tuple or type(x) is list:
+        return type(x)([origin_of(item) for item in x])
     seen = x
     while type(seen) is Remote or type(seen) is Item:
         outcome = seen.outcome()

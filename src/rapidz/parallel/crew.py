@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.parallel.batch import Here, Remote, Task, is_here, origin_of, outcome_of, parts
 from rapidz.parallel.encoding import STAND_INS, Encoder, Needs
-from rapidz.parallel.outcomes import ELSEWHERE, NOTHING, PENDING, SPECIAL, Bad, Restart, Result
+from rapidz.parallel.outcomes import (
+    ELSEWHERE,
+    NOTHING,
+    PENDING,
+    SPECIAL,
+    UNTOLD,
+    Bad,
+    Restart,
+    Result,
+)
 from rapidz.parallel.work import Work
 
 if TYPE_CHECKING:
@@ -202,6 +211,8 @@ class Crew:
         if result.state_given:
             task.state, task.previous = result.state, None
         batch, task.batch, task.done = task.batch, None, True
+        if result.special:
+            _tell_elements(task, result)
         task.plain = not result.special
         if batch is not None:
             batch.learn(task, result)
@@ -281,6 +292,13 @@ class Crew:
                 own.element = element
             outcomes.append(Bad(task.chain.uid, 0, element, own))
         self._finish(task, Result(outcomes, True, 0.0))
+
+
+def _tell_elements(task: Task, result: Result) -> None:
+    """Say of failures that were found out too late which element it was."""
+    for x, outcome in zip(task.inputs, result.outcomes, strict=False):
+        if type(outcome) is Bad and outcome.element is UNTOLD:
+            outcome.element = x if task.raw else origin_of(x)
 
 
 def _divisible(task: Task) -> bool:

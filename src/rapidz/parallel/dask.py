@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import copy
 import itertools
 import time
 import uuid
+import weakref
 from collections.abc import Coroutine
 from typing import Any
 
+import dask.config
 import distributed
 from distributed.client import Future
 from distributed.comm.core import CommClosedError
@@ -18,7 +21,7 @@ from distributed.scheduler import KilledWorker
 
 from rapidz.kernel.ending import drain_first
 from rapidz.parallel.pools import check_travels
-from rapidz.parallel.work import Work, pick, report, run
+from rapidz.parallel.work import HEAVY_CHAIN, Chain, Spec, Work, pick, report, run, unpickled
 
 drain_first()  # before the pools that Dask uses shut down
 
@@ -41,6 +44,7 @@ class Dask:
         self._threads = 0
         self._asked = 0.0
         self._names = itertools.count()
+        self._chains: weakref.WeakKeyDictionary[Chain, Any] = weakref.WeakKeyDictionary()
         self._id = uuid.uuid4().hex[:8]
 
     def slots(self) -> int:
@@ -61,7 +65,25 @@ class Dask:
     def submit(self, work: Work, needs: list[Any]) -> Any:
         if self.client.status in ("closed", "closing"):
             raise RuntimeError(f"the client must be open, got {self.client!r}")
-        return self.client.submit(run, work, *needs, key=self._key(work.chain.label), pure=False)
+        key = self._key(work.chain.label)
+        if self.travels and len(work.chain.pickled) > HEAVY_CHAIN:
+            work, needs = self._relieved(work, needs)
+        # Large elements are the user's own choice: no word about them with every task.
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
+            return self.client.submit(run, work, *needs, key=key, pure=False)
+
+    def _relieved(self, work: Work, needs: list[Any]) -> tuple[Work, list[Any]]:
+        """The same without the chain, which is sent once, for all tasks that need it."""
+        chain = work.chain
+        sent = self._chains.get(chain)
+        if sent is None or self.lost(sent):
+            key = self._key(f"functions-of-{chain.label}")
+            with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
+                sent = self.client.submit(unpickled, chain.pickled, key=key, pure=False)
+            self._chains[chain] = sent
+        light = copy.copy(work)
+        light.chain, light.chain_at = None, len(needs)
+        return light, [*needs, sent]
 
     def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
         return self._there(self._fetched(ref, values, state_limit))
@@ -95,7 +117,8 @@ class Dask:
         return "final"
 
     def explained(self, error: BaseException) -> str:
-        return f"dask: {error}"
+        closed = self.client.status in ("closed", "closing")
+        return f"dask: {'the client was closed' if closed else error}"
 
     def is_future(self, x: Any) -> bool:
         return isinstance(x, Future)
@@ -111,9 +134,9 @@ class Dask:
     def same(self, other: Any) -> bool:
         return isinstance(other, Dask) and other.client is self.client
 
-    def check(self, operator: str, argument: str, func: Any) -> None:
+    def check(self, spec: Spec) -> None:
         if self.travels:
-            check_travels(operator, argument, func)
+            check_travels(spec)
 
     def client_of(self) -> Any:
         return self.client

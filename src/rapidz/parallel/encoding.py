@@ -62,5 +62,7 @@ class Encoder:
         """What stands for a future that comes from a node of the user's own."""
         if self._backend.chains:
             return Ref(self._needs.place(future))
+        if future.cancelled():
+            return Bad(self._uid, 0, future, RuntimeError("the future was cancelled"))
         error = future.exception()
         return future.result() if error is None else Bad(self._uid, 0, future, error)

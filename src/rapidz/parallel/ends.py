@@ -14,7 +14,7 @@ from rapidz.parallel.batch import Here, Remote, Span
 from rapidz.parallel.crew import Crew
 from rapidz.parallel.on_workers import Head, followers
 from rapidz.parallel.outcomes import SPECIAL
-from rapidz.parallel.settling import brought, in_order
+from rapidz.parallel.settling import brought, in_order, new_line
 from rapidz.parallel.stream import ParallelStream
 
 
@@ -140,6 +140,11 @@ class gather(Stream[T]):
             raise TypeError(f"gather: upstream must be scattered, got {upstream!r}")
         self._crew = upstream._crew
         super().__init__(upstream, **kwargs)
+        self._line = new_line(self._crew)
+
+    def _rebound(self) -> None:
+        super()._rebound()
+        self._line = new_line(self._crew)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         crew, line, outlet = self._crew, self._line, self._outlet
@@ -149,7 +154,7 @@ class gather(Stream[T]):
                 if (wait := outlet.send(value)) is not None:
                     await wait
 
-        later = in_order(crew, line, self._pipeline, arrive)
+        later = in_order(line, self._pipeline, arrive)
 
         def step(x: Any) -> Pending:
             if type(x) is Remote and line.last is None:

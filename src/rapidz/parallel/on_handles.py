@@ -64,7 +64,7 @@ class Keyed(Settled[T]):
                     if (wait := step(keyed(whole, key))) is not None:
                         await wait
 
-        later = in_order(crew, front, pipeline, arrive)
+        later = in_order(front, pipeline, arrive)
         allowance = allowance_below(self) or Allowance(lambda: 0)
         return lambda x: allowance.take_over(later((x, add(x))))
 

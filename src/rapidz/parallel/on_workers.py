@@ -60,13 +60,11 @@ class Operator(Head[T]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in ("func", "predicate"):
-            if (func := vars(self).get(name)) is not None:
-                try:
-                    self._crew.backend.check(type(self).__name__, name, func)
-                except Exception:
-                    self.destroy()  # what is refused stays out of the graph
-                    raise
+        try:
+            self._crew.backend.check(self._spec())
+        except Exception:
+            self.destroy()  # what is refused stays out of the graph
+            raise
 
     def _spec(self) -> Spec:
         """What a worker needs to know of the node."""

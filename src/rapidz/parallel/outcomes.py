@@ -47,6 +47,14 @@ PENDING: Final = _Pending("PENDING")
 ELSEWHERE: Final = _Elsewhere("ELSEWHERE")
 
 
+class _Untold(_Single):
+    __slots__ = ()
+
+
+#: Stands for the element of a failure that was found out too late to know it.
+UNTOLD: Final = _Untold("UNTOLD")
+
+
 class Restart:
     """Stands among the elements for: go on with this state."""
 
@@ -118,7 +126,10 @@ SPECIAL: Final = frozenset({_Nothing, _Pending, _Elsewhere, Restart, Many, Bad})
 class Result:
     """What a task gives back, in a wrapping that Dask does not look into."""
 
-    __slots__ = ("outcomes", "seconds", "special", "state", "state_given")
+    __slots__ = ("chain", "outcomes", "seconds", "special", "state", "state_given")
+
+    chain: tuple[str, int]
+    """The chain that was done, and the place of its last operator."""
 
     def __init__(self, outcomes: list[Any], special: bool, seconds: float) -> None:
         self.outcomes = outcomes
@@ -127,6 +138,51 @@ class Result:
         self.seconds = seconds
         self.state: Any = None
         self.state_given = False
+        self.chain = "", 0
+
+    def __reduce__(self) -> Any:
+        """Pickle the outcomes apart: one that cannot travel is a failure of its own."""
+        special = self.special
+        try:
+            data = pickled(self.outcomes)
+        except Exception:
+            special = True
+            data = pickled([self._travelling(outcome) for outcome in self.outcomes])
+        state = pickled(self.state) if self.state_given else None
+        return _arrived, (data, special, self.seconds, state, self.chain)
+
+    def _travelling(self, outcome: Any) -> Any:
+        try:
+            pickled(outcome)
+        except Exception as error:
+            uid, last = self.chain
+            return Bad(uid, last, UNTOLD, TypeError(f"the result cannot be sent: {error}"))
+        return outcome
+
+
+def _arrived(
+    data: bytes, special: bool, seconds: float, state: bytes | None, chain: tuple[str, int]
+) -> Result:
+    result = Result(pickle.loads(data), special, seconds)
+    result.chain = chain
+    if state is not None:
+        result.state, result.state_given = pickle.loads(state), True
+    return result
+
+
+def pickled(x: Any) -> bytes:
+    """Pickle *x*; functions of ``__main__`` and lambdas too where cloudpickle is there."""
+    try:
+        return pickle.dumps(x, pickle.HIGHEST_PROTOCOL)
+    except Exception:
+        try:
+            import cloudpickle  # type: ignore[import-untyped]
+        except ImportError:
+            pass
+        else:
+            data: bytes = cloudpickle.dumps(x)
+            return data
+        raise
 
 
 def each_value(outcome: Any) -> Iterator[Any]:

@@ -6,16 +6,19 @@ import concurrent.futures
 import importlib
 import multiprocessing
 import os
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import ProcessPoolExecutor
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from rapidz.kernel.ending import drain_first
-from rapidz.parallel.work import Chain, Spec, Work, run
+from rapidz.parallel.outcomes import pickled
+from rapidz.parallel.work import HEAVY_CHAIN, Chain, Spec, Work, dumps, run, run_pickled
 
 # When the program ends, what was registered last is called first, and pipelines drain before the
 # pools shut down, which they may need for that.
@@ -106,13 +109,16 @@ class Pool:
         self.make = make
         self._owned, self._renewed = owned, renewed
         self._executor: Any = None
-        self._slots = 0
+        self._slots, self._process = 0, os.getpid()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._first: Any = None
         """The first task of a pool of our own: it tells whether processes can begin at all."""
         self.travels = True
 
     def executor(self) -> Any:
-        broken = self._renewed and getattr(self._executor, "_broken", False)
+        broken = self._renewed and (
+            getattr(self._executor, "_broken", False) or self._process != os.getpid()
+        )
         if self._executor is None or broken:
             self.begin_with(self.make())
         return self._executor
@@ -120,6 +126,7 @@ class Pool:
     def begin_with(self, executor: Any) -> None:
         """Use *executor*, until it is broken."""
         self._executor = executor
+        self._process = os.getpid()
         self._slots = getattr(executor, "_max_workers", None) or cpus()
         self.travels = not isinstance(executor, ThreadPoolExecutor)
 
@@ -131,7 +138,20 @@ class Pool:
         executor = self.executor()
         if self._owned and self._first is None:
             self._first = executor.submit(_nothing)
+        if self.travels:
+            if self._owned and len(work.chain.pickled) > HEAVY_CHAIN:
+                self._write(work.chain)
+            return executor.submit(run_pickled, pickled(work))
         return executor.submit(run, work)
+
+    def _write(self, chain: Chain) -> None:
+        """Leave *chain* in a file for the processes, which read it once each."""
+        if chain.path is None:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="rapidz-")
+            path = Path(self._folder.name, f"{chain.uid}-{len(chain.specs)}")
+            path.write_bytes(chain.pickled)
+            chain.path = str(path)
 
     def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
         return ref
@@ -145,7 +165,7 @@ class Pool:
             return "alone" if self._renewed and not never_began else "gone"
         if isinstance(error, concurrent.futures.CancelledError):
             return "again"
-        if isinstance(error, RuntimeError) and "shutdown" in str(error):
+        if isinstance(error, RuntimeError) and "cannot schedule new futures" in str(error):
             return "gone"
         return "final"
 
@@ -168,10 +188,10 @@ class Pool:
     def same(self, other: Any) -> bool:
         return isinstance(other, Pool) and other.make == self.make
 
-    def check(self, operator: str, argument: str, func: Any) -> None:
+    def check(self, spec: Spec) -> None:
         self.executor()
         if self.travels:
-            check_travels(operator, argument, func)
+            check_travels(spec)
 
     def client_of(self) -> Any:
         return self.executor()
@@ -185,15 +205,15 @@ class Pool:
         return self.name
 
 
-def check_travels(operator: str, argument: str, func: Any) -> None:
-    """Refuse a function that cannot be sent to another process."""
-    try:
-        Chain([Spec(operator, (func,), {})], operator).pickled  # noqa: B018
-    except Exception as error:
-        remedy = (
-            "" if find_spec("cloudpickle") else "; define it in a module, or install cloudpickle"
-        )
-        raise TypeError(
-            f"{operator}: {argument} must be something that can be sent to another process, "
-            f"got {func!r} ({error}){remedy}"
-        ) from error
+def check_travels(spec: Spec) -> None:
+    """Refuse an operator whose function, or another argument, cannot be sent to a process."""
+    for name, part in spec.parts():
+        try:
+            dumps(part)
+        except Exception as error:
+            found = find_spec("cloudpickle") is not None
+            remedy = "" if found else "; define it in a module, or install cloudpickle"
+            raise TypeError(
+                f"{spec.name}: {name} must be something that can be sent to another process, "
+                f"got {part!r} ({error}){remedy}"
+            ) from error

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.failures import Handler, Raise, Retry, blame
 from rapidz.kernel.push import Pending, Push, when_all
-from rapidz.kernel.running import Line, resolve, wait_for
+from rapidz.kernel.running import Line, Running, over, resolve, wait_for
 from rapidz.parallel.batch import Batch, Here, Item, Remote, is_here, outcome_of, parts
 from rapidz.parallel.outcomes import ELSEWHERE, NOTHING, PENDING, SPECIAL, Bad, Many
 
@@ -65,7 +65,7 @@ async def settle(x: Remote | Item) -> None:
         if bad.chain == batch.chain.uid:
             outcome = await _as_the_policy_says(batch, bad)
         else:
-            outcome = await _inherited(x)
+            outcome = await _inherited(x, bad)
     finally:
         x.put(outcome)
         del batch.settling[place]
@@ -95,12 +95,13 @@ async def _as_the_policy_says(batch: Batch, bad: Bad) -> Any:
             return NOTHING
 
 
-async def _inherited(x: Remote | Item) -> Any:
+async def _inherited(x: Remote | Item, bad: Bad) -> Any:
     """An element failed further up: see to it there, and go on with what comes of that."""
     root = x.root()
     source: Any = root.source()
     if type(source) is not Remote and type(source) is not Item:
-        return NOTHING
+        own = Bad(root.batch.chain.uid, 0, bad.element, bad.arrived())  # it got lost on its way
+        return await _as_the_policy_says(root.batch, own)
     for at in x.path():
         source = Item(source, at)
     outcomes = [
@@ -129,16 +130,45 @@ async def brought(x: Any, crew: Crew) -> list[Any]:
     return values
 
 
-def in_order(
-    crew: Crew,
-    line: Line,
-    pipeline: Pipeline,
-    begin: Callable[[Any], Any],
-) -> Push[Any]:
-    """Make the step that does the coroutine ``begin(x)`` for one element after the other."""
-    if crew.ordered:
-        return lambda x: line.follow(begin(x), pipeline)
-    return lambda x: pipeline.start(begin(x))
+class Crowd(Line):
+    """A line without order: what comes in need not wait, and what follows waits for all."""
+
+    __slots__ = ("_members",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._members: set[Running] = set()
+
+    def busy(self) -> bool:
+        return bool(self._members)
+
+    def enter(self, coroutine: Coroutine[Any, Any, object], pipeline: Pipeline) -> Pending:
+        running = Running(coroutine, pipeline)
+        self._members.add(running)
+        running.add_done_callback(self._members.discard)
+        return running
+
+    def follow(self, coroutine: Coroutine[Any, Any, object], pipeline: Pipeline) -> Pending:
+        return self.enter(self._after_all(list(self._members), coroutine), pipeline)
+
+    async def _after_all(
+        self, members: list[Running], coroutine: Coroutine[Any, Any, object]
+    ) -> None:
+        for running in members:
+            await over(running)
+        await coroutine
+
+
+def new_line(crew: Crew) -> Line:
+    """Where elements wait: in a line, or in a crowd if order does not matter."""
+    return Line() if crew.ordered else Crowd()
+
+
+def in_order(line: Line, pipeline: Pipeline, begin: Callable[[Any], Any]) -> Push[Any]:
+    """Make the step that does the coroutine ``begin(x)`` for every element in *line*."""
+    if isinstance(line, Crowd):
+        return lambda x: line.enter(begin(x), pipeline)
+    return lambda x: line.follow(begin(x), pipeline)
 
 
 class Allowance:
@@ -202,7 +232,7 @@ def settled(
         entered = line.follow(enter_in_turn(), pipeline)
         return pipeline.start(through(entered))
 
-    later = in_order(crew, line, pipeline, arrive)
+    later = in_order(line, pipeline, arrive)
     if not one_input and crew.ordered:
         later = arrive_by_one_of_several
 

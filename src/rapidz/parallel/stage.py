@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import sys
 from collections import deque
@@ -143,6 +144,8 @@ class Stage:
                 self._armed = True
                 self._later(batch.inputs[batch.sent])
                 return
+            if batch is self._open:
+                self._open = None  # so that a batch ends, and can be forgotten, under pressure too
             self._send(batch.cut(stop))
 
     def _cut(self, batch: Batch) -> int:
@@ -236,20 +239,30 @@ def _bearable(inputs: Sequence[Any]) -> int:
     return len(inputs)
 
 
-def weight(x: Any) -> int:
-    """About how many bytes *x* has."""
+def weight(x: Any, visits: int = 200) -> int:
+    """About how many bytes *x* has; of what is in it, at most so many *visits* are paid."""
+    total, ahead = 0, [x]
+    while ahead and visits:
+        visits -= 1
+        x = ahead.pop()
+        try:
+            if isinstance(x, (tuple, list)):
+                ahead += x[:visits]
+            elif isinstance(x, dict):
+                ahead += itertools.islice(x.values(), visits)
+            else:
+                total += _own_weight(x)
+        except Exception:  # what cannot be weighed is sent as it is
+            continue
+    return total
+
+
+def _own_weight(x: Any) -> int:
     nbytes = getattr(x, "nbytes", None)
     if isinstance(nbytes, int):
         return nbytes
     usage: Callable[..., Any] | None = getattr(x, "memory_usage", None)
-    if usage is not None:
-        try:
-            used = usage()
-            return int(getattr(used, "sum", lambda: used)())
-        except Exception:
-            return 0
-    if isinstance(x, (tuple, list)):
-        return sum(map(weight, x[:100])) * max(1, len(x) // 100)
-    if isinstance(x, dict):
-        return sum(map(weight, list(x.values())[:100])) * max(1, len(x) // 100)
-    return sys.getsizeof(x, 0)
+    if usage is None:
+        return sys.getsizeof(x, 0)
+    used = usage()
+    return int(getattr(used, "sum", lambda: used)())

@@ -20,7 +20,7 @@ from rapidz.parallel.branches import (
     one_branch_after_the_other,
 )
 from rapidz.parallel.crew import Crew
-from rapidz.parallel.settling import Allowance, brought, concluded, in_order, settled
+from rapidz.parallel.settling import Allowance, brought, concluded, in_order, new_line, settled
 
 
 class ParallelStream(Stream[T]):
@@ -136,7 +136,7 @@ class ParallelStream(Stream[T]):
                 if (wait := step(await as_futures(handle, crew))) is not None:
                     await wait
 
-        return in_order(crew, self._exit((id(downstream), port)), self._pipeline, arrive)
+        return in_order(self._exit((id(downstream), port)), self._pipeline, arrive)
 
     def _waits(self) -> bool:
         """Whether an element may have to wait in front of the node until more is known of it."""
@@ -165,7 +165,7 @@ class ParallelStream(Stream[T]):
     # --- elements that wait in front of the node ------------------------------------------
 
     def _front(self, port: int) -> Line:
-        return self._fronts.setdefault(port, Line())
+        return self._fronts.setdefault(port, new_line(self._crew))
 
     def _busy(self) -> bool:
         lines = (*self._fronts.values(), *self._exits.values())
@@ -187,7 +187,7 @@ class ParallelStream(Stream[T]):
         return action()
 
     def _exit(self, key: object) -> Line:
-        return self._exits.setdefault(key, Line())
+        return self._exits.setdefault(key, new_line(self._crew))
 
     def _rebound(self) -> None:
         super()._rebound()

@@ -15,7 +15,7 @@ import pickle
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from rapidz import operators
@@ -47,8 +47,19 @@ class Spec:
     def __init__(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.name, self.args, self.kwargs = name, args, kwargs
 
+    def parts(self) -> Iterator[tuple[str, Any]]:
+        """What it is configured with, and under which name."""
+        first = {"filter": "predicate", "pluck": "pick"}.get(self.name, "func")
+        for at, arg in enumerate(self.args):
+            yield (first if at == 0 else f"args[{at - 1}]"), arg
+        yield from self.kwargs.items()
+
     def node(self) -> Any:
         return getattr(operators, self.name)(Stream(), *self.args, **self.kwargs)
+
+
+#: Functions whose pickle is longer, such as by a large argument, do not go with every task.
+HEAVY_CHAIN = 1 << 16
 
 
 def dumps(x: Any) -> bytes:
@@ -69,6 +80,8 @@ class Chain:
         self.label = label
         """How tasks are called, such as ``map-inc``."""
         self.uid = uid or uuid.uuid4().hex
+        self.path: str | None = None
+        """The file in which other processes of this machine find it, if it is large."""
         self.stateful = bool(specs) and specs[0].name == "accumulate"
 
     @functools.cached_property
@@ -83,7 +96,9 @@ class Chain:
             return False
 
     def __reduce__(self) -> Any:
-        return _unpickled, (self.pickled,)
+        if self.path is not None:
+            return read, (self.path,)
+        return unpickled, (self.pickled,)
 
     @functools.cached_property
     def shared(self) -> Program:
@@ -98,8 +113,14 @@ class Chain:
 
 
 @functools.lru_cache(maxsize=256)
-def _unpickled(data: bytes) -> Chain:
+def unpickled(data: bytes) -> Chain:
     return Chain(*pickle.loads(data))
+
+
+@functools.lru_cache(maxsize=64)
+def read(path: str) -> Chain:
+    with open(path, "rb") as file:
+        return unpickled(file.read())
 
 
 class Program:
@@ -251,6 +272,7 @@ class Work:
     __slots__ = (
         "bare",
         "chain",
+        "chain_at",
         "inputs",
         "retry",
         "special",
@@ -259,8 +281,10 @@ class Work:
         "travels",
     )
 
-    def __init__(self, chain: Chain, inputs: list[Any]) -> None:
+    def __init__(self, chain: Any, inputs: list[Any]) -> None:
         self.chain, self.inputs = chain, inputs
+        self.chain_at: int | None = None
+        """In which of the results needed the chain is, if it is too large to go with every task."""
         self.bare = True
         """Whether *inputs* are the values themselves, none of them to be looked up."""
         self.special = False
@@ -285,12 +309,17 @@ def looked_up(x: Any, results: Sequence[Any]) -> Any:
             outcome = outcome.outcomes[at]
         return outcome
     if kind is Packed:
-        return x.kind([looked_up(part, results) for part in x.parts])
+        parts = [looked_up(part, results) for part in x.parts]
+        lost = next((part for part in parts if type(part) is Bad), None)  # on its way to here
+        return x.kind(parts) if lost is None else lost
     return x
 
 
 def run(work: Work, *results: Any) -> Result:
     """Do *work*, with the *results* of the tasks that it needs."""
+    if work.chain_at is not None:
+        at, work = work.chain_at, copy.copy(work)
+        work.chain = results[at]
     values = work.inputs
     special = work.special
     if not work.bare:
@@ -303,10 +332,16 @@ def run(work: Work, *results: Any) -> Result:
         began = time.perf_counter()
         outcomes, odd = through(program, values) if special else program(values)
         result = Result(outcomes, odd or special, time.perf_counter() - began)
+    result.chain = work.chain.uid, len(work.chain.specs) - 1
     if result.special and work.travels:
         for outcome in result.outcomes:
             _prepare(outcome, work.chain.uid)
     return result
+
+
+def run_pickled(data: bytes) -> Result:
+    """Do the work in *data*: what cannot be unpickled is a failure, and not the process's end."""
+    return run(pickle.loads(data))
 
 
 def _prepare(outcome: Any, uid: str) -> None:
@@ -376,6 +411,7 @@ def report(result: Result, values: bool, state_limit: float) -> Result:
     """What the pipeline is to know of a result that stays where it is."""
     outcomes = result.outcomes if values else [stripped(x) for x in result.outcomes]
     known = Result(outcomes, result.special or not values, result.seconds)
+    known.chain = result.chain
     if result.state_given and (state_limit == float("inf") or _size(result.state) <= state_limit):
         known.state, known.state_given = result.state, True
     return known

@@ -125,5 +125,5 @@ def test_a_scheduler_that_is_gone_is_an_error_and_the_input_is_kept(tmp_path: Pa
         lost = [error for error in raised.value.exceptions if isinstance(error, WorkersGone)]
         assert results + [error.element for error in lost] == list(range(40))
         source.emit(41)
-        with pytest.raises(WorkersGone, match="client must be open"):
+        with pytest.raises(WorkersGone, match="client was closed"):
             source.join()
