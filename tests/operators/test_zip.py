@@ -6,6 +6,7 @@ import asyncio
 import functools
 import threading
 from builtins import zip as builtin_zip
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -357,3 +358,14 @@ def test_zip_refuses_a_first_that_is_no_input() -> None:
     a, b, stranger = Stream[int](), Stream[int](), Stream[int]()
     with pytest.raises((TypeError, ValueError), match=r"^zip: first must be .+, got "):
         zip_of(a, b, first=stranger)
+
+
+def test_a_pool_with_nothing_to_do_is_not_waited_for() -> None:
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(int).result()
+        a, b = Stream[int](), Stream[int]()
+        pairs = a.zip(b, maxsize=1).sink_to_list()
+        a.emit(1)
+        with pytest.raises(BackPressureError):
+            bounded(lambda: a.emit(2), 20)
+        assert pairs == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import concurrent.futures.thread
 import functools
 import inspect
 import logging
@@ -36,11 +37,15 @@ KEPT_AT_MOST = 100
 #: long it waits for those who only may, in seconds.
 PATIENCE, GRACE = 0.05, 1.0
 
-#: Where a thread is that waits for another one to end.
-_JOINING = {
+#: Where a thread is that waits for another one to end, or, in a pool, for something to do.
+_IDLE = {
     method.__code__
-    for name in ("join", "_wait_for_tstate_lock")
-    if (method := getattr(threading.Thread, name, None)) is not None
+    for method in (
+        getattr(threading.Thread, "join", None),
+        getattr(threading.Thread, "_wait_for_tstate_lock", None),
+        getattr(concurrent.futures.thread, "_worker", None),
+    )
+    if method is not None
 }
 
 pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
@@ -385,16 +390,17 @@ class Pipeline:
         """Whether no thread but this one, which waits *since* then, can make room.
 
         Some threads are in doubt, and trusted for a while only: those that wait
-        for another thread to end, and daemons that have not emitted yet, since
-        some tools run such threads in every process.
+        for another thread to end or for something to do, and daemons that have
+        not emitted yet, since some tools run such threads in every process.
         """
         me, frames = threading.current_thread(), sys._current_frames()
         others = [t for t in threading.enumerate() if t is not me and t.name != "rapidz-loop"]
 
         def may_emit(thread: threading.Thread) -> bool:
             frame = frames.get(thread.ident or 0)
-            joins = frame is not None and frame.f_code in _JOINING
-            return not joins and (not thread.daemon or thread in self.emitters)
+            idle = frame is not None and frame.f_code in _IDLE
+            idle |= type(thread).__name__ == "_ExecutorManagerThread"  # of a pool of processes
+            return not idle and (not thread.daemon or thread in self.emitters)
 
         if any(may_emit(thread) for thread in others):
             return False
