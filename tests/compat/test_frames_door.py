@@ -26,7 +26,25 @@ NAMES = {
     ],
     "dataframe": [
         "DataFrame", "DataFrames", "Frame", "Frames", "Index", "PeriodicDataFrame", "Random",
-        "Series", "Seriess",
+        "Series", "Seriess", "GroupBy", "Rolling", "Window", "Aggregation",
+    ],
+    "dataframe.core": [
+        "BaseFrame", "DataFrame", "DataFrames", "EWM", "Expanding", "Frame", "Frames", "GroupBy",
+        "Index", "OperatorMixin", "PeriodicDataFrame", "Random", "Rolling", "Series", "Seriess",
+        "Streaming", "Window", "WindowedGroupBy", "_DataFrameMixin", "_SeriesMixin",
+        "_accumulate_mean", "_accumulate_size", "_accumulate_sum", "_cumulative_accumulator",
+        "_random_df", "_stream_types", "random_datablock", "random_datapoint",
+        "rolling_accumulator",
+    ],
+    "dataframe.aggregations": [
+        "Aggregation", "Count", "EWMean", "Full", "GroupbyAggregation", "GroupbyCount",
+        "GroupbyMean", "GroupbySize", "GroupbySum", "GroupbyVar", "Mean", "Size", "Sum",
+        "ValueCounts", "Var", "accumulator", "diff_align", "diff_expanding", "diff_iloc",
+        "diff_loc", "groupby_accumulator", "window_accumulator", "windowed_groupby_accumulator",
+    ],
+    "dataframe.utils": [
+        "get_base_frame_type", "get_dataframe_package", "is_dataframe_like", "is_index_like",
+        "is_series_like",
     ],
 }  # fmt: skip
 
@@ -51,6 +69,66 @@ SIGNATURES = {
         "(datafn=random_datablock, interval='500ms', dask=False, start=True, **kwargs)"
     ),
     "random": "(freq='100ms', interval='500ms', dask=False, start=True, datafn=random_datablock)",
+}
+
+# What old calls pass, by position and by name: the parameters that they rely on, in order.
+PARAMETERS = {
+    "core.Frame.aggregate": "self aggregation start",
+    "core.Frame.count": "self start",
+    "core.Frame.ewm": "self com span halflife alpha with_state start",
+    "core.Frame.expanding": "self with_state start",
+    "core.Frame.groupby": "self other",
+    "core.Frame.mean": "self start",
+    "core.Frame.rolling": "self window min_periods with_state start",
+    "core.Frame.sum": "self start",
+    "core.Frame.window": "self n value with_state start",
+    "core.Series.value_counts": "self",
+    "core.EWM": "sdf n value with_state start com span halflife alpha",
+    "core.EWM._get_com": "com span halflife alpha",
+    "core.EWM.std": "self ddof",
+    "core.Expanding.aggregate": "self agg",
+    "core.GroupBy": "root grouper index",
+    "core.GroupBy._accumulate": "self Agg with_state start kwargs",
+    "core.GroupBy.count": "self start",
+    "core.GroupBy.mean": "self with_state start",
+    "core.GroupBy.size": "self",
+    "core.GroupBy.std": "self ddof",
+    "core.GroupBy.sum": "self start",
+    "core.GroupBy.var": "self ddof",
+    "core.Rolling": "sdf window min_periods with_state start",
+    "core.Rolling.median": "self",
+    "core.Window": "sdf n value with_state start",
+    "core.Window.aggregate": "self agg",
+    "core.Window.apply": "self func",
+    "core.Window.full": "self",
+    "core.Window.groupby": "self other",
+    "core.Window.map_partitions": "self func args kwargs",
+    "core.Window.std": "self ddof",
+    "core.Window.value_counts": "self",
+    "core.WindowedGroupBy": "root grouper index n value with_state start",
+    "core._accumulate_mean": "accumulator new",
+    "core._accumulate_size": "accumulator new",
+    "core._accumulate_sum": "accumulator new",
+    "core._cumulative_accumulator": "state new op",
+    "core._random_df": "tup",
+    "core.rolling_accumulator": "acc new window op with_state args kwargs",
+    "aggregations.Count.on_old": "self acc old",
+    "aggregations.EWMean": "com",
+    "aggregations.GroupbyAggregation": "columns grouper kwargs",
+    "aggregations.GroupbyAggregation.grouped": "self df grouper",
+    "aggregations.GroupbyMean.on_new": "self acc new grouper",
+    "aggregations.Sum.initial": "self new",
+    "aggregations.ValueCounts.on_new": "self acc new grouper",
+    "aggregations.Var": "ddof",
+    "aggregations.accumulator": "acc new agg",
+    "aggregations.diff_align": "dfs groupers",
+    "aggregations.diff_expanding": "dfs new window",
+    "aggregations.diff_iloc": "dfs new window",
+    "aggregations.diff_loc": "dfs new window",
+    "aggregations.groupby_accumulator": "acc new agg",
+    "aggregations.window_accumulator": "acc new diff window agg with_state",
+    "aggregations.windowed_groupby_accumulator": "acc new diff window agg grouper with_state",
+    "utils.get_base_frame_type": "frame_name is_frame_like example",
 }
 
 OPERATORS = """
@@ -94,6 +172,22 @@ def test_classes_have_their_old_signatures() -> None:
     assert unannotated(collection.partial_by_order) == "(*args, **kwargs)"
     assert unannotated(collection.apply_args) == "(args, func, kwargs)"
     assert unannotated(collection.get_stream_type) == "(example, stream_type='streaming')"
+
+
+@pytest.mark.parametrize("path", PARAMETERS)
+def test_old_calls_find_their_parameters_in_place(path: str) -> None:
+    """More may follow."""
+    module, *names = path.split(".")
+    found: Any = importlib.import_module(f"rapidz.dataframe.{module}")
+    for name in names:
+        found = getattr(found, name)
+    wanted = PARAMETERS[path].split()
+    assert list(inspect.signature(found).parameters)[: len(wanted)] == wanted
+
+
+def test_modules_below_are_there_after_an_import_of_the_package() -> None:
+    assert dataframe.aggregations is importlib.import_module("rapidz.dataframe.aggregations")
+    assert dataframe.core is importlib.import_module("rapidz.dataframe.core")
 
 
 @pytest.mark.parametrize(
@@ -201,3 +295,51 @@ def test_batches_of_json_become_frames() -> None:
     for line in ('{"name": "Alice", "x": 1}', '{"name": "Bob", "x": 2}'):
         source.emit(line)
     assert_frame_equal(seen[0], pd.DataFrame({"name": ["Alice"], "x": [1]}))
+
+
+def test_folds_by_hand_give_what_they_did() -> None:
+    core: Any = importlib.import_module("rapidz.dataframe.core")
+    x = ROWS.x
+    assert core._accumulate_sum(1, x) == 7
+    assert core._accumulate_size(1, ROWS) == 7
+    assert core._accumulate_mean((4, 1), x) == ((10, 4), 2.5)
+    last, values = core._cumulative_accumulator((), x, op="cumsum")
+    assert (list(last), list(values)) == ([6], [1, 3, 6])
+    last, values = core._cumulative_accumulator(last, pd.Series([None, 1.0]), op="cumsum")
+    assert list(last) == list(values.dropna()) == [7]
+    assert len(core._cumulative_accumulator(last, x.iloc[:0], op="cumsum")[1]) == 0
+    tail, values = core.rolling_accumulator((), x, window=2, op="sum")
+    assert (list(tail), list(values)) == ([3], [1, 3, 5])
+    tail, values = core.rolling_accumulator(tail, x, window=2, op="quantile", args=(0.5,))
+    assert (list(tail), list(values)) == ([3], [2, 1.5, 2.5])
+    now = pd.Timestamp("2020-01-01")
+    rows = core._random_df((now, now + pd.Timedelta("1s"), pd.Timedelta("100ms")))
+    assert list(rows.columns) == ["x", "y", "z"]
+    assert core.get_dataframe_package(ROWS) is pd
+    assert core.get_base_frame_type("DataFrame", core.is_dataframe_like, ROWS) is pd.DataFrame
+    with pytest.raises(TypeError):
+        core.get_base_frame_type("DataFrame", core.is_dataframe_like, ROWS.x)
+
+
+def test_custom_aggregations_of_old_code_run_unchanged() -> None:
+    """As the documentation of the older libraries shows it."""
+    old: Any = importlib.import_module("rapidz.dataframe.aggregations")
+
+    class Mean(old.Aggregation):  # type: ignore[misc]
+        def initial(self, new: Any) -> Any:
+            return new.iloc[:0].sum(), new.iloc[:0].count()
+
+        def on_new(self, acc: Any, new: Any) -> Any:
+            total, count = acc[0] + new.sum(), acc[1] + new.count()
+            return (total, count), total / count
+
+        def on_old(self, acc: Any, old: Any) -> Any:
+            total, count = acc[0] - old.sum(), acc[1] - old.count()
+            return (total, count), total / count
+
+    sdf = dataframe.DataFrame(example=ROWS)
+    seen = sdf.x.aggregate(Mean()).stream.sink_to_list()
+    windowed = sdf.window(n=2).x.aggregate(Mean()).stream.sink_to_list()
+    for _ in range(2):
+        sdf.emit(ROWS)
+    assert (seen, windowed) == ([2.0, 2.0], [2.5, 2.5])

@@ -18,29 +18,44 @@ if TYPE_CHECKING:
         Series,
         Seriess,
     )
+    from rapidz.dataframe.groupby import GroupBy
+    from rapidz.dataframe.joins import merge
+    from rapidz.dataframe.own import Aggregation
     from rapidz.dataframe.periodic import (
         PeriodicDataFrame,
         Random,
         random_datablock,
         random_datapoint,
     )
+    from rapidz.dataframe.rolling import Rolling
+    from rapidz.dataframe.window import Window
 
 __all__ = [
+    "Aggregation",
     "DataFrame",
     "DataFrames",
     "Frame",
     "Frames",
+    "GroupBy",
     "Index",
     "PeriodicDataFrame",
     "Random",
+    "Rolling",
     "Series",
     "Seriess",
+    "Window",
+    "merge",
     "random_datablock",
     "random_datapoint",
 ]
 
 #: The module that each name comes from.
 _HOMES = {
+    "Aggregation": "own",
+    "GroupBy": "groupby",
+    "Rolling": "rolling",
+    "Window": "window",
+    "merge": "joins",
     **dict.fromkeys(
         ("DataFrame", "DataFrames", "Frame", "Frames", "Index", "Series", "Seriess"), "frames"
     ),
@@ -52,6 +67,8 @@ _HOMES = {
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
+        if name in ("aggregations", "core", "utils"):  # as `import rapidz.dataframe` had them
+            return importlib.import_module(f"{__name__}.{name}")
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -30,7 +31,9 @@ class Example:
         if self.value is None and (make := self._make) is not None:
             known = [one.get() for one in self._of]
             if all(value is not None for value in known):
-                made = make(*(copy.copy(value) for value in known))  # it may change what it gets
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", RuntimeWarning)  # an example may be empty
+                    made = make(*(copy.copy(value) for value in known))  # it may change them
                 self.value = None if made is SKIP else made
                 self._make, self._of = None, []
         return self.value

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import operator
-import sys
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from rapidz.dataframe.accessors import ACCESSORS, Accessor
-from rapidz.dataframe.calls import Method
+from rapidz.dataframe.aggregated import Aggregated
+from rapidz.dataframe.base import BaseFrame, _DataFrameMixin, _SeriesMixin, family
 from rapidz.dataframe.collection import Streaming, _stream_types, map_partitions
 from rapidz.dataframe.conform import conform_frame, conform_index, conform_series
 from rapidz.dataframe.kinds import is_dataframe_like, is_index_like, is_series_like
-from rapidz.dataframe.parts import (
-    accumulate_size,
-    assigned,
-    cumulate,
-    named_in,
-    of_columns,
-    with_column,
-)
+from rapidz.dataframe.parts import accumulate_size, cumulate, of_columns
 from rapidz.dataframe.periodic_data import random_datablock
+from rapidz.dataframe.updating import DataFrames, Frames, Seriess
 
 __all__ = [
     "BaseFrame",
@@ -35,68 +27,7 @@ __all__ = [
 ]
 
 
-class BaseFrame(Streaming):
-    """What is done to the rows of every element alike."""
-
-    _is_kind: ClassVar[Any] = staticmethod(is_dataframe_like)
-    _kind_name: ClassVar[str] = "a data frame"
-
-    def _check_example(self, example: Any) -> None:
-        if not self._is_kind(example):
-            raise TypeError(
-                f"{type(self).__name__}: example must be {self._kind_name}, got {example!r}"
-            )
-        self._subtype = type(example)
-
-    def verify(self, x: Any) -> None:
-        """Raise TypeError or ValueError if *x* is not as the example is.
-
-        Columns in another order are all right.
-        """
-        if self._conform is not None:
-            self._conform(x, self._coming.get())
-
-    def _each(
-        self, func: Callable[..., Any], *args: Any, kind: type | None = None, **kwargs: Any
-    ) -> Any:
-        """What *func* makes of every element: of this class, or *kind*, if nothing tells yet."""
-        return map_partitions(func, self, *args, _kind=kind or type(self), **kwargs)
-
-    @property
-    def index(self) -> Any:
-        """The index."""
-        return self._each(operator.attrgetter("index"), kind=Index)
-
-    def astype(self, dt: Any) -> Any:
-        """Change the dtype of all columns, or of some by a dict."""
-        return self._each(Method("astype"), dt)
-
-    def map(self, func: Any, na_action: Any = None) -> Any:
-        """Apply a function, or for a series a dict, to every value."""
-        return self._each(Method("map"), func, na_action=na_action)
-
-    def round(self, decimals: Any = 0) -> Any:
-        """Round numbers to so many decimals."""
-        return self._each(Method("round"), decimals)
-
-    def reset_index(self) -> Any:
-        """Make the index a column; that of every element counts on from 0 then."""
-        return self._each(Method("reset_index"), kind=_frame_class(self))
-
-    def set_index(self, index: Any, **kwargs: Any) -> Any:
-        """Take a column, by its name or as a streaming series, for the index."""
-        return self._each(Method("set_index"), index, **kwargs)
-
-    def tail(self, n: int = 5) -> Any:
-        """The last *n* rows of every element."""
-        return self._each(Method("tail"), n)
-
-    def nlargest(self, n: int, *args: Any, **kwargs: Any) -> Any:
-        """The *n* largest rows of every element, as pandas orders them."""
-        return self._each(Method("nlargest"), n, *args, **kwargs)
-
-
-class Frame(BaseFrame):
+class Frame(Aggregated, BaseFrame):
     """Rows that come in parts: what is known of all of them changes with every element."""
 
     _stream_type = "streaming"
@@ -104,7 +35,7 @@ class Frame(BaseFrame):
     @property
     def size(self) -> Any:
         """The number of values in all rows so far."""
-        return self.accumulate_partitions(accumulate_size, start=0)
+        return self.accumulate_partitions(accumulate_size, start=0, stream_type="updating")
 
     def cumsum(self) -> Any:
         """The sum of all rows up to each, through all elements."""
@@ -126,107 +57,6 @@ class Frame(BaseFrame):
         return self.accumulate_partitions(
             cumulate, how, start=None, returns_state=True, _kind=type(self)
         )
-
-
-if TYPE_CHECKING:
-    _Mixed = BaseFrame
-else:
-    _Mixed = object
-
-
-class _DataFrameMixin(_Mixed):
-    """What only a frame with columns has."""
-
-    @property
-    def columns(self) -> Any:
-        """The columns of the example."""
-        return self.example.columns
-
-    @property
-    def dtypes(self) -> Any:
-        """The dtypes of the example, by column."""
-        return self.example.dtypes
-
-    def __getitem__(self, index: Any) -> Any:
-        one = not isinstance(index, (list, slice, Streaming)) and not callable(index)
-        return self._each(operator.getitem, index, kind=_series_class(self) if one else None)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        made = self._each(with_column, key, value)
-        self.stream, self._example = made.stream, made._example
-
-    def __getattr__(self, key: str) -> Any:
-        if not key.startswith("_"):
-            example = self._example.get()
-            if example is None or key in example.columns:
-                return self[key]
-        raise AttributeError(f"{type(self).__name__} has no attribute {key!r}")
-
-    def __dir__(self) -> Iterable[str]:
-        example = self._example.get()
-        names = [] if example is None else list(example.columns)
-        columns = [name for name in names if isinstance(name, str) and name.isidentifier()]
-        return sorted({*object.__dir__(self), *columns})
-
-    def assign(self, **kwargs: Any) -> Any:
-        """Add columns: streaming series, values, or functions of the frame.
-
-        >>> import pandas as pd
-        >>> sdf = DataFrame(example=pd.DataFrame({"x": [1]}))
-        >>> shown = sdf.assign(y=sdf.x * 2, z=0).stream.map(len).sink(print)
-        >>> sdf.emit(pd.DataFrame({"x": [1, 2, 3]}))
-        3
-        """
-        return self._each(assigned, tuple(kwargs), *kwargs.values())
-
-    def query(self, expr: str, **kwargs: Any) -> Any:
-        """The rows for which *expr* holds, as in pandas.
-
-        Names with an ``@`` have the values that they have now.
-
-        >>> import pandas as pd
-        >>> sdf, least = DataFrame(example=pd.DataFrame({"x": [1]})), 2
-        >>> shown = sdf.query("x >= @least").stream.map(len).sink(print)
-        >>> sdf.emit(pd.DataFrame({"x": [1, 2, 3]}))
-        2
-        """
-        kwargs.setdefault("local_dict", named_in(expr, sys._getframe(1)))
-        return self._each(Method("query"), expr, **kwargs)
-
-    def eval(self, expr: str, **kwargs: Any) -> Any:
-        """What *expr* gives for every element, as in pandas; see `query`."""
-        kwargs.setdefault("local_dict", named_in(expr, sys._getframe(1)))
-        return self._each(Method("eval"), expr, **kwargs)
-
-    def to_frame(self) -> Any:
-        """The frame itself."""
-        return self
-
-
-class _SeriesMixin(_Mixed):
-    """What only a single column has."""
-
-    @property
-    def dtype(self) -> Any:
-        """The dtype of the example."""
-        return self.example.dtype
-
-    @property
-    def name(self) -> Any:
-        """The name of the example."""
-        return self.example.name
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._each(operator.getitem, index)
-
-    def __getattr__(self, key: str) -> Any:
-        if key in ACCESSORS:
-            return Accessor(self, key)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {key!r}")
-
-    def to_frame(self) -> Any:
-        """A frame of this one column."""
-        return self._each(Method("to_frame"), kind=_frame_class(self))
 
 
 class DataFrame(Frame, _DataFrameMixin):
@@ -322,63 +152,6 @@ class Index(Series):
     _conform = staticmethod(conform_index)
 
 
-class Frames(BaseFrame):
-    """Frames each of which is all there is, anew: what aggregations and windows give.
-
-    What a method says is said of each by itself.
-    """
-
-    _stream_type = "updating"
-
-    @property
-    def size(self) -> Any:
-        """The number of values."""
-        return self._each(operator.attrgetter("size"))
-
-    def sum(self, **kwargs: Any) -> Any:
-        """The sum."""
-        return self._each(Method("sum"), **kwargs)
-
-    def count(self, **kwargs: Any) -> Any:
-        """The number of values that are not missing."""
-        return self._each(Method("count"), **kwargs)
-
-    def mean(self, **kwargs: Any) -> Any:
-        """The mean."""
-        return self._each(Method("mean"), **kwargs)
-
-    def var(self, **kwargs: Any) -> Any:
-        """The variance."""
-        return self._each(Method("var"), **kwargs)
-
-    def std(self, **kwargs: Any) -> Any:
-        """The standard deviation."""
-        return self._each(Method("std"), **kwargs)
-
-    def min(self, **kwargs: Any) -> Any:
-        """The smallest value."""
-        return self._each(Method("min"), **kwargs)
-
-    def max(self, **kwargs: Any) -> Any:
-        """The largest value."""
-        return self._each(Method("max"), **kwargs)
-
-
-class DataFrames(Frames, _DataFrameMixin):
-    """Data frames each of which is all there is, anew."""
-
-
-class Seriess(Frames, _SeriesMixin):
-    """Series each of which is all there is, anew."""
-
-    _is_kind = staticmethod(is_series_like)
-    _kind_name = "a series"
-
-
-def _frame_class(collection: Any) -> type[Streaming]:
-    return DataFrames if collection._stream_type == "updating" else DataFrame
-
-
 def _joined(columns: Mapping[Any, Any]) -> Any:
     """A streaming frame of *columns*."""
     if not any(isinstance(value, Streaming) for value in columns.values()):
@@ -388,13 +161,15 @@ def _joined(columns: Mapping[Any, Any]) -> Any:
     return map_partitions(of_columns, tuple(columns), *columns.values(), _kind=DataFrame)
 
 
-def _series_class(collection: Any) -> type[Streaming]:
-    return Seriess if collection._stream_type == "updating" else Series
-
-
 _stream_types["streaming"] += [
     (is_dataframe_like, DataFrame),
     (is_index_like, Index),
     (is_series_like, Series),
 ]
-_stream_types["updating"] += [(is_dataframe_like, DataFrames), (is_series_like, Seriess)]
+family.update(
+    {
+        ("streaming", "frame"): DataFrame,
+        ("streaming", "series"): Series,
+        ("streaming", "index"): Index,
+    }
+)

@@ -47,3 +47,13 @@ def cumulate(state: Any, new: Any, how: str) -> tuple[Any, Any]:
         kinds: Any = importlib.import_module("rapidz.dataframe.state")
         state = kinds.CumulativeState(new.iloc[:0], how)
     return state, state.update(new)
+
+
+def with_index_as_column(frame: Any) -> Any:
+    """What `reset_index` gives, but with the index as it was too."""
+    return frame.reset_index().set_axis(frame.index)
+
+
+def renumbered(frame: Any) -> Any:
+    """Return *frame* with rows numbered from 0."""
+    return frame.reset_index(drop=True)

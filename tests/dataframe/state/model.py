@@ -41,10 +41,13 @@ def aggregate(rows: Any, how: str, by: list[Any] | None = None, **options: Any) 
         chosen = numeric(rows, how) if isinstance(rows, pd.DataFrame) else rows
         if how in ("first", "last"):
             return _end(chosen, how)
-        result = getattr(chosen, how)(**options)
+        result: Any = getattr(chosen, how)(**options)
         # A whole number where Int64 has missing values, a float otherwise: always a float here.
-        whole = how == "quantile" and isinstance(result, np.integer)
-        return np.float64(result) if whole else result
+        if how == "quantile" and isinstance(result, np.integer):
+            return np.float64(result)
+        if how == "quantile" and isinstance(result, pd.Series) and result.dtype == "Int64":
+            return result.astype("Float64")
+        return result
     sort, dropna = options.pop("sort", True), options.pop("dropna", True)
     observed = options.pop("observed", True)
     names = [key for key in by if isinstance(key, str)]

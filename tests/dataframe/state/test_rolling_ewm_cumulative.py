@@ -84,6 +84,8 @@ def test_rolling_in_time_refuses_an_index_that_goes_back_and_lives_on() -> None:
     state.update(pd.Series([1.0], index=[first]))
     with pytest.raises(ValueError, match=r"index must be in order .* 2020-01-01 .* after"):
         state.update(pd.Series([9.0], index=[second]))
+    with pytest.raises(ValueError, match=r"index must be in order .* 2020-01-01 .* after"):
+        state.update(pd.Series([9.0, 9.0], index=[first, second]))
     assert state.update(pd.Series([2.0], index=[first])).tolist() == [3.0]
 
 

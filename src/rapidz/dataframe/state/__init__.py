@@ -9,6 +9,7 @@ from rapidz.dataframe.state.aggregate import AggregateState
 from rapidz.dataframe.state.cumulative import CumulativeState
 from rapidz.dataframe.state.custom import CustomState
 from rapidz.dataframe.state.ewm import EwmState
+from rapidz.dataframe.state.held import Held
 from rapidz.dataframe.state.make import make_state
 from rapidz.dataframe.state.rolling import RollingState
 from rapidz.dataframe.state.windows import Everything, LastRows, Over, Span
@@ -19,6 +20,7 @@ __all__ = [
     "CustomState",
     "EwmState",
     "Everything",
+    "Held",
     "LastRows",
     "Over",
     "RollingState",

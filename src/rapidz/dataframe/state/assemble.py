@@ -48,6 +48,9 @@ def form_of(spec: Spec, rows: Frame) -> tuple[Any, Any]:
         return (chosen.iloc[0].dtype if len(chosen) else None), None
     if callable(spec.how):
         result = chosen.agg(spec.how)
+    elif spec.how == "quantile":  # that of missing whole numbers is one
+        whole = [label for label in chosen if pd.api.types.is_integer_dtype(chosen[label].dtype)]
+        result = chosen.fillna(dict.fromkeys(whole, 0)).quantile(**spec.options)
     else:
         result = getattr(chosen, spec.how)(**spec.options)
     return result.dtype, result.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,12 @@ import pandas as pd
 from rapidz.dataframe.state.aliases import Frame
 from rapidz.dataframe.state.schema import fit
 
-__all__ = ["Keys"]
+__all__ = ["Given", "Keys"]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Says `by="given"` where a column may have that name."""
 
 
 class Keys:
@@ -27,7 +33,8 @@ class Keys:
         self.columns: list[Any] = []
         self.given = by is not None
         labels = list(example.columns) if isinstance(example, pd.DataFrame) else []
-        if by is None or (isinstance(by, str) and by == "given" and by not in labels):
+        named = isinstance(by, str) and by == "given" and by not in labels
+        if by is None or named or isinstance(by, Given):
             return
         self.columns = list(by) if isinstance(by, list) else [by]
         for label in self.columns:

@@ -64,18 +64,23 @@ class RollingState:
             return rows[rows.index > rows.index[-1] - self.window].copy()
         return rows.iloc[max(0, len(rows) - self.window + 1) :].copy()
 
-    def _check_order(self, index: pd.Index[Any]) -> None:
+    def _check_order(self, index: Any) -> None:
         if not self.timed or not len(index):
             return
         if not isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex)):
             raise TypeError(f"rolling: index must hold times for {self.window}, got {index.dtype}")
-        if not index.is_monotonic_increasing:
-            raise ValueError("rolling: index must be in order for a window of time, got none")
-        if self.tail is not None and index[0] < self.tail.index[-1]:
-            raise ValueError(
-                f"rolling: index must be in order for a window of time,"
-                f" got {index[0]} after {self.tail.index[-1]}"
-            )
+        stamps: Any = index
+        if self.tail is not None and len(self.tail):
+            stamps = self.tail.index[-1:].append(index)
+        if stamps.is_monotonic_increasing:
+            return
+        if stamps.hasnans:
+            raise ValueError("rolling: index must have no missing values, got a missing one")
+        back = int((stamps[1:] < stamps[:-1]).argmax())
+        raise ValueError(
+            f"rolling: index must be in order for a window of time,"
+            f" got {stamps[back + 1]} after {stamps[back]}"
+        )
 
 
 def _window(window: Any) -> tuple[Any, bool]:

@@ -1,0 +1,188 @@
+"""What all frames have: rows, and columns or a single one, of which each element has some."""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rapidz.dataframe.accessors import ACCESSORS, Accessor
+from rapidz.dataframe.calls import Method
+from rapidz.dataframe.collection import Streaming, map_partitions
+from rapidz.dataframe.kinds import is_dataframe_like
+from rapidz.dataframe.parts import assigned, named_in, with_column
+
+__all__ = ["BaseFrame", "_DataFrameMixin", "_SeriesMixin", "family"]
+
+family: dict[tuple[str, str], type[Streaming]] = {}
+"""By how the elements come and what they are: the class, as long as no example tells."""
+
+
+class BaseFrame(Streaming):
+    """What is done to the rows of every element alike."""
+
+    _is_kind: ClassVar[Any] = staticmethod(is_dataframe_like)
+    _kind_name: ClassVar[str] = "a data frame"
+
+    def _check_example(self, example: Any) -> None:
+        if not self._is_kind(example):
+            raise TypeError(
+                f"{type(self).__name__}: example must be {self._kind_name}, got {example!r}"
+            )
+        self._subtype = type(example)
+
+    def verify(self, x: Any) -> None:
+        """Raise TypeError or ValueError if *x* is not as the example is.
+
+        Columns in another order are all right.
+        """
+        if self._conform is not None:
+            self._conform(x, self._coming.get())
+
+    def _each(
+        self, func: Callable[..., Any], *args: Any, kind: type | None = None, **kwargs: Any
+    ) -> Any:
+        """What *func* makes of every element: of this class, or *kind*, if nothing tells yet."""
+        return map_partitions(func, self, *args, _kind=kind or type(self), **kwargs)
+
+    @property
+    def index(self) -> Any:
+        """The index."""
+        return self._each(operator.attrgetter("index"), kind=_class_for(self, "index"))
+
+    def astype(self, dt: Any) -> Any:
+        """Change the dtype of all columns, or of some by a dict."""
+        return self._each(Method("astype"), dt)
+
+    def map(self, func: Any, na_action: Any = None) -> Any:
+        """Apply a function, or for a series a dict, to every value."""
+        return self._each(Method("map"), func, na_action=na_action)
+
+    def round(self, decimals: Any = 0) -> Any:
+        """Round numbers to so many decimals."""
+        return self._each(Method("round"), decimals)
+
+    def reset_index(self) -> Any:
+        """Make the index a column; that of every element counts on from 0 then."""
+        return self._each(Method("reset_index"), kind=_class_for(self, "frame"))
+
+    def set_index(self, index: Any, **kwargs: Any) -> Any:
+        """Take a column, by its name or as a streaming series, for the index."""
+        return self._each(Method("set_index"), index, **kwargs)
+
+    def tail(self, n: int = 5) -> Any:
+        """The last *n* rows of every element."""
+        return self._each(Method("tail"), n)
+
+    def nlargest(self, n: int, *args: Any, **kwargs: Any) -> Any:
+        """The *n* largest rows of every element, as pandas orders them."""
+        return self._each(Method("nlargest"), n, *args, **kwargs)
+
+
+if TYPE_CHECKING:
+    _Mixed = BaseFrame
+else:
+    _Mixed = object
+
+
+class _DataFrameMixin(_Mixed):
+    """What only a frame with columns has."""
+
+    @property
+    def columns(self) -> Any:
+        """The columns of the example."""
+        return self.example.columns
+
+    @property
+    def dtypes(self) -> Any:
+        """The dtypes of the example, by column."""
+        return self.example.dtypes
+
+    def __getitem__(self, index: Any) -> Any:
+        one = not isinstance(index, (list, slice, Streaming)) and not callable(index)
+        return self._each(operator.getitem, index, kind=_class_for(self, "series") if one else None)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        made = self._each(with_column, key, value)
+        self.stream, self._example = made.stream, made._example
+
+    def __getattr__(self, key: str) -> Any:
+        if not key.startswith("_"):
+            example = self._example.get()
+            if example is None or key in example.columns:
+                return self[key]
+        raise AttributeError(f"{type(self).__name__} has no attribute {key!r}")
+
+    def __dir__(self) -> Iterable[str]:
+        example = self._example.get()
+        names = [] if example is None else list(example.columns)
+        columns = [name for name in names if isinstance(name, str) and name.isidentifier()]
+        return sorted({*object.__dir__(self), *columns})
+
+    def assign(self, **kwargs: Any) -> Any:
+        """Add columns: streaming series, values, or functions of the frame.
+
+        >>> import pandas as pd
+        >>> from rapidz.dataframe import DataFrame
+        >>> sdf = DataFrame(example=pd.DataFrame({"x": [1]}))
+        >>> shown = sdf.assign(y=sdf.x * 2, z=0).stream.map(len).sink(print)
+        >>> sdf.emit(pd.DataFrame({"x": [1, 2, 3]}))
+        3
+        """
+        return self._each(assigned, tuple(kwargs), *kwargs.values())
+
+    def query(self, expr: str, **kwargs: Any) -> Any:
+        """The rows for which *expr* holds, as in pandas.
+
+        Names with an ``@`` have the values that they have now.
+
+        >>> import pandas as pd
+        >>> from rapidz.dataframe import DataFrame
+        >>> sdf, least = DataFrame(example=pd.DataFrame({"x": [1]})), 2
+        >>> shown = sdf.query("x >= @least").stream.map(len).sink(print)
+        >>> sdf.emit(pd.DataFrame({"x": [1, 2, 3]}))
+        2
+        """
+        kwargs.setdefault("local_dict", named_in(expr, sys._getframe(1)))
+        return self._each(Method("query"), expr, **kwargs)
+
+    def eval(self, expr: str, **kwargs: Any) -> Any:
+        """What *expr* gives for every element, as in pandas; see `query`."""
+        kwargs.setdefault("local_dict", named_in(expr, sys._getframe(1)))
+        return self._each(Method("eval"), expr, **kwargs)
+
+    def to_frame(self) -> Any:
+        """The frame itself."""
+        return self
+
+
+class _SeriesMixin(_Mixed):
+    """What only a single column has."""
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the example."""
+        return self.example.dtype
+
+    @property
+    def name(self) -> Any:
+        """The name of the example."""
+        return self.example.name
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._each(operator.getitem, index)
+
+    def __getattr__(self, key: str) -> Any:
+        if key in ACCESSORS:
+            return Accessor(self, key)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {key!r}")
+
+    def to_frame(self) -> Any:
+        """A frame of this one column."""
+        return self._each(Method("to_frame"), kind=_class_for(self, "frame"))
+
+
+def _class_for(collection: Any, kind: str) -> type[Streaming]:
+    """The class of a frame or a series that comes as *collection* does."""
+    return family[collection._stream_type, kind]

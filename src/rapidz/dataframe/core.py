@@ -1,0 +1,111 @@
+"""Historic door: streaming frames, windows and groups; defined in the modules beside this one."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pandas as pd
+
+from rapidz.dataframe import aggregations
+from rapidz.dataframe.base import BaseFrame, _DataFrameMixin, _SeriesMixin
+from rapidz.dataframe.collection import OperatorMixin, Streaming, _stream_types
+from rapidz.dataframe.expanding import EWM, Expanding
+from rapidz.dataframe.frames import DataFrame, Frame, Index, Series
+from rapidz.dataframe.groupby import GroupBy, WindowedGroupBy
+from rapidz.dataframe.kinds import is_dataframe_like, is_index_like, is_series_like
+from rapidz.dataframe.parts import accumulate_size as _accumulate_size
+from rapidz.dataframe.periodic import (
+    PeriodicDataFrame,
+    Random,
+    random_datablock,
+    random_datapoint,
+)
+from rapidz.dataframe.rolling import Rolling
+from rapidz.dataframe.seeds import go_on
+from rapidz.dataframe.state import RollingState
+from rapidz.dataframe.updating import DataFrames, Frames, Seriess
+from rapidz.dataframe.utils import get_base_frame_type, get_dataframe_package
+from rapidz.dataframe.window import Window
+
+__all__ = [
+    "EWM",
+    "BaseFrame",
+    "DataFrame",
+    "DataFrames",
+    "Expanding",
+    "Frame",
+    "Frames",
+    "GroupBy",
+    "Index",
+    "OperatorMixin",
+    "PeriodicDataFrame",
+    "Random",
+    "Rolling",
+    "Series",
+    "Seriess",
+    "Streaming",
+    "Window",
+    "WindowedGroupBy",
+    "_DataFrameMixin",
+    "_SeriesMixin",
+    "_accumulate_mean",
+    "_accumulate_size",
+    "_accumulate_sum",
+    "_cumulative_accumulator",
+    "_random_df",
+    "_stream_types",
+    "aggregations",
+    "get_base_frame_type",
+    "get_dataframe_package",
+    "is_dataframe_like",
+    "is_index_like",
+    "is_series_like",
+    "random_datablock",
+    "random_datapoint",
+    "rolling_accumulator",
+]
+
+
+def _accumulate_sum(accumulator: Any, new: Any) -> Any:
+    """Add the sum of *new*."""
+    return accumulator + aggregations.Sum()._of(new)
+
+
+def _accumulate_mean(accumulator: Any, new: Any) -> tuple[Any, Any]:
+    """Take *new* into ``(sums, counts)``; return these and the mean."""
+    return aggregations.Mean().on_new(accumulator, new)
+
+
+def _cumulative_accumulator(state: Any, new: Any, op: str = "") -> tuple[Any, Any]:
+    """Go on with ``cumsum`` and the like; the state is the last row that is not missing."""
+    if not len(new):
+        return state, new
+    rows = pd.concat([state, new]) if len(state) else new
+    result = getattr(rows, op)()
+    return result.ffill().iloc[-1:], result.iloc[len(rows) - len(new) :]
+
+
+def rolling_accumulator(
+    acc: Any,
+    new: Any,
+    window: Any = None,
+    op: Any = None,
+    with_state: bool = False,
+    args: Any = (),
+    kwargs: Any = {},  # noqa: B006
+) -> tuple[Any, Any]:
+    """Return the rows that later windows need, and the values that belong to the new ones."""
+    if args:
+        kwargs = {**kwargs, {"quantile": "q", "aggregate": "func"}.get(op, "ddof"): args[0]}
+    make = functools.partial(RollingState, window=window, how=op, min_periods=1, **kwargs)
+    first, state = go_on("rolling_accumulator", acc, make)
+    state = first(new.iloc[:0]) if state is None else state
+    result = state.update(new)
+    return state.tail, result
+
+
+def _random_df(tup: tuple[Any, Any, Any]) -> Any:
+    """Rows for ``(last, now, freq)``."""
+    last, now, freq = tup
+    return random_datablock(last=last, now=now, freq=freq)

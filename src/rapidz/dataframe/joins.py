@@ -1,0 +1,174 @@
+"""Joins: a streaming frame with one that does not change, and two streaming frames in a window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rapidz.dataframe.base import BaseFrame, family
+from rapidz.dataframe.calls import Example
+from rapidz.dataframe.collection import Streaming, _made, map_partitions
+from rapidz.dataframe.kinds import is_dataframe_like, is_series_like
+from rapidz.dataframe.pairs import Pairs
+from rapidz.kernel.checks import check_choice
+
+__all__ = ["join", "merge"]
+
+_MERGE_OPTIONS = {"on", "left_on", "right_on", "left_index", "right_index", "suffixes", "validate"}
+
+
+def merge(left: Any, right: Any, how: str = "inner", on: Any = None, **kwargs: Any) -> Any:
+    """Merge every element of a streaming frame with a frame that does not change.
+
+    The rows that come add up to what `pandas.merge` gives for all rows, but for the index: that
+    counts from 0 in every element, unless rows are merged by it.
+
+    Parameters
+    ----------
+    left, right : DataFrame
+        One of them a streaming frame, the other one, or a series with a name, of pandas.
+    how : "inner", "left" or "right"
+        What happens to rows without a partner.  All rows of the streaming frame may be kept, as
+        ``how="left"`` does if it is the left one; those of the other one cannot, for whether they
+        find a partner is not known before the end.
+    on, left_on, right_on, left_index, right_index, suffixes
+        As in `pandas.merge`.
+
+    >>> import pandas as pd
+    >>> from rapidz.dataframe import DataFrame
+    >>> names = pd.DataFrame({"key": [1, 2], "name": ["one", "two"]})
+    >>> sdf = DataFrame(example=pd.DataFrame({"key": [1]}))
+    >>> shown = merge(sdf, names, on="key").name.stream.map(list).sink(print)
+    >>> sdf.emit(pd.DataFrame({"key": [2, 3, 1]}))
+    ['two', 'one']
+    """
+    streams = [isinstance(left, Streaming), isinstance(right, Streaming)]
+    if all(streams):
+        raise TypeError("merge: right must be a frame that does not change; use join for streams")
+    kept = "left" if streams[0] else "right"
+    allowed = ("inner", kept)
+    if how not in allowed:
+        raise ValueError(
+            f"merge: how must be {' or '.join(map(repr, allowed))} with a stream on the {kept}, "
+            f"got {how!r}: what else there is, is not known before all rows have come"
+        )
+    unknown = sorted(kwargs.keys() - _MERGE_OPTIONS)
+    if unknown:
+        raise TypeError(f"merge: options must be among {sorted(_MERGE_OPTIONS)!r}, got {unknown!r}")
+    fixed = right if streams[0] else left
+    if not (is_dataframe_like(fixed) or is_series_like(fixed)):
+        name = "right" if streams[0] else "left"
+        raise TypeError(f"merge: {name} must be a data frame or a named series, got {fixed!r}")
+    merging = Merge(fixed, kept, {"how": how, "on": on, **kwargs})
+    rows = left if streams[0] else right
+    return map_partitions(merging, rows, _kind=family[rows._stream_type, "frame"])
+
+
+class Merge:
+    """Merges frames with one that does not change; picklable.
+
+    Where rows without a partner are kept, columns have the dtype from the first element on that
+    they have with missing values: ``float64`` for whole numbers.
+    """
+
+    def __init__(self, fixed: Any, side: str, options: dict[str, Any]) -> None:
+        self._fixed, self._side, self._options = fixed, side, options
+        self._dtypes: Any = None
+        self.__name__ = "merge"
+
+    def __call__(self, frame: Any) -> Any:
+        merged = self._merged(frame, self._fixed)
+        if self._options["how"] == "inner" or not len(frame):
+            return merged
+        if self._dtypes is None:
+            self._dtypes = self._merged(frame.iloc[:1], self._fixed.iloc[:0]).dtypes
+        changed = {
+            label: wanted
+            for label, wanted in self._dtypes.items()
+            if merged[label].dtype != wanted and wanted.kind != "O"
+        }
+        return merged.astype(changed) if changed else merged
+
+    def _merged(self, frame: Any, fixed: Any) -> Any:
+        if self._side == "left":
+            return frame.merge(fixed, **self._options)
+        return fixed.merge(frame, **self._options)
+
+
+def join(
+    left: Any,
+    other: Any,
+    on: Any = None,
+    within: Any = None,
+    how: str = "inner",
+    suffixes: tuple[str | None, str | None] = ("_x", "_y"),
+) -> Any:
+    """Pair the rows of two streaming frames that have a key in common and come close together.
+
+    Each pair is emitted once, when the later of the two rows comes, with the index of that row.
+    Rows that are that far behind the newest row of both frames, by the index, are forgotten; one
+    that comes so late has no partners.
+
+    Parameters
+    ----------
+    left, other : DataFrame
+        The streaming frames.
+    on : label or list of labels
+        The columns, of both, that must be equal.
+    within : int, str, timedelta or float
+        How many of the last rows of the other frame a row may be paired with.  Or a length of
+        time, a float for an index of numbers: rows that are so far apart, or further, are not
+        paired.
+    how : "inner"
+        Rows without a partner are left out.
+    suffixes : pair of str
+        What is added to the names of other columns that both have.
+
+    >>> import pandas as pd
+    >>> from rapidz.dataframe import DataFrame
+    >>> asked = DataFrame(example=pd.DataFrame({"id": [0], "question": [""]}))
+    >>> told = DataFrame(example=pd.DataFrame({"id": [0], "answer": [""]}))
+    >>> pairs = join(asked, told, on="id", within=100)
+    >>> shown = pairs.stream.map(lambda rows: rows.to_dict("list")).sink(print)
+    >>> asked.emit(pd.DataFrame({"id": [1, 2], "question": ["why?", "who?"]}))
+    >>> told.emit(pd.DataFrame({"id": [2], "answer": ["me"]}))
+    {'id': [2], 'question': ['who?'], 'answer': ['me']}
+    """
+    check_choice("join", "how", how, ("inner",))
+    for name, value in (("left", left), ("other", other)):
+        if not (isinstance(value, BaseFrame) and hasattr(type(value), "columns")):
+            raise TypeError(f"join: {name} must be a streaming data frame, got {value!r}")
+    if on is None:
+        raise TypeError("join: on must name the columns that both have, got None")
+    keys = list(on) if isinstance(on, list) else [on]
+    examples = [left._example, other._example]
+    pairs = Pairs(keys, within, suffixes)
+    known = Example(None, Joined(pairs), examples)
+    known.get()  # what is wrong with the columns is said now
+    both = left.stream.map(Tagged(0)).union(other.stream.map(Tagged(1)))
+    stream = both.accumulate(_pair, start=pairs, returns_state=True)
+    return _made(stream, known, "streaming", family["streaming", "frame"])
+
+
+class Tagged:
+    """Says which side an element came from."""
+
+    def __init__(self, side: int) -> None:
+        self._side = side
+        self.__name__ = ("left", "right")[side]
+
+    def __call__(self, frame: Any) -> tuple[int, Any]:
+        return self._side, frame
+
+
+class Joined:
+    """Makes an example of pairs from examples of both sides."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        self._pairs = pairs
+
+    def __call__(self, left: Any, right: Any) -> Any:
+        return self._pairs.form(left, right)
+
+
+def _pair(state: Pairs, element: tuple[int, Any]) -> tuple[Pairs, Any]:
+    return state, state.update(*element)

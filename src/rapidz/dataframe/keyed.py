@@ -1,0 +1,150 @@
+"""By what rows are grouped: columns, values beside the rows, functions of the index."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from rapidz.dataframe.calls import Example
+from rapidz.dataframe.collection import Streaming, _made
+from rapidz.dataframe.in_step import together
+from rapidz.dataframe.state.keys import Given
+from rapidz.kernel.stream import Stream
+
+__all__ = ["Grouper", "Keyed"]
+
+
+class Grouper:
+    """What groups the rows of a streaming frame.
+
+    Parameters
+    ----------
+    root : Streaming
+        The streaming frame, or series.
+    other : label, Streaming, callable, or a list of these
+        Columns of it, values that come beside the rows, functions of the index.
+    """
+
+    def __init__(self, root: Any, other: Any) -> None:
+        self._root = root
+        others = list(other) if isinstance(other, list) else [other]
+        if not others:
+            raise ValueError("groupby: other must name at least one column, got []")
+        self.keys = [self._key(one) for one in others]
+
+    def _key(self, other: Any) -> Any:
+        if isinstance(other, Streaming):
+            if hasattr(type(other), "columns"):
+                raise TypeError(f"groupby: other must be a streaming series, got {other!r}")
+            return _as_column(self._root, other)
+        if callable(other):
+            return other
+        if not hasattr(type(self._root), "columns"):
+            raise TypeError(
+                "groupby: other must be a streaming series, or a function of the index, to group "
+                f"a series by, got {other!r}"
+            )
+        return self._named(other)
+
+    def _named(self, label: Any) -> Any:
+        if not isinstance(label, Hashable):
+            raise TypeError(
+                "groupby: other must be a label, a streaming series, a function of the index, "
+                f"or a list of these, got {label!r}"
+            )
+        example = self._root._example.get()
+        if example is not None and label not in example.columns:
+            raise ValueError(
+                f"groupby: other must name columns of {list(example.columns)!r}, got {label!r}"
+            )
+        return label
+
+    @property
+    def columns(self) -> list[Any]:
+        """The columns that are keys themselves."""
+        return [key for key in self.keys if not isinstance(key, Streaming) and not callable(key)]
+
+    def elements(self) -> Streaming:
+        """The root; where keys come beside it, tuples of both."""
+        beside = [key for key in self.keys if isinstance(key, Streaming)]
+        if not beside:
+            root: Streaming = self._root
+            return root
+        both = [self._root, *beside]
+        stream: Stream[Any] = together([one.stream for one in both])
+        known = Example(None, _tuple_of, [one._example for one in both])
+        made: Streaming = _made(stream, known, "streaming", Streaming)
+        return made
+
+    def by(self, chosen: Any) -> Any:
+        """Where states find the keys: in columns of the rows, or given beside them."""
+        every = len(self.columns) == len(self.keys)
+        return self.columns if every and chosen is None else Given()
+
+    def rows(self, chosen: Any) -> Keyed | None:
+        """Takes elements apart: the columns *chosen*, all others than the keys if None.
+
+        None if states do that themselves.
+        """
+        if not isinstance(self.by(chosen), Given):
+            return None
+        beside = [isinstance(key, Streaming) for key in self.keys]
+        keys = [None if other else key for key, other in zip(self.keys, beside, strict=True)]
+        return Keyed(chosen, self.columns, keys, beside)
+
+
+def _as_column(root: Any, other: Streaming) -> Any:
+    """The label, if *other* is just a column of *root*: then no stream need come beside it."""
+    node = other.stream
+    taken = getattr(node, "func", None) is operator.getitem and not getattr(node, "kwargs", None)
+    args: tuple[Any, ...] = getattr(node, "args", ())
+    if taken and node.upstreams == [root.stream] and len(args) == 1:
+        label = args[0]
+        if not isinstance(label, (list, slice)) and not callable(label):
+            return label
+    return other
+
+
+def _tuple_of(*parts: Any) -> tuple[Any, ...]:
+    return parts
+
+
+class Keyed:
+    """Makes the rows to be aggregated and their keys of an element; picklable."""
+
+    def __init__(
+        self, chosen: Any, columns: Sequence[Any], keys: Sequence[Any], beside: Sequence[bool]
+    ) -> None:
+        self._chosen, self._columns = chosen, list(columns)
+        self._keys, self._beside = list(keys), list(beside)
+        self.__name__ = "keyed"
+
+    def __call__(self, element: Any) -> tuple[Any, list[Any]]:
+        if any(self._beside) and not isinstance(element, tuple):
+            raise TypeError(
+                "groupby: start must be a state where keys come from beside the rows, "
+                f"got {type(element).__name__}"
+            )
+        frame, *others = element if any(self._beside) else [element]
+        others.reverse()
+        keys = [
+            others.pop() if beside else self._read(frame, key)
+            for key, beside in zip(self._keys, self._beside, strict=True)
+        ]
+        return self._choose(frame), keys
+
+    def _read(self, frame: Any, key: Any) -> Any:
+        if callable(key):
+            return frame.index.map(key)
+        try:
+            return frame[key]
+        except KeyError:
+            raise ValueError(
+                f"groupby: other must name columns of {list(frame.columns)!r}, got {key!r}"
+            ) from None
+
+    def _choose(self, frame: Any) -> Any:
+        if self._chosen is not None:
+            return frame[self._chosen]
+        return frame.drop(columns=self._columns) if self._columns else frame

@@ -1,0 +1,87 @@
+"""Aggregation: what an aggregation of one's own must be able to do; and sums that several need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["Aggregation", "added", "ratio", "taken_in", "taken_out", "variance"]
+
+
+class Aggregation:
+    """An aggregation that follows rows as they come, and as they leave a window.
+
+    Given to `aggregate` of a streaming frame or of a window.  The methods must leave the
+    accumulator that they get as it is, and return another one.
+
+    >>> class Longest(Aggregation):
+    ...     def initial(self, new):
+    ...         return 0
+    ...
+    ...     def on_new(self, acc, new):
+    ...         longest = max([acc, *new.str.len()])
+    ...         return longest, longest
+    >>> from rapidz.dataframe import Series
+    >>> names = Series(example=pd.Series(["Ada"]))
+    >>> shown = names.aggregate(Longest()).stream.sink(print)
+    >>> names.emit(pd.Series(["Alan", "Grace"]))
+    5
+    """
+
+    def initial(self, new: Any) -> Any:
+        """Return the accumulator for no rows; *new* says what rows will be like."""
+        raise NotImplementedError(f"{type(self).__name__} must define initial")
+
+    def on_new(self, acc: Any, new: Any) -> tuple[Any, Any]:
+        """Take rows that come; return ``(accumulator, result)``."""
+        raise NotImplementedError(f"{type(self).__name__} must define on_new")
+
+    def on_old(self, acc: Any, old: Any) -> tuple[Any, Any]:
+        """Take out rows that leave the window; return ``(accumulator, result)``."""
+        raise NotImplementedError(f"{type(self).__name__} must define on_old, for a window")
+
+
+def added(totals: Any, more: Any, sort: bool = True) -> Any:
+    """The sum of totals by label: labels that one of them lacks count as 0 there, ints stay ints.
+
+    >>> added(pd.Series([1], index=["a"]), pd.Series([2, 3], index=["b", "a"])).to_dict()
+    {'a': 4, 'b': 2}
+    """
+    parts = [part for part in (totals, more) if len(part)]
+    if len(parts) < 2:
+        return parts[0] if parts else more
+    levels = list(range(more.index.nlevels))
+    return pd.concat(parts).groupby(level=levels, sort=sort, dropna=False).sum()
+
+
+def ratio(totals: Any, counts: Any) -> Any:
+    """Totals by counts; missing where there are none."""
+    if isinstance(counts, (pd.Series, pd.DataFrame)):
+        some: Any = counts.ne(0)
+        return totals / counts.where(some)
+    return totals / counts if counts else np.nan
+
+
+def taken_in(one: Any, other: Any) -> Any:
+    """Count, mean and sum of squares about it, of two sets of rows together."""
+    (count, mean, squares), (more, its_mean, its_squares) = one, other
+    total = count + more
+    apart, share = its_mean - mean, more / np.maximum(total, 1)
+    return total, mean + apart * share, squares + its_squares + apart**2 * count * share
+
+
+def taken_out(both: Any, other: Any) -> Any:
+    """Count, mean and sum of squares of the rows that are left when others leave."""
+    (total, mean, squares), (less, its_mean, its_squares) = both, other
+    count = total - less
+    apart, share = its_mean - mean, less / np.maximum(count, 1)
+    rest = squares - its_squares - apart**2 * total * share
+    return count, mean - apart * share, np.maximum(rest, 0)
+
+
+def variance(acc: Any, ddof: int) -> Any:
+    """The variance for count, mean and sum of squares; missing for too few rows."""
+    count, _, squares = acc
+    return ratio(squares, np.maximum(count - ddof, 0))

@@ -1,0 +1,133 @@
+"""Pairs of rows of two sides that have a key in common and come close together."""
+
+from __future__ import annotations
+
+import numbers
+import operator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rapidz.dataframe.state import LastRows, Span
+from rapidz.dataframe.state.schema import Schema
+from rapidz.dataframe.state.windows import index_numbers
+from rapidz.kernel.push import SKIP
+
+__all__ = ["Pairs"]
+
+
+class Pairs:
+    """The rows of both sides that rows still to come may be paired with.
+
+    >>> pairs = Pairs(["k"], 10, ("_x", "_y"))
+    >>> pairs.update(0, pd.DataFrame({"k": [1], "x": [5]})) is SKIP
+    True
+    >>> pairs.update(1, pd.DataFrame({"k": [1, 1], "x": [6, 7]}))
+       k  x_x  x_y
+    0  1    5    6
+    1  1    5    7
+    """
+
+    def __init__(self, on: list[Any], within: Any, suffixes: tuple[Any, Any]) -> None:
+        self.on, self.suffixes = on, suffixes
+        self.over = _over(within)
+        self._apart: Any = self.over.length if isinstance(self.over, Span) else None
+        self.schemas: list[Schema | None] = [None, None]
+        self.held: list[Any] = [None, None]
+        self.stamps: list[Any] = [None, None]
+        self.newest: Any = None
+
+    def update(self, side: int, frame: Any) -> Any:
+        """Take rows of one side; the pairs with those of the other one, SKIP if there are none."""
+        schema = self.schemas[side]
+        if schema is None:
+            schema = self._checked(side, frame)
+        frame = schema.align(frame)
+        if not len(frame):
+            return SKIP
+        stamps = None
+        if isinstance(self.over, Span):
+            frame, stamps = self._in_time(frame, self.over)
+        pairs = self._paired(side, frame, stamps)
+        self.schemas[side] = schema
+        self._hold(side, frame, stamps)
+        return pairs if len(pairs) else SKIP
+
+    def form(self, left: Any, right: Any) -> Any:
+        """What pairs look like, without any."""
+        for side, frame in enumerate((left, right)):
+            self._checked(side, frame)
+        return left.iloc[:0].merge(right.iloc[:0], on=self.on, suffixes=self.suffixes)
+
+    def _checked(self, side: int, frame: Any) -> Schema:
+        missing = [label for label in self.on if label not in frame.columns]
+        if missing:
+            name = ("left", "right")[side]
+            raise ValueError(
+                f"join: on must name columns of {list(frame.columns)!r} on the {name}, "
+                f"got {missing[0]!r}"
+            )
+        return Schema(frame)
+
+    def _in_time(self, frame: Any, over: Span) -> tuple[Any, Any]:
+        """The rows that are not late, in order, and their places in the index."""
+        stamps = index_numbers(frame.index, over)
+        if (stamps[1:] < stamps[:-1]).any():
+            order = np.argsort(stamps, kind="stable")
+            frame, stamps = frame.iloc[order], stamps[order]
+        if self.newest is not None:
+            late = int(np.searchsorted(stamps, self.newest - over.length, side="right"))
+            frame, stamps = frame.iloc[late:], stamps[late:]
+        return frame, stamps
+
+    def _paired(self, side: int, frame: Any, stamps: Any) -> Any:
+        other = self.held[1 - side]
+        if other is None or not len(frame) or not len(other):
+            return ()
+        new = frame.assign(**{_NEW: np.arange(len(frame))})
+        old = other.assign(**{_OLD: np.arange(len(other))})
+        sides = (new, old) if side == 0 else (old, new)
+        pairs = sides[0].merge(sides[1], on=self.on, suffixes=self.suffixes)
+        places, others = pairs.pop(_NEW).to_numpy(), pairs.pop(_OLD).to_numpy()
+        near: Any = slice(None)
+        if stamps is not None:
+            apart = np.abs(stamps[places] - self.stamps[1 - side][others])
+            near = np.flatnonzero(apart < self._apart)
+        order = np.lexsort((others[near], places[near]))
+        pairs = pairs.iloc[near].iloc[order]
+        return pairs.set_axis(frame.index[places[near][order]])
+
+    def _hold(self, side: int, frame: Any, stamps: Any) -> None:
+        held = self.held[side]
+        rows = frame if held is None or not len(held) else pd.concat([held, frame])
+        if isinstance(self.over, LastRows):
+            self.held[side] = rows.iloc[-self.over.n :]
+            return
+        if not len(frame):
+            return
+        before = self.stamps[side]
+        both = stamps if before is None else np.concatenate([before, stamps])
+        self.held[side], self.stamps[side] = rows, both
+        self.newest = stamps[-1] if self.newest is None else max(self.newest, stamps[-1])
+        for one in (0, 1):
+            if self.held[one] is not None:
+                self._forget(one)
+
+    def _forget(self, side: int) -> None:
+        stays = self.stamps[side] > self.newest - self._apart
+        if not stays.all():
+            self.held[side] = self.held[side][stays]
+            self.stamps[side] = self.stamps[side][stays]
+
+
+# Names that no column of a user has.
+_NEW, _OLD = "__rapidz_new__", "__rapidz_old__"
+
+
+def _over(within: Any) -> LastRows | Span:
+    if within is None:
+        raise TypeError("join: within must be a number of rows or a length of time, got None")
+    if isinstance(within, numbers.Integral):
+        return LastRows(operator.index(within))
+    return Span(within)

@@ -1,0 +1,46 @@
+"""The rows of a window themselves."""
+
+from __future__ import annotations
+
+from rapidz.dataframe.state.aliases import Frame
+from rapidz.dataframe.state.arrivals import Arrivals
+from rapidz.dataframe.state.rows import Rows
+from rapidz.dataframe.state.schema import Schema
+from rapidz.dataframe.state.windows import Over
+
+__all__ = ["Held"]
+
+
+class Held:
+    """The rows that a window holds, in their order; none where they are not to be kept.
+
+    `late` holds the rows of the last update that came too late.
+
+    >>> import pandas as pd
+    >>> from rapidz.dataframe.state import LastRows
+    >>> rows = Held(pd.Series([0]), LastRows(2))
+    >>> rows.update(pd.Series([1, 2, 3])).tolist()
+    [2, 3]
+    """
+
+    def __init__(self, example: Frame, over: Over, keep: bool = True) -> None:
+        self.schema = Schema(example)
+        self.over, self.keep = over, keep
+        self.arrivals = Arrivals(over)
+        self.rows = Rows(self.schema.empty, [])
+        self.late: Frame = self.schema.empty
+
+    def update(self, frame: Frame) -> Frame:
+        """Take the next rows; the rows in the window."""
+        frame = self.schema.align(frame)
+        if not len(frame):
+            self.late = frame
+            return self.rows.frame
+        arrival = self.arrivals.look(frame.index)
+        if self.keep:
+            rows = self.rows.after(arrival, frame.iloc[arrival.take], [])
+            self.rows = rows
+        self.schema = Schema(frame.iloc[:0], settled=True)
+        self.arrivals.commit(arrival)
+        self.late = frame.iloc[arrival.late]
+        return self.rows.frame

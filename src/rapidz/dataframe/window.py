@@ -1,0 +1,251 @@
+"""Window: the last rows of a frame, by number or by index."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rapidz.dataframe.aggregates import Aggregates, asked
+from rapidz.dataframe.collection import Streaming, map_partitions
+from rapidz.dataframe.follow import follow, late_rows
+from rapidz.dataframe.groupby import GroupBy, WindowedGroupBy
+from rapidz.dataframe.operators import OperatorMixin
+from rapidz.dataframe.parts import renumbered, with_index_as_column
+from rapidz.dataframe.seeds import go_on
+from rapidz.dataframe.state import Everything, Held, LastRows, Span, make_state
+from rapidz.dataframe.updating import DataFrames, Seriess
+
+__all__ = ["Window", "kind_of", "over_of", "roots_of"]
+
+
+def over_of(owner: str, n: Any, value: Any) -> Any:
+    """Which rows a window holds.
+
+    >>> over_of("Window", None, None)
+    Traceback (most recent call last):
+    ...
+    ValueError: Window: exactly one of n and value must be given, got n=None, value=None
+    """
+    if (n is None) == (value is None):
+        raise ValueError(
+            f"{owner}: exactly one of n and value must be given, got n={n!r}, value={value!r}"
+        )
+    return Span(value) if n is None else LastRows(n)
+
+
+def kind_of(root: Streaming, how: Any) -> type[Streaming]:
+    """The class of what an aggregate gives, as long as no example tells."""
+    if not isinstance(how, (str, list, dict)) or how == "size":
+        return Streaming
+    if hasattr(type(root), "columns"):
+        if isinstance(how, str):
+            return Seriess
+        several = isinstance(how, list) or not all(isinstance(one, str) for one in how.values())
+        return DataFrames if several else Seriess
+    one = isinstance(how, str) and how != "value_counts"
+    return Streaming if one else Seriess
+
+
+def roots_of(other: Any) -> Any:
+    """What a window is grouped by, with the streaming frames in the place of their windows."""
+    if isinstance(other, list):
+        return [roots_of(one) for one in other]
+    return other.root if isinstance(other, Window) else other
+
+
+class Window(Aggregates, OperatorMixin):
+    """The last rows of a streaming frame: aggregates of them are emitted anew for every element.
+
+    Within an element, rows are taken in the order of their index if the window goes by that.
+    Rows that are older than the window then enter no result, and come out of `late`.
+
+    Parameters
+    ----------
+    sdf : DataFrame or Series
+        The streaming frame.
+    n : int
+        The number of rows.
+    value : str, timedelta or number
+        Instead: how far behind the newest a row may be, by the index.  The row that is exactly
+        that old is out.
+    with_state : bool
+        Emit ``(state, result)``.
+    start : state, optional
+        A state that was emitted so, to go on from; or the rows that came before.
+
+    >>> import pandas as pd
+    >>> from rapidz.dataframe import DataFrame
+    >>> sdf = DataFrame(example=pd.DataFrame({"x": [0]}))
+    >>> shown = sdf.window(n=3).x.mean().stream.map(float).sink(print)
+    >>> sdf.emit(pd.DataFrame({"x": [1, 2]}))
+    1.5
+    >>> sdf.emit(pd.DataFrame({"x": [6, 7]}))
+    5.0
+    """
+
+    def __init__(
+        self,
+        sdf: Any,
+        n: Any = None,
+        value: Any = None,
+        with_state: bool = False,
+        start: Any = None,
+    ) -> None:
+        self._over = self._check(n, value)
+        self.root, self.n, self.value = sdf, n, value
+        self.with_state, self.start = with_state, start
+        self._numbered = False
+
+    def _check(self, n: Any, value: Any) -> Any:
+        return over_of(type(self).__name__, n, value)
+
+    def _of(self, root: Any) -> Any:
+        """The same window of something else."""
+        made = type(self)(root, self.n, self.value, self.with_state, self.start)
+        made._numbered = self._numbered
+        return made
+
+    def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
+        make = functools.partial(make_state, how=how, over=self._over, **options)
+        return self._follow(make, start, with_state, kind_of(self.root, how), how=how)
+
+    def _follow(
+        self, make: Any, start: Any, with_state: bool, kind: type[Streaming], **wanted: Any
+    ) -> Any:
+        start = self.start if start is None else start
+        make, start = self._begin(start, make, wanted)
+        with_state = with_state or self.with_state
+        return follow(self.root, make, start=start, with_state=with_state, kind=kind)
+
+    def _begin(self, start: Any, make: Any, wanted: dict[str, Any]) -> tuple[Any, Any]:
+        return go_on(type(self).__name__, start, make, over=self._over, **wanted)
+
+    @property
+    def late(self) -> Any:
+        """The rows that came too late for the window, as a streaming frame of its own.
+
+        It emits for those elements only that have such rows.  No row is late for a window of
+        *n* rows.
+
+        >>> import pandas as pd
+        >>> from rapidz.dataframe import Series
+        >>> series = Series(example=pd.Series([0]))
+        >>> shown = series.window(value=5).late.stream.map(list).sink(print)
+        >>> series.emit(pd.Series([1], index=[10]))
+        >>> series.emit(pd.Series([2, 3, 4], index=[9, 4, 11]))
+        [3]
+        """
+        return late_rows(self.root, self._over, self.start)
+
+    def full(self) -> Any:
+        """The rows in the window."""
+        make = functools.partial(Held, over=self._over)
+        kind = DataFrames if hasattr(type(self.root), "columns") else Seriess
+        rows = self._follow(make, None, False, kind)
+        if self._numbered and not self.with_state:
+            return map_partitions(renumbered, rows, _kind=kind)
+        return rows
+
+    def apply(self, func: Callable[[Any], Any]) -> Any:
+        """What a function gives for the rows in the window."""
+        plain = self._of(self.root)
+        plain.with_state = False
+        return map_partitions(func, plain.full())
+
+    @property
+    def size(self) -> Any:
+        """The number of values in the window."""
+        return self._aggregate("size", None, False)
+
+    def aggregate(  # type: ignore[override]  # the name that it has always had
+        self, agg: Any = None, start: Any = None, with_state: bool = False, **named: Any
+    ) -> Any:
+        """Several aggregates, or one of your own; see `Aggregates.aggregate`."""
+        return self._aggregate(asked(type(self).__name__, agg, named), start, with_state)
+
+    def agg(  # type: ignore[override]  # the name that it has always had
+        self, agg: Any = None, start: Any = None, with_state: bool = False, **named: Any
+    ) -> Any:
+        """Short for `aggregate`."""
+        return self.aggregate(agg, start, with_state, **named)
+
+    def groupby(
+        self, other: Any, *, sort: bool = True, dropna: bool = True, observed: bool = True
+    ) -> GroupBy:
+        """The rows in the window by group; groups whose rows have all left are gone."""
+        return WindowedGroupBy(
+            self.root,
+            roots_of(other),
+            n=self.n,
+            value=self.value,
+            with_state=self.with_state,
+            start=self.start,
+            sort=sort,
+            dropna=dropna,
+            observed=observed,
+        )
+
+    # --- the rows made into others, before they enter ----------------------------------
+
+    def map_partitions(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The same window of what a function gives for every element.
+
+        Called with the arguments given, windows among them replaced by elements; with an element
+        before these if there is no window among them.
+        """
+        if not any(isinstance(arg, Window) for arg in (*args, *kwargs.values())):
+            args = (self, *args)
+        args = tuple(arg.root if isinstance(arg, Window) else arg for arg in args)
+        kwargs = {k: arg.root if isinstance(arg, Window) else arg for k, arg in kwargs.items()}
+        return self._of(map_partitions(func, *args, **kwargs))
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._of(self.root[key.root if isinstance(key, Window) else key])
+
+    def __getattr__(self, key: str) -> Any:
+        if not key.startswith("_") and hasattr(type(self.root), "columns"):
+            example = self.root._example.get()
+            if example is None or key in example.columns:
+                return self[key]
+        raise AttributeError(f"{type(self).__name__} has no attribute {key!r}")
+
+    def __dir__(self) -> Iterable[str]:
+        own = set(object.__dir__(self))
+        example = self.root._example.get()
+        columns = [] if example is None else list(getattr(example, "columns", ()))
+        return sorted(own | {name for name in columns if str(name).isidentifier()})
+
+    def __iter__(self) -> Any:
+        raise TypeError(f"{type(self).__name__} has no end: it cannot be iterated over")
+
+    @property
+    def columns(self) -> Any:
+        """The columns of the example."""
+        return self.root.columns
+
+    @property
+    def dtypes(self) -> Any:
+        """The dtypes of the example, by column."""
+        return self.root.dtypes
+
+    @property
+    def example(self) -> Any:
+        """An element, or what one will be like."""
+        return self.root.example
+
+    @property
+    def index(self) -> Any:
+        """The index of the rows in the window."""
+        return self.apply(operator.attrgetter("index"))
+
+    def reset_index(self) -> Any:
+        """The window with the index as a column; it goes by the index as it was."""
+        made = self._of(self.root.map_partitions(with_index_as_column))
+        made._numbered = True
+        return made
+
+    def __repr__(self) -> str:
+        extent = "everything" if isinstance(self._over, Everything) else repr(self._over)
+        return f"<{type(self).__name__} of {extent}>"
