@@ -35,6 +35,21 @@ NAMES = {
         "PeriodicCallback", "Source", "Stream", "filenames", "from_iterable", "from_periodic",
         "from_q", "from_textfile", "sink_to_file",
     ],
+    "dask": [
+        "DaskStream", "accumulate", "buffer", "combine_latest", "delay", "filenames",
+        "from_textfile", "gather", "latest", "map", "partition", "rate_limit", "scatter",
+        "sliding_window", "starmap", "timed_window", "union", "zip",
+    ],
+    "parallel": [
+        "ParallelStream", "accumulate", "buffer", "combine_latest", "delay", "filter", "gather",
+        "latest", "map", "partition", "pluck", "rate_limit", "scatter", "sliding_window",
+        "starmap", "timed_window", "union", "zip", "zip_latest", "filenames", "from_textfile",
+        "filter_null_wrapper", "return_null",
+    ],
+    "clients": [
+        "DEFAULT_BACKENDS", "delayed_execution", "executor_to_client", "result_maybe",
+        "thread_default_client",
+    ],
     "sinks": ["Sink", "Stream", "_global_sinks", "sink", "sink_to_textfile"],
     "plugins": ["get_entry_point", "load_plugins", "try_register"],
     "link": ["link"],
@@ -55,8 +70,8 @@ METHODS = """
     accumulate buffer collect combine_latest concat connect delay destroy disconnect emit filenames
     filter flatten frequencies from_iterable from_periodic from_q from_textfile latest map map_async
     partition partition_unique pluck rate_limit register_api register_plugin_entry_point remove scan
-    sink sink_to_list slice sliding_window starmap starsink start stop timed_window
-    timed_window_unique union unique update upstream visualize zip zip_latest
+    gather scatter sink sink_to_list slice sliding_window starmap starsink start stop timed_window
+    timed_window_unique to_batch to_dataframe union unique update upstream visualize zip zip_latest
     _add_downstream _add_upstream _emit _ipython_display_ _release_refs _remove_downstream
     _remove_upstream _retain_refs
 """.split()  # noqa: SIM905

@@ -1,7 +1,11 @@
 """Floor 3: streams whose elements are on threads, in processes or on a Dask cluster."""
 
+import importlib
+from typing import Any
+
 from rapidz.parallel.crew import WorkerDied, WorkersGone
 from rapidz.parallel.ends import gather, scatter
+from rapidz.parallel.nulls import filter_null_wrapper, return_null
 from rapidz.parallel.on_handles import (
     buffer,
     collect,
@@ -39,6 +43,14 @@ from rapidz.parallel.on_workers import (
 )
 from rapidz.parallel.stream import ParallelStream
 
+
+def __getattr__(name: str) -> Any:
+    """The sources of scattered streams, which stand behind another door (`rapidz.dask`)."""
+    if name in ("filenames", "from_textfile"):
+        return getattr(importlib.import_module("rapidz.dask"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "ParallelStream",
     "WorkerDied",
@@ -48,6 +60,7 @@ __all__ = [
     "collect",
     "combine_latest",
     "delay",
+    "filter_null_wrapper",
     "flatten",
     "gather",
     "latest",
@@ -56,6 +69,7 @@ __all__ = [
     "partition_unique",
     "pluck",
     "rate_limit",
+    "return_null",
     "scatter",
     "sliding_window",
     "starmap",
