@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import concurrent.futures
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from rapidz.parallel.work import Spec, Work
+
+
+#: What to do about a task that failed as a whole: send it again, for it was lost by no fault of its
+#: own; send it alone, for it may have ended its worker; give up, for nobody is left to do it; or
+#: look for the element whose failure it is.
+Verdict: TypeAlias = Literal["again", "alone", "gone", "final"]
 
 
 class Backend(Protocol):
@@ -48,8 +54,8 @@ class Backend(Protocol):
         """Whether the result behind *ref* is not there any more."""
         ...
 
-    def verdict(self, error: BaseException) -> str:
-        """What to do about a task that failed as a whole: "again", "alone", "gone" or "final"."""
+    def verdict(self, error: BaseException) -> Verdict:
+        """What to do about a task that failed as a whole."""
         ...
 
     def value(self, future: Any) -> Any:

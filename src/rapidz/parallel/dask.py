@@ -20,6 +20,7 @@ from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from rapidz.kernel.ending import drain_first
+from rapidz.parallel.backends import Verdict
 from rapidz.parallel.pools import check_travels
 from rapidz.parallel.work import HEAVY_CHAIN, Chain, Spec, Work, pick, report, run, unpickled
 
@@ -107,7 +108,7 @@ class Dask:
     def lost(self, ref: Any) -> bool:
         return getattr(ref, "status", "") in ("cancelled", "error")
 
-    def verdict(self, error: BaseException) -> str:
+    def verdict(self, error: BaseException) -> Verdict:
         if self.client.status in ("closed", "closing"):
             return "gone"
         if isinstance(error, KilledWorker):

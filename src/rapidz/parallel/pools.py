@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rapidz.kernel.ending import drain_first
+from rapidz.parallel.backends import Verdict
 from rapidz.parallel.outcomes import pickled
 from rapidz.parallel.work import HEAVY_CHAIN, Chain, Spec, Work, dumps, run, run_pickled
 
@@ -159,7 +160,7 @@ class Pool:
     def lost(self, ref: Any) -> bool:
         return False
 
-    def verdict(self, error: BaseException) -> str:
+    def verdict(self, error: BaseException) -> Verdict:
         if isinstance(error, concurrent.futures.BrokenExecutor):
             never_began = self._first is not None and self._first.exception() is not None
             return "alone" if self._renewed and not never_began else "gone"
