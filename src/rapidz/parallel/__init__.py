@@ -4,8 +4,8 @@ The words of this room: a *handle* stands for an element that is elsewhere (`bat
 what neighbouring operators do, as it travels (`work`); a *stage* lets elements wait for a chain and
 sends them as *tasks*, each a part of a *batch* of elements that came together (`stage`); an
 *outcome* is what became of an element, a value or something special (`outcomes`); the *crew* is
-what all nodes of a scattered stream share: it sends tasks to a *backend* and sees what becomes of them
-(`crew`, `backends`).  Before a node can count elements they must be *settled* (`settling`).
+what all nodes of a scattered stream share: it sends tasks to a *backend* and sees what becomes of
+them (`crew`, `backends`).  Before a node can count elements they must be *settled* (`settling`).
 """
 
 import importlib
