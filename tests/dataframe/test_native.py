@@ -271,6 +271,17 @@ def test_labels_that_are_no_text_become_text() -> None:
     assert native.like("polars", pd.DataFrame({0: [1]})).columns == ["0"]
 
 
+def test_labels_that_are_the_same_as_text_are_refused() -> None:
+    with pytest.raises(ValueError, match="columns must have names of their own as text"):
+        native.like("polars", pd.DataFrame([[1, 2]], columns=[0, "0"]))
+
+
+def test_keys_of_two_levels_without_names_are_numbered() -> None:
+    frame = pd.DataFrame({"x": [1]}, index=pd.MultiIndex.from_tuples([("a", 1)]))
+
+    assert native.like("polars", frame).rows(named=True) == [{"level_0": "a", "level_1": 1, "x": 1}]
+
+
 def test_an_index_is_a_series() -> None:
     assert native.like("polars", pd.Index([2, 3], name="x")).to_list() == [2, 3]
 

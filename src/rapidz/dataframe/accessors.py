@@ -25,7 +25,7 @@ class Accessor:
 
     def __init__(self, collection: Streaming, name: str) -> None:
         self._collection, self._name = collection, name
-        self._example = getattr(collection.example, name)  # pandas says if there is none
+        self._example = getattr(collection._worked_with(), name)  # pandas says if there is none
 
     def __getattr__(self, key: str) -> Any:
         if key.startswith("_"):

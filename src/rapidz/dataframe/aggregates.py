@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rapidz.dataframe.base import needs_name
+
 __all__ = ["Aggregates", "asked"]
 
 
@@ -69,6 +71,8 @@ class Aggregates:
 
     def value_counts(self, start: Any = None, with_state: bool = False) -> Any:
         """How often each value of a series comes, the most frequent first."""
+        root: Any = getattr(self, "root", self)
+        needs_name(root, "value_counts")
         return self._aggregate("value_counts", start, with_state)
 
     def aggregate(

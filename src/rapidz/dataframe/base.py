@@ -11,6 +11,7 @@ from rapidz.dataframe.accessors import ACCESSORS, Accessor
 from rapidz.dataframe.calls import Method
 from rapidz.dataframe.collection import Streaming, map_partitions
 from rapidz.dataframe.kinds import is_dataframe_like
+from rapidz.dataframe.native import kind_of, refuse, to_pandas
 from rapidz.dataframe.parts import assigned, named_in, with_column
 
 __all__ = ["BaseFrame", "_DataFrameMixin", "_SeriesMixin", "family"]
@@ -25,6 +26,11 @@ class BaseFrame(Streaming):
     _is_kind: ClassVar[Any] = staticmethod(is_dataframe_like)
     _kind_name: ClassVar[str] = "a data frame"
 
+    @staticmethod
+    def _admitted(example: Any) -> tuple[Any, str | None]:
+        kind = kind_of(example)
+        return (example, None) if kind in (None, "pandas") else (to_pandas(example), kind)
+
     def _check_example(self, example: Any) -> None:
         if not self._is_kind(example):
             raise TypeError(
@@ -38,7 +44,7 @@ class BaseFrame(Streaming):
         Columns in another order are all right.
         """
         if self._conform is not None:
-            self._conform(x, self._coming.get())
+            self._conform(self._taken(x), self._coming.get())
 
     def _each(
         self, func: Callable[..., Any], *args: Any, kind: type | None = None, **kwargs: Any
@@ -49,6 +55,7 @@ class BaseFrame(Streaming):
     @property
     def index(self) -> Any:
         """The index."""
+        needs_index(self, "index")
         return self._each(operator.attrgetter("index"), kind=_class_for(self, "index"))
 
     def astype(self, dt: Any) -> Any:
@@ -65,6 +72,7 @@ class BaseFrame(Streaming):
 
     def reset_index(self) -> Any:
         """Make the index a column; that of every element counts on from 0 then."""
+        needs_index(self, "reset_index")
         return self._each(Method("reset_index"), kind=_class_for(self, "frame"))
 
     def set_index(self, index: Any, **kwargs: Any) -> Any:
@@ -91,13 +99,13 @@ class _DataFrameMixin(_Mixed):
 
     @property
     def columns(self) -> Any:
-        """The columns of the example."""
-        return self.example.columns
+        """The columns of the example, as pandas has them."""
+        return self._worked_with().columns
 
     @property
     def dtypes(self) -> Any:
-        """The dtypes of the example, by column."""
-        return self.example.dtypes
+        """The dtypes of the example, by column, as pandas has them."""
+        return self._worked_with().dtypes
 
     def __getitem__(self, index: Any) -> Any:
         one = not isinstance(index, (list, slice, Streaming)) and not callable(index)
@@ -105,7 +113,7 @@ class _DataFrameMixin(_Mixed):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         made = self._each(with_column, key, value)
-        self.stream, self._example = made.stream, made._example
+        self.stream, self._example = made._inner, made._example
 
     def __getattr__(self, key: str) -> Any:
         if not key.startswith("_"):
@@ -162,13 +170,13 @@ class _SeriesMixin(_Mixed):
 
     @property
     def dtype(self) -> Any:
-        """The dtype of the example."""
-        return self.example.dtype
+        """The dtype of the example, as pandas has it."""
+        return self._worked_with().dtype
 
     @property
     def name(self) -> Any:
         """The name of the example."""
-        return self.example.name
+        return self._worked_with().name
 
     def __getitem__(self, index: Any) -> Any:
         return self._each(operator.getitem, index)
@@ -181,6 +189,20 @@ class _SeriesMixin(_Mixed):
     def to_frame(self) -> Any:
         """A frame of this one column."""
         return self._each(Method("to_frame"), kind=_class_for(self, "frame"))
+
+
+def needs_index(collection: Streaming, operation: str) -> None:
+    """Refuse *operation* if the rows of *collection* have no labels, nor a column named for it."""
+    index = getattr(collection._example.get(), "index", None)
+    if collection._example.kind is not None and (index is None or index.names == [None]):
+        refuse(collection._example.kind, operation, "name a column by set_index before")
+
+
+def needs_name(collection: Streaming, operation: str) -> None:
+    """Refuse *operation* if values become the labels of rows, and would be lost without a name."""
+    example = collection._example.get()
+    if collection._example.kind is not None and getattr(example, "name", "") is None:
+        refuse(collection._example.kind, f"{operation} by a series without a name")
 
 
 def _class_for(collection: Any, kind: str) -> type[Streaming]:

@@ -92,7 +92,7 @@ class Batch(Streaming):
         frames: Any = importlib.import_module("rapidz.dataframe.frames")
         if len(self.example):
             return map_partitions(_to_frame, self, _to_frame(self.example).iloc[:0])
-        return frames.DataFrame(self.stream.map(_to_frame))
+        return frames.DataFrame(self._inner.map(_to_frame))
 
     def to_stream(self) -> Stream[Any]:
         """A stream of the single objects.
@@ -103,7 +103,7 @@ class Batch(Streaming):
         a
         b
         """
-        return self.stream.flatten()
+        return self._inner.flatten()
 
 
 def _check_batch(argument: str, x: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rapidz.kernel.push import SKIP, no_default
@@ -18,13 +18,19 @@ class Example:
     """What is known of the elements of a collection: an example, or how to make one.
 
     As long as one of the examples *of* others that it is made from is not known, it is not either.
+    The *kind* is the library that elements come from and go back to, if that is not pandas.
     """
 
     def __init__(
-        self, value: Any = None, make: Callable[..., Any] | None = None, of: Sequence[Example] = ()
+        self,
+        value: Any = None,
+        make: Callable[..., Any] | None = None,
+        of: Sequence[Example] = (),
+        kind: str | None = None,
     ) -> None:
         self.value = value
         self._make, self._of = make, list(of)
+        self.kind: str | None = kind or next((one.kind for one in of if one.kind), None)
 
     def get(self) -> Any:
         """The example; None as long as it is not known."""
@@ -133,3 +139,30 @@ class Method:
 
     def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         return getattr(x, self.__name__)(*args, **kwargs)
+
+
+# --- names from before ------------------------------------------------------------------------
+
+
+def partial_by_order(*args: Any, **kwargs: Any) -> Any:
+    """Call a function with arguments, and others at their positions among them.
+
+    >>> from operator import sub
+    >>> partial_by_order(5, function=sub, other=[(1, 10)])
+    -5
+    """
+    function: Callable[..., Any] = kwargs.pop("function")
+    others: Iterable[tuple[int, Any]] = kwargs.pop("other")
+    filled = list(args)
+    for position, value in others:
+        filled.insert(position, value)
+    return function(*filled, **kwargs)
+
+
+def apply_args(args: Iterable[Any], func: Callable[..., Any], kwargs: Mapping[str, Any]) -> Any:
+    """Call a function with the items of *args*, and *kwargs*.
+
+    >>> apply_args((2, 10), pow, {})
+    1024
+    """
+    return func(*args, **kwargs)

@@ -8,10 +8,18 @@ import importlib
 import sys
 import weakref
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
-from rapidz.dataframe.calls import Call, Example, Fold, FoldedExample
+from rapidz.dataframe.calls import (
+    Call,
+    Example,
+    Fold,
+    FoldedExample,
+    apply_args,
+    partial_by_order,
+)
+from rapidz.dataframe.elements import Like, Verify, like, taken
 from rapidz.dataframe.elsewhere import in_process
 from rapidz.dataframe.in_step import together
 from rapidz.dataframe.operators import OperatorMixin
@@ -122,9 +130,10 @@ class Streaming(OperatorMixin, APIRegisterMixin):
 
     def __init__(self, stream: Any = None, example: Any = None, stream_type: Any = None) -> None:
         name = type(self).__name__
+        kind: str | None = None
         if isinstance(stream, Streaming):
             example = stream._example.value if example is None else example
-            stream = stream.stream
+            stream, kind = stream._inner, stream._example.kind
         if not isinstance(stream, Stream):
             if stream is not None:
                 raise TypeError(f"{name}: stream must be a Stream, got {stream!r}")
@@ -133,11 +142,15 @@ class Streaming(OperatorMixin, APIRegisterMixin):
             self._stream_type = _checked_type(stream_type)
         example = example() if callable(example) else example
         if example is not None:
+            example, own = self._admitted(example)
+            kind = kind or own
             self._check_example(example)
-        self._knows(Example(example))
+        self._knows(Example(example, kind=kind))
         self._entry: Stream[Any] = stream
         """Where `emit` puts elements in."""
-        self.stream: Stream[Any] = self._verified(stream)
+        self._outer: Stream[Any] | None = None
+        self._inner: Stream[Any] = self._verified(stream)
+        """What the work is done on: frames of pandas, of whatever kind they were."""
 
     @classmethod
     def look_for_plugins(cls) -> bool:
@@ -147,6 +160,24 @@ class Streaming(OperatorMixin, APIRegisterMixin):
     def _knows(self, example: Example) -> None:
         self._example = self._coming = example
         """What the elements are like, and what those are like that `emit` puts in."""
+
+    @property
+    def stream(self) -> Stream[Any]:
+        """The stream of the elements."""
+        if self._example.kind is None:
+            return self._inner
+        if self._outer is None:
+            self._outer = self._inner.map(Like(self._example.kind))
+        return self._outer
+
+    @stream.setter
+    def stream(self, stream: Stream[Any]) -> None:
+        self._inner, self._outer = stream, None
+
+    @staticmethod
+    def _admitted(example: Any) -> tuple[Any, str | None]:
+        """The example as it is worked with, and the library it is of if that is another one."""
+        return example, None
 
     def _check_example(self, example: Any) -> None:
         """Refuse an example of the wrong kind."""
@@ -160,7 +191,7 @@ class Streaming(OperatorMixin, APIRegisterMixin):
                 f"{type(self).__name__}: example must be given where elements are elsewhere, "
                 "got None"
             )
-        verified = stream.map(Verify(self._conform, self._example))
+        verified = stream.map(Verify(self._conform, self._example, type(self).__name__))
         _whole.add(verified)
         return verified
 
@@ -169,6 +200,15 @@ class Streaming(OperatorMixin, APIRegisterMixin):
     @property
     def example(self) -> Any:
         """An element, or what one will be like; ValueError as long as that is not known."""
+        return like(self._example.kind, self._worked_with())
+
+    @example.setter
+    def example(self, value: Any) -> None:
+        value, kind = self._admitted(value)
+        self._knows(Example(value, kind=kind))
+
+    def _worked_with(self) -> Any:
+        """The example as functions get it."""
         example = self._example.get()
         if example is None:
             raise ValueError(
@@ -176,10 +216,6 @@ class Streaming(OperatorMixin, APIRegisterMixin):
                 "element has come"
             )
         return example
-
-    @example.setter
-    def example(self, value: Any) -> None:
-        self._knows(Example(value))
 
     def verify(self, x: Any) -> None:
         """Raise TypeError or ValueError if *x* is not as the example is."""
@@ -196,16 +232,20 @@ class Streaming(OperatorMixin, APIRegisterMixin):
         """
         self.verify(x)
         if self._conform is not None and self._entry in _whole:  # nobody checks it down there
-            x = self._conform(x, self._coming.get())
+            x = self._conform(self._taken(x), self._coming.get())
         return self._entry.emit(x, asynchronous=asynchronous, metadata=metadata)
+
+    def _taken(self, x: Any) -> Any:
+        """An element as it is worked with."""
+        return taken(type(self).__name__, self._coming.kind, x)
 
     def start(self) -> None:
         """Start the sources above."""
-        self.stream.start()
+        self._inner.start()
 
     def stop(self) -> None:
         """Stop the sources above."""
-        self.stream.stop()
+        self._inner.stop()
 
     @property
     def current_value(self) -> Any:
@@ -245,7 +285,7 @@ class Streaming(OperatorMixin, APIRegisterMixin):
         hint = kwargs.pop("_kind", None)  # the class if the example is not known yet
         states = {name: kwargs.pop(name, False) for name in ("returns_state", "with_state")}
         fold = Fold(func, args, kwargs) if args or kwargs else func
-        stream = self.stream.accumulate(fold, start=start, **states)
+        stream = self._inner.accumulate(fold, start=start, **states)
         known = Example(example, FoldedExample(fold, start, **states), [self._example])
         if states["with_state"]:
             hint = Streaming  # pairs are no batches
@@ -262,7 +302,8 @@ class Streaming(OperatorMixin, APIRegisterMixin):
         example = self._example.get()
         if example is None:
             return "not known yet"
-        return example.head(2) if hasattr(example, "head") else example
+        example = example.head(2) if hasattr(example, "head") else example
+        return like(self._example.kind, example)
 
     def _repr_html_(self) -> str:
         head = self._head()
@@ -287,21 +328,6 @@ class Streaming(OperatorMixin, APIRegisterMixin):
         )
 
 
-class Verify:
-    """Checks every element against the example; takes the first one for it if there is none."""
-
-    def __init__(self, conform: Callable[[Any, Any], Any], example: Example) -> None:
-        self.conform, self.example = conform, example
-        self.__name__ = "verify"
-
-    def __call__(self, x: Any) -> Any:
-        example = self.example.value
-        x = self.conform(x, example)
-        if example is None and len(getattr(x, "columns", "?")):  # no columns: nothing is known
-            self.example.value = x.iloc[:0] if hasattr(x, "iloc") else x[:0]  # an index
-        return x
-
-
 def _named(types: Any) -> str:
     kinds = types if isinstance(types, tuple) else (types,)
     return " or ".join(kind.__name__ for kind in kinds)
@@ -322,6 +348,7 @@ def _made(
         made._knows(known)
     else:
         made = cls(stream, example)
+        made._example.kind = known.kind
     return made
 
 
@@ -361,33 +388,6 @@ def map_partitions(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> An
         kind = None
     elif kind is None and getattr(func, "__module__", "") in _OPERATOR_MODULES:
         kind = type(collections[0])
-    streams = [one.stream for one in collections]
+    streams = [one._inner for one in collections]
     stream = call.map(streams[0]) if len(streams) == 1 else together(streams).map(call)
     return _made(stream, known, collections[0]._stream_type, kind)
-
-
-# --- names from before ------------------------------------------------------------------------
-
-
-def partial_by_order(*args: Any, **kwargs: Any) -> Any:
-    """Call a function with arguments, and others at their positions among them.
-
-    >>> from operator import sub
-    >>> partial_by_order(5, function=sub, other=[(1, 10)])
-    -5
-    """
-    function: Callable[..., Any] = kwargs.pop("function")
-    others: Iterable[tuple[int, Any]] = kwargs.pop("other")
-    filled = list(args)
-    for position, value in others:
-        filled.insert(position, value)
-    return function(*filled, **kwargs)
-
-
-def apply_args(args: Iterable[Any], func: Callable[..., Any], kwargs: Mapping[str, Any]) -> Any:
-    """Call a function with the items of *args*, and *kwargs*.
-
-    >>> apply_args((2, 10), pow, {})
-    1024
-    """
-    return func(*args, **kwargs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rapidz.dataframe.kinds import is_dataframe_like, is_index_like, is_series_like
+from rapidz.dataframe.native import kind_of
 
 
 class ColumnsError(ValueError, IndexError):
@@ -56,6 +57,8 @@ def _of_type(owner: str, x: Any, example: Any) -> None:
 
 def _of_kind(owner: str, kind: str, x: Any, good: bool) -> Any:
     if not good:
+        if (of := kind_of(x)) not in (None, "pandas"):
+            raise TypeError(f"{owner}: example must be given for elements of {of}")
         raise TypeError(f"{owner}: element must be {kind}, got {type(x).__name__}")
     return x
 

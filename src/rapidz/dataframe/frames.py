@@ -68,10 +68,11 @@ class DataFrame(Frame, _DataFrameMixin):
         Where the parts come from: pandas data frames, with the columns of the example in any
         order.  A stream of its own by default, see `emit`.  Or a dict of streaming series and
         values, which become the columns.
-    example : pandas.DataFrame, optional
+    example : DataFrame, optional
         Rows like those that will come; an empty frame with the right columns and dtypes will do.
         It is taken from the first element if it is not given; what cannot be known before then
-        says so.
+        says so.  With a frame of polars or a table of pyarrow, elements are of that kind, and so
+        is what comes out; the work is done in pandas.
 
     >>> import pandas as pd
     >>> sdf = DataFrame(example=pd.DataFrame({"x": [0], "y": [0.0]}))
@@ -86,7 +87,7 @@ class DataFrame(Frame, _DataFrameMixin):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if args and isinstance(args[0], Mapping):
             made = _joined(args[0])
-            super().__init__(made.stream, *args[1:], **kwargs)
+            super().__init__(made, *args[1:], **kwargs)
             if self._example.value is None:
                 self._knows(made._example)
         else:

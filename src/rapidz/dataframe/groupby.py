@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rapidz.dataframe.aggregates import Aggregates
+from rapidz.dataframe.base import needs_index
 from rapidz.dataframe.collection import Streaming
 from rapidz.dataframe.follow import follow
 from rapidz.dataframe.keyed import Grouper
@@ -202,6 +203,8 @@ class WindowedGroupBy(GroupBy):
                 f"WindowedGroupBy: exactly one of n and value must be given, got n={n!r}, "
                 f"value={value!r}"
             )
+        if n is None:
+            needs_index(root, "window by value")
         self._over = Span(value) if n is None else LastRows(n)
 
     def _of(self, index: Any) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
-from rapidz.dataframe.base import BaseFrame, family
+from rapidz.dataframe.base import BaseFrame, family, needs_index
 from rapidz.dataframe.calls import Example
 from rapidz.dataframe.collection import Streaming, _made, map_partitions
 from rapidz.dataframe.kinds import is_dataframe_like, is_series_like
+from rapidz.dataframe.native import kind_of, to_pandas
 from rapidz.dataframe.pairs import Pairs
 from rapidz.kernel.checks import check_choice
 
@@ -54,12 +56,15 @@ def merge(left: Any, right: Any, how: str = "inner", on: Any = None, **kwargs: A
     unknown = sorted(kwargs.keys() - _MERGE_OPTIONS)
     if unknown:
         raise TypeError(f"merge: options must be among {sorted(_MERGE_OPTIONS)!r}, got {unknown!r}")
-    fixed = right if streams[0] else left
+    fixed, rows = (right, left) if streams[0] else (left, right)
+    if kwargs.get(f"{kept}_index"):
+        needs_index(rows, f"merge with {kept}_index")
+    if kind_of(fixed) is not None:
+        fixed = to_pandas(fixed)
     if not (is_dataframe_like(fixed) or is_series_like(fixed)):
         name = "right" if streams[0] else "left"
         raise TypeError(f"merge: {name} must be a data frame or a named series, got {fixed!r}")
     merging = Merge(fixed, kept, {"how": how, "on": on, **kwargs})
-    rows = left if streams[0] else right
     return map_partitions(merging, rows, _kind=family[rows._stream_type, "frame"])
 
 
@@ -139,12 +144,15 @@ def join(
             raise TypeError(f"join: {name} must be a streaming data frame, got {value!r}")
     if on is None:
         raise TypeError("join: on must name the columns that both have, got None")
+    if not isinstance(within, numbers.Integral):
+        needs_index(left, "join by time")
+        needs_index(other, "join by time")
     keys = list(on) if isinstance(on, list) else [on]
     examples = [left._example, other._example]
     pairs = Pairs(keys, within, suffixes)
     known = Example(None, Joined(pairs), examples)
     known.get()  # what is wrong with the columns is said now
-    both = left.stream.map(Tagged(0)).union(other.stream.map(Tagged(1)))
+    both = left._inner.map(Tagged(0)).union(other._inner.map(Tagged(1)))
     stream = both.accumulate(_pair, start=pairs, returns_state=True)
     return _made(stream, known, "streaming", family["streaming", "frame"])
 

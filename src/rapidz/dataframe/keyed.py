@@ -6,6 +6,7 @@ import operator
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+from rapidz.dataframe.base import needs_index, needs_name
 from rapidz.dataframe.calls import Example
 from rapidz.dataframe.collection import Streaming, _made
 from rapidz.dataframe.in_step import together
@@ -37,8 +38,10 @@ class Grouper:
         if isinstance(other, Streaming):
             if hasattr(type(other), "columns"):
                 raise TypeError(f"groupby: other must be a streaming series, got {other!r}")
+            needs_name(other, "groupby")
             return _as_column(self._root, other)
         if callable(other):
+            needs_index(self._root, "groupby by a function")
             return other
         if not hasattr(type(self._root), "columns"):
             raise TypeError(
@@ -72,7 +75,7 @@ class Grouper:
             root: Streaming = self._root
             return root
         both = [self._root, *beside]
-        stream: Stream[Any] = together([one.stream for one in both])
+        stream: Stream[Any] = together([one._inner for one in both])
         known = Example(None, _tuple_of, [one._example for one in both])
         made: Streaming = _made(stream, known, "streaming", Streaming)
         return made
@@ -96,10 +99,10 @@ class Grouper:
 
 def _as_column(root: Any, other: Streaming) -> Any:
     """The label, if *other* is just a column of *root*: then no stream need come beside it."""
-    node = other.stream
+    node = other._inner
     taken = getattr(node, "func", None) is operator.getitem and not getattr(node, "kwargs", None)
     args: tuple[Any, ...] = getattr(node, "args", ())
-    if taken and node.upstreams == [root.stream] and len(args) == 1:
+    if taken and node.upstreams == [root._inner] and len(args) == 1:
         label = args[0]
         if not isinstance(label, (list, slice)) and not callable(label):
             return label

@@ -29,8 +29,9 @@ def to_dataframe(upstream: Stream[Any], example: Any = None) -> Any:
 
     Parameters
     ----------
-    example : pandas.DataFrame, optional
-        A frame like those that will come; taken from the first one if it is not given.
+    example : DataFrame, optional
+        A frame like those that will come, of pandas, polars or pyarrow; taken from the first one,
+        of pandas then, if it is not given.
 
     >>> import pandas as pd
     >>> source = Stream()

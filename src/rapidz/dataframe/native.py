@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pandas as pd
@@ -32,6 +33,9 @@ _NULLABLE = {
 
 _LIBRARIES = ("polars", "pyarrow", "cudf", "modin")
 
+_known: dict[type, str] = {}
+"""The kinds of the classes seen so far."""
+
 _VALUE = "value"
 """The name of a column that had none, beside columns that were an index."""
 
@@ -45,11 +49,15 @@ def kind_of(x: Any) -> str | None:
     """
     if isinstance(x, (pd.DataFrame, pd.Series, pd.Index)):
         return "pandas"
+    if (known := _known.get(type(x))) is not None:
+        return known
     libraries = {base.__module__.partition(".")[0] for base in type(x).__mro__}
     if libraries.isdisjoint(_LIBRARIES):
         return None
     made = _narwhals().from_native(x, eager_only=True, allow_series=True, pass_through=True)
-    return None if made is x else str(made.implementation)
+    if made is x:
+        return None
+    return _known.setdefault(type(x), str(made.implementation))
 
 
 def has_index(kind: str | None) -> bool:
@@ -134,13 +142,13 @@ def like(kind: str | None, x: Any) -> Any:
         home: Any = _namespace(kind)
         return getattr(home, type(x).__name__)(x)
     if isinstance(x, pd.DataFrame):
-        return _frame_like(kind, _without_index(x))
+        return _frame_like(kind, x.index, dict(zip(_names(x.columns), _columns(x), strict=True)))
     if _is_by_column(x):
-        return _frame_like(kind, x.to_frame().T.infer_objects().reset_index(drop=True))
+        return like(kind, x.to_frame().T.infer_objects().reset_index(drop=True))
     if _are_row_numbers(x.index):
-        frame = _narwhals().from_native(_frame_like(kind, x.to_frame(_VALUE)), eager_only=True)
+        frame = _narwhals().from_native(_frame_like(kind, x.index, {_VALUE: x}), eager_only=True)
         return frame[_VALUE].alias("" if x.name is None else str(x.name)).to_native()
-    return _frame_like(kind, _without_index(x.to_frame(_VALUE if x.name is None else x.name)))
+    return _frame_like(kind, x.index, {_VALUE if x.name is None else str(x.name): x})
 
 
 # --- to pandas --------------------------------------------------------------------------------
@@ -177,24 +185,38 @@ def _types(arrow: Any) -> list[tuple[str, str]]:
 # --- and back ---------------------------------------------------------------------------------
 
 
-def _frame_like(kind: str, frame: pd.DataFrame) -> Any:
-    """A frame of *kind*; its columns are named by text."""
-    frame = frame.set_axis(_names(frame.columns), axis=1)
-    arrays = {name: _array(kind, name, column) for name, column in frame.items()}
-    table = _arrow().table(arrays)
+def _frame_like(kind: str, index: pd.Index[Any], columns: dict[str, Any]) -> Any:
+    """A frame of *kind*: columns, after those that an index makes which says something."""
+    if not _are_row_numbers(index):
+        columns = {**_labels(index, columns), **columns}
+    table = _arrow().table({name: _array(kind, name, one) for name, one in columns.items()})
     if kind == "pyarrow":
         return table
     made = _narwhals().DataFrame.from_arrow(table, backend=kind)
     enums = {
-        name: _narwhals().Enum(list(column.cat.categories))
-        for name, column in frame.items()
-        if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered
+        name: _narwhals().Enum(list(one.dtype.categories))
+        for name, one in columns.items()
+        if isinstance(one.dtype, pd.CategoricalDtype) and one.dtype.ordered
     }
-    columns = [_narwhals().col(name).cast(dtype) for name, dtype in enums.items()]
-    return (made.with_columns(*columns) if columns else made).to_native()
+    casts = [_narwhals().col(name).cast(dtype) for name, dtype in enums.items()]
+    return (made.with_columns(*casts) if casts else made).to_native()
 
 
-def _array(kind: str, name: Any, column: pd.Series[Any]) -> Any:
+def _columns(frame: pd.DataFrame) -> Iterator[Any]:
+    return (column for _, column in frame.items())
+
+
+def _labels(index: pd.Index[Any], columns: Collection[str]) -> dict[str, Any]:
+    """What an index says, level by level; named apart from the columns."""
+    several = index.nlevels > 1
+    named = {}
+    for i, given in enumerate(index.names):
+        name = str(given) if given is not None else f"level_{i}" if several else "index"
+        named[f"{name}_key" if name in columns else name] = index.get_level_values(i)
+    return named
+
+
+def _array(kind: str, name: Any, column: Any) -> Any:
     """The values of a column in Arrow; missing ones are null."""
     arrow = _arrow()
     if pd.api.types.is_float_dtype(column.dtype):  # a nullable one may hold NaN and missing values
@@ -225,7 +247,7 @@ def _with_plain_text(arrow: Any, made: Any) -> Any:
     return arrow.DictionaryArray.from_arrays(codes, values, ordered=made.type.ordered)
 
 
-def _not_held(kind: str, name: Any, column: pd.Series[Any]) -> TypeError:
+def _not_held(kind: str, name: Any, column: Any) -> TypeError:
     return TypeError(
         f"column {name!r} must be of a dtype that {kind} has too, got {column.dtype} in pandas"
     )
@@ -233,9 +255,11 @@ def _not_held(kind: str, name: Any, column: pd.Series[Any]) -> TypeError:
 
 def _names(labels: pd.Index[Any]) -> list[str]:
     """Labels as text; those of several levels are put together."""
-    if isinstance(labels, pd.MultiIndex):
-        return ["_".join(str(part) for part in label if part != "") for label in labels]
-    return [str(label) for label in labels]
+    several = isinstance(labels, pd.MultiIndex)
+    names = ["_".join(map(str, label)) if several else str(label) for label in labels]
+    if len(set(names)) < len(names):
+        raise ValueError(f"columns must have names of their own as text, got {list(labels)!r}")
+    return names
 
 
 def _are_row_numbers(index: pd.Index[Any]) -> bool:
@@ -250,20 +274,6 @@ def _is_by_column(series: pd.Series[Any]) -> bool:
     if index.nlevels > 1 or index.name is not None or isinstance(series.name, str):
         return False
     return not _are_row_numbers(index)
-
-
-def _without_index(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with an index that says something as its first columns."""
-    index = frame.index
-    if _are_row_numbers(index):
-        return frame.reset_index(drop=True)
-    several = index.nlevels > 1
-    names = [
-        (f"level_{i}" if several else "index") if name is None else name
-        for i, name in enumerate(index.names)
-    ]
-    taken = [f"{name}_key" if name in frame.columns else name for name in names]
-    return frame.reset_index(names=taken)
 
 
 def _plain(x: Any) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import numbers
 from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
+from rapidz.dataframe.base import needs_index
 from rapidz.dataframe.follow import follow
 from rapidz.dataframe.seeds import go_on
 from rapidz.dataframe.state import RollingState
@@ -54,6 +56,8 @@ class Rolling:
         with_state: bool = False,
         start: Any = (),
     ) -> None:
+        if not isinstance(window, numbers.Integral):
+            needs_index(sdf, "rolling by time")
         self.root, self.window, self.min_periods = sdf, window, min_periods
         self.with_state, self.start = with_state, start
         self._of_nothing = RollingState(_NOTHING, window, "sum", min_periods)  # or it complains

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rapidz.dataframe.aggregates import Aggregates, asked
+from rapidz.dataframe.base import needs_index
 from rapidz.dataframe.collection import Streaming, map_partitions
 from rapidz.dataframe.follow import follow, late_rows
 from rapidz.dataframe.groupby import GroupBy, WindowedGroupBy
@@ -94,6 +95,8 @@ class Window(Aggregates, OperatorMixin):
         start: Any = None,
     ) -> None:
         self._over = self._check(n, value)
+        if isinstance(self._over, Span):
+            needs_index(sdf, "window by value")
         self.root, self.n, self.value = sdf, n, value
         self.with_state, self.start = with_state, start
         self._numbered = False

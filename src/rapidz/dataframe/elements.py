@@ -1,0 +1,63 @@
+"""Elements on their way in and out: as they are worked with, and of the kind that they came as.
+
+What is of pandas, or no frame at all, stays as it is, and needs no pandas to be there.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from rapidz.dataframe.calls import Example
+
+__all__ = ["Like", "Verify", "like", "taken"]
+
+
+def taken(owner: str, kind: str | None, x: Any) -> Any:
+    """An element as one of pandas, if elements are of another *kind*."""
+    if kind is None:
+        return x
+    if (got := _native().kind_of(x)) != kind:
+        of = type(x).__name__ if got is None else f"{type(x).__name__} of {got}"
+        raise TypeError(f"{owner}: element must be of {kind}, as the example is, got {of}")
+    return _native().to_pandas(x)
+
+
+def like(kind: str | None, x: Any) -> Any:
+    """What pandas made as one of *kind*."""
+    return x if kind is None else _native().like(kind, x)
+
+
+def _native() -> Any:
+    return importlib.import_module("rapidz.dataframe.native")
+
+
+class Verify:
+    """Checks every element against the example; takes the first one for it if there is none."""
+
+    def __init__(
+        self, conform: Callable[[Any, Any], Any], example: Example, owner: str = "Streaming"
+    ) -> None:
+        self.conform, self.example, self.owner = conform, example, owner
+        self.__name__ = "verify"
+
+    def __call__(self, x: Any) -> Any:
+        example = self.example.value
+        x = self.conform(taken(self.owner, self.example.kind, x), example)
+        if example is None and len(getattr(x, "columns", "?")):  # no columns: nothing is known
+            self.example.value = x.iloc[:0] if hasattr(x, "iloc") else x[:0]  # an index
+        return x
+
+
+class Like:
+    """Makes of what was worked with what elements were; of a state and a result, of the result."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.__name__ = f"like_{kind}"
+
+    def __call__(self, x: Any) -> Any:
+        if isinstance(x, tuple) and len(x) == 2:
+            return x[0], like(self.kind, x[1])
+        return like(self.kind, x)
