@@ -274,3 +274,16 @@ def test_every_aggregate_is_a_method_of_every_frame() -> None:
 def test_a_quantile_of_whole_numbers_may_begin_with_a_missing_one() -> None:
     batches = [pd.DataFrame({"x": pd.array(x, dtype="Int64")}) for x in ([None], [0, 1])]
     same(emitted(lambda s: s.quantile(), batches)[1], pd.concat(batches).quantile())
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "Int8", "UInt16"])
+def test_sums_of_narrow_whole_numbers_have_room(dtype: Any) -> None:
+    rows = pd.DataFrame({"k": [0, 0, 0], "x": pd.Series([100] * 3, dtype=dtype)})
+    sdf = DataFrame(example=rows)
+    total = sdf.x.sum().stream.sink_to_list()
+    by_group = sdf.groupby("k").x.sum().stream.sink_to_list()
+    in_window = sdf.window(n=4).x.sum().stream.sink_to_list()
+    for _ in range(2):
+        sdf.emit(rows)
+    assert (total[-1], by_group[-1].iloc[0], in_window[-1]) == (600, 600, 400)
+    assert type(total[-1]) is type(pd.concat([rows, rows]).x.sum())

@@ -59,7 +59,15 @@ def aggregate(rows: Any, how: str, by: list[Any] | None = None, **options: Any) 
     grouped = chosen.groupby(
         keys if len(keys) > 1 else keys[0], sort=sort, dropna=dropna, observed=observed
     )
-    return getattr(grouped, how)(**options)
+    result = getattr(grouped, how)(**options)
+    return _wide(result) if how == "sum" else result
+
+
+def _wide(sums: Any) -> Any:
+    """Sums of narrow integers by group: pandas makes them wide only if they do not fit."""
+    if isinstance(sums, pd.Series):
+        return sums.astype("int64") if sums.dtype == "int32" else sums
+    return sums.astype({label: "int64" for label in sums if sums[label].dtype == "int32"})
 
 
 def _end(rows: Any, how: str) -> Any:

@@ -95,9 +95,12 @@ class Plan:
         """The dtype of each output with a recipe: pandas is asked with one row."""
         groups = _one_group(sample)
         return [
-            None if found is None else pandas_says.by_group(groups, output, self.spec.options).dtype
+            None if found is None else _wide(output, self._dtype_of(groups, output))
             for output, found in zip(self.spec.outputs, self.recipes, strict=True)
         ]
+
+    def _dtype_of(self, groups: Any, output: Output) -> Any:
+        return pandas_says.by_group(groups, output, self.spec.options).dtype
 
     def missing(self, sample: Frame) -> list[Any]:
         """What pandas gives for each output with a recipe where all values are missing."""
@@ -161,6 +164,16 @@ def _one_group(sample: Frame) -> Any:
     else:
         first = first.fillna({label: 0.0 for label in first if _is_float(first[label].dtype)})
     return first.groupby(np.zeros(len(first), int))
+
+
+def _wide(output: Output, dtype: Any) -> Any:
+    """The dtype of a sum of integers: wide, as pandas makes it once it would not fit."""
+    if output.how != "sum" or getattr(dtype, "kind", "") not in "iu" or dtype.kind == "":
+        return dtype
+    wide = "uint64" if dtype.kind == "u" else "int64"
+    if isinstance(dtype, np.dtype):
+        return np.dtype(wide)
+    return pd.UInt64Dtype() if dtype.kind == "u" else pd.Int64Dtype()
 
 
 def _is_float(dtype: Any) -> bool:
