@@ -298,3 +298,25 @@ def test_windows_work_where_emit_is_awaited() -> None:
         return seen
 
     assert asyncio.run(main()) == [5]
+
+
+def test_whoever_gets_the_rows_may_change_them() -> None:
+    seen: list[list[float]] = []
+
+    def spoil(rows: pd.DataFrame) -> None:
+        seen.append(rows.x.tolist())
+        rows.loc[:, "x"] = 99.0
+
+    rows = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
+    sdf = DataFrame(example=rows)
+    shown = sdf.window(n=5).full().stream.sink(spoil)
+    applied = sdf.window(n=5).apply(identity).stream.sink(spoil)
+    for _ in range(2):
+        sdf.emit(rows)
+    assert seen == [[1, 2, 3], [1, 2, 3], [2, 3, 1, 2, 3], [2, 3, 1, 2, 3]]
+    shown.destroy()
+    applied.destroy()
+
+
+def identity(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from rapidz.dataframe.state.aliases import Frame
 from rapidz.dataframe.state.arrivals import Arrivals
 from rapidz.dataframe.state.rows import Rows
@@ -9,6 +11,9 @@ from rapidz.dataframe.state.schema import Schema
 from rapidz.dataframe.state.windows import Over
 
 __all__ = ["Held"]
+
+#: Before pandas 3 a shallow copy shares what is changed in place.
+COPIES_ARE_EAGER = int(pd.__version__.split(".")[0]) < 3
 
 
 class Held:
@@ -35,7 +40,7 @@ class Held:
         frame = self.schema.align(frame)
         if not len(frame):
             self.late = frame
-            return self.rows.frame
+            return self._given_away()
         arrival = self.arrivals.look(frame.index)
         if self.keep:
             rows = self.rows.after(arrival, frame.iloc[arrival.take], [])
@@ -43,4 +48,8 @@ class Held:
         self.schema = Schema(frame.iloc[:0], settled=True)
         self.arrivals.commit(arrival)
         self.late = frame.iloc[arrival.late]
-        return self.rows.frame
+        return self._given_away()
+
+    def _given_away(self) -> Frame:
+        """The rows as others get them, who may change them in place."""
+        return self.rows.frame.copy(deep=COPIES_ARE_EAGER)
