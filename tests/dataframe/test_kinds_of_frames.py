@@ -127,7 +127,7 @@ def test_what_comes_out_is_of_the_kind_that_came_in() -> None:
     (number,) = emitted(lambda sdf: sdf.x.sum(), [frame])
 
     assert row.equals(frame)
-    assert total.schema == {"k": pl.String, "x": pl.Int32}
+    assert total.schema == {"k": pl.String, "x": pl.Int64}
     assert type(number) is int
 
 
