@@ -222,7 +222,7 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
             "            raise",
             "        finally:",
             "            turn.busy = False",
-            "            if turn.waiters: turn.wake()",
+            "            if turn.waiters: turn.pass_on()",
         ],
     ),
     "bulk": (

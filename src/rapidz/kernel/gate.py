@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -60,11 +59,12 @@ class Gate:
         self.line.append(None)
         self._threads += 1
         try:
-            since = time.monotonic()
-            while full():
-                if self._refused or pipeline.helpless(since):
-                    raise refusal()
-                pipeline.turn.wait(pipeline.patience)
+            with pipeline.holding(full):
+                quiet = 0
+                while full():
+                    if self._refused or pipeline.helpless(quiet):
+                        raise refusal()
+                    quiet = 0 if pipeline.turn.wait(pipeline.patience) else quiet + 1
         finally:
             self._threads -= 1
             self.line.remove(None)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import concurrent.futures.thread
+import contextlib
 import functools
 import inspect
 import logging
 import os
 import sys
 import threading
-import time
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
@@ -33,9 +33,9 @@ logger = logging.getLogger("rapidz")
 
 #: How many failures a pipeline keeps for its emitters; more are logged.
 KEPT_AT_MOST = 100
-#: How often a thread that is held back looks whether anybody can still help it, and how
-#: long it waits for those who only may, in seconds.
-PATIENCE, GRACE = 0.05, 1.0
+#: How often a thread that is held back looks whether anybody can still help it, in seconds, and
+#: how often in vain before it gives up on those who only may.
+PATIENCE, GRACE = 0.05, 20
 
 #: Where a thread is that waits for another one to end, or, in a pool, for something to do.
 _IDLE = {
@@ -91,6 +91,8 @@ class Pipeline:
         self.gates: weakref.WeakSet[Gate] = weakref.WeakSet()
         self.kept: deque[Exception] = deque()
         self.emitters: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        self.held: dict[threading.Thread, Callable[[], bool]] = {}
+        """Threads that wait until something is not so any more."""
         self.tracked = False
         self.policies = 0
         self.watched = self.compiled = False
@@ -143,7 +145,9 @@ class Pipeline:
         self.kept.extend(other.kept)
         self.gates |= other.gates
         self.emitters |= other.emitters
-        other.active, other.kept, other.merged_into = self.active, self.kept, self
+        self.held |= other.held
+        other.active, other.kept, other.held = self.active, self.kept, self.held
+        other.merged_into = self
         other.loop, other.turn = None, self.turn
         for node in other.nodes:
             node._pipeline = self
@@ -373,30 +377,46 @@ class Pipeline:
 
     def block(self, hop: concurrent.futures.Future[None]) -> None:
         """Hold the calling thread back until *hop* is done."""
-        since = time.monotonic()
-        while True:
-            try:
-                hop.result(PATIENCE)
-                return
-            except concurrent.futures.TimeoutError:
-                if hop.done():
-                    return hop.result()
-                if self.gates and self.helpless(since):
-                    self.running_on.call_soon_threadsafe(self.break_deadlock)
+        quiet = 0
+        with self.holding(lambda: not hop.done()):
+            while True:
+                try:
+                    hop.result(PATIENCE)
+                    return
+                except concurrent.futures.TimeoutError:
+                    if hop.done():
+                        return hop.result()
+                    quiet += 1
+                    if self.gates and self.helpless(quiet):
+                        self.running_on.call_soon_threadsafe(self.break_deadlock)
 
     # --- who could still help --------------------------------------------------------
 
-    def helpless(self, since: float) -> bool:
-        """Whether no thread but this one, which waits *since* then, can make room.
+    @contextlib.contextmanager
+    def holding(self, back: Callable[[], bool]) -> Iterator[None]:
+        """Note that the calling thread is held, and can do nothing as long as *back* is so."""
+        me = threading.current_thread()
+        self.root().held[me] = back
+        try:
+            yield
+        finally:
+            self.root().held.pop(me, None)  # it may be another pipeline by now
 
-        Some threads are in doubt, and trusted for a while only: those that wait
-        for another thread to end or for something to do, and daemons that have
-        not emitted yet, since some tools run such threads in every process.
+    def helpless(self, quiet: int) -> bool:
+        """Whether no thread but this one can make room; it has looked *quiet* times in vain.
+
+        Threads that are held back themselves cannot.  Some are in doubt, and
+        trusted for a while only: those that wait for another thread to end or
+        for something to do, and daemons that have not emitted yet, since some
+        tools run such threads in every process.
         """
         me, frames = threading.current_thread(), sys._current_frames()
         others = [t for t in threading.enumerate() if t is not me and t.name != "rapidz-loop"]
 
         def may_emit(thread: threading.Thread) -> bool:
+            back = self.held.get(thread)
+            if back is not None and back():
+                return False
             frame = frames.get(thread.ident or 0)
             idle = frame is not None and frame.f_code in _IDLE
             idle |= type(thread).__name__ == "_ExecutorManagerThread"  # of a pool of processes
@@ -404,7 +424,7 @@ class Pipeline:
 
         if any(may_emit(thread) for thread in others):
             return False
-        return not others or time.monotonic() > since + GRACE
+        return not others or quiet > GRACE
 
     def watch(self) -> None:
         """Note which threads emit, from now on."""

@@ -31,15 +31,19 @@ class Turn:
     A thread that has it may take it again.
     """
 
-    __slots__ = ("_changed", "_lock", "_owner", "busy", "waiters")
+    __slots__ = ("_changed", "_free", "_lock", "_owner", "busy", "waiters")
 
     def __init__(self) -> None:
         self.busy = False
         self.waiters = 0
+        """How many threads wait for the turn."""
         self._owner = 0
         """The thread, if it came in by `take`; 0 if by a compiled entrance."""
         self._lock = threading.Lock()
+        self._free = threading.Condition(self._lock)
+        """For those who wait for the turn."""
         self._changed = threading.Condition(self._lock)
+        """For those who have lent it to others, until something changes."""
 
     def take(self) -> bool:
         """Wait for the turn; whether it was not the caller's already."""
@@ -48,15 +52,19 @@ class Turn:
             return True
         if self._owner == me or (self._owner == 0 and self._is_on_stack(sys._getframe(1))):
             return False
-        with self._changed:
+        self._queue(me)
+        return True
+
+    def _queue(self, me: int) -> None:
+        """Wait for the turn."""
+        with self._lock:
             self.waiters += 1
             try:
                 while not self._try(me):
-                    if not self._changed.wait(PATIENCE) and self._is_abandoned():
+                    if not self._free.wait(PATIENCE) and self._is_abandoned():
                         self._owner, self.busy = 0, False
             finally:
                 self.waiters -= 1
-        return True
 
     def _is_abandoned(self) -> bool:
         """Whether the thread that took the turn is not in the library any more.
@@ -92,28 +100,32 @@ class Turn:
         self._owner = 0
         self.busy = False
         if self.waiters:
-            self.wake()
+            self.pass_on()
+
+    def pass_on(self) -> None:
+        """Tell one of those who wait for the turn that it is free."""
+        with self._lock:
+            self._free.notify()
 
     def wake(self) -> None:
-        """Tell those who wait that something has changed."""
-        with self._changed:
+        """Tell those who wait for it that something has changed."""
+        with self._lock:
             self._changed.notify_all()
 
-    def wait(self, timeout: float) -> None:
-        """Let others have the turn until something changes, or for *timeout* seconds."""
+    def wait(self, timeout: float) -> bool:
+        """Let others have the turn until something changes, or for *timeout* seconds.
+
+        Whether something has changed.
+        """
         owner = self._owner
-        with self._changed:
-            self.waiters += 1
+        with self._lock:
             self._owner = 0
             self.busy = False
-            self._changed.notify_all()
-            try:
-                self._changed.wait(timeout)
-                while not self._try(get_ident()):
-                    self._changed.wait(PATIENCE)
-            finally:
-                self.waiters -= 1
+            self._free.notify()
+            changed = self._changed.wait(timeout)
+        self._queue(get_ident())
         self._owner = owner
+        return changed
 
     def _is_on_stack(self, frame: FrameType | None) -> bool:
         """Whether the calling thread is within a compiled entrance of this pipeline."""
