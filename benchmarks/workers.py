@@ -1,13 +1,20 @@
-"""Clusters, pools and functions for rows about scattered streams; made when first used."""
+"""Clusters, pools, functions and pipelines for rows about scattered streams."""
 
 from __future__ import annotations
 
 import atexit
 import functools
 import multiprocessing
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from importlib import import_module
 from typing import Any
+
+from benchmarks.model import Sample, Watch
+from benchmarks.sides import new_stream
+
+#: How many elements may be under way in a pipeline.
+ROOM = 100_000
 
 
 def increment(x: int) -> int:
@@ -70,3 +77,16 @@ def processes(workers: int) -> ProcessPoolExecutor:
 @functools.cache
 def threads(workers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers)
+
+
+def gathered(n: int, remote: Callable[[Any], Any]) -> Sample:
+    """*n* numbers through the nodes that *remote* puts behind a source, and back."""
+    data, out = list(range(n)), list[int]()
+    source = new_stream("rapidz")
+    sink = remote(source).buffer(ROOM).gather().sink(out.append)
+    with Watch() as watch:
+        source.emit_many(data)
+        source.join()
+    source.close()
+    sink.destroy()
+    return Sample(watch.ns, out)

@@ -8,9 +8,17 @@ from typing import Any
 
 from benchmarks.model import Reach, Row, Sample, Side, Watch
 from benchmarks.sides import new_stream
-from benchmarks.workers import Opaque, all_three, client, decrement, double, increment
+from benchmarks.workers import (
+    ROOM,
+    Opaque,
+    all_three,
+    client,
+    decrement,
+    double,
+    gathered,
+    increment,
+)
 
-ROOM = 100_000
 BATCH = 10_000
 
 
@@ -25,18 +33,13 @@ def batches_by_hand(n: int) -> Sample:
     return Sample(watch.ns, out)
 
 
+def three_maps(source: Any) -> Any:
+    return source.scatter().map(increment).map(double).map(decrement)
+
+
 def scattered(n: int) -> Sample:
     client(2)
-    data, out = list(range(n)), list[int]()
-    source = new_stream("rapidz")
-    nodes = source.scatter().map(increment).map(double).map(decrement)
-    sink = nodes.buffer(ROOM).gather().sink(out.append)
-    with Watch() as watch:
-        source.emit_many(data)
-        source.join()
-    source.close()
-    sink.destroy()
-    return Sample(watch.ns, out)
+    return gathered(n, three_maps)
 
 
 def scattered_by_streamz(n: int) -> Sample:
@@ -44,8 +47,7 @@ def scattered_by_streamz(n: int) -> Sample:
     data, out = list(range(n)), list[int]()
     import_module("streamz.dask")  # it brings scatter
     source: Any = new_stream("streamz")
-    nodes = source.scatter().map(increment).map(double).map(decrement)
-    sink = nodes.buffer(ROOM).gather().sink(out.append)
+    sink = three_maps(source).buffer(ROOM).gather().sink(out.append)
     with Watch() as watch:
         for x in data:
             source.emit(x)

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 from benchmarks.model import Reach, Row, Sample, Side, Watch
-from benchmarks.sides import new_stream
-from benchmarks.workers import increment, laborious, processes, threads
+from benchmarks.workers import gathered, increment, laborious, processes, threads
 
-ROOM = 100_000
 CHUNKS = (10, 100, 1_000, 10_000)
 
 
@@ -30,15 +28,7 @@ def mapped(pool: Callable[[], Executor], func: Callable[[int], int]) -> Side:
 
 def scattered(pool: Callable[[], Executor], func: Callable[[int], int], name: str) -> Side:
     def run(n: int) -> Sample:
-        data, out = list(range(n)), list[int]()
-        source = new_stream("rapidz")
-        sink = source.scatter(pool()).map(func).buffer(ROOM).gather().sink(out.append)
-        with Watch() as watch:
-            source.emit_many(data)
-            source.join()
-        source.close()
-        sink.destroy()
-        return Sample(watch.ns, out)
+        return gathered(n, lambda source: source.scatter(pool()).map(func))
 
     return Side(name, run)
 

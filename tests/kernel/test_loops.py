@@ -222,12 +222,17 @@ inside.wait(10)
 @forks
 def test_a_forked_child_does_not_wait_for_what_its_parent_has_under_way() -> None:
     before = """
-import sys
+import asyncio, sys, threading
+leave = threading.Event()
+async def write(x):
+    while not leave.is_set():
+        await asyncio.sleep(0.01)
+    print(x)
 source = Stream(asynchronous=False)
-source.delay(0.2).sink(print)
+source.buffer(1).sink(write)
 source.emit(1)
 """
-    program = FORK.format(before=before, inside="sys.exit(0)", after="source.join()")
+    program = FORK.format(before=before, inside="sys.exit(0)", after="leave.set(); source.join()")
     assert printed_by(program) == ["0", "1"]
 
 

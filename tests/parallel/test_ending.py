@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from tests.compat.seed_examples import DASK_EXAMPLES
 from tests.parallel import functions as f
 from tests.support import bounded, printed_by, settle
 
@@ -219,73 +220,11 @@ source.emit_many(range(10))
     assert lines == [str(x) for x in range(1, 11)]
 
 
-def test_the_dask_example_of_the_documentation_prints_all_ten() -> None:
-    """The script ends after the last emit, as it stands in the documentation."""
+def test_all_ten_are_printed_when_the_loop_of_the_asynchronous_example_ends() -> None:
+    """As it stands, Dask takes ten seconds more to end it: see the tests of the seed."""
     pytest.importorskip("distributed")
-    lines = printed_by(
-        """
-from tornado import gen
-import time
-def increment(x):
-    time.sleep(0.1)
-    return x + 1
-@gen.coroutine
-def write(x):
-    yield gen.sleep(0.2)
-    print(x)
-from dask.distributed import Client
-client = Client(processes=False)
-from rapidz import Stream
-source = Stream()
-(source.scatter()
-       .map(increment)
-       .buffer(5)
-       .gather()
-       .sink(write))
-for x in range(10):
-    source.emit(x)
-""",
-        40,
-    )
-    assert lines == [str(x) for x in range(1, 11)]
-
-
-@pytest.mark.parametrize(
-    "last",
-    [
-        "import os, sys; sys.stdout.flush(); os._exit(0)",
-        # Dask takes ten seconds to end a program that leaves an asynchronous client open.
-        pytest.param("", marks=pytest.mark.soak),
-    ],
-    ids=["left at once", "as it stands"],
-)
-def test_the_asynchronous_dask_example_of_the_documentation_prints_all_ten(last: str) -> None:
-    pytest.importorskip("distributed")
-    lines = printed_by(
-        """
-from tornado import gen
-import time
-def increment(x):
-    time.sleep(0.01)
-    return x + 1
-@gen.coroutine
-def write(x):
-    yield gen.sleep(0.02)
-    print(x)
-from rapidz import Stream
-from dask.distributed import Client
-from tornado.ioloop import IOLoop
-async def f():
-    client = await Client(processes=False, asynchronous=True)
-    source = Stream(asynchronous=True)
-    source.scatter().map(increment).rate_limit('50ms').gather().sink(write)
-    for x in range(10):
-        await source.emit(x)
-IOLoop().run_sync(f)
-"""
-        + last,
-        40,
-    )
+    at_once = "import os, sys; sys.stdout.flush(); os._exit(0)"
+    lines = printed_by(DASK_EXAMPLES["asynchronous dask"] + at_once, 40)
     assert lines == [str(x) for x in range(1, 11)]
 
 

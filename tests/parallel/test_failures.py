@@ -23,23 +23,25 @@ def scattered(source: Any, backend: Any, func: Callable[..., Any] = f.fails_on_h
     return source.scatter(backend).map(abs).map(func)
 
 
+def what_comes_out(source: Any, node: Any) -> list[Any]:
+    """The results of *MANY*, which are emitted into *source*, behind *node*."""
+    seen: list[Any] = node.buffer(1000).gather().sink_to_list()
+    source.emit_many(MANY)
+    source.close()
+    return seen
+
+
 def test_one_in_a_hundred_is_skipped(backend: Any) -> None:
     source: Any = Stream()
     node = scattered(source, backend).on_error("skip")
-    seen = node.map(abs).buffer(1000).gather().sink_to_list()
-    source.emit_many(MANY)
-    source.close()
-    assert seen == GOOD
+    assert what_comes_out(source, node.map(abs)) == GOOD
 
 
 def test_one_in_a_hundred_is_sent(backend: Any) -> None:
     source: Any = Stream()
     node = scattered(source, backend).on_error("send")
     failures: list[Failure] = node.errors.sink_to_list()
-    seen = node.map(abs).buffer(1000).gather().sink_to_list()
-    source.emit_many(MANY)
-    source.close()
-    assert seen == GOOD
+    assert what_comes_out(source, node.map(abs)) == GOOD
     assert [failure.element for failure in failures] == BAD
     assert {type(failure.exception) for failure in failures} == {f.Bad}
     assert {failure.node for failure in failures} == {node}
@@ -51,10 +53,7 @@ def test_one_in_a_hundred_is_sent_to_a_stream_of_ones_own(backend: Any) -> None:
     apart: Any = Stream()
     failures = apart.sink_to_list()
     node = scattered(source, backend).on_error(apart)
-    seen = node.buffer(1000).gather().sink_to_list()
-    source.emit_many(MANY)
-    source.close()
-    assert seen == GOOD
+    assert what_comes_out(source, node) == GOOD
     assert [failure.element for failure in failures] == BAD
     apart.close()
 
@@ -63,10 +62,7 @@ def test_one_in_a_hundred_is_tried_again_and_then_sent(backend: Any) -> None:
     source: Any = Stream()
     node = scattered(source, backend).on_error(Retry(times=2, wait=0, then="send"))
     failures: list[Failure] = node.errors.sink_to_list()
-    seen = node.map(abs).buffer(1000).gather().sink_to_list()
-    source.emit_many(MANY)
-    source.close()
-    assert seen == GOOD
+    assert what_comes_out(source, node.map(abs)) == GOOD
     assert [failure.element for failure in failures] == BAD
     assert {failure.attempts for failure in failures} == {3}
 

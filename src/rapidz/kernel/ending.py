@@ -9,14 +9,14 @@ import logging
 import threading
 import time
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
 from rapidz.kernel import signals
 from rapidz.kernel.failures import culprit
 from rapidz.kernel.pipeline import Pipeline, pipelines
-from rapidz.kernel.push import DONE, Pending, group
+from rapidz.kernel.push import DONE, Pending, group, when_all
 from rapidz.kernel.running import over
 from rapidz.kernel.signals import Signal
 
@@ -62,18 +62,7 @@ def close(node: Stream[Any], timeout: float | None) -> Any:
         if failure is not None:
             raise failure
         return result
-    return asyncio.ensure_future(_ended(pipeline, wait, timeout))
-
-
-async def _ended(pipeline: Pipeline, wait: Awaitable[object], timeout: float | None) -> None:
-    failures: list[Exception] = []
-    for step in (wait, drained(pipeline, timeout)):
-        try:
-            await step
-        except Exception as error:
-            failures.append(error)
-    if failures:
-        raise group(failures, "elements")
+    return asyncio.ensure_future(when_all([wait, drained(pipeline, timeout)], [], "elements"))
 
 
 def wait_until_idle(pipeline: Pipeline, timeout: float | None) -> Any:

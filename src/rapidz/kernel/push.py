@@ -97,7 +97,9 @@ def group(errors: Sequence[Exception], what: str) -> Exception:
     return errors[0] if len(errors) == 1 else ExceptionGroup(f"{len(errors)} {what} failed", errors)
 
 
-async def when_all(waits: Sequence[Awaitable[object]], errors: list[Exception]) -> None:
+async def when_all(
+    waits: Sequence[Awaitable[object]], errors: list[Exception], what: str = "branches"
+) -> None:
     """Wait for every one of *waits*, then raise what failed, *errors* included."""
     for wait in waits:
         try:
@@ -105,7 +107,7 @@ async def when_all(waits: Sequence[Awaitable[object]], errors: list[Exception]) 
         except Exception as error:
             errors.append(error)
     if errors:
-        raise group(errors, "branches")
+        raise group(errors, what)
 
 
 def fan_out(pushes: Sequence[Push[T]], start: Start) -> Push[T]:

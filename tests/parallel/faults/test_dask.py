@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from tests.parallel.faults.cluster import Cluster, cluster
-from tests.parallel.faults.functions import add, double, fatal, slow, slow_at_times, table
+from tests.parallel.faults.functions import add, double, slow, slow_at_times, table
+from tests.parallel.faults.streams import check_that_the_fatal_element_fails_alone
 
 from rapidz import Stream
-from rapidz.parallel import WorkerDied, WorkersGone
+from rapidz.parallel import WorkersGone
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
 
@@ -101,17 +102,7 @@ def test_a_restarted_cluster_begins_again_with_what_was_under_way(
 
 
 def test_an_element_that_ends_every_worker_fails_alone(running: tuple[Cluster, Any]) -> None:
-    _, client = running
-    source = Stream()
-    mapped = source.scatter(client=client, batch=20).map(fatal)
-    failures = mapped.errors.sink_to_list()
-    results = mapped.buffer(50).gather().sink_to_list()
-    source.emit_many(range(100))
-    source.close(100)
-    assert results == [2 * x for x in range(100) if x != 77]
-    assert [failure.element for failure in failures] == [77]
-    assert isinstance(failures[0].exception, WorkerDied)
-    assert failures[0].node is mapped
+    check_that_the_fatal_element_fails_alone(client=running[1])
 
 
 def test_a_scheduler_that_is_gone_is_an_error_and_the_input_is_kept(tmp_path: Path) -> None:

@@ -10,24 +10,17 @@ from unittest.mock import ANY
 
 import pytest
 from tests.parallel.faults.functions import add, double, fatal, slow
+from tests.parallel.faults.streams import check_that_the_fatal_element_fails_alone
 
 from rapidz import Stream
-from rapidz.parallel import WorkerDied, WorkersGone
+from rapidz.parallel import WorkersGone
 from rapidz.parallel.pools import new_processes
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
 
 
 def test_an_element_that_ends_its_process_fails_alone() -> None:
-    source = Stream()
-    mapped = source.scatter("process", batch=20).map(fatal)
-    failures = mapped.errors.sink_to_list()
-    results = mapped.buffer(50).gather().sink_to_list()
-    source.emit_many(range(100))
-    source.close(100)
-    assert results == [2 * x for x in range(100) if x != 77]
-    assert [failure.element for failure in failures] == [77]
-    assert isinstance(failures[0].exception, WorkerDied)
+    check_that_the_fatal_element_fails_alone("process")
 
 
 def test_a_state_survives_the_death_of_a_process() -> None:
