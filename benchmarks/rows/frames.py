@@ -170,16 +170,17 @@ GROWTH_ROW = Row(
 
 
 @cache
-def hours() -> list[Any]:
-    """The flights that left, a frame for each hour."""
+def hours(n: int) -> list[Any]:
+    """The flights that left, a frame for each hour; the first *n* hours."""
     folder = import_module("rapidz.demo.data").folder()
     columns = ["time_hour", "hour", "carrier", "dep_delay"]
     table = pandas().read_csv(folder / "flights.csv.zip", usecols=columns).dropna()
-    return [rows.drop(columns="time_hour") for _, rows in table.groupby("time_hour")]
+    parts = islice(table.groupby("time_hour"), n)
+    return [rows.drop(columns="time_hour") for _, rows in parts]
 
 
 def some_hours(n: int) -> list[Any]:
-    return list(islice(cycle(hours()), n + 1))
+    return list(islice(cycle(hours(n + 1)), n + 1))
 
 
 def means(result: Any) -> object:

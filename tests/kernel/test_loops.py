@@ -14,6 +14,7 @@ import pytest
 from tests.support import bounded, in_thread, printed_by, send, settle
 
 from rapidz import Stream
+from rapidz.kernel.ending import EXIT_SECONDS
 from rapidz.testing import VirtualLoop
 
 Build = Callable[[Stream[Any]], Stream[Any]]
@@ -233,7 +234,7 @@ source.buffer(1).sink(write)
 source.emit(1)
 """
     program = FORK.format(before=before, inside="sys.exit(0)", after="leave.set(); source.join()")
-    assert printed_by(program) == ["0", "1"]
+    assert printed_by(program, EXIT_SECONDS - 1) == ["0", "1"]
 
 
 async def busy(x: object) -> None:
