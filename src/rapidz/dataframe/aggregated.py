@@ -15,7 +15,7 @@ from rapidz.dataframe.kinds import is_dataframe_like
 from rapidz.dataframe.rolling import Rolling
 from rapidz.dataframe.seeds import begin
 from rapidz.dataframe.state import make_state
-from rapidz.dataframe.window import Window, kind_of
+from rapidz.dataframe.window import Window, result_class
 
 __all__ = ["Aggregated"]
 
@@ -43,7 +43,7 @@ class Aggregated(Aggregates, _Mixed):
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
         make: Any = functools.partial(make_state, how=how, **options)
         make, start = begin(type(self).__name__, how, start, make)
-        kind = kind_of(self, how)
+        kind = result_class(self, how)
         return follow(self, make, start=start, with_state=with_state, kind=kind)
 
     def window(
@@ -72,7 +72,7 @@ class Aggregated(Aggregates, _Mixed):
 
     def expanding(self, with_state: bool = False, start: Any = None) -> Expanding:
         """All rows so far, as a window."""
-        return Expanding(self, with_state=with_state, start=start)
+        return Expanding(self, n=1, with_state=with_state, start=start)
 
     def ewm(
         self,

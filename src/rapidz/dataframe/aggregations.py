@@ -61,11 +61,18 @@ __all__ = [
 ]
 
 
-class _Reduction(Aggregation):
-    """The same function of rows that come and rows that leave; the accumulator is the result."""
+class _Summary(Aggregation):
+    """The accumulator is for all rows what `_of` says of some."""
 
     def initial(self, new: Any) -> Any:
         return self._of(new.iloc[:0])
+
+    def _of(self, rows: Any) -> Any:
+        raise NotImplementedError
+
+
+class _Total(_Summary):
+    """The accumulator is the result: a total."""
 
     def on_new(self, acc: Any, new: Any) -> tuple[Any, Any]:
         acc = acc + self._of(new)
@@ -75,11 +82,8 @@ class _Reduction(Aggregation):
         acc = acc - self._of(old)
         return acc, acc
 
-    def _of(self, rows: Any) -> Any:
-        raise NotImplementedError
 
-
-class Sum(_Reduction):
+class Sum(_Total):
     """The sum.
 
     >>> Sum().on_new(1, pd.Series([2, 3]))
@@ -90,25 +94,22 @@ class Sum(_Reduction):
         return numeric_columns(rows, "sum").sum()
 
 
-class Count(_Reduction):
+class Count(_Total):
     """The number of values that are not missing."""
 
     def _of(self, rows: Any) -> Any:
         return rows.count()
 
 
-class Size(_Reduction):
+class Size(_Total):
     """The number of values."""
 
     def _of(self, rows: Any) -> Any:
         return rows.size
 
 
-class Mean(Aggregation):
+class Mean(_Summary):
     """The mean; the accumulator is ``(sums, counts)``."""
-
-    def initial(self, new: Any) -> Any:
-        return self._of(new.iloc[:0])
 
     def on_new(self, acc: Any, new: Any) -> tuple[Any, Any]:
         totals, counts = self._of(new)
@@ -125,7 +126,7 @@ class Mean(Aggregation):
         return rows.sum(), rows.count()
 
 
-class Var(Aggregation):
+class Var(_Summary):
     """The variance; the accumulator is the count, the mean and the sum of squares about it.
 
     >>> Var().on_new(Var().initial(pd.Series([0])), pd.Series([1e9, 1e9 + 1, 1e9 + 2]))[1]
@@ -134,9 +135,6 @@ class Var(Aggregation):
 
     def __init__(self, ddof: int = 1) -> None:
         self.ddof = ddof
-
-    def initial(self, new: Any) -> Any:
-        return self._of(new.iloc[:0])
 
     def on_new(self, acc: Any, new: Any) -> tuple[Any, Any]:
         acc = taken_in(acc, self._of(new))

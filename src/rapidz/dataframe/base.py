@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rapidz.dataframe.accessors import ACCESSORS, Accessor
 from rapidz.dataframe.calls import Method
 from rapidz.dataframe.collection import Streaming, map_partitions
+from rapidz.dataframe.columns import dir_with_columns, may_be_column
 from rapidz.dataframe.kinds import is_dataframe_like
 from rapidz.dataframe.native import kind_of, refuse, to_pandas
 from rapidz.dataframe.parts import assigned, named_in, with_column
@@ -116,17 +117,12 @@ class _DataFrameMixin(_Mixed):
         self.stream, self._example = made._inner, made._example
 
     def __getattr__(self, key: str) -> Any:
-        if not key.startswith("_"):
-            example = self._example.get()
-            if example is None or key in example.columns:
-                return self[key]
+        if not key.startswith("_") and may_be_column(self, key):
+            return self[key]
         raise AttributeError(f"{type(self).__name__} has no attribute {key!r}")
 
     def __dir__(self) -> Iterable[str]:
-        example = self._example.get()
-        names = [] if example is None else list(example.columns)
-        columns = [name for name in names if isinstance(name, str) and name.isidentifier()]
-        return sorted({*object.__dir__(self), *columns})
+        return dir_with_columns(self, self)
 
     def assign(self, **kwargs: Any) -> Any:
         """Add columns: streaming series, values, or functions of the frame.

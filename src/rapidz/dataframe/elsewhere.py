@@ -30,9 +30,9 @@ def in_one_call(streams: Sequence[Stream[Any]]) -> Stream[Any] | None:
     """
     lines = [_line(stream) for stream in streams]
     for node, _ in lines[0]:
-        steps = [_steps_below(node, line) for line in lines]
-        if all(way is not None for way in steps):
-            made: Stream[Any] = node.map(Ways([way for way in steps if way is not None]))
+        ways = [way for line in lines if (way := _steps_below(node, line)) is not None]
+        if len(ways) == len(lines):
+            made: Stream[Any] = node.map(Ways(ways))
             return made
     return None
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from rapidz.dataframe.collection import Streaming
 from rapidz.dataframe.groupby import EWMGroupBy, GroupBy
 from rapidz.dataframe.seeds import begin, go_on
 from rapidz.dataframe.state import Everything, EwmState
 from rapidz.dataframe.state.ewm import decay
-from rapidz.dataframe.updating import Seriess
-from rapidz.dataframe.window import Window, roots_of
+from rapidz.dataframe.window import Window, result_class
 
 __all__ = ["EWM", "Expanding"]
 
@@ -27,17 +25,7 @@ class Expanding(Window):
     3
     """
 
-    def __init__(
-        self,
-        sdf: Any,
-        n: Any = 1,
-        value: Any = None,
-        with_state: bool = False,
-        start: Any = None,
-    ) -> None:
-        super().__init__(sdf, n, value, with_state, start)
-
-    def _check(self, n: Any, value: Any) -> Any:
+    def _over_of(self, sdf: Any, n: Any, value: Any) -> Any:
         return Everything()
 
     def _begin(self, start: Any, make: Any, wanted: dict[str, Any]) -> tuple[Any, Any]:
@@ -49,15 +37,7 @@ class Expanding(Window):
         self, other: Any, *, sort: bool = True, dropna: bool = True, observed: bool = True
     ) -> GroupBy:
         """All rows so far by group."""
-        return GroupBy(
-            self.root,
-            roots_of(other),
-            with_state=self.with_state,
-            start=self.start,
-            sort=sort,
-            dropna=dropna,
-            observed=observed,
-        )
+        return self._grouped(GroupBy, other, sort=sort, dropna=dropna, observed=observed)
 
 
 class EWM(Expanding):
@@ -101,14 +81,14 @@ class EWM(Expanding):
         stay = decay(com=com, span=span, halflife=halflife, alpha=alpha)
         return stay / (1 - stay)
 
-    def _of(self, root: Any) -> Any:
-        return type(self)(root, self.n, self.value, self.with_state, self.start, **self._decay)
+    def _of(self, root: Any, **own: Any) -> Any:
+        return super()._of(root, **self._decay, **own)
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
         if how != "mean":
             raise NotImplementedError(f"EWM: only mean is there, got {how!r}")
         make = functools.partial(EwmState, **self._decay)
-        kind = Seriess if hasattr(type(self.root), "columns") else Streaming
+        kind = result_class(self.root, how)
         return self._follow(make, start, with_state, kind, stay=self._stay)
 
     def full(self) -> Any:
@@ -119,12 +99,4 @@ class EWM(Expanding):
         self, other: Any, *, sort: bool = True, dropna: bool = True, observed: bool = True
     ) -> GroupBy:
         """The same by group: the mean at the last row of each."""
-        return EWMGroupBy(
-            self.root,
-            roots_of(other),
-            with_state=self.with_state,
-            start=self.start,
-            sort=sort,
-            dropna=dropna,
-            decay=self._decay,
-        )
+        return self._grouped(EWMGroupBy, other, decay=self._decay, sort=sort, dropna=dropna)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rapidz.dataframe.aggregates import Aggregates
-from rapidz.dataframe.base import needs_index
 from rapidz.dataframe.collection import Streaming
+from rapidz.dataframe.columns import Columns, has_columns, no_column
 from rapidz.dataframe.follow import follow
 from rapidz.dataframe.keyed import Grouper
 from rapidz.dataframe.old_windows import (
@@ -18,15 +18,16 @@ from rapidz.dataframe.old_windows import (
     groupby_accumulator,
     windowed_groupby_accumulator,
 )
+from rapidz.dataframe.over import over_of
 from rapidz.dataframe.seeds import begin, go_on
-from rapidz.dataframe.state import Everything, EwmState, LastRows, Span, make_state
+from rapidz.dataframe.state import Everything, EwmState, make_state
 from rapidz.dataframe.state.ewm import decay as decay_of
 from rapidz.dataframe.updating import DataFrames, Seriess
 
 __all__ = ["EWMGroupBy", "GroupBy", "WindowedGroupBy"]
 
 
-class GroupBy(Aggregates):
+class GroupBy(Columns, Aggregates):
     """All rows so far by group: aggregates are emitted anew for every element.
 
     Parameters
@@ -62,35 +63,20 @@ class GroupBy(Aggregates):
         self._options = {"sort": sort, "dropna": dropna, "observed": observed}
         self._over: Any = Everything()
         self._grouper = Grouper(root, grouper)
-        self._by = self._grouper.by(index)
+        self._by, self._rows = self._grouper.by(index), self._grouper.rows(index)
 
-    def _of(self, index: Any) -> Any:
-        """The same groups of some columns."""
-        return type(self)(
-            self.root, self.grouper, index, self.with_state, self.start, **self._options
-        )
+    def _of(self, index: Any, **own: Any) -> Any:
+        """The same groups of some columns; a class gives what is its *own* besides."""
+        state = {"with_state": self.with_state, "start": self.start}
+        return type(self)(self.root, self.grouper, index, **state, **own, **self._options)
 
     def __getitem__(self, index: Any) -> Any:
         example = self.root._example.get()
+        columns = getattr(example, "columns", ())
         for label in index if isinstance(index, list) else [index]:
-            if example is not None and label not in getattr(example, "columns", ()):
-                raise ValueError(
-                    f"groupby: index must name columns of {list(example.columns)!r}, got {label!r}"
-                )
+            if example is not None and label not in columns:
+                raise no_column("groupby: index", columns, label)
         return self._of(index)
-
-    def __getattr__(self, key: str) -> Any:
-        if not key.startswith("_") and hasattr(type(self.root), "columns"):
-            example = self.root._example.get()
-            if example is None or key in example.columns:
-                return self[key]
-        raise AttributeError(f"{type(self).__name__} has no attribute {key!r}")
-
-    def __dir__(self) -> Iterable[str]:
-        own = set(object.__dir__(self))
-        example = self.root._example.get()
-        columns = [] if example is None else list(getattr(example, "columns", ()))
-        return sorted(own | {name for name in columns if str(name).isidentifier()})
 
     # --- aggregates ---------------------------------------------------------------------
 
@@ -103,27 +89,25 @@ class GroupBy(Aggregates):
         make = functools.partial(
             make_state, how=how, over=self._over, by=self._by, **self._options, **options
         )
-        return self._follow(make, start, with_state, how=how)
+        return self._follow(make, start, with_state, how)
 
-    def _follow(self, make: Any, start: Any, with_state: bool, how: Any = None, **same: Any) -> Any:
+    def _follow(self, make: Any, start: Any, with_state: bool, how: Any) -> Any:
         start = self.start if start is None else start
-        first, start = self._begin(start, make, how, same)
+        first, start = self._begin(start, make, how)
         return follow(
             self._grouper.elements(),
             first,
             start=start,
             with_state=with_state or self.with_state,
-            rows=self._grouper.rows(self.index),
-            kind=self._kind(how),
+            rows=self._rows,
+            kind=self._result_class(how),
         )
 
-    def _begin(self, start: Any, make: Any, how: Any, same: dict[str, Any]) -> tuple[Any, Any]:
+    def _begin(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
         return begin(type(self).__name__, how, start, make)
 
-    def _kind(self, how: Any) -> type[Streaming]:
-        several = isinstance(self.index, list) or (
-            self.index is None and hasattr(type(self.root), "columns")
-        )
+    def _result_class(self, how: Any) -> type[Streaming]:
+        several = has_columns(self.root) if self.index is None else isinstance(self.index, list)
         whole = how in ("size", "value_counts") if isinstance(how, str) else False
         many = isinstance(how, (list, Mapping))
         return DataFrames if many or (several and not whole) else Seriess
@@ -146,9 +130,8 @@ class GroupBy(Aggregates):
         **kwargs: Any,
     ) -> Any:
         """Aggregate by a class such as `rapidz.dataframe.aggregations.GroupbyAggregation`."""
-        keys = self._grouper.keys
-        beside = [key for key in keys if isinstance(key, Streaming)]
-        if len(beside) not in (0, len(keys)) or len(beside) > 1:
+        keys, beside = self._grouper.keys, self._grouper.beside
+        if beside and len(keys) > 1:
             raise TypeError(
                 f"{type(self).__name__}: grouper must be columns or one series for that, "
                 f"got {self.grouper!r}"
@@ -163,7 +146,7 @@ class GroupBy(Aggregates):
             returns_state=True,
             with_state=with_state or self.with_state,
             stream_type="updating",
-            _kind=self._kind("old"),
+            _kind=self._result_class("old"),
         )
 
     def _old_fold(self, by: Any) -> tuple[Any, dict[str, Any]]:
@@ -198,30 +181,13 @@ class WindowedGroupBy(GroupBy):
     ) -> None:
         super().__init__(root, grouper, index, with_state, start, **options)
         self.n, self.value = n, value
-        if (n is None) == (value is None):
-            raise ValueError(
-                f"WindowedGroupBy: exactly one of n and value must be given, got n={n!r}, "
-                f"value={value!r}"
-            )
-        if n is None:
-            needs_index(root, "window by value")
-        self._over = Span(value) if n is None else LastRows(n)
+        self._over = over_of(type(self).__name__, root, n, value)
 
-    def _of(self, index: Any) -> Any:
-        return type(self)(
-            self.root,
-            self.grouper,
-            index,
-            self.n,
-            self.value,
-            self.with_state,
-            self.start,
-            **self._options,
-        )
+    def _of(self, index: Any, **own: Any) -> Any:
+        return super()._of(index, n=self.n, value=self.value, **own)
 
-    def _begin(self, start: Any, make: Any, how: Any, same: dict[str, Any]) -> tuple[Any, Any]:
-        rows = self._grouper.rows(self.index)
-        return go_on(type(self).__name__, start, make, rows, how=how, over=self._over)
+    def _begin(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
+        return go_on(type(self).__name__, start, make, self._rows, how=how, over=self._over)
 
     def _old_fold(self, by: Any) -> tuple[Any, dict[str, Any]]:
         window = self.value if self.n is None else self.n
@@ -236,24 +202,15 @@ class EWMGroupBy(GroupBy):
         super().__init__(*args, **kwargs)
         self._decay = dict(decay)
 
-    def _of(self, index: Any) -> Any:
-        return type(self)(
-            self.root,
-            self.grouper,
-            index,
-            self.with_state,
-            self.start,
-            decay=self._decay,
-            **self._options,
-        )
+    def _of(self, index: Any, **own: Any) -> Any:
+        return super()._of(index, decay=self._decay, **own)
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
         if how != "mean":
             raise NotImplementedError(f"EWM: only mean is there, got {how!r}")
         options = {name: self._options[name] for name in ("sort", "dropna")}
         make = functools.partial(EwmState, by=self._by, **self._decay, **options)
-        return self._follow(make, start, with_state, how="mean")
+        return self._follow(make, start, with_state, how)
 
-    def _begin(self, start: Any, make: Any, how: Any, same: dict[str, Any]) -> tuple[Any, Any]:
-        rows = self._grouper.rows(self.index)
-        return go_on("EWM", start, make, rows, stay=decay_of(**self._decay))
+    def _begin(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
+        return go_on("EWM", start, make, self._rows, stay=decay_of(**self._decay))

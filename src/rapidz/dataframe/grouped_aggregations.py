@@ -8,15 +8,6 @@ import pandas as pd
 
 from rapidz.dataframe.own import Aggregation, added, ratio, taken_in, taken_out, variance
 
-__all__ = [
-    "GroupbyAggregation",
-    "GroupbyCount",
-    "GroupbyMean",
-    "GroupbySize",
-    "GroupbySum",
-    "GroupbyVar",
-]
-
 
 class GroupbyAggregation(Aggregation):
     """An aggregation of the rows of each group.
@@ -54,11 +45,18 @@ class GroupbyAggregation(Aggregation):
         raise NotImplementedError(f"{type(self).__name__} must define on_old")
 
 
-class _Total(GroupbyAggregation):
-    """The accumulator is the result: a total by group."""
+class _Summary(GroupbyAggregation):
+    """The accumulator is for all rows what `_of` says of some."""
 
     def initial(self, new: Any, grouper: Any = None) -> Any:
         return self._of(new.iloc[:0], None if grouper is None else grouper[:0])
+
+    def _of(self, rows: Any, grouper: Any) -> Any:
+        raise NotImplementedError
+
+
+class _Total(_Summary):
+    """The accumulator is the result: a total by group."""
 
     def on_new(self, acc: Any, new: Any, grouper: Any = None) -> tuple[Any, Any]:
         acc = added(acc, self._of(new, grouper))
@@ -67,9 +65,6 @@ class _Total(GroupbyAggregation):
     def on_old(self, acc: Any, old: Any, grouper: Any = None) -> tuple[Any, Any]:
         acc = added(acc, -self._of(old, grouper))
         return acc, acc
-
-    def _of(self, rows: Any, grouper: Any) -> Any:
-        raise NotImplementedError
 
 
 class GroupbySum(_Total):
@@ -93,11 +88,8 @@ class GroupbySize(_Total):
         return self.grouped(rows, grouper).size()
 
 
-class GroupbyMean(GroupbyAggregation):
+class GroupbyMean(_Summary):
     """The mean of each group; the accumulator is ``(sums, counts)``."""
-
-    def initial(self, new: Any, grouper: Any = None) -> Any:
-        return self._of(new.iloc[:0], None if grouper is None else grouper[:0])
 
     def on_new(self, acc: Any, new: Any, grouper: Any = None) -> tuple[Any, Any]:
         totals, counts = self._of(new, grouper)
@@ -116,13 +108,10 @@ class GroupbyMean(GroupbyAggregation):
         return totals, counts[totals.columns] if isinstance(totals, pd.DataFrame) else counts
 
 
-class GroupbyVar(GroupbyAggregation):
+class GroupbyVar(_Summary):
     """The variance of each group; the accumulator is count, mean and sum of squares about it."""
 
     ddof = 1
-
-    def initial(self, new: Any, grouper: Any = None) -> Any:
-        return self._of(new.iloc[:0], None if grouper is None else grouper[:0])
 
     def on_new(self, acc: Any, new: Any, grouper: Any = None) -> tuple[Any, Any]:
         acc = taken_in(*_aligned(acc, self._of(new, grouper)))

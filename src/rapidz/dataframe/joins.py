@@ -8,6 +8,7 @@ from typing import Any
 from rapidz.dataframe.base import BaseFrame, family, needs_index
 from rapidz.dataframe.calls import Example
 from rapidz.dataframe.collection import Streaming, _made, map_partitions
+from rapidz.dataframe.columns import has_columns
 from rapidz.dataframe.kinds import is_dataframe_like, is_series_like
 from rapidz.dataframe.native import kind_of, to_pandas
 from rapidz.dataframe.pairs import Pairs
@@ -140,7 +141,7 @@ def join(
     """
     check_choice("join", "how", how, ("inner",))
     for name, value in (("left", left), ("other", other)):
-        if not (isinstance(value, BaseFrame) and hasattr(type(value), "columns")):
+        if not (isinstance(value, BaseFrame) and has_columns(value)):
             raise TypeError(f"join: {name} must be a streaming data frame, got {value!r}")
     if on is None:
         raise TypeError("join: on must name the columns that both have, got None")
@@ -150,7 +151,7 @@ def join(
     keys = list(on) if isinstance(on, list) else [on]
     examples = [left._example, other._example]
     pairs = Pairs(keys, within, suffixes)
-    known = Example(None, Joined(pairs), examples)
+    known = Example(None, pairs.form, examples)
     known.get()  # what is wrong with the columns is said now
     both = left._inner.map(Tagged(0)).union(other._inner.map(Tagged(1)))
     stream = both.accumulate(_pair, start=pairs, returns_state=True)
@@ -166,16 +167,6 @@ class Tagged:
 
     def __call__(self, frame: Any) -> tuple[int, Any]:
         return self._side, frame
-
-
-class Joined:
-    """Makes an example of pairs from examples of both sides."""
-
-    def __init__(self, pairs: Pairs) -> None:
-        self._pairs = pairs
-
-    def __call__(self, left: Any, right: Any) -> Any:
-        return self._pairs.form(left, right)
 
 
 def _pair(state: Pairs, element: tuple[int, Any]) -> tuple[Pairs, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from rapidz.dataframe.base import needs_index, needs_name
 from rapidz.dataframe.calls import Example
 from rapidz.dataframe.collection import Streaming, _made
+from rapidz.dataframe.columns import has_columns, no_column
 from rapidz.dataframe.in_step import together
 from rapidz.dataframe.state.keys import Given
 from rapidz.kernel.stream import Stream
@@ -33,17 +34,19 @@ class Grouper:
         if not others:
             raise ValueError("groupby: other must name at least one column, got []")
         self.keys = [self._key(one) for one in others]
+        self.beside = [key for key in self.keys if isinstance(key, Streaming)]
+        """The keys that come beside the rows."""
 
     def _key(self, other: Any) -> Any:
         if isinstance(other, Streaming):
-            if hasattr(type(other), "columns"):
+            if has_columns(other):
                 raise TypeError(f"groupby: other must be a streaming series, got {other!r}")
             needs_name(other, "groupby")
             return _as_column(self._root, other)
         if callable(other):
             needs_index(self._root, "groupby by a function")
             return other
-        if not hasattr(type(self._root), "columns"):
+        if not has_columns(self._root):
             raise TypeError(
                 "groupby: other must be a streaming series, or a function of the index, to group "
                 f"a series by, got {other!r}"
@@ -58,9 +61,7 @@ class Grouper:
             )
         example = self._root._example.get()
         if example is not None and label not in example.columns:
-            raise ValueError(
-                f"groupby: other must name columns of {list(example.columns)!r}, got {label!r}"
-            )
+            raise no_column("groupby: other", example.columns, label)
         return label
 
     @property
@@ -70,11 +71,10 @@ class Grouper:
 
     def elements(self) -> Streaming:
         """The root; where keys come beside it, tuples of both."""
-        beside = [key for key in self.keys if isinstance(key, Streaming)]
-        if not beside:
+        if not self.beside:
             root: Streaming = self._root
             return root
-        both = [self._root, *beside]
+        both = [self._root, *self.beside]
         stream: Stream[Any] = together([one._inner for one in both])
         known = Example(None, _tuple_of, [one._example for one in both])
         made: Streaming = _made(stream, known, "streaming", Streaming)
@@ -120,19 +120,19 @@ class Keyed:
         self, chosen: Any, columns: Sequence[Any], keys: Sequence[Any], beside: Sequence[bool]
     ) -> None:
         self._chosen, self._columns = chosen, list(columns)
-        self._keys, self._beside = list(keys), list(beside)
+        self._keys, self._beside, self._paired = list(keys), list(beside), any(beside)
         self.__name__ = "keyed"
 
     def __call__(self, element: Any) -> tuple[Any, list[Any]]:
-        if any(self._beside) and not isinstance(element, tuple):
+        if self._paired and not isinstance(element, tuple):
             raise TypeError(
                 "groupby: start must be a state where keys come from beside the rows, "
                 f"got {type(element).__name__}"
             )
-        frame, *others = element if any(self._beside) else [element]
-        others.reverse()
+        frame, *others = element if self._paired else [element]
+        rest = iter(others)
         keys = [
-            others.pop() if beside else self._read(frame, key)
+            next(rest) if beside else self._read(frame, key)
             for key, beside in zip(self._keys, self._beside, strict=True)
         ]
         return self._choose(frame), keys
@@ -143,9 +143,7 @@ class Keyed:
         try:
             return frame[key]
         except KeyError:
-            raise ValueError(
-                f"groupby: other must name columns of {list(frame.columns)!r}, got {key!r}"
-            ) from None
+            raise no_column("groupby: other", frame.columns, key) from None
 
     def _choose(self, frame: Any) -> Any:
         if self._chosen is not None:

@@ -175,11 +175,8 @@ def _is_null(wrapped: Any, name: str, dtype: Any) -> bool:
 @functools.cache
 def _nullable() -> dict[Any, Any]:
     arrow = _arrow()
-    return {getattr(arrow, ours)(): pd.api.types.pandas_dtype(its) for ours, its in _types(arrow)}
-
-
-def _types(arrow: Any) -> list[tuple[str, str]]:
-    return [(ours, its) for ours, its in _NULLABLE.items() if hasattr(arrow, ours)]
+    known = {ours: its for ours, its in _NULLABLE.items() if hasattr(arrow, ours)}
+    return {getattr(arrow, ours)(): pd.api.types.pandas_dtype(its) for ours, its in known.items()}
 
 
 # --- and back ---------------------------------------------------------------------------------

@@ -13,17 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = [
-    "accumulator",
-    "diff_align",
-    "diff_expanding",
-    "diff_iloc",
-    "diff_loc",
-    "groupby_accumulator",
-    "window_accumulator",
-    "windowed_groupby_accumulator",
-]
-
 
 def accumulator(acc: Any, new: Any, agg: Any = None) -> tuple[Any, Any]:
     """Take rows into an aggregation of all so far."""

@@ -43,8 +43,10 @@ class Aggregation:
         raise NotImplementedError(f"{type(self).__name__} must define on_old, for a window")
 
 
-def added(totals: Any, more: Any, sort: bool = True) -> Any:
+def added(totals: Any, more: Any, sort: bool = True, rule: str = "sum") -> Any:
     """The sum of totals by label: labels that one of them lacks count as 0 there, ints stay ints.
+
+    Or what another *rule* makes of the totals of a label: the "min" or the "max".
 
     >>> added(pd.Series([1], index=["a"]), pd.Series([2, 3], index=["b", "a"])).to_dict()
     {'a': 4, 'b': 2}
@@ -53,7 +55,7 @@ def added(totals: Any, more: Any, sort: bool = True) -> Any:
     if len(parts) < 2:
         return parts[0] if parts else more
     levels = list(range(more.index.nlevels))
-    return pd.concat(parts).groupby(level=levels, sort=sort, dropna=False).sum()
+    return getattr(pd.concat(parts).groupby(level=levels, sort=sort, dropna=False), rule)()
 
 
 def ratio(totals: Any, counts: Any) -> Any:

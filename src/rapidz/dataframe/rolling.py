@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import numbers
-from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from rapidz.dataframe.base import needs_index
+from rapidz.dataframe.columns import Columns
 from rapidz.dataframe.follow import follow
 from rapidz.dataframe.seeds import go_on
 from rapidz.dataframe.state import RollingState
@@ -19,7 +19,7 @@ __all__ = ["Rolling"]
 _NOTHING: Any = pd.Series([], dtype="float64")
 
 
-class Rolling:
+class Rolling(Columns):
     """Aggregates of the windows that end at each row, through all elements.
 
     Emits, for every element, the values that belong to its rows.  Rows of a time index must come
@@ -79,19 +79,6 @@ class Rolling:
 
     def __getitem__(self, key: Any) -> Rolling:
         return Rolling(self.root[key], self.window, self.min_periods, self.with_state, self.start)
-
-    def __getattr__(self, key: str) -> Rolling:
-        if not key.startswith("_") and hasattr(type(self.root), "columns"):
-            example = self.root._example.get()
-            if example is None or key in example.columns:
-                return self[key]
-        raise AttributeError(f"Rolling has no attribute {key!r}")
-
-    def __dir__(self) -> Iterable[str]:
-        own = set(object.__dir__(self))
-        example = self.root._example.get()
-        columns = [] if example is None else list(getattr(example, "columns", ()))
-        return sorted(own | {name for name in columns if str(name).isidentifier()})
 
     def sum(self) -> Any:
         """The sum."""

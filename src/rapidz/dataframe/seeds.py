@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 
+from rapidz.dataframe.own import added
 from rapidz.dataframe.state import (
     AggregateState,
     CustomState,
@@ -43,7 +45,7 @@ def begin(owner: str, how: Any, start: Any, make: Callable[..., Any]) -> tuple[A
         raise ValueError(
             f"{owner}: start must be a state or (sums, counts), for a mean, got {start!r}"
         )
-    return MakeTotals(how, copy.deepcopy(start), make), None
+    return functools.partial(Totals, how, copy.deepcopy(start), make), None
 
 
 def go_on(
@@ -123,16 +125,6 @@ class Accumulated:
         return state
 
 
-class MakeTotals:
-    """Makes the state of an aggregate that goes on from totals."""
-
-    def __init__(self, how: str, start: Any, make: Callable[..., Any]) -> None:
-        self._how, self._start, self._make = how, start, make
-
-    def __call__(self, example: Any) -> Totals:
-        return Totals(self._how, self._start, example, self._make)
-
-
 class Totals:
     """An aggregate of rows that are known, and others of which only totals are.
 
@@ -144,7 +136,7 @@ class Totals:
     10.0
     """
 
-    def __init__(self, how: str, start: Any, example: Any, make: Callable[..., Any]) -> None:
+    def __init__(self, how: str, start: Any, make: Callable[..., Any], example: Any) -> None:
         self.how = how
         parts = ("sum", "count") if how == "mean" else (how,)
         self._starts = start if how == "mean" else (start,)
@@ -168,12 +160,11 @@ def _joined(start: Any, result: Any, rule: str) -> Any:
         return getattr(pd.Series([start, result]), rule)()
     if not isinstance(start, type(result)):
         raise TypeError(f"start must be a {type(result).__name__}, as totals are, got {start!r}")
-    parts = [part for part in (start, result) if len(part)]
-    if len(parts) < 2:
-        return parts[0] if parts else result
-    levels = list(range(result.index.nlevels))
-    grouped = pd.concat(parts).groupby(level=levels, sort=False, dropna=False)
-    joined = getattr(grouped, rule)()
-    if joined.index.is_monotonic_increasing or not result.index.is_monotonic_increasing:
+    joined = added(start, result, sort=False, rule=rule)
+    if (
+        not len(result)
+        or joined.index.is_monotonic_increasing
+        or not result.index.is_monotonic_increasing
+    ):
         return joined
     return joined.sort_index()

@@ -4,43 +4,29 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from rapidz.dataframe.aggregates import Aggregates, asked
-from rapidz.dataframe.base import needs_index
 from rapidz.dataframe.collection import Streaming, map_partitions
+from rapidz.dataframe.columns import Columns, has_columns
 from rapidz.dataframe.follow import follow, late_rows
 from rapidz.dataframe.groupby import GroupBy, WindowedGroupBy
 from rapidz.dataframe.operators import OperatorMixin
+from rapidz.dataframe.over import over_of
 from rapidz.dataframe.parts import renumbered, with_index_as_column
 from rapidz.dataframe.seeds import go_on
-from rapidz.dataframe.state import Everything, Held, LastRows, Span, make_state
+from rapidz.dataframe.state import Everything, Held, make_state
 from rapidz.dataframe.updating import DataFrames, Seriess
 
-__all__ = ["Window", "kind_of", "over_of", "roots_of"]
+__all__ = ["Window", "result_class"]
 
 
-def over_of(owner: str, n: Any, value: Any) -> Any:
-    """Which rows a window holds.
-
-    >>> over_of("Window", None, None)
-    Traceback (most recent call last):
-    ...
-    ValueError: Window: exactly one of n and value must be given, got n=None, value=None
-    """
-    if (n is None) == (value is None):
-        raise ValueError(
-            f"{owner}: exactly one of n and value must be given, got n={n!r}, value={value!r}"
-        )
-    return Span(value) if n is None else LastRows(n)
-
-
-def kind_of(root: Streaming, how: Any) -> type[Streaming]:
+def result_class(root: Streaming, how: Any) -> type[Streaming]:
     """The class of what an aggregate gives, as long as no example tells."""
     if not isinstance(how, (str, list, dict)) or how == "size":
         return Streaming
-    if hasattr(type(root), "columns"):
+    if has_columns(root):
         if isinstance(how, str):
             return Seriess
         several = isinstance(how, list) or not all(isinstance(one, str) for one in how.values())
@@ -49,14 +35,7 @@ def kind_of(root: Streaming, how: Any) -> type[Streaming]:
     return Streaming if one else Seriess
 
 
-def roots_of(other: Any) -> Any:
-    """What a window is grouped by, with the streaming frames in the place of their windows."""
-    if isinstance(other, list):
-        return [roots_of(one) for one in other]
-    return other.root if isinstance(other, Window) else other
-
-
-class Window(Aggregates, OperatorMixin):
+class Window(Columns, Aggregates, OperatorMixin):
     """The last rows of a streaming frame: aggregates of them are emitted anew for every element.
 
     Within an element, rows are taken in the order of their index if the window goes by that.
@@ -94,25 +73,23 @@ class Window(Aggregates, OperatorMixin):
         with_state: bool = False,
         start: Any = None,
     ) -> None:
-        self._over = self._check(n, value)
-        if isinstance(self._over, Span):
-            needs_index(sdf, "window by value")
+        self._over = self._over_of(sdf, n, value)
         self.root, self.n, self.value = sdf, n, value
         self.with_state, self.start = with_state, start
         self._numbered = False
 
-    def _check(self, n: Any, value: Any) -> Any:
-        return over_of(type(self).__name__, n, value)
+    def _over_of(self, sdf: Any, n: Any, value: Any) -> Any:
+        return over_of(type(self).__name__, sdf, n, value)
 
-    def _of(self, root: Any) -> Any:
-        """The same window of something else."""
-        made = type(self)(root, self.n, self.value, self.with_state, self.start)
+    def _of(self, root: Any, **own: Any) -> Any:
+        """The same window of something else; a class gives what is its *own* besides."""
+        made = type(self)(root, self.n, self.value, self.with_state, self.start, **own)
         made._numbered = self._numbered
         return made
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
         make = functools.partial(make_state, how=how, over=self._over, **options)
-        return self._follow(make, start, with_state, kind_of(self.root, how), how=how)
+        return self._follow(make, start, with_state, result_class(self.root, how), how=how)
 
     def _follow(
         self, make: Any, start: Any, with_state: bool, kind: type[Streaming], **wanted: Any
@@ -145,7 +122,7 @@ class Window(Aggregates, OperatorMixin):
     def full(self) -> Any:
         """The rows in the window."""
         make = functools.partial(Held, over=self._over)
-        kind = DataFrames if hasattr(type(self.root), "columns") else Seriess
+        kind = DataFrames if has_columns(self.root) else Seriess
         rows = self._follow(make, None, False, kind)
         if self._numbered and not self.with_state:
             return map_partitions(renumbered, rows, _kind=kind)
@@ -178,17 +155,12 @@ class Window(Aggregates, OperatorMixin):
         self, other: Any, *, sort: bool = True, dropna: bool = True, observed: bool = True
     ) -> GroupBy:
         """The rows in the window by group; groups whose rows have all left are gone."""
-        return WindowedGroupBy(
-            self.root,
-            roots_of(other),
-            n=self.n,
-            value=self.value,
-            with_state=self.with_state,
-            start=self.start,
-            sort=sort,
-            dropna=dropna,
-            observed=observed,
-        )
+        options = {"sort": sort, "dropna": dropna, "observed": observed}
+        return self._grouped(WindowedGroupBy, other, n=self.n, value=self.value, **options)
+
+    def _grouped(self, make: Callable[..., GroupBy], other: Any, **options: Any) -> GroupBy:
+        by = [_root_of(one) for one in other] if isinstance(other, list) else _root_of(other)
+        return make(self.root, by, with_state=self.with_state, start=self.start, **options)
 
     # --- the rows made into others, before they enter ----------------------------------
 
@@ -200,25 +172,11 @@ class Window(Aggregates, OperatorMixin):
         """
         if not any(isinstance(arg, Window) for arg in (*args, *kwargs.values())):
             args = (self, *args)
-        args = tuple(arg.root if isinstance(arg, Window) else arg for arg in args)
-        kwargs = {k: arg.root if isinstance(arg, Window) else arg for k, arg in kwargs.items()}
-        return self._of(map_partitions(func, *args, **kwargs))
+        roots = {name: _root_of(arg) for name, arg in kwargs.items()}
+        return self._of(map_partitions(func, *map(_root_of, args), **roots))
 
     def __getitem__(self, key: Any) -> Any:
-        return self._of(self.root[key.root if isinstance(key, Window) else key])
-
-    def __getattr__(self, key: str) -> Any:
-        if not key.startswith("_") and hasattr(type(self.root), "columns"):
-            example = self.root._example.get()
-            if example is None or key in example.columns:
-                return self[key]
-        raise AttributeError(f"{type(self).__name__} has no attribute {key!r}")
-
-    def __dir__(self) -> Iterable[str]:
-        own = set(object.__dir__(self))
-        example = self.root._example.get()
-        columns = [] if example is None else list(getattr(example, "columns", ()))
-        return sorted(own | {name for name in columns if str(name).isidentifier()})
+        return self._of(self.root[_root_of(key)])
 
     def __iter__(self) -> Any:
         raise TypeError(f"{type(self).__name__} has no end: it cannot be iterated over")
@@ -252,3 +210,8 @@ class Window(Aggregates, OperatorMixin):
     def __repr__(self) -> str:
         extent = "everything" if isinstance(self._over, Everything) else repr(self._over)
         return f"<{type(self).__name__} of {extent}>"
+
+
+def _root_of(x: Any) -> Any:
+    """The streaming frame that *x* is a window of; *x* itself if it is none."""
+    return x.root if isinstance(x, Window) else x
