@@ -73,6 +73,7 @@ def test_the_frame_that_does_not_change_may_be_the_left_one() -> None:
         (lambda s: s.merge(NAMES, on="k", how="right"), "before all rows have come"),
         (lambda s: merge(NAMES, s, on="k", how="left"), "how must be 'inner' or 'right'"),
         (lambda s: s.merge(s, on="k"), "use join for streams"),
+        (lambda _: merge(NAMES, NAMES, on="k"), "left or right must be a streaming frame, got"),
         (lambda s: s.merge([1], on="k"), r"right must be a data frame .*, got \[1\]"),
         (lambda s: s.merge(NAMES, on="k", indicator=True), "options must be among"),
         (lambda s: s.join(NAMES, on="k", within=3), "use merge"),

@@ -79,8 +79,20 @@ def test_a_window_shows_what_its_rows_are_like() -> None:
     assert repr(made) == "<Window of LastRows(n=2)>"
     with pytest.raises(AttributeError, match="Window has no attribute 'z'"):
         made.z
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda s: s.window(n=2),
+        lambda s: s.rolling(2),
+        lambda s: s.groupby("y"),
+        lambda s: s.window(n=2).groupby("y"),
+    ],
+)
+def test_what_has_no_end_is_not_iterated_over(build: Any) -> None:
     with pytest.raises(TypeError, match="cannot be iterated over"):
-        list(made)
+        list(build(streaming(ROWS)))
 
 
 def test_the_index_may_become_a_column() -> None:

@@ -22,6 +22,9 @@ class Columns:
             return chosen
         raise AttributeError(f"{type(self).__name__} has no attribute {key!r}")
 
+    def __iter__(self) -> Any:
+        raise TypeError(f"{type(self).__name__} has no end: it cannot be iterated over")
+
     def __dir__(self) -> Iterable[str]:
         return dir_with_columns(self, self.root)
 

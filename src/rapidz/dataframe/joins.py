@@ -47,6 +47,8 @@ def merge(left: Any, right: Any, how: str = "inner", on: Any = None, **kwargs: A
     streams = [isinstance(left, Streaming), isinstance(right, Streaming)]
     if all(streams):
         raise TypeError("merge: right must be a frame that does not change; use join for streams")
+    if not any(streams):
+        raise TypeError(f"merge: left or right must be a streaming frame, got {left!r}, {right!r}")
     kept = "left" if streams[0] else "right"
     allowed = ("inner", kept)
     if how not in allowed:

@@ -178,9 +178,6 @@ class Window(Columns, Aggregates, OperatorMixin):
     def __getitem__(self, key: Any) -> Any:
         return self._of(self.root[_root_of(key)])
 
-    def __iter__(self) -> Any:
-        raise TypeError(f"{type(self).__name__} has no end: it cannot be iterated over")
-
     @property
     def columns(self) -> Any:
         """The columns of the example."""
