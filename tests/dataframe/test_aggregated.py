@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.dataframe.helpers import emitted, floats, streaming
 from tests.dataframe.state.model import aggregate, same, window
-from tests.dataframe.state.test_model import HOWS, batches, cells_for
+from tests.dataframe.state.test_model import HOWS, batches
 
 from rapidz.dataframe import DataFrame, Frame
 from rapidz.dataframe.state import Everything, LastRows, Over, Span
@@ -77,7 +77,7 @@ def follow(
 def test_a_series_equals_pandas(how: str, name: str, data: st.DataObject) -> None:
     over, windowed = WINDOWS[name]
     dtype = data.draw(st.sampled_from([d for d in HOWS[how] if d != "float32"]))
-    frames = [f.c0 for f in data.draw(batches([dtype], [], cells_for(how)))]
+    frames = [f.c0 for f in data.draw(batches([dtype], []))]
     follow(frames, over, lambda s: asked(windowed(s), how), lambda rows: aggregate(rows, how))
 
 
@@ -89,7 +89,7 @@ def test_a_frame_equals_pandas(how: str, name: str, data: st.DataObject) -> None
     over, windowed = WINDOWS[name]
     kinds = st.sampled_from(["int64", "float64", "Int64"])
     dtypes = data.draw(st.lists(kinds, min_size=1, max_size=3))
-    frames = data.draw(batches([*dtypes, "str"], [], cells_for(how)))
+    frames = data.draw(batches([*dtypes, "str"], []))
     follow(frames, over, lambda s: asked(windowed(s), how), lambda rows: aggregate(rows, how))
 
 
@@ -101,7 +101,7 @@ def test_groups_equal_pandas(how: str, name: str, data: st.DataObject) -> None:
     over, windowed = WINDOWS[name]
     grouping = data.draw(st.sampled_from(sorted(GROUPINGS)))
     dtype = data.draw(st.sampled_from(["int64", "float64", "Float64"]))
-    frames = data.draw(batches([dtype], ["str", "int64"], cells_for(how)))
+    frames = data.draw(batches([dtype], ["str", "int64"]))
     chosen = data.draw(st.sampled_from(["c0", ["c0"], None]))
 
     def build(sdf: Any) -> Any:

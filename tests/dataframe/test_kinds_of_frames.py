@@ -233,7 +233,7 @@ def test_a_frame_of_another_kind_is_refused_and_the_stream_goes_on() -> None:
     with pytest.raises(ValueError, match=r"columns must be .* 'x' is missing"):
         source.emit(pl.DataFrame({"y": [1]}))
     source.emit(pl.DataFrame({"x": [3]}))
-    with pytest.raises(TypeError, match="series 'x' must stay Int64, got string"):
+    with pytest.raises(TypeError, match="column 'x' must stay Int64, got string"):
         source.emit(pl.DataFrame({"x": ["text"]}))
     source.emit(pl.DataFrame({"x": [4]}))
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import weakref
 from typing import Any
+
+import pandas as pd
 
 from rapidz.dataframe.kinds import is_dataframe_like, is_index_like, is_series_like
 from rapidz.dataframe.native import kind_of
+from rapidz.dataframe.state.dtypes import fit, is_object
+from rapidz.dataframe.state.schema import with_columns
+
+#: The dtypes of examples, by the place where they are.
+_known: dict[int, tuple[weakref.ref[pd.DataFrame], list[Any]]] = {}
 
 
 class ColumnsError(ValueError, IndexError):
@@ -13,7 +22,10 @@ class ColumnsError(ValueError, IndexError):
 
 
 def conform_frame(x: Any, example: Any) -> Any:
-    """Return the frame *x* with the columns in the order that *example* has.
+    """Return the frame *x* with the columns in the order that *example* has, and its dtypes.
+
+    A column that is wider than in the example stays so, if one dtype holds both; see
+    `rapidz.dataframe.state.dtypes`.
 
     >>> import pandas as pd
     >>> example = pd.DataFrame({"x": [1], "y": [2]})
@@ -29,22 +41,59 @@ def conform_frame(x: Any, example: Any) -> Any:
         return _of_kind("DataFrame", "a data frame", x, is_dataframe_like(x))
     _of_type("DataFrame", x, example)
     columns, wanted = x.columns, example.columns
-    if columns is wanted or columns.equals(wanted):
-        return x
-    return x[_in_order("DataFrame", list(columns), list(wanted))]
+    if not (columns is wanted or columns.equals(wanted)):
+        x = x[_in_order("DataFrame", list(columns), list(wanted))]
+    return _fitted(x, example) if isinstance(x, pd.DataFrame) and wanted.is_unique else x
 
 
 def conform_series(x: Any, example: Any) -> Any:
-    """Return *x*, which must be a series as *example* is."""
+    """Return *x*, which must be a series as *example* is, with its dtype or a wider one."""
     if example is None:
         return _of_kind("Series", "a series", x, is_series_like(x))
     _of_type("Series", x, example)
-    return x
+    if not isinstance(x, pd.Series) or is_object(example.dtype):
+        return x
+    return fit(x, example.dtype, f"Series: series {example.name!r}")
 
 
 def conform_index(x: Any, example: Any) -> Any:
     """Return *x*, which must be an index: of what class depends on the values."""
     return _of_kind("Index", "an index", x, is_index_like(x))
+
+
+def _fitted(x: pd.DataFrame, example: Any) -> Any:
+    """The frame with the dtypes of the example."""
+    wanted = _dtypes(example)
+    if not wanted or (dtypes := x.dtypes.tolist()) == wanted:
+        return x
+    fitted = {
+        label: fit(x[label], dtype, f"DataFrame: column {label!r}")
+        for label, dtype, has in zip(x.columns, wanted, dtypes, strict=True)
+        if dtype != has and not is_object(dtype)
+    }
+    return with_columns(x, fitted)
+
+
+def _dtypes(example: pd.DataFrame) -> list[Any]:
+    """What the example says of dtypes; pandas would look for them again for each element.
+
+    A column of objects says nothing, nor does a frame of floats that has no rows and no index of
+    its own: that is what pandas makes of ``{"name": [], "amount": []}``.
+    """
+    known = _known.get(id(example))
+    if known is None or known[0]() is not example:
+        dtypes = example.dtypes.tolist()
+        unlabelled = not len(example) and isinstance(example.index, pd.RangeIndex)
+        if unlabelled and all(is_object(one) or one == "float64" for one in dtypes):
+            dtypes = []
+        forget = functools.partial(_forget, id(example))
+        known = weakref.ref(example, forget), dtypes
+        _known[id(example)] = known
+    return known[1]
+
+
+def _forget(place: int, _: Any) -> None:
+    _known.pop(place, None)
 
 
 def _of_type(owner: str, x: Any, example: Any) -> None:

@@ -1,8 +1,8 @@
 """What is known of all rows so far: aggregates of frames that come in batches.
 
 The result after each update is what pandas gives for the rows of all batches together,
-wherever the borders between batches lie. Nothing here knows streams. All states can be
-pickled and copied with `copy.deepcopy`.
+wherever the borders between batches lie, and whichever of them has the wider dtypes. Nothing
+here knows streams. All states can be pickled and copied with `copy.deepcopy`.
 """
 
 from rapidz.dataframe.state.aggregate import AggregateState

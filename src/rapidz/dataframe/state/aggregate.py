@@ -55,19 +55,18 @@ class AggregateState:
         `keys` are the group keys where the state was made with `by="given"`: one array or
         Series as long as the frame, or a list of them.
         """
-        frame = self.schema.align(frame)
+        frame, schema = self.schema.read(frame)
         key_columns = self.keys.read(frame, keys)
         if len(frame):
             with np.errstate(all="ignore"):
-                self._take(frame, key_columns)
+                self._take(frame, key_columns, schema)
         else:
             self.late = self.schema.empty
         return self.result()
 
-    def _take(self, frame: Frame, keys: Sequence[pd.Series[Any]]) -> None:
+    def _take(self, frame: Frame, keys: Sequence[pd.Series[Any]], schema: Schema) -> None:
         # First all that can fail, then all that changes the state.
-        plan = self.plan or self._plan(frame)
-        store = self.store or Store(plan, frame, keys)
+        store = self._store_for(frame, keys, schema)
         arrival = self.arrivals.look(frame.index)
         late = self.schema.empty if arrival.in_time else frame.iloc[arrival.late]
         if isinstance(arrival.take, slice) and arrival.entered == len(frame):
@@ -76,12 +75,22 @@ class AggregateState:
             entering = frame.iloc[arrival.take]
             entering_keys = [key.iloc[arrival.take] for key in keys]
         step = store.prepare(arrival, entering, entering_keys)
-        if self.store is None:
-            self.plan, self.store, self.schema = plan, store, Schema(frame.iloc[:0], settled=True)
+        if store is not self.store:
+            self.plan, self.store, self.schema = store.plan, store, schema
             self.keys.settle(keys)
         self.arrivals.commit(arrival)
         store.commit(step)
         self.late = late
+
+    def _store_for(self, frame: Frame, keys: Sequence[pd.Series[Any]], schema: Schema) -> Store:
+        """The store; another one with the same rows if these rows have other dtypes."""
+        store = self.store
+        if store is None:
+            known = self.plan if self.schema.fits(frame) else None
+            return Store(known or self._plan(frame), frame, keys)
+        if schema is self.schema and self.keys.fit(keys):
+            return store
+        return store.widened(self._plan(frame), schema, frame, keys)
 
     def result(self) -> Any:
         """The present result."""

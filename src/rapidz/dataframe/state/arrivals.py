@@ -10,7 +10,14 @@ import pandas as pd
 
 from rapidz.dataframe.state.aliases import Numbers, Positions
 from rapidz.dataframe.state.tape import Tape
-from rapidz.dataframe.state.windows import Everything, LastRows, Over, Span, index_numbers
+from rapidz.dataframe.state.windows import (
+    Everything,
+    LastRows,
+    Over,
+    Span,
+    index_numbers,
+    same_clock,
+)
 
 __all__ = ["Arrival", "Arrivals"]
 
@@ -31,6 +38,7 @@ class Arrival:
     moved: int = 0
     merge: Positions | None = None
     stamps: Numbers | None = None
+    index: pd.Index[Any] | None = None
 
     @property
     def in_time(self) -> bool:
@@ -50,6 +58,8 @@ class Arrivals:
         self.over = over
         self.held = 0
         self.newest: Any = None
+        self.index: pd.Index[Any] | None = None
+        """What the index is like, without labels, if that matters."""
         self.stamps = Tape("float64")
 
     @property
@@ -69,6 +79,8 @@ class Arrivals:
 
     def _look_span(self, span: Span, index: pd.Index[Any]) -> Arrival:
         stamps = index_numbers(index, span)
+        if self.index is not None:
+            same_clock("window", self.index, index)
         order = np.arange(len(stamps))
         if (stamps[1:] < stamps[:-1]).any():
             order = np.argsort(stamps, kind="stable")
@@ -89,7 +101,8 @@ class Arrivals:
             first = max(expired, int(np.searchsorted(held, entering[0], side="right")))
             moved = len(held) - first
             merge = np.argsort(np.concatenate([held[first:], entering]), kind="stable")
-        return Arrival(order[stale:], len(entering), order[:late], expired, moved, merge, entering)
+        take, late_ones = order[stale:], order[:late]
+        return Arrival(take, len(entering), late_ones, expired, moved, merge, entering, index[:0])
 
     def commit(self, arrival: Arrival) -> None:
         """Hold the rows that entered."""
@@ -97,6 +110,7 @@ class Arrivals:
         stamps = arrival.stamps
         if stamps is None:
             return
+        self.index = arrival.index if self.index is None else self.index
         if not len(self.stamps) and len(stamps):
             self.stamps = Tape(stamps.dtype)
         self.stamps.drop(arrival.expired)

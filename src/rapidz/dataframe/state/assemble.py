@@ -12,6 +12,9 @@ from rapidz.dataframe.state.spec import Output, Spec
 
 __all__ = ["columns_of", "form_of", "grouped", "reduced"]
 
+# What `agg` of a whole frame has not in pandas.
+NO_AGG = {"first", "last", "size", "value_counts"}
+
 
 def grouped(
     spec: Spec, empty: Frame, arrays: Sequence[Any], index: pd.Index[Any], columns: Any
@@ -31,9 +34,7 @@ def columns_of(spec: Spec, empty: Frame) -> Any:
         return pd.Index(labels)
     if spec.shape == "table" and labels:
         return pd.MultiIndex.from_tuples(labels, names=[*empty.columns.names, None])
-    if spec.shape == "one":
-        return empty.columns[[empty.columns.get_loc(label) for label in labels]]
-    return pd.Index(labels, name=empty.columns.name)
+    return empty.columns[[empty.columns.get_loc(label) for label in labels]]
 
 
 def form_of(spec: Spec, rows: Frame) -> tuple[Any, Any]:
@@ -41,6 +42,8 @@ def form_of(spec: Spec, rows: Frame) -> tuple[Any, Any]:
 
     Both are None where there is no such one aggregate.
     """
+    if isinstance(rows, pd.DataFrame) and isinstance(spec.how, list):
+        return _table_dtypes(spec, rows.iloc[:1]), None
     if isinstance(rows, pd.Series) or spec.shape != "one":
         return None, None
     chosen = rows.iloc[:1][[output.column for output in spec.outputs]]
@@ -68,22 +71,46 @@ def reduced(spec: Spec, empty: Frame, values: Sequence[Any], form: tuple[Any, An
         columns = empty.columns[[empty.columns.get_loc(label) for label in labels]]
         return pd.Series(list(values), index=columns, dtype=form[0], name=form[1])
     if spec.shape == "map":
-        return pd.Series(list(values), index=pd.Index(labels, name=empty.columns.name))
-    return _table(spec.outputs, values, empty, named=spec.shape == "named")
+        index = pd.Index(labels, name=empty.columns.name, tupleize_cols=False)
+        return pd.Series(list(values), index=index)
+    named = spec.shape == "named"
+    return _table(spec.outputs, values, empty, form[0] or {}, named=named)
 
 
-def _table(outputs: Sequence[Output], values: Sequence[Any], empty: Any, named: bool) -> Any:
+def _table_dtypes(spec: Spec, row: Any) -> dict[Any, Any]:
+    """The dtypes of columns of several aggregates, where pandas would not just infer them."""
+    asked: dict[Any, list[Any]] = {}
+    for output in spec.outputs:
+        if pd.api.types.is_extension_array_dtype(row[output.column].dtype):
+            asked.setdefault(output.column, []).append(output.how)
+    return {
+        label: row[[label]].agg(hows).dtypes.iloc[0]
+        for label, hows in asked.items()
+        if hows == spec.how and not any(callable(how) or how in NO_AGG for how in hows)
+    }
+
+
+def _table(
+    outputs: Sequence[Output],
+    values: Sequence[Any],
+    empty: Any,
+    dtypes: Mapping[Any, Any],
+    named: bool,
+) -> Any:
     columns: dict[Any, dict[Any, Any]] = {}
     rows: dict[Any, None] = {}
     for output, value in zip(outputs, values, strict=True):
         row = output.label if named else output.word
         rows[row] = None
         columns.setdefault(output.column, {})[row] = value
-    series = {label: pd.Series(_items(cells)) for label, cells in columns.items()}
+    if not columns:
+        return pd.DataFrame(index=list(rows))
+    series = {label: _items(cells, dtypes.get(label)) for label, cells in columns.items()}
     frame = pd.concat(series, axis=1, sort=False).reindex(list(rows))
-    frame.columns.name = empty.columns.name
+    frame.columns = empty.columns[[empty.columns.get_loc(label) for label in columns]]
     return frame
 
 
-def _items(cells: Mapping[Any, Any]) -> pd.Series[Any]:
-    return pd.Series(list(cells.values()), index=list(cells))
+def _items(cells: Mapping[Any, Any], dtype: Any) -> pd.Series[Any]:
+    items: pd.Series[Any] = pd.Series(list(cells.values()), index=list(cells), dtype=dtype)
+    return items

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import numpy as np
 from rapidz.dataframe.state.aliases import Bools, Ints, Numbers
 from rapidz.dataframe.state.arrivals import Arrival
 from rapidz.dataframe.state.bycode import ByCode
-from rapidz.dataframe.state.fold import Fold
-from rapidz.dataframe.state.lanes import Lane, Values
+from rapidz.dataframe.state.fold import Fold, Move
+from rapidz.dataframe.state.lanes import Lane, Values, moved
 from rapidz.dataframe.state.recipes import make_fold
 from rapidz.dataframe.state.tape import Tape
 
@@ -82,6 +83,35 @@ class Column:
         """Make place for new groups."""
         for fold in self.folds.values():
             fold.widen(groups)
+
+    def adopt(self, old: Column | None, labels: Labels, held: int) -> None:
+        """Know what a narrower column did, with rows that have these labels.
+
+        What that was not there to know, of a column that had no values, stays unknown.
+        """
+        known = old is not None and (old.lane.kind == self.lane.kind or old.lane.kind != "other")
+        if self.leaving:
+            self._store(self._held_by(old if known else None, held))
+            data, rows = labels.valid(self.held(0, held))
+            for kind, fold in self.folds.items():
+                fold.add(_typed(kind, data), rows)
+        elif known and old is not None:
+            for kind, fold in self.folds.items():
+                before = old.folds.get(kind) or old.folds.get("whole")
+                if before is not None:
+                    fold.adopt(before, self._move(old) if kind not in FLOATS else None)
+
+    def _held_by(self, old: Column | None, held: int) -> Values:
+        if old is None:
+            return Values(np.zeros(held, self.lane.storage), np.zeros(held, np.bool_))
+        values, move = old.held(0, held), self._move(old)
+        return Values(values.data if move is None else move(values.data), values.valid)
+
+    def _move(self, old: Column) -> Move:
+        same = old.lane.storage == self.lane.storage
+        if same and (self.lane.kind != "time" or old.lane.dtype == self.lane.dtype):
+            return None
+        return functools.partial(moved, old=old.lane, new=self.lane)
 
     def keep(self, codes: Ints) -> None:
         """Forget all groups but these."""

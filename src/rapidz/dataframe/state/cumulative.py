@@ -37,23 +37,24 @@ class CumulativeState:
 
     def update(self, frame: Frame) -> Any:
         """Take the next rows; the values that belong to them."""
-        frame = self.schema.align(frame)
+        frame, schema = self.schema.read(frame)
         if not len(frame):
-            return getattr(frame, self.how)()
+            return self._of(frame)
         rows: Any = frame
         if self.carry is not None:
             # Results can be wider than the rows: truth values add up to integers.
-            wide = frame.astype(self.kinds)
-            carry = self.carry.set_axis(frame.index[:1])
-            rows = pd.concat([carry, wide])
-        results = getattr(rows, self.how)()
+            kinds = self.kinds if schema is self.schema else _kinds(self._of(frame.iloc[:1]))
+            carry = self.carry.astype(kinds).set_axis(frame.index[:1])
+            rows = pd.concat([carry, frame.astype(kinds)])
+        results = self._of(rows)
         result = self._spoiled(results.iloc[len(rows) - len(frame) :].set_axis(frame.index))
         lost = self._lost(frame, result)
-        if self.schema.open:
-            self.schema = Schema(frame.iloc[:0], settled=True)
-        self.kinds = results.dtype if isinstance(frame, pd.Series) else results.dtypes.to_dict()
+        self.schema, self.kinds = schema, _kinds(results)
         self.carry, self.lost = results.ffill().iloc[-1:], lost
         return result
+
+    def _of(self, rows: Any) -> Any:
+        return getattr(rows, self.how)()
 
     def _lost(self, frame: Any, result: Any) -> list[Any]:
         # A total that is missing where the row is not will be missing for good.
@@ -65,4 +66,12 @@ class CumulativeState:
     def _spoiled(self, result: Any) -> Any:
         if self.lost and isinstance(result, pd.Series):
             return result * np.nan
-        return result.assign(**dict.fromkeys(self.lost, np.nan)) if self.lost else result
+        if self.lost:
+            result = result.copy(deep=False)
+            for label in self.lost:
+                result[label] = result[label] * np.nan
+        return result
+
+
+def _kinds(rows: Frame) -> Any:
+    return rows.dtype if isinstance(rows, pd.Series) else rows.dtypes.to_dict()

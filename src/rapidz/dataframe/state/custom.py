@@ -40,7 +40,7 @@ class CustomState:
         """Take the next rows; the result of the aggregation. There are no keys."""
         if keys is not None:
             raise TypeError("keys must not be given to a state without groups")
-        frame = self.schema.align(frame)
+        frame, schema = self.schema.read(frame)
         if not len(frame):
             self.late = frame
             return self.result()
@@ -51,7 +51,9 @@ class CustomState:
         if arrival.expired:
             acc, result = self.aggregation.on_old(acc, self.rows.frame.iloc[: arrival.expired])
         if self.arrivals.bounded:
-            self.rows = self.rows.after(arrival, entering, [])
+            rows = self.rows if schema is self.schema else self.rows.fitted(schema, [])
+            self.rows = rows.after(arrival, entering, [])
+        self.schema = schema
         self.arrivals.commit(arrival)
         self.accumulator, self._result, self.started = acc, result, True
         self.late = frame.iloc[arrival.late]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from rapidz.dataframe.state.aliases import Bools, Ints, Numbers
 from rapidz.dataframe.state.bycode import ByCode
-from rapidz.dataframe.state.fold import Fold
+from rapidz.dataframe.state.fold import Fold, Move
 from rapidz.dataframe.state.lanes import Lane, as_dtype
 
 __all__ = ["Distinct", "counted"]
@@ -36,6 +36,18 @@ class Distinct(Fold):
         new_code = {int(code): number for number, code in enumerate(codes)}
         kept = self.counts.items()
         self.counts = {(new_code[code], value): n for (code, value), n in kept}
+
+    def adopt(self, old: Fold, move: Move) -> None:
+        super().adopt(old, move)
+        counts = cast(Distinct, old).counts
+        values = [value for _, value in counts]
+        if counts and move is not None:
+            values = move(np.array(values)).tolist()
+        self.counts = {}
+        for (code, _), value, number in zip(counts, values, counts.values(), strict=True):
+            if (code, value) in self.counts:  # two integers are one float
+                self.different[code] -= 1
+            self.counts[code, value] = self.counts.get((code, value), 0) + number
 
     def add(self, data: Numbers, rows: ByCode) -> None:
         counts = self.counts

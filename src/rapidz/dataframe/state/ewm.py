@@ -51,8 +51,8 @@ def decay(**given: float | None) -> float:
 class EwmState:
     """The exponentially weighted mean at the last row, as `ewm(...).mean().iloc[-1]` gives it.
 
-    As pandas' with `adjust=True, ignore_na=False`: a missing value gives no value but lets the
-    others age. With `by`, the value at the last row of each group, by group.
+    As pandas' with `adjust=True, ignore_na=False`: a missing or infinite value gives no value but
+    lets the others age. With `by`, the value at the last row of each group, by group.
 
     >>> EwmState(pd.Series([0.0]), com=1).update(pd.Series([1.0, np.nan, 3.0]))
     np.float64(2.6)
@@ -79,6 +79,7 @@ class EwmState:
         self.sort, self.dropna = sort, dropna
         self.groups: Groups | None = None
         self.label: Any = None
+        self.labels: list[Any] = []
         # One row a group, one column a column.
         self.mean: Floats = np.empty((0, 0))
         self.weight: Floats = np.empty((0, 0))
@@ -86,7 +87,7 @@ class EwmState:
 
     def update(self, frame: Frame, keys: Any = None) -> Any:
         """Take the next rows; the value at the last one."""
-        frame = self.schema.align(frame)
+        frame, schema = self.schema.read(frame)
         key_columns = self.keys.read(frame, keys)
         if not len(frame):
             return self.result()
@@ -95,12 +96,15 @@ class EwmState:
         groups = self.groups
         if self.keys.given and groups is None:
             groups = Groups(key_columns, sort=self.sort, dropna=self.dropna)
+        elif groups is not None and not self.keys.fit(key_columns):
+            groups = groups.widened(key_columns)
         codes = np.zeros(len(frame), np.int64) if groups is None else groups.encode(key_columns)
-        if self.schema.open:
-            self.schema = Schema(frame.iloc[:0], settled=True)
+        if schema is not self.schema:
+            self._choose(numbers_)
+        self.schema = schema
         self.keys.settle(key_columns)
         self.groups, self.label = groups, frame.index[-1]
-        self._widen(1 if groups is None else len(groups), data.shape[1])
+        self._widen(1 if groups is None else len(groups))
         known = codes >= 0
         with np.errstate(all="ignore"):
             self._take(data[known], codes[known])
@@ -111,12 +115,22 @@ class EwmState:
             frame = frame.drop(columns=self.keys.columns)
         return numeric_columns(frame, "ewm")
 
-    def _widen(self, groups: int, columns: int) -> None:
+    def _choose(self, numbers_: Frame) -> None:
+        """Know these columns from now on: another one may turn out to hold numbers."""
+        labels = [None] if isinstance(numbers_, pd.Series) else list(numbers_.columns)
         for name in ("mean", "weight", "seen"):
             array = getattr(self, name)
-            wider = np.zeros((groups, columns))
-            if len(array):
-                wider[: len(array)] = array
+            wider = np.zeros((len(array), len(labels)))
+            for number, label in enumerate(self.labels):
+                wider[:, labels.index(label)] = array[:, number]
+            setattr(self, name, wider)
+        self.labels = labels
+
+    def _widen(self, groups: int) -> None:
+        for name in ("mean", "weight", "seen"):
+            array = getattr(self, name)
+            wider = np.zeros((groups, len(self.labels)))
+            wider[: len(array)] = array
             setattr(self, name, wider)
 
     def _take(self, data: Floats, codes: Ints) -> None:
@@ -125,7 +139,7 @@ class EwmState:
         age = pd.Series(codes).groupby(codes).cumcount(ascending=False).to_numpy()
         for number in range(data.shape[1]):
             column = data[:, number]
-            valid = ~np.isnan(column)
+            valid = np.isfinite(column)  # to pandas, what is infinite is missing here
             self._take_column(number, column[valid], codes[valid], age[valid], sizes)
 
     def _take_column(self, at: int, data: Floats, codes: Ints, age: Ints, sizes: Ints) -> None:

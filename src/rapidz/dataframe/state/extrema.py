@@ -36,6 +36,7 @@ def identity(ufunc: np.ufunc, dtype: np.dtype[Any]) -> Any:
 class Extreme(Fold):
     """The smallest or largest value of all rows."""
 
+    of_column = ("best",)
     best: Numbers
     number: Ints
 
@@ -162,6 +163,7 @@ class Last(Fold):
     """The last value: it leaves last, so it stays known until no row is left."""
 
     ordered = True
+    of_column = ("value",)
     value: Numbers
     number: Ints
 

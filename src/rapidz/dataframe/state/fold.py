@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from rapidz.dataframe.state.aliases import Bools, Ints, Numbers
 from rapidz.dataframe.state.bycode import ByCode
 
-__all__ = ["Fold"]
+__all__ = ["Fold", "Move"]
+
+
+#: Makes of the values of a narrower column those of a wider one; None if they stay as they are.
+Move: TypeAlias = "Callable[[Numbers], Numbers] | None"
 
 
 class Fold:
@@ -21,6 +26,9 @@ class Fold:
     """
 
     arrays: dict[str, Any] = {}  # noqa: RUF012 - a constant of the class
+    of_column: tuple[str, ...] = ()
+    """Those of the arrays that hold values of the column, known of groups that have a `number`."""
+    number: Ints
     ordered = False
     """Whether the order of rows matters: then rows that come out of order are given anew."""
 
@@ -45,6 +53,16 @@ class Fold:
         """Forget all groups but these."""
         for name in self.arrays:
             setattr(self, name, getattr(self, name)[codes])
+
+    def adopt(self, old: Fold, move: Move) -> None:
+        """Know what the same fold of narrower values did, whose values `move` widens if it must."""
+        for name, empty in self.arrays.items():
+            array = getattr(old, name)
+            mine = np.full(len(array), empty, np.asarray(empty).dtype)
+            own = move is not None and name in self.of_column
+            some: Any = old.number > 0 if own else slice(None)
+            mine[some] = move(array[some]) if own and move is not None else array[some]
+            setattr(self, name, mine)
 
     def add(self, data: Numbers, rows: ByCode) -> None:
         """Take new rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,6 +42,12 @@ class Level:
             self.known = fresh if len(self.known) == 0 else self.known.append(fresh)
             codes = self.known.get_indexer(index)
         return codes.astype(np.int64, copy=False)
+
+    def widened(self, dtype: Any) -> Level:
+        """The same keys in another dtype, which holds them all."""
+        level = copy.copy(self)
+        level.known = self.known if self.known.dtype == dtype else self.known.astype(dtype)
+        return level
 
     def ranks(self) -> Ints:
         """The place of each code in sorted order: pandas itself is asked for it."""
@@ -91,6 +98,15 @@ class Groups:
             codes = np.full(len(other), -1, np.int64)
             codes[known] = pairs.encode(together)
         return codes
+
+    def widened(self, keys: Sequence[pd.Series[Any]]) -> Groups:
+        """The same groups, of keys with the dtypes of these."""
+        groups = copy.copy(self)
+        groups.levels = [
+            level.widened(key.dtype) for level, key in zip(self.levels, keys, strict=True)
+        ]
+        groups.pairs = [copy.copy(pairs) for pairs in self.pairs]
+        return groups
 
     def by_level(self) -> list[Ints]:
         """For each key its code in each group."""

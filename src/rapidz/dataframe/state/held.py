@@ -37,15 +37,15 @@ class Held:
 
     def update(self, frame: Frame) -> Frame:
         """Take the next rows; the rows in the window."""
-        frame = self.schema.align(frame)
+        frame, schema = self.schema.read(frame)
         if not len(frame):
             self.late = frame
             return self._given_away()
         arrival = self.arrivals.look(frame.index)
         if self.keep:
-            rows = self.rows.after(arrival, frame.iloc[arrival.take], [])
-            self.rows = rows
-        self.schema = Schema(frame.iloc[:0], settled=True)
+            rows = self.rows if schema is self.schema else self.rows.fitted(schema, [])
+            self.rows = rows.after(arrival, frame.iloc[arrival.take], [])
+        self.schema = schema
         self.arrivals.commit(arrival)
         self.late = frame.iloc[arrival.late]
         return self._given_away()

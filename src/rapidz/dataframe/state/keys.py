@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rapidz.dataframe.state.aliases import Frame
-from rapidz.dataframe.state.schema import fit
+from rapidz.dataframe.state.dtypes import fit
 
 __all__ = ["Given", "Keys"]
 
@@ -70,9 +70,15 @@ class Keys:
             return column
         return fit(column, self.known[number].dtype, f"key {number}")
 
+    def fit(self, keys: Sequence[pd.Series[Any]]) -> bool:
+        """Whether keys that were read have the very dtypes of those before."""
+        return self.known is not None and all(
+            key.dtype == known.dtype for key, known in zip(keys, self.known, strict=True)
+        )
+
     def settle(self, keys: Sequence[pd.Series[Any]]) -> None:
         """Hold later batches to these keys."""
-        if self.known is None:
+        if not self.fit(keys):
             self.known = [key.iloc[:0] for key in keys]
 
     def empty(self, frame: Frame) -> list[pd.Series[Any]]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from rapidz.dataframe.state.aliases import Bools, Numbers
 
-__all__ = ["Kind", "Lane", "Values", "as_dtype"]
+__all__ = ["Kind", "Lane", "Values", "as_dtype", "moved"]
 
 Kind = Literal["int", "float", "time", "other"]
 
@@ -82,6 +82,24 @@ class Lane:
             data = np.asarray(column.array.view("i8"))
             valid = data != NOT_A_TIME
         return Values(data, None if valid.all() else valid)
+
+
+def moved(data: Numbers, old: Lane, new: Lane) -> Numbers:
+    """Data of one lane as that of another, whose dtype holds it.
+
+    >>> moved(np.array([1]), Lane(np.dtype("M8[s]")), Lane(np.dtype("M8[ms]")))
+    array([1000])
+    """
+    if old.kind == new.kind == "time":
+        letter = old.dtype.kind
+        times: Any = pd.Series(data.view(f"{letter}8[{_unit(old)}]"))
+        data = times.astype(f"{letter}8[{_unit(new)}]").to_numpy().view(np.int64)
+    return data.astype(new.storage, copy=False)
+
+
+def _unit(lane: Lane) -> str:
+    zoned = isinstance(lane.dtype, pd.DatetimeTZDtype)
+    return lane.dtype.unit if zoned else np.datetime_data(lane.dtype)[0]
 
 
 def as_dtype(values: Numbers, valid: Bools | None, dtype: Any) -> Any:

@@ -26,14 +26,16 @@ def make_state(
 ) -> AggregateState | CustomState:
     """The state of an aggregate of a stream of frames, before the first row.
 
-    `example` fixes kind, columns and dtypes of all frames. `how` is the name of an aggregate, a
-    list of names, a dict (column to name or list, or new name to (column, name)), a function of
-    a Series, or an aggregation with `initial`, `on_new` and `on_old`. `over` is `Everything()`,
-    `LastRows(n)` or `Span(value)`. `by` names columns, or is "given": then each update brings
-    its `keys`. Other options go to the aggregate (`q` of a quantile, `ddof` of a variance).
+    `example` fixes kind and columns of all frames, and their dtypes until wider ones come: see
+    `rapidz.dataframe.state.dtypes`. `how` is the name of an aggregate, a list of names, a dict
+    (column to name or list, or new name to (column, name)), a function of a Series, or an
+    aggregation with `initial`, `on_new` and `on_old`. `over` is `Everything()`, `LastRows(n)` or
+    `Span(value)`. `by` names columns, or is "given": then each update brings its `keys`. Other
+    options go to the aggregate (`q` of a quantile, `ddof` of a variance).
 
-    In a DataFrame, columns that are not numbers are left out of sum, mean, median, var, std and
-    quantile. `first` and `last` skip missing values, as those of pandas' groupby.
+    In a DataFrame, columns of text and categories are left out of sum, mean, median, var, std
+    and quantile, and columns of times out of those that they do not have in pandas. `first` and
+    `last` skip missing values, as those of pandas' groupby.
 
     >>> import pandas as pd
     >>> state = make_state(pd.Series([], dtype="int64"), "sum", LastRows(2))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 
 from rapidz.dataframe.state.aliases import Bools, Floats, Ints, Numbers
 from rapidz.dataframe.state.bycode import ByCode
-from rapidz.dataframe.state.fold import Fold
+from rapidz.dataframe.state.fold import Fold, Move
 
 __all__ = ["Sorted"]
 
@@ -31,12 +32,18 @@ class Sorted(Fold):
     def reset(self, groups: int) -> None:
         super().reset(groups)
         self.values: Floats = np.empty(0)
+        self.grouped = False
 
     def keep(self, codes: Ints) -> None:
         # Groups that are forgotten have no values, and the order of the others stays.
         super().keep(codes)
 
+    def adopt(self, old: Fold, move: Move) -> None:
+        super().adopt(old, move)
+        self.values, self.grouped = cast(Sorted, old).values, cast(Sorted, old).grouped
+
     def add(self, data: Numbers, rows: ByCode) -> None:
+        self.grouped = rows.labels is not None
         data, codes = _sorted(data, rows)
         self.values = np.insert(self.values, self._places(data, codes), data)
         self.number += np.bincount(codes, minlength=len(self.number))
@@ -63,7 +70,11 @@ class Sorted(Fold):
         return places
 
     def quantile(self, q: float) -> tuple[Floats, Bools]:
-        """The quantile of each group, between two values in proportion."""
+        """The quantile of each group, between two values in proportion.
+
+        Beside infinite values it is what pandas' arithmetic gives, which is not the same with
+        and without groups.
+        """
         some = self.number > 0
         starts = np.cumsum(self.number) - self.number
         if not len(self.values):
@@ -75,8 +86,10 @@ class Sorted(Fold):
         high = self.values[np.minimum(starts + np.minimum(below + 1, self.number - 1), last)]
         part = place - below
         with np.errstate(all="ignore"):
-            between = low + (high - low) * part
-        return np.where((part == 0) | (low == high), low, between), some
+            up, down = low + (high - low) * part, high - (high - low) * (1 - part)
+        plain = np.where(part < 0.5, up, down)
+        found = np.where(part == 0, low, up) if self.grouped else plain
+        return found, some & ~np.isnan(found)
 
     def median(self) -> tuple[Floats, Bools]:
         """The middle value of each group, or the mean of the two in the middle."""
@@ -88,7 +101,8 @@ class Sorted(Fold):
         below = np.where(some, starts + (np.maximum(self.number, 1) - 1) // 2, 0)
         low, high = self.values[below], self.values[above]
         with np.errstate(all="ignore"):
-            return np.where(low == high, low, (low + high) / 2), some
+            found = np.where(low == high, low, (low + high) / 2)
+        return found, some & ~np.isnan(found)
 
 
 def _sorted(data: Numbers, rows: ByCode) -> tuple[Numbers, Ints]:

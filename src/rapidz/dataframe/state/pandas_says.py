@@ -54,9 +54,16 @@ def of_all(column: pd.Series[Any], output: Output, options: Mapping[str, Any]) -
 
 def by_group(grouped: Any, output: Output, options: Mapping[str, Any]) -> Any:
     """The aggregate of one column by group, as a Series."""
+    if isinstance(output.column, tuple):  # which pandas takes for several columns
+        result = _of_columns(grouped[[output.column]], output, options)
+        return result if isinstance(result, pd.Series) else result.iloc[:, 0]
     column = grouped if output.column is None else grouped[output.column]
+    return _of_columns(column, output, options)
+
+
+def _of_columns(grouped: Any, output: Output, options: Mapping[str, Any]) -> Any:
     if output.how == "size":
-        return column.size()
+        return grouped.size()
     if plain(output.how):
-        return getattr(column, output.word)(**options)
-    return column.agg(output.how)
+        return getattr(grouped, output.word)(**options)
+    return grouped.agg(output.how)

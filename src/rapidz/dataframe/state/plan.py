@@ -11,6 +11,7 @@ import pandas as pd
 from rapidz.dataframe.state import assemble, pandas_says
 from rapidz.dataframe.state.aliases import Frame
 from rapidz.dataframe.state.columns import Column
+from rapidz.dataframe.state.dtypes import is_object
 from rapidz.dataframe.state.keys import Keys
 from rapidz.dataframe.state.lanes import Lane
 from rapidz.dataframe.state.pandas_says import Grouping
@@ -40,6 +41,8 @@ class Plan:
     ) -> None:
         self.spec = parse(sample, how, keys.columns, options)
         self.empty: Frame = sample.iloc[:0]
+        if self.spec.shape == "table" and not self.spec.outputs:
+            self._refuse_all(how)
         self.grouped, self.grouping, self.leaving = keys.given, grouping, leaving
         self.width = 1 if isinstance(sample, pd.Series) else len(sample.columns)
         # Groups without rows are pandas' own matter.
@@ -75,6 +78,14 @@ class Plan:
                 f"{output.word}: {of} must have a dtype with this aggregate, got {column.dtype}"
                 f" and options {dict(self.spec.options)!r}"
             ) from problem
+
+    def _refuse_all(self, how: Any) -> None:
+        if self.empty.dtypes.map(is_object).any():  # there may be numbers to come
+            return
+        raise TypeError(
+            f"{how!r}: frame must have a column whose dtype has such aggregates, "
+            f"got {self.empty.dtypes.to_dict()!r}"
+        )
 
     def columns(self) -> dict[Any, Column]:
         """The columns that folds need, with their folds, without rows."""

@@ -10,6 +10,7 @@ import pandas as pd
 from rapidz.dataframe.state.aliases import Frame
 from rapidz.dataframe.state.schema import Schema
 from rapidz.dataframe.state.spec import numeric_columns
+from rapidz.dataframe.state.windows import same_clock
 
 __all__ = ["RollingState"]
 
@@ -46,16 +47,17 @@ class RollingState:
 
     def update(self, frame: Frame) -> Any:
         """Take the next rows; the values that belong to them."""
-        aligned = self.schema.align(frame)
+        aligned, schema = self.schema.read(frame)
         frame = numeric_columns(aligned, "rolling")
         self._check_order(frame.index)
         tail = self.tail
+        if isinstance(tail, pd.DataFrame) and schema is not self.schema:
+            tail = tail.reindex(columns=frame.columns)
         rows = frame if tail is None or not len(tail) else pd.concat([tail, frame])
         rolling = rows.rolling(self.window, min_periods=self.min_periods)
         result = getattr(rolling, self.how)(**self.options).iloc[len(rows) - len(frame) :]
         if len(frame):
-            if tail is None:
-                self.schema = Schema(aligned.iloc[:0], settled=True)
+            self.schema = schema
             self.tail = self._reach(rows)
         return result
 
@@ -71,6 +73,7 @@ class RollingState:
             raise TypeError(f"rolling: index must hold times for {self.window}, got {index.dtype}")
         stamps: Any = index
         if self.tail is not None and len(self.tail):
+            same_clock("rolling", self.tail.index, index)
             stamps = self.tail.index[-1:].append(index)
         if stamps.is_monotonic_increasing:
             return

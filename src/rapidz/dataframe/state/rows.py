@@ -9,6 +9,8 @@ import pandas as pd
 
 from rapidz.dataframe.state.aliases import Frame
 from rapidz.dataframe.state.arrivals import Arrival
+from rapidz.dataframe.state.dtypes import fit
+from rapidz.dataframe.state.schema import Schema
 
 __all__ = ["Rows"]
 
@@ -24,6 +26,11 @@ class Rows:
         """The rows held once a batch has come in."""
         keys = [_joined(old, new, arrival) for old, new in zip(self.keys, keys, strict=True)]
         return Rows(_joined(self.frame, frame, arrival), keys)
+
+    def fitted(self, schema: Schema, keys: Sequence[pd.Series[Any]]) -> Rows:
+        """The same rows with the dtypes of a schema, which holds them, and of these keys."""
+        fitted = [fit(old, new.dtype, "key") for old, new in zip(self.keys, keys, strict=True)]
+        return Rows(schema.align(self.frame), fitted)
 
 
 def _joined(old: Any, new: Any, arrival: Arrival) -> Any:

@@ -1,63 +1,22 @@
-"""What every frame of a stream must look like, fixed by an example."""
+"""What every frame of a stream must look like, fixed by an example and the rows so far."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from rapidz.dataframe.state.aliases import Frame
-from rapidz.dataframe.state.lanes import MASKED
+from rapidz.dataframe.state.dtypes import fit, fit_nothing, has_values, is_object
 
-__all__ = ["Schema", "fit"]
-
-
-def fit(column: pd.Series[Any], dtype: Any, what: str) -> pd.Series[Any]:
-    """The column in the dtype of the stream, or a TypeError that names it.
-
-    A column that pandas would widen anyway is widened: integers where floats are known, a
-    plain array where a nullable one is known.
-
-    >>> fit(pd.Series([1, 2]), np.dtype("float64"), "column 'x'").dtype
-    dtype('float64')
-    >>> fit(pd.Series([0.5]), np.dtype("int64"), "column 'x'")
-    Traceback (most recent call last):
-    TypeError: column 'x' must stay int64, got float64
-    """
-    if column.dtype == dtype:
-        return column
-    if not _widens(column.dtype, dtype):
-        raise TypeError(f"{what} must stay {dtype}, got {column.dtype}")
-    return column.astype(dtype)
-
-
-def _widens(new: Any, known: Any) -> bool:
-    if isinstance(known, pd.DatetimeTZDtype):
-        zoned = isinstance(new, pd.DatetimeTZDtype) and known.tz == new.tz
-        return zoned and _finer(known.unit, new.unit)
-    if isinstance(known, MASKED):
-        known = known.numpy_dtype
-        new = new.numpy_dtype if isinstance(new, MASKED) else new
-    if not (isinstance(known, np.dtype) and isinstance(new, np.dtype)):
-        return False
-    if known.kind in "mM":
-        finer = _finer(np.datetime_data(known)[0], np.datetime_data(new)[0])
-        return known.kind == new.kind and finer
-    numbers = known.kind in "iuf" and new.kind in "iuf"
-    return known == new or (numbers and np.result_type(known, new) == known)
-
-
-def _finer(known: str, new: str) -> bool:
-    units = ["s", "ms", "us", "ns"]
-    return known in units and new in units and units.index(known) >= units.index(new)
+__all__ = ["Schema", "with_columns"]
 
 
 class Schema:
     """Kind, columns and dtypes of all frames of one stream.
 
-    An empty column of the dtype object is open: the first rows decide what it holds, then the
-    schema of these rows is `settled`.
+    A column of objects is open as long as nothing is known of what it holds: if there are no
+    rows, or all that has come is missing. Then the next rows decide.
 
     >>> schema = Schema(pd.DataFrame({"x": [1], "y": [2.0]}))
     >>> schema.align(pd.DataFrame({"y": [1.0], "x": [2]})).columns.tolist()
@@ -67,37 +26,57 @@ class Schema:
     ValueError: frame must have the columns ['x', 'y'], got no 'x'
     """
 
-    def __init__(self, example: Frame, *, settled: bool = False) -> None:
+    def __init__(
+        self, example: Frame, *, settled: bool = False, missing: frozenset[Any] = frozenset()
+    ) -> None:
         if not isinstance(example, (pd.DataFrame, pd.Series)):
             raise TypeError(f"example must be a DataFrame or a Series, got {example!r}")
         if isinstance(example, pd.DataFrame) and not example.columns.is_unique:
             raise ValueError(f"example must have unique columns, got {list(example.columns)!r}")
         self.empty: Frame = example.iloc[:0]
         self.dtypes = _dtypes(example)
-        self.open = not (settled or len(example)) and any(map(_is_object, self.dtypes))
+        self.settled = settled
+        self.open = not (settled or len(example)) and any(map(is_object, self.dtypes))
+        self.missing = missing
+        """The columns of objects of which no value has come yet."""
 
     def align(self, frame: Frame) -> Frame:
-        """The frame with the columns of the example in their order and dtypes.
+        """The frame with the columns of the example in their order.
 
-        Columns that the example lacks are left out; an empty frame may have any dtypes.
+        Columns that the example lacks are left out; an empty frame may have any dtypes. Others
+        come with the dtypes that are known, or with wider ones, see `fit`.
         """
-        if isinstance(self.empty, pd.Series):
-            if not isinstance(frame, pd.Series):
-                raise TypeError(f"frame must be a Series, got {type(frame).__name__}")
-            if not len(frame) or frame.dtype == self.dtypes[0] or self._takes(self.dtypes[0]):
-                return frame
-            return fit(frame, self.dtypes[0], f"series {self.empty.name!r}")
-        if not isinstance(frame, pd.DataFrame):
-            raise TypeError(f"frame must be a DataFrame, got {type(frame).__name__}")
-        frame = self._columns(frame)
-        if not len(frame) or _dtypes(frame) == self.dtypes:
-            return frame
-        changed = {
-            label: fit(frame[label], dtype, f"column {label!r}")
-            for label, dtype in zip(frame.columns, self.dtypes, strict=True)
-            if frame[label].dtype != dtype and not self._takes(dtype)
-        }
-        return frame.assign(**changed) if changed else frame
+        return self.read(frame)[0]
+
+    def read(self, frame: Frame) -> tuple[Frame, Schema]:
+        """The aligned frame, and the schema once it has come: itself if nothing changes."""
+        frame = self._of_kind(frame)
+        if not len(frame):
+            return frame, self
+        if self.settled and not self.missing and self.fits(frame):
+            return frame, self
+        if isinstance(frame, pd.Series):
+            frame = self._fit(frame, None, self.dtypes[0], f"series {self.empty.name!r}")
+        else:
+            fitted = {
+                label: self._fit(frame[label], label, dtype, f"column {label!r}")
+                for label, dtype in zip(frame.columns, self.dtypes, strict=True)
+            }
+            frame = with_columns(frame, fitted)
+        missing = self._missing_after(frame)
+        if self.settled and missing == self.missing and self.fits(frame):
+            return frame, self
+        return frame, Schema(frame.iloc[:0], settled=True, missing=missing)
+
+    def fits(self, frame: Frame) -> bool:
+        """Whether the frame, which has the columns, has the very dtypes too."""
+        return _dtypes(frame) == self.dtypes
+
+    def _of_kind(self, frame: Any) -> Frame:
+        kind: Any = pd.Series if isinstance(self.empty, pd.Series) else pd.DataFrame
+        if not isinstance(frame, kind):
+            raise TypeError(f"frame must be a {kind.__name__}, got {type(frame).__name__}")
+        return frame if isinstance(frame, pd.Series) else self._columns(frame)
 
     def _columns(self, frame: pd.DataFrame) -> pd.DataFrame:
         columns = self.empty.columns
@@ -110,12 +89,40 @@ class Schema:
             )
         return frame[list(columns)]
 
-    def _takes(self, dtype: Any) -> bool:
-        return self.open and _is_object(dtype)
+    def _fit(self, column: pd.Series[Any], label: Any, dtype: Any, what: str) -> pd.Series[Any]:
+        if not is_object(dtype) or not (self.open or label in self.missing):
+            return fit(column, dtype, what)
+        if label not in self.missing:
+            return column
+        if not has_values(column):
+            return column.astype(object)
+        # There are missing values before these.
+        wide = fit_nothing(column.dtype)
+        return column if wide == column.dtype else fit(column, wide or dtype, what)
+
+    def _missing_after(self, frame: Frame) -> frozenset[Any]:
+        if not (self.open or self.missing):
+            return self.missing
+        labels = [None] if isinstance(frame, pd.Series) else list(frame.columns)
+        return frozenset(
+            label
+            for label, dtype in zip(labels, _dtypes(frame), strict=True)
+            if is_object(dtype)
+            and (self.open or label in self.missing)
+            and not has_values(frame if isinstance(frame, pd.Series) else frame[label])
+        )
 
 
-def _is_object(dtype: Any) -> bool:
-    return isinstance(dtype, np.dtype) and dtype.kind == "O"
+def with_columns(frame: Frame, columns: dict[Any, pd.Series[Any]]) -> Frame:
+    """The frame with some of its columns replaced, whatever their labels are."""
+    changed = {
+        label: column for label, column in columns.items() if column.dtype != frame[label].dtype
+    }
+    if changed:
+        frame = frame.copy(deep=False)
+        for label, column in changed.items():
+            frame[label] = column
+    return frame
 
 
 def _dtypes(frame: Frame) -> list[Any]:

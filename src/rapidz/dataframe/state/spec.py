@@ -13,6 +13,7 @@ from rapidz.dataframe.state.aliases import Frame
 __all__ = ["HOWS", "Output", "Spec", "numeric_columns", "parse"]
 
 NUMERIC = {"sum", "mean", "median", "var", "std", "quantile"}
+TIMED = {"mean", "median", "std", "quantile"}
 WHOLE = {"size", "value_counts"}
 HOWS = NUMERIC | WHOLE | {"count", "min", "max", "first", "last", "nunique"}
 
@@ -101,7 +102,8 @@ def _table(table: Mapping[Any, Sequence[How]]) -> list[Output]:
     for column, hows in table.items():
         for how in hows:
             output = Output(None, column, _known(how))
-            label = output.word if column is None else (column, output.word)
+            levels = column if isinstance(column, tuple) else (column,)
+            label = output.word if column is None else (*levels, output.word)
             outputs.append(Output(label, column, how))
     return outputs
 
@@ -117,7 +119,7 @@ def _known(how: Any) -> How:
 
 
 def _column(example: pd.DataFrame, label: Any) -> Any:
-    if label not in example.columns:
+    if label not in list(example.columns):  # of two levels, both
         raise ValueError(f"how must name columns of {list(example.columns)!r}, got {label!r}")
     return label
 
@@ -127,10 +129,13 @@ def _suits(example: Frame, column: Any, how: Any) -> bool:
 
 
 def _fits(dtype: Any, how: str) -> bool:
-    # Text, times and categories have no sum or mean in a frame: they are left out, as with
-    # numeric_only=True. A quantile of truth values does not exist in pandas at all.
+    # Text and categories have no sum or mean in a frame: they are left out, as with
+    # numeric_only=True, and so are times where pandas has no such aggregate of them. A quantile
+    # of truth values does not exist in pandas at all.
     if how not in NUMERIC:
         return True
+    if getattr(dtype, "kind", "O") in "mM":
+        return how in TIMED or (how == "sum" and dtype.kind == "m")
     truths = pd.api.types.is_bool_dtype(dtype)
     return pd.api.types.is_numeric_dtype(dtype) and not (truths and how == "quantile")
 
@@ -142,9 +147,9 @@ def numeric_columns(frame: Frame, what: str) -> Frame:
     ['x']
     """
     if isinstance(frame, pd.DataFrame):
-        fitting = [_fits(dtype, "mean") for dtype in frame.dtypes]
+        fitting = [pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
         return frame if all(fitting) else frame.loc[:, fitting]
-    if not _fits(frame.dtype, "mean"):
+    if not pd.api.types.is_numeric_dtype(frame.dtype):
         raise TypeError(f"{what}: series must hold numbers, got {frame.dtype}")
     return frame
 

@@ -19,6 +19,7 @@ from rapidz.dataframe.state.groups import Groups
 from rapidz.dataframe.state.lanes import Values, as_dtype
 from rapidz.dataframe.state.plan import Plan, Slow, column_of
 from rapidz.dataframe.state.rows import Rows
+from rapidz.dataframe.state.schema import Schema
 from rapidz.dataframe.state.sums import Count
 from rapidz.dataframe.state.tape import Tape
 
@@ -63,6 +64,22 @@ class Store:
         self.slow = Slow()
         self._index: tuple[Ints, pd.Index[Any]] | None = None
         self._widen()
+
+    def widened(
+        self, plan: Plan, schema: Schema, frame: Frame, keys: Sequence[pd.Series[Any]]
+    ) -> Store:
+        """The same rows, for frames and keys of wider dtypes from now on."""
+        store = Store(plan, frame, keys)
+        store.held, store.sizes, store.codes = self.held, self.sizes, self.codes
+        if plan.holds_rows:
+            store.rows = self.rows.fitted(schema, keys)
+        if self.groups is not None:
+            store.groups = self.groups.widened(keys)
+        store._widen()
+        labels = store._labels(store.codes.view(), store.held)
+        for label, column in store.columns.items():
+            column.adopt(self.columns.get(label), labels, store.held)
+        return store
 
     def prepare(self, arrival: Arrival, frame: Frame, keys: Sequence[pd.Series[Any]]) -> Step:
         """Compute what a batch changes; raises before anything has changed."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from rapidz.dataframe.state.aliases import Bools, Floats, Ints, Numbers
 from rapidz.dataframe.state.bycode import ByCode
-from rapidz.dataframe.state.fold import Fold
+from rapidz.dataframe.state.fold import Fold, Move
 
 __all__ = ["Count", "FloatSum", "WholeSum", "exact_parts", "two_sum"]
 
@@ -99,6 +99,14 @@ class FloatSum(Fold):
     def __init__(self, groups: int = 0, *, exact: bool = False) -> None:
         self.exact = exact
         super().__init__(groups)
+
+    def adopt(self, old: Fold, move: Move) -> None:
+        if not isinstance(old, WholeSum):
+            super().adopt(old, move)
+            return
+        # Integers have no number of values, nor does the sum ask for it.
+        self.reset(len(old.total))
+        self.high[:] = old.total
 
     def add(self, data: Numbers, rows: ByCode) -> None:
         self._merge(data, rows, 1)

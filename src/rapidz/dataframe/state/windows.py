@@ -14,7 +14,7 @@ import pandas as pd
 
 from rapidz.dataframe.state.aliases import Numbers
 
-__all__ = ["Everything", "LastRows", "Over", "Span", "index_numbers"]
+__all__ = ["Everything", "LastRows", "Over", "Span", "index_numbers", "same_clock"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,29 @@ class Span:
 
 
 Over = Everything | LastRows | Span
+
+
+def same_clock(what: str, known: pd.Index[Any], new: pd.Index[Any]) -> None:
+    """Refuse an index whose labels cannot be compared with those before.
+
+    >>> times = pd.DatetimeIndex(["2030-01-01"])
+    >>> same_clock("window", times.tz_localize("UTC"), times)
+    Traceback (most recent call last):
+    TypeError: window: index must hold times with a time zone, as before, got times without one
+    """
+    before, now = _clock(known), _clock(new)
+    if before != now:
+        now = "times without one" if before == ZONED and now == NAIVE else now
+        raise TypeError(f"{what}: index must hold {before}, as before, got {now}")
+
+
+ZONED, NAIVE = "times with a time zone", "times without a time zone"
+
+
+def _clock(index: pd.Index[Any]) -> str:
+    if isinstance(index, pd.DatetimeIndex):
+        return NAIVE if index.tz is None else ZONED
+    return "lengths of time" if isinstance(index, pd.TimedeltaIndex) else "numbers"
 
 
 def index_numbers(index: pd.Index[Any], span: Span) -> Numbers:

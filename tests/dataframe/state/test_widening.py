@@ -1,0 +1,232 @@
+"""Batches of other dtypes than those before: what pandas makes of all rows together."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.dataframe.state.model import aggregate, same, window
+from tests.dataframe.state.test_model import WINDOWS, column
+
+from rapidz.dataframe.state import (
+    CumulativeState,
+    Everything,
+    EwmState,
+    Held,
+    LastRows,
+    RollingState,
+    Span,
+    make_state,
+)
+
+FAMILIES = [
+    ["int32", "int64", "float64"],
+    ["int64", "Int64", "Float64"],
+    ["uint64", "int64"],
+    ["float32", "int64", "float64"],
+    ["bool", "boolean"],
+    ["datetime64[us]", "datetime64[ns]"],
+]
+NUMBERS = ["sum", "mean", "median", "var"]
+ALL = ["count", "min", "max", "first", "last", "nunique"]
+HOWS = {how: FAMILIES[:4] if how in NUMBERS else FAMILIES for how in [*NUMBERS, *ALL]}
+CELLS = st.one_of(st.none(), *[st.integers(-4, 4)] * 4)
+ROUNDS = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@st.composite
+def mixed(draw: st.DrawFn, dtypes: list[str], keys: list[str]) -> list[pd.DataFrame]:
+    """Frames with the columns x and k, each of a dtype of its own."""
+    frames = []
+    for size in draw(st.lists(st.integers(1, 4), min_size=2, max_size=5)):
+        cells = [draw(st.lists(CELLS, min_size=size, max_size=size)) for _ in "xk"]
+        index = draw(st.lists(st.integers(0, 9), min_size=size, max_size=size))
+        columns = {
+            "x": column(cells[0], draw(st.sampled_from(dtypes))).array,
+            "k": column(cells[1], draw(st.sampled_from(keys))).array,
+        }
+        # A column without a value takes the dtype that is known, which pandas does not do.
+        if all(pd.Series(values).notna().any() for values in columns.values()):
+            frames.append(pd.DataFrame(columns, index=pd.Index(index, dtype="int64")))
+    return frames
+
+
+@pytest.mark.parametrize("how", HOWS)
+@ROUNDS
+@given(data=st.data())
+def test_a_series_of_several_dtypes_equals_pandas(how: str, data: st.DataObject) -> None:
+    dtypes = data.draw(st.sampled_from(HOWS[how]))
+    frames = data.draw(mixed(dtypes, data.draw(st.sampled_from(FAMILIES))))
+    over = data.draw(st.sampled_from(WINDOWS))
+    grouped = data.draw(st.booleans())
+    state: Any = None
+    for number, frame in enumerate(frames):
+        if state is None:
+            state = make_state(frame.x.iloc[:0], how, over, "given" if grouped else None)
+        before = copy.deepcopy(state)
+        got = state.update(frame.x, keys=frame.k) if grouped else state.update(frame.x)
+        every = pd.concat(frames[: number + 1])
+        rows = window(frames[: number + 1], over).astype(every.dtypes)
+        single = "float32" in dtypes
+        if not grouped:
+            same(got, aggregate(rows.x, how), digits=4 if single else 9)
+        else:
+            want = aggregate(rows.x, how, [rows.k])
+            if single and how == "mean":
+                want = want.astype(got.dtype)
+            same(got, want, digits=4 if single else 9)
+        again = before.update(frame.x, keys=frame.k) if grouped else before.update(frame.x)
+        same(again, got)
+
+
+@pytest.mark.parametrize("by", [None, "k"])
+@pytest.mark.parametrize("over", [Everything(), LastRows(3), Span(3)])
+@pytest.mark.parametrize("how", ["sum", "mean", "var", "median", "max", ["min", "nunique"]])
+def test_a_frame_whose_columns_widen_equals_pandas(how: Any, over: Any, by: Any) -> None:
+    rows = pd.DataFrame({"k": [1, 2, 1], "x": [1, 2, 3], "y": [1, 2, 3]})
+    wider = rows.astype({"x": "float64", "k": "float64"}).assign(x=[0.5, np.nan, 2.5])
+    frames = [frame.set_axis([i, i, i + 1]) for i, frame in enumerate([rows, wider, rows, wider])]
+    state = make_state(rows, how, over, by)
+    for number, frame in enumerate(frames):
+        got = state.update(frame)
+        every = pd.concat(frames[: number + 1])
+        held = window(frames[: number + 1], over).astype(every.dtypes)
+        groups = held if by is None else held.groupby(by)
+        same(got, groups.agg(how))
+
+
+def test_the_numbers_of_several_aggregates_widen_together() -> None:
+    state = make_state(pd.Series([1]), ["sum", "mean", "min"], by="given")
+    state.update(pd.Series([1, 3]), keys=pd.Series(["a", "b"]))
+    got = state.update(pd.Series([0.5]), keys=pd.Series(["a"]))
+    want = pd.DataFrame({"sum": [1.5, 3.0], "mean": [0.75, 3.0], "min": [0.5, 3.0]}, ["a", "b"])
+    same(got, want.rename_axis(got.index.name).set_axis(got.index))
+
+
+def test_what_has_left_a_window_leaves_its_dtype_behind() -> None:
+    state = make_state(pd.Series([1]), "sum", LastRows(1))
+    totals = [state.update(pd.Series(values)) for values in ([1], [0.5], [2])]
+    assert totals == [1, 0.5, 2.0]
+    assert [type(total) for total in totals] == [np.int64, np.float64, np.float64]
+
+
+def test_two_large_integers_that_are_one_float_count_once() -> None:
+    state = make_state(pd.Series([1]), "nunique")
+    assert state.update(pd.Series([2**53, 2**53 + 1])) == 2
+    assert state.update(pd.Series([float(2**53)])) == 1
+
+
+@pytest.mark.parametrize("how", ["cumsum", "cumprod", "cummin", "cummax"])
+@ROUNDS
+@given(data=st.data())
+def test_cumulative_rows_of_several_dtypes_equal_pandas(how: str, data: st.DataObject) -> None:
+    frames = data.draw(mixed(data.draw(st.sampled_from(FAMILIES[:3])), ["int64"]))
+    if not frames:
+        return
+    for label in ("x", ["x", "k"]):
+        state = CumulativeState(frames[0][label].iloc[:0], how)
+        got = pd.concat([state.update(frame[label]) for frame in frames])
+        same(got, getattr(pd.concat(frames)[label], how)())
+
+
+@ROUNDS
+@given(data=st.data())
+def test_rolling_and_ewm_of_several_dtypes_equal_pandas(data: st.DataObject) -> None:
+    frames = data.draw(mixed(["int32", "int64", "float64"], ["int64", "float64"]))
+    if not frames:
+        return
+    rows = pd.concat(frames)
+    rolling, ewm = RollingState(frames[0].iloc[:0], 2, "sum"), EwmState(frames[0].iloc[:0], com=1)
+    got = pd.concat([rolling.update(frame) for frame in frames])
+    same(got, rows.rolling(2, min_periods=1).sum())
+    for frame in frames:
+        last = ewm.update(frame)
+    same(last, rows.ewm(com=1).mean().iloc[-1])
+
+
+def test_rows_held_have_the_dtypes_of_all_rows() -> None:
+    held = Held(pd.DataFrame({"x": [1]}), LastRows(2))
+    held.update(pd.DataFrame({"x": [1, 2]}))
+    same(
+        held.update(pd.DataFrame({"x": [0.5]}, index=[9])).x.reset_index(drop=True),
+        pd.Series([2.0, 0.5], name="x"),
+    )
+
+
+NOTHING = pd.DataFrame({"k": ["a", "b"], "x": pd.Series([None, None], dtype=object)})
+
+
+@pytest.mark.parametrize("over", [Everything(), LastRows(3), Span(5)])
+@pytest.mark.parametrize("by", [None, "k"])
+@pytest.mark.parametrize("how", ["sum", "mean", "var", "max", "count", "first", "nunique"])
+@pytest.mark.parametrize("values", [[1, 2], [0.5, 1.5], pd.array([1, None], "Int64")])
+def test_a_column_without_a_value_waits_for_one(how: str, over: Any, by: Any, values: Any) -> None:
+    state = make_state(NOTHING.iloc[:0], how, over, by)
+    state.update(NOTHING)
+    state.update(NOTHING)
+    rows = pd.DataFrame({"k": ["b", "c"], "x": values}, index=[1, 2])
+    got = state.update(rows)
+    dtype = "float64" if isinstance(values, list) else "Int64"
+    every = [NOTHING.astype({"x": dtype}), NOTHING.astype({"x": dtype}), rows.astype({"x": dtype})]
+    same(got, aggregate(window(every, over), how, by and [by]))
+    assert state.schema.missing == frozenset()
+
+
+def test_a_column_without_a_value_waits_in_every_state() -> None:
+    rows = pd.DataFrame({"y": [1.0], "x": [2.0]}, index=[2])
+    every = pd.concat([NOTHING.drop(columns="k").assign(y=[3.0, 4.0])[["y", "x"]], rows])
+    every = every.astype(float)
+    first = every.iloc[:2].assign(x=NOTHING.x)
+    states: list[tuple[Any, Any]] = [
+        (Held(first.iloc[:0], LastRows(3)), every),
+        (CumulativeState(first.iloc[:0], "cumsum"), every.cumsum().iloc[2:]),
+        (RollingState(first.iloc[:0], 2, "sum"), every.rolling(2, min_periods=1).sum().iloc[2:]),
+        (EwmState(first.iloc[:0], com=1), every.ewm(com=1).mean().iloc[-1]),
+    ]
+    for state, want in states:
+        state.update(first)
+        same(state.update(rows), want)
+
+
+def test_a_column_without_a_value_fits_what_is_known() -> None:
+    state = make_state(pd.Series(["a"]), "max")
+    state.update(pd.Series(["b"]))
+    for nothing in (pd.Series([None], dtype=object), pd.Series([np.nan])):
+        assert state.update(nothing) == "b"
+    state = make_state(pd.Series([1]), "sum")
+    state.update(pd.Series([1]))
+    assert type(state.update(pd.Series([None], dtype=object))) is np.float64
+    state = make_state(pd.Series([True]), "sum")
+    with pytest.raises(TypeError, match="must stay bool, got object without a value: give an"):
+        state.update(pd.Series([None], dtype=object))
+
+
+def test_objects_are_what_pandas_would_infer() -> None:
+    state = make_state(pd.Series([0.5]), "sum")
+    assert state.update(pd.Series([1, 2.5], dtype=object)) == 3.5
+    state = make_state(pd.Series(["a"]), "max")
+    assert state.update(pd.Series(["b", None], dtype=object)) == "b"
+
+
+KIND = pd.CategoricalDtype(["a", "b"])
+
+
+def test_categories_that_are_not_known_are_refused_by_name() -> None:
+    state = make_state(pd.Series(["a"], dtype=KIND), "count")
+    with pytest.raises(
+        TypeError,
+        match=r"series None must stay category with the categories \['a', 'b'\], got 'c', 'd' "
+        r"besides: give an example that has all of them, or use astype\(str\)",
+    ):
+        state.update(pd.Series(["d", "c", "a"], dtype="category"))
+    with pytest.raises(TypeError, match=r"\['a', 'b'\], got ordered ones \['b', 'a'\]"):
+        state.update(pd.Series(["a"], dtype=pd.CategoricalDtype(["b", "a"], ordered=True)))
+    assert state.update(pd.Series(["b"], dtype="category")) == 1
+    words = make_state(pd.Series(["a"]), "max")
+    words.update(pd.Series(["b"]))
+    assert words.update(pd.Series(["c"], dtype="category")) == "c"
