@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from rapidz.parallel.outcomes import Result
     from rapidz.parallel.work import Spec, Work
 
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 #: own; send it alone, for it may have ended its worker; give up, for nobody is left to do it; or
 #: look for the element whose failure it is.
 Verdict: TypeAlias = Literal["again", "alone", "gone", "final"]
+
+
+class Unsent(RuntimeError):
+    """The backend could not take a task, which is no fault of the task's."""
 
 
 class Backend(Protocol):
@@ -31,8 +36,15 @@ class Backend(Protocol):
         """How many tasks can be done at the same time."""
         ...
 
-    def submit(self, work: Work, needs: list[Any]) -> Any:
-        """Begin *work*, which needs the results *needs*; return what stands for its result."""
+    def submit(self, work: Work, needs: list[Any], *, alone: bool = False) -> Any:
+        """Begin *work*, which needs the results *needs*; return what stands for its result.
+
+        *alone*: it may end its worker, and nothing else is under way.
+        """
+        ...
+
+    def loaded(self, result: Any) -> Result:
+        """The result, of what a future from `fetch` gives."""
         ...
 
     def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
@@ -54,8 +66,12 @@ class Backend(Protocol):
         """Whether the result behind *ref* is not there any more."""
         ...
 
-    def verdict(self, error: BaseException) -> Verdict:
-        """What to do about a task that failed as a whole."""
+    def stranded(self, ref: Any) -> bool:
+        """Whether those are gone who should make the result behind *ref*, and cannot say so."""
+        ...
+
+    def verdict(self, ref: Any, error: BaseException) -> Verdict:
+        """What to do about a task that failed as a whole; *ref* is what `submit` returned."""
         ...
 
     def value(self, future: Any) -> Any:

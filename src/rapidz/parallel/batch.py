@@ -135,7 +135,7 @@ class Task:
         """Which of several tries is the one that counts."""
         self.done = self.plain = False
         """Whether it is known what became of the elements, and whether all have values here."""
-        self.attempts = self.deaths = 0
+        self.attempts = self.deaths = self.trials = 0
         self.splits = [MOST_SPLITS]
         """How often the task, or a part of it, may still be cut up."""
         self.previous: Task | None = None
@@ -196,7 +196,7 @@ class Batch:
         self.settling: dict[tuple[int, ...], asyncio.Future[None]] = {}
         """Failures that somebody is seeing to."""
         self._waiters: dict[int, asyncio.Future[None]] = {}
-        self._sent: list[asyncio.Future[None]] = []
+        self._sent_waiters: list[asyncio.Future[None]] = []
 
     def task_at(self, index: int) -> Task | None:
         """The task that has the element *index*, if it was sent already."""
@@ -212,7 +212,7 @@ class Batch:
         self.inputs[start:stop] = [None] * len(inputs)
         task = Task(self.stage, self, start, inputs)
         self.add(task)
-        waiting, self._sent = self._sent, []
+        waiting, self._sent_waiters = self._sent_waiters, []
         for future in waiting:
             resolve(future)
         return task
@@ -248,7 +248,7 @@ class Batch:
     def when_sent(self) -> asyncio.Future[None]:
         """A future that is done once more elements were sent."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._sent.append(future)
+        self._sent_waiters.append(future)
         return future
 
 

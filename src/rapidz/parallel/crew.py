@@ -7,9 +7,10 @@ import contextlib
 import copy
 import weakref
 from collections import deque
-from concurrent.futures import CancelledError
+from concurrent.futures import BrokenExecutor, CancelledError
 from typing import TYPE_CHECKING, Any
 
+from rapidz.parallel.backends import Unsent
 from rapidz.parallel.batch import Here, Remote, Task, is_here, origin_of, outcome_of, parts
 from rapidz.parallel.encoding import STAND_INS, Encoder, Needs
 from rapidz.parallel.outcomes import (
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 #: How often a task is sent again when its worker, or its result, was lost for no fault of its own.
 MOST_ATTEMPTS = 10
+#: How long to wait, in seconds, before it is tried again to send a task: twice as long every time.
+PAUSE, LONGEST_PAUSE = 0.02, 1.0
+#: How often an element that is all alone must end its worker to be blamed: one may die by chance.
+MOST_TRIALS = 2
 #: In how many parts a task is cut to find the element that ends its worker.
 MOST_PARTS, MOST_PARTS_OF_PATIENT = 8, 1024
 #: A state of more bytes stays on the workers, and is fetched only now and then.
@@ -83,11 +88,21 @@ class Crew:
     def finish(self) -> None:
         """The stream has ended: free the backend once nothing is under way any more."""
         self._ended = True
-        self._close_if_idle()
-
-    def _close_if_idle(self) -> None:
-        if self._ended and not self.flying and not any(stage.waits() for stage in self.stages):
+        pipeline = self.pipeline and self.pipeline.root()
+        if pipeline is not None and pipeline.is_alive():
+            self.loop.call_soon_threadsafe(self._close_if_idle)  # the end goes down meanwhile
+        else:
             self.backend.close()
+
+    def _close_if_idle(self, _: object = None) -> None:
+        if not self._ended or self.flying or any(stage.waits() for stage in self.stages):
+            return
+        assert self.pipeline is not None
+        under_way = next(iter(self.pipeline.root().active), None)
+        if under_way is None:
+            self.backend.close()
+        else:  # what is settled, held or tried again may have to be sent still
+            under_way.add_done_callback(self._close_if_idle)
 
     # --- what a task needs -------------------------------------------------------------------
 
@@ -121,7 +136,7 @@ class Crew:
             encode = Encoder(self.backend, needs, chain.uid)
             work.inputs = [encode(x) for x in task.inputs]
             work.bare = STAND_INS.isdisjoint(map(type, work.inputs))
-            work.special = work.bare
+            work.special = work.bare and not SPECIAL.isdisjoint(map(type, work.inputs))
         if chain.stateful and task.previous is not None:
             work.retry = stage.retry
             maker = task.previous.maker()
@@ -142,17 +157,41 @@ class Crew:
 
     # --- sending -----------------------------------------------------------------------------
 
+    def send_in_turn(self, task: Task) -> None:
+        """Send *task*, but not beside one that may end its worker."""
+        if not self.suspects:
+            self.send(task)
+        elif task not in self.suspects:
+            self.suspects.append(task)
+
     def send(self, task: Task) -> None:
         """Send *task*, and see what becomes of it."""
-        self.flying.add(task)
-        task.watch = watch = object()
+        watch, task.ref = self._under_way(task), None
         try:
             work, needs = self._work(task)
-            task.ref = self.backend.submit(work, [self._at_hand(need) for need in needs])
+            needs = [self._at_hand(need) for need in needs]
+            task.ref = self._submitted(work, needs, alone=task in self.suspects)
         except Exception as error:
-            self.loop.call_soon(self._arrived, task, watch, None, error)
+            again = self.backend.verdict(None, error) == "again"
+            pause = min(PAUSE * 2**task.attempts, LONGEST_PAUSE) if again else 0
+            self.loop.call_later(pause, self._arrived, task, watch, None, error)
         else:
             self._watch(task, watch)
+
+    def _under_way(self, task: Task) -> object:
+        self.flying.add(task)
+        task.watch = object()
+        return task.watch
+
+    def _submitted(self, work: Work, needs: list[Any], *, alone: bool) -> Any:
+        try:
+            return self.backend.submit(work, needs, alone=alone)
+        except Unsent:
+            raise
+        except Exception:
+            if not (self.backend.travels and work.leave_out_what_cannot_travel()):
+                raise
+            return self.backend.submit(work, needs, alone=alone)
 
     def _watch(self, task: Task, watch: object) -> None:
         limit: float | None = None
@@ -181,33 +220,48 @@ class Crew:
         assert task is not None
         if task.done:
             task.done, task.values, task.batch = False, True, remote.batch
-            self.flying.add(task)
-            task.watch = watch = object()
             if task.ref is None:
-                self.send(task)
+                self.send_in_turn(task)
             else:
-                self._watch(task, watch)
+                self._watch(task, self._under_way(task))
         await remote.batch.known(remote.index)
 
     # --- what comes of it --------------------------------------------------------------------
 
-    def _arrived(
-        self, task: Task, watch: object, result: Result | None, error: BaseException | None
-    ) -> None:
+    def _arrived(self, task: Task, watch: object, result: Any, error: BaseException | None) -> None:
         if task.watch is not watch:
             return
-        task.watch = None
-        self.flying.discard(task)
-        if result is not None:
-            task.stage.pace.learn(task.size, result.seconds)
-            self._finish(task, result)
-        else:
-            self._failed(task, error or CancelledError())
-        self._next_suspect()
+        on_trial = bool(self.suspects)
+        self._take(task, result, error)
+        if isinstance(error, BrokenExecutor):  # some of the others may never be told so
+            for other in [other for other in self.flying if self._is_stranded(other)]:
+                self._take(other, None, error)
+        if self.suspects:
+            self._next_suspect()
+        elif on_trial:
+            for stage in list(self.stages):
+                stage.dispatch()
         self._close_if_idle()
 
-    def _finish(self, task: Task, result: Result) -> None:
+    def _take(self, task: Task, result: Any, error: BaseException | None) -> None:
         """Take in what became of *task*."""
+        task.watch = None
+        self.flying.discard(task)
+        try:
+            known = None if error is not None else self.backend.loaded(result)
+        except Exception as unreadable:
+            known, error = None, unreadable
+        if known is not None:
+            task.stage.pace.learn(task.size, known.seconds)
+            self._finish(task, known)
+        else:
+            self._failed(task, error or CancelledError())
+
+    def _is_stranded(self, task: Task) -> bool:
+        return task.ref is not None and self.backend.stranded(task.ref)
+
+    def _finish(self, task: Task, result: Result) -> None:
+        """Tell what became of the elements of *task*."""
         if result.state_given:
             task.state, task.previous = result.state, None
         batch, task.batch, task.done = task.batch, None, True
@@ -221,60 +275,58 @@ class Crew:
                 task.inputs = []
             if not task.stage.feeds:
                 task.ref = None
-        if task in self.suspects:
-            self.suspects.remove(task)
+        self._clear(task)
         task.stage.over(task)
 
     def _failed(self, task: Task, error: BaseException) -> None:
         """*task* failed as a whole, and not one of its elements alone."""
-        verdict = self.backend.verdict(error)
+        verdict = self.backend.verdict(task.ref, error)
         task.attempts += 1
         if verdict == "gone":
             self._give_up(task, WorkersGone(self.backend.explained(error)), error)
         elif verdict == "alone":
-            self._killed(task, error)
+            self._suspect(task, error)
         elif verdict == "again" and task.attempts <= MOST_ATTEMPTS:
-            self._again(task)
+            self.send_in_turn(task)
+        elif isinstance(error, Unsent):
+            self._give_up(task, WorkersGone(self.backend.explained(error)), error)
         elif _divisible(task):
             self._cut_up(task)
         else:
             self._give_up(task, error, error)
 
-    def _killed(self, task: Task, error: BaseException) -> None:
+    def _suspect(self, task: Task, error: BaseException) -> None:
         """A worker died over *task*, or over another one: find out whose fault it was."""
+        patient, on_trial = self.backend.patient, task in self.suspects
         task.deaths += 1
-        if task in self.suspects or (self.backend.patient and _divisible(task)):
+        task.trials += on_trial
+        if on_trial or (patient and _divisible(task)):
             if _divisible(task):
                 self._cut_up(task)
-            else:
+            elif patient or task.trials >= MOST_TRIALS:
                 died = WorkerDied("its worker died, whenever it was given to one")
                 self._give_up(task, died, error)
-        elif task.deaths == 1 and not self.suspects and not self.backend.patient:
-            self._again(task)  # perhaps it was in bad company
+        elif task.deaths == 1 and not patient:
+            self.send_in_turn(task)  # perhaps it was in bad company
         else:
-            self.suspects.append(task)
-
-    def _again(self, task: Task) -> None:
-        if not self.suspects:
-            self.send(task)
-        elif task not in self.suspects:
             self.suspects.append(task)
 
     def _cut_up(self, task: Task) -> None:
         """Go on with parts of *task*, one after the other."""
-        if task in self.suspects:
-            self.suspects.remove(task)
+        self._clear(task)
         parts = task.cut_up(MOST_PARTS_OF_PATIENT if self.backend.patient else MOST_PARTS)
         task.stage.replaced(task, parts)
         self.suspects.extendleft(reversed(parts))
 
+    def _clear(self, task: Task) -> None:
+        """*task* is not suspected any more."""
+        if task in self.suspects:
+            self.suspects.remove(task)
+
     def _next_suspect(self) -> None:
-        """Send the next suspect if nothing else is under way; let all go on if there is none."""
-        if self.suspects and not self.flying:
+        """Send the next suspect if nothing else is under way."""
+        if not self.flying:
             self.send(self.suspects[0])
-        elif not self.suspects:
-            for stage in list(self.stages):
-                stage.resume()
 
     def _give_up(self, task: Task, error: BaseException, cause: BaseException) -> None:
         """Every element of *task* fails, and can be told from the error."""

@@ -21,6 +21,7 @@ from distributed.scheduler import KilledWorker
 
 from rapidz.kernel.ending import drain_first
 from rapidz.parallel.backends import Verdict
+from rapidz.parallel.outcomes import Result
 from rapidz.parallel.pools import check_travels
 from rapidz.parallel.work import HEAVY_CHAIN, Chain, Spec, Work, pick, report, run, unpickled
 
@@ -63,28 +64,32 @@ class Dask:
         """A name that Dask's dashboard groups by *label*."""
         return f"{label}-{self._id}{next(self._names)}"
 
-    def submit(self, work: Work, needs: list[Any]) -> Any:
+    def submit(self, work: Work, needs: list[Any], *, alone: bool = False) -> Any:
         if self.client.status in ("closed", "closing"):
             raise RuntimeError(f"the client must be open, got {self.client!r}")
-        key = self._key(work.chain.label)
+        label = work.chain.label
         if self.travels and len(work.chain.pickled) > HEAVY_CHAIN:
             work, needs = self._relieved(work, needs)
-        # Large elements are the user's own choice: no word about them with every task.
+        return self._submit(label, run, work, *needs)
+
+    def _submit(self, label: str, function: Any, *args: Any) -> Any:
+        """Submit under the name *label*, without a word about large elements: they are wanted."""
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
-            return self.client.submit(run, work, *needs, key=key, pure=False)
+            return self.client.submit(function, *args, key=self._key(label), pure=False)
 
     def _relieved(self, work: Work, needs: list[Any]) -> tuple[Work, list[Any]]:
         """The same without the chain, which is sent once, for all tasks that need it."""
         chain = work.chain
         sent = self._chains.get(chain)
         if sent is None or self.lost(sent):
-            key = self._key(f"functions-of-{chain.label}")
-            with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
-                sent = self.client.submit(unpickled, chain.pickled, key=key, pure=False)
+            sent = self._submit(f"functions-of-{chain.label}", unpickled, chain.pickled)
             self._chains[chain] = sent
         light = copy.copy(work)
         light.chain, light.chain_at = None, len(needs)
         return light, [*needs, sent]
+
+    def loaded(self, result: Any) -> Result:
+        return result  # type: ignore[no-any-return]
 
     def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
         return self._there(self._fetched(ref, values, state_limit))
@@ -108,7 +113,10 @@ class Dask:
     def lost(self, ref: Any) -> bool:
         return getattr(ref, "status", "") in ("cancelled", "error")
 
-    def verdict(self, error: BaseException) -> Verdict:
+    def stranded(self, ref: Any) -> bool:
+        return False  # the client says of every task what became of it
+
+    def verdict(self, ref: Any, error: BaseException) -> Verdict:
         if self.client.status in ("closed", "closing"):
             return "gone"
         if isinstance(error, KilledWorker):

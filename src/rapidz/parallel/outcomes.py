@@ -11,6 +11,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from rapidz.parallel.pickling import pickled, travels
+
 
 class _Single:
     """One of a kind, also after a journey."""
@@ -90,9 +92,9 @@ class Bad:
     def prepared(self) -> Bad:
         """The same, such that it can travel: what cannot is replaced by a description."""
         self.text = "".join(traceback.format_exception(self.error)).rstrip()
-        if not _travels(self.error):
+        if not travels(self.error):
             self.error = RuntimeError(f"{type(self.error).__name__}: {self.error}")
-        if not _travels(self.element):
+        if not travels(self.element):
             self.element = repr(self.element)
         return self
 
@@ -109,14 +111,6 @@ class RemoteTraceback(Exception):
 
     def __str__(self) -> str:
         return f'\n"""\n{self.args[0]}\n"""'
-
-
-def _travels(x: Any) -> bool:
-    try:
-        pickle.loads(pickle.dumps(x))
-    except Exception:
-        return False
-    return True
 
 
 #: What a place in a list of outcomes may hold besides a value.
@@ -168,21 +162,6 @@ def _arrived(
     if state is not None:
         result.state, result.state_given = pickle.loads(state), True
     return result
-
-
-def pickled(x: Any) -> bytes:
-    """Pickle *x*; functions of ``__main__`` and lambdas too where cloudpickle is there."""
-    try:
-        return pickle.dumps(x, pickle.HIGHEST_PROTOCOL)
-    except Exception:
-        try:
-            import cloudpickle  # type: ignore[import-untyped]
-        except ImportError:
-            pass
-        else:
-            data: bytes = cloudpickle.dumps(x)
-            return data
-        raise
 
 
 def each_value(outcome: Any) -> Iterator[Any]:

@@ -6,8 +6,10 @@ import concurrent.futures
 import importlib
 import multiprocessing
 import os
+import pickle
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import ProcessPoolExecutor
@@ -17,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from rapidz.kernel.ending import drain_first
-from rapidz.parallel.backends import Verdict
-from rapidz.parallel.outcomes import pickled
-from rapidz.parallel.work import HEAVY_CHAIN, Chain, Spec, Work, dumps, run, run_pickled
+from rapidz.parallel.backends import Unsent, Verdict
+from rapidz.parallel.outcomes import Result
+from rapidz.parallel.pickling import by_value, pickled
+from rapidz.parallel.work import HEAVY_CHAIN, Chain, Spec, Work, run, run_pickled
 
 # When the program ends, what was registered last is called first, and pipelines drain before the
 # pools shut down, which they may need for that.
@@ -67,13 +70,31 @@ def threads_for_here() -> Callable[[], ThreadPoolExecutor]:
     return _makers.setdefault(depth, partial(shared_threads, depth))
 
 
-def new_processes() -> ProcessPoolExecutor:
+class Processes(ProcessPoolExecutor):
     """A pool of processes that inherit no threads and no locks of this one."""
+
+    def __init__(self, workers: int) -> None:
+        known = multiprocessing.get_all_start_methods()
+        method = "forkserver" if "forkserver" in known else "spawn"
+        context: Any = multiprocessing.get_context(method)
+        self._begun = context.RawValue("b", False)
+        super().__init__(workers, mp_context=context, initializer=_begin, initargs=(self._begun,))
+
+    def has_begun(self) -> bool:
+        """Whether any of the processes has come so far as to work."""
+        return bool(self._begun.value)
+
+
+def _begin(begun: Any) -> None:
+    """The first thing that a new process does."""
+    begun.value = True
+
+
+def new_processes(workers: int | None = None) -> Processes:
+    """A new pool of processes, unless this is a process that another one is about to begin."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RuntimeError(f"scatter: a new process must not make processes itself; {_GUARD}")
-    known = multiprocessing.get_all_start_methods()
-    method = "forkserver" if "forkserver" in known else "spawn"
-    return ProcessPoolExecutor(cpus(), mp_context=multiprocessing.get_context(method))
+    return Processes(workers or cpus())
 
 
 def _forget_threads() -> None:
@@ -84,8 +105,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_threads)
 
 
-def _nothing() -> None:
-    """What a new process can do if it can do anything."""
+#: How many pools in a row may break before any of their processes has begun.
+MOST_STILLBORN = 3
+
+
+def _is_broken(executor: Any) -> bool:
+    return bool(getattr(executor, "_broken", False))
 
 
 class Pool:
@@ -110,40 +135,81 @@ class Pool:
         self.make = make
         self._owned, self._renewed = owned, renewed
         self._executor: Any = None
-        self._slots, self._process = 0, os.getpid()
+        self._solitary: Any = None
+        """A pool of one process of our own, for tasks that may end it.
+
+        Whoever is tried there cannot die while another process begins, which would take the server
+        of new processes with it, and by that all pools.
+        """
+        self._slots, self._pid = 0, os.getpid()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._first: Any = None
-        """The first task of a pool of our own: it tells whether processes can begin at all."""
+        self._stillborn = 0
+        """How many executors in a row broke before any process had begun."""
+        self._made_by: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+        """Which executor has made a future."""
+        self._lock = threading.Lock()
         self.travels = True
 
     def executor(self) -> Any:
-        broken = self._renewed and (
-            getattr(self._executor, "_broken", False) or self._process != os.getpid()
-        )
-        if self._executor is None or broken:
-            self.begin_with(self.make())
-        return self._executor
+        with self._lock:
+            made = self._executor
+            if made is None or (self._renewed and self._must_replace(made)):
+                self.begin_with(self.make())
+            return self._executor
+
+    def _solitary_one(self) -> Any:
+        with self._lock:
+            made = self._solitary
+            if made is None or self._must_replace(made):
+                self._solitary = new_processes(1)
+            return self._solitary
+
+    def _must_replace(self, made: Any) -> bool:
+        """Whether *made* can do nothing more; if so, note how far it had come."""
+        if not _is_broken(made):
+            return self._pid != os.getpid()
+        begun = not isinstance(made, Processes) or made.has_begun()
+        self._stillborn = 0 if begun else self._stillborn + 1
+        return True
 
     def begin_with(self, executor: Any) -> None:
         """Use *executor*, until it is broken."""
         self._executor = executor
-        self._process = os.getpid()
+        self._pid = os.getpid()
         self._slots = getattr(executor, "_max_workers", None) or cpus()
         self.travels = not isinstance(executor, ThreadPoolExecutor)
 
     def slots(self) -> int:
-        self.executor()
-        return self._slots
+        return self._slots or cpus()
 
-    def submit(self, work: Work, needs: list[Any]) -> Any:
-        executor = self.executor()
-        if self._owned and self._first is None:
-            self._first = executor.submit(_nothing)
-        if self.travels:
-            if self._owned and len(work.chain.pickled) > HEAVY_CHAIN:
-                self._write(work.chain)
-            return executor.submit(run_pickled, pickled(work))
-        return executor.submit(run, work)
+    def submit(self, work: Work, needs: list[Any], *, alone: bool = False) -> Any:
+        try:
+            executor = self._solitary_one() if alone and self._owned else self.executor()
+        except OSError as error:  # there are no means to make one at the moment
+            raise Unsent(str(error)) from error
+        if not self.travels:
+            return self._handed(executor, run, work)
+        if self._owned and len(work.chain.pickled) > HEAVY_CHAIN:
+            self._write(work.chain)
+        return self._handed(executor, run_pickled, pickled(work))
+
+    def _handed(self, executor: Any, function: Callable[..., Any], x: Any) -> Any:
+        """Submit *x* for *function*.
+
+        To begin a process may fail, and a pool may break meanwhile, by what others do in it.
+        """
+        try:
+            future = executor.submit(function, x)
+        except RuntimeError as error:  # it is broken, or was shut down
+            if not (self._renewed and _is_broken(executor)):
+                raise
+            raise Unsent(str(error)) from error
+        except (OSError, EOFError) as error:
+            raise Unsent(str(error)) from error
+        if _is_broken(executor):  # it may have come in too late to be told so
+            raise Unsent(f"{self.name} broke meanwhile")
+        self._made_by[future] = executor
+        return future
 
     def _write(self, chain: Chain) -> None:
         """Leave *chain* in a file for the processes, which read it once each."""
@@ -154,24 +220,34 @@ class Pool:
             path.write_bytes(chain.pickled)
             chain.path = str(path)
 
+    def loaded(self, result: Any) -> Result:
+        return pickle.loads(result) if isinstance(result, bytes) else result  # type: ignore[no-any-return]
+
     def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
         return ref
 
     def lost(self, ref: Any) -> bool:
         return False
 
-    def verdict(self, error: BaseException) -> Verdict:
-        if isinstance(error, concurrent.futures.BrokenExecutor):
-            never_began = self._first is not None and self._first.exception() is not None
-            return "alone" if self._renewed and not never_began else "gone"
-        if isinstance(error, concurrent.futures.CancelledError):
+    def stranded(self, ref: Any) -> bool:
+        return not ref.done() and _is_broken(self._made_by.get(ref))
+
+    def verdict(self, ref: Any, error: BaseException) -> Verdict:
+        if isinstance(error, (Unsent, concurrent.futures.CancelledError)):
             return "again"
+        if isinstance(error, concurrent.futures.BrokenExecutor):
+            return self._verdict_on_the_dead(self._made_by.get(ref)) if self._renewed else "gone"
         if isinstance(error, RuntimeError) and "cannot schedule new futures" in str(error):
             return "gone"
         return "final"
 
+    def _verdict_on_the_dead(self, executor: Any) -> Verdict:
+        if not isinstance(executor, Processes) or executor.has_begun():
+            return "alone"
+        return "again" if self._stillborn < MOST_STILLBORN else "gone"
+
     def explained(self, error: BaseException) -> str:
-        if self._first is not None and self._first.done() and self._first.exception() is not None:
+        if self._stillborn >= MOST_STILLBORN:
             return f"{self.name}: no process could begin; {_GUARD}"
         return f"{self.name}: {error}"
 
@@ -198,9 +274,11 @@ class Pool:
         return self.executor()
 
     def close(self) -> None:
-        executor, self._executor = self._executor, None
-        if self._owned and executor is not None:
-            executor.shutdown(wait=False)
+        made = self._executor, self._solitary
+        self._executor = self._solitary = None
+        for executor in made:
+            if self._owned and executor is not None:
+                executor.shutdown(wait=False)
 
     def __repr__(self) -> str:
         return self.name
@@ -210,7 +288,7 @@ def check_travels(spec: Spec) -> None:
     """Refuse an operator whose function, or another argument, cannot be sent to a process."""
     for name, part in spec.parts():
         try:
-            dumps(part)
+            by_value(part)
         except Exception as error:
             found = find_spec("cloudpickle") is not None
             remedy = "" if found else "; define it in a module, or install cloudpickle"

@@ -96,10 +96,7 @@ class Stage:
 
     def add(self, x: Any) -> Remote:
         """Let *x* wait to be sent; return the handle of what comes of it."""
-        batch = self._open
-        if batch is None or len(batch.inputs) >= BATCH_MOST:
-            batch = self._open = Batch(self, self.chain)
-            self._queue.append(batch)
+        batch = self._with_room()
         inputs = batch.inputs
         index = len(inputs)
         inputs.append(x)
@@ -110,16 +107,21 @@ class Stage:
 
     def add_many(self, elements: Sequence[Any]) -> Span:
         """Let all of *elements* wait to be sent."""
-        batch = self._open
-        if batch is None or len(batch.inputs) >= BATCH_MOST:
-            batch = self._open = Batch(self, self.chain)
-            self._queue.append(batch)
+        batch = self._with_room()
         start = len(batch.inputs)
         batch.inputs.extend(elements)
         batch.outcomes.extend([PENDING] * len(elements))
         if not self._armed:
             self.arm()
         return Span(batch, start, start + len(elements))
+
+    def _with_room(self) -> Batch:
+        """The batch that the next element goes into."""
+        batch = self._open
+        if batch is None or len(batch.inputs) >= BATCH_MOST:
+            batch = self._open = Batch(self, self.chain)
+            self._queue.append(batch)
+        return batch
 
     def arm(self) -> None:
         """Send what waits, once those who emit now have had their say."""
@@ -129,6 +131,7 @@ class Stage:
     def dispatch(self) -> None:
         """Send as much of what waits as the workers can take."""
         self._armed = False
+        slots = self.crew.slots(self)
         while self._queue:
             batch = self._queue[0]
             if batch.sent == len(batch.inputs):
@@ -136,10 +139,10 @@ class Stage:
                 if batch is self._open:
                     self._open = None
                 continue
-            if self.crew.suspects or len(self.under_way) >= self.crew.slots(self):
+            if self.crew.suspects or len(self.under_way) >= slots:
                 self._armed = True  # the next task that is done will see to it
                 return
-            stop = self._cut(batch)
+            stop = self._cut(batch, slots)
             if stop == batch.sent:
                 self._armed = True
                 self._later(batch.inputs[batch.sent])
@@ -148,10 +151,10 @@ class Stage:
                 self._open = None  # so that a batch ends, and can be forgotten, under pressure too
             self._send(batch.cut(stop))
 
-    def _cut(self, batch: Batch) -> int:
+    def _cut(self, batch: Batch, slots: int) -> int:
         """How far the next task goes: what is ready, and neither too many nor too heavy."""
         waiting = sum(len(batch.inputs) - batch.sent for batch in self._queue)
-        stop = min(batch.sent + self.pace.share(waiting, self.crew.slots(self)), len(batch.inputs))
+        stop = min(batch.sent + self.pace.share(waiting, slots), len(batch.inputs))
         inputs = batch.inputs[batch.sent : stop]
         if not batch.raw:
             ready = self.crew.ready
@@ -174,7 +177,7 @@ class Stage:
         task = retried.cut(1)
         task.values = True
         self.under_way.add(task)
-        self.crew.send(task)
+        self.crew.send_in_turn(task)
         await retried.known(0)
         outcome = retried.outcomes[0]
         if type(outcome) is Bad and outcome.chain == batch.chain.uid:
@@ -216,11 +219,6 @@ class Stage:
     def waits(self) -> bool:
         """Whether elements wait to be sent."""
         return any(batch.sent < len(batch.inputs) for batch in self._queue)
-
-    def resume(self) -> None:
-        """Go on, if there was reason to wait."""
-        if self._queue:
-            self.dispatch()
 
     def over(self, task: Task) -> None:
         """*task* is done, one way or the other."""

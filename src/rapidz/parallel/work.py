@@ -26,6 +26,7 @@ from rapidz.kernel.stream import Stream
 from rapidz.parallel.outcomes import (
     NOTHING,
     SPECIAL,
+    UNTOLD,
     Bad,
     Many,
     Restart,
@@ -34,6 +35,7 @@ from rapidz.parallel.outcomes import (
     stripped,
     through,
 )
+from rapidz.parallel.pickling import by_value, pickled
 
 Outcomes: TypeAlias = tuple[list[Any], bool]
 Segment: TypeAlias = Callable[[list[Any]], Outcomes]
@@ -62,16 +64,6 @@ class Spec:
 HEAVY_CHAIN = 1 << 16
 
 
-def dumps(x: Any) -> bytes:
-    """Pickle *x*, functions of ``__main__`` and lambdas too where cloudpickle is there."""
-    try:
-        import cloudpickle  # type: ignore[import-untyped]
-    except ImportError:
-        return pickle.dumps(x)
-    data: bytes = cloudpickle.dumps(x)
-    return data
-
-
 class Chain:
     """Operators in a row."""
 
@@ -86,7 +78,7 @@ class Chain:
 
     @functools.cached_property
     def pickled(self) -> bytes:
-        return dumps((self.specs, self.label, self.uid))
+        return by_value((self.specs, self.label, self.uid))
 
     def travels(self) -> bool:
         """Whether the chain can be sent to another process."""
@@ -296,6 +288,20 @@ class Work:
         """In which of the results needed the state is, if it is not given."""
         self.retry: Retry | None = None
 
+    def leave_out_what_cannot_travel(self) -> bool:
+        """Put failures in the place of inputs that cannot be sent; whether there was one."""
+        found = False
+        for at, x in enumerate(self.inputs):
+            try:
+                pickled(x)
+            except Exception as error:
+                if not found:
+                    self.inputs, found = list(self.inputs), True
+                lost = TypeError(f"the element cannot be sent: {error}")
+                self.inputs[at] = Bad(self.chain.uid, 0, UNTOLD, lost)
+        self.special |= found
+        return found
+
 
 def looked_up(x: Any, results: Sequence[Any]) -> Any:
     """The value that *x* stands for."""
@@ -339,9 +345,9 @@ def run(work: Work, *results: Any) -> Result:
     return result
 
 
-def run_pickled(data: bytes) -> Result:
-    """Do the work in *data*: what cannot be unpickled is a failure, and not the process's end."""
-    return run(pickle.loads(data))
+def run_pickled(data: bytes) -> bytes:
+    """Do the work in *data*; what cannot be unpickled, here or there, is nobody's end."""
+    return pickled(run(pickle.loads(data)))
 
 
 def _prepare(outcome: Any, uid: str) -> None:
@@ -418,7 +424,7 @@ def report(result: Result, values: bool, state_limit: float) -> Result:
 
 
 def _size(x: Any) -> int:
-    return len(dumps(x))
+    return len(pickled(x))
 
 
 def pick(result: Result, index: int) -> Any:

@@ -1,0 +1,40 @@
+"""How values, and functions, become bytes that another process understands."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+
+def _cloudpickle() -> Any:
+    """The library that pickles functions by what they are; None where it is not installed."""
+    try:
+        import cloudpickle  # type: ignore[import-untyped]
+    except ImportError:
+        return None
+    return cloudpickle
+
+
+def pickled(x: Any) -> bytes:
+    """Pickle *x*, a value; lambdas too where cloudpickle is installed."""
+    try:
+        return pickle.dumps(x, pickle.HIGHEST_PROTOCOL)
+    except Exception:
+        if _cloudpickle() is None:
+            raise
+        return by_value(x)
+
+
+def by_value(x: Any) -> bytes:
+    """Pickle *x*, such as a function of ``__main__``: itself and not its name, if possible."""
+    data: bytes = (_cloudpickle() or pickle).dumps(x)
+    return data
+
+
+def travels(x: Any) -> bool:
+    """Whether *x* arrives, if it is sent to another process."""
+    try:
+        pickle.loads(pickled(x))
+    except Exception:
+        return False
+    return True
