@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import operator
 import weakref
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from rapidz.kernel.fusion import EDITED
 from rapidz.kernel.push import Pending, Push, Several
+from rapidz.kernel.running import Line
 from rapidz.kernel.stream import Stream, T
 from rapidz.parallel.backends import find_backend
 from rapidz.parallel.batch import Here, Remote, Span
@@ -163,26 +165,32 @@ class gather(Stream[T]):
                     return push(value)
             return later(x)
 
-        ref = weakref.ref(self)
-
-        def many(span: Span) -> Pending:
-            node = ref()
-            while node is not None and span.at < span.stop:
-                stop = span.ahead()
-                if stop == span.at or line.last is not None:
-                    wait = step(span.next())
-                else:
-                    values = iter(span.items.outcomes[span.at : stop])
-                    try:
-                        wait = node._entrance().bulk()(values)
-                    finally:
-                        span.at = stop - operator.length_hint(values)
-                if wait is not None and wait is not EDITED:
-                    return wait
-            return None
-
-        step.many = many  # type: ignore[attr-defined]
+        step.many = in_bulk(weakref.ref(self), step, line)  # type: ignore[attr-defined]
         return step
+
+
+def in_bulk(
+    ref: weakref.ref[gather[Any]], step: Push[Any], line: Line
+) -> Callable[[Span], Pending]:
+    """Make what takes a span of elements as far as they are there: all of them at once, if so."""
+
+    def many(span: Span) -> Pending:
+        node = ref()
+        while node is not None and span.at < span.stop:
+            stop = span.ahead()
+            if stop == span.at or line.last is not None:
+                wait = step(span.next())
+            else:
+                values = iter(span.items.outcomes[span.at : stop])
+                try:
+                    wait = node._entrance().bulk()(values)
+                finally:
+                    span.at = stop - operator.length_hint(values)
+            if wait is not None and wait is not EDITED:
+                return wait
+        return None
+
+    return many
 
 
 ParallelStream.register_api()(gather)

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from rapidz import operators as plain
+from rapidz.kernel.gate import Gate
+from rapidz.kernel.pipeline import Pipeline
 from rapidz.kernel.push import Pending, Push
 from rapidz.kernel.running import over, wait_for
 from rapidz.kernel.stream import Stream, T
@@ -127,6 +129,44 @@ class Passing(Settled[T]):
 union = on_handles(plain.union, Passing)
 
 
+class Carrier:
+    """Carries on what a buffer has held, and lets in what waits outside."""
+
+    __slots__ = ("_gate", "_held", "_maxsize", "_outlet", "_pipeline")
+
+    def __init__(
+        self, outlet: Any, gate: Gate, held: Cell[int], maxsize: int, pipeline: Pipeline
+    ) -> None:
+        self._outlet, self._gate, self._pipeline = outlet, gate, pipeline
+        self._held, self._maxsize = held, maxsize
+
+    async def __call__(self, x: Any) -> None:
+        if type(x) is Span:
+            return await self._carry_all(x)
+        self._freed(1)
+        if (wait := self._outlet.send(x)) is not None:
+            await wait
+
+    async def _carry_all(self, span: Span) -> None:
+        outlet = self._outlet
+        while (at := span.at) < span.stop:
+            try:
+                try:
+                    many = outlet.many
+                    wait = outlet.send(span.next()) if many is None else many(span)
+                finally:
+                    self._freed(span.at - at)
+                if wait is not None:
+                    await wait
+            except Exception as error:
+                self._pipeline.keep(error)
+
+    def _freed(self, count: int) -> None:
+        self._held.value -= count
+        while self._gate.line and self._held.value < self._maxsize:
+            self._gate.open(self._pipeline)
+
+
 @ParallelStream.register_api()
 class buffer(Passing[T], plain.buffer[T]):
     """`rapidz.buffer`: how many elements may be under way, or done and not yet taken.
@@ -167,33 +207,8 @@ class buffer(Passing[T], plain.buffer[T]):
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         conveyor, gate, maxsize, held = self._conveyor, self._gate, self.maxsize, self._held
         conveyor.gate = gate
-        pipeline, outlet, line = self._pipeline, self._outlet, self._gate.line
-
-        def freed(count: int) -> None:
-            held.value -= count
-            while line and held.value < maxsize:
-                gate.open(pipeline)
-
-        async def carry(x: Any) -> None:
-            if type(x) is Span:
-                return await carry_span(x)
-            freed(1)
-            if (wait := outlet.send(x)) is not None:
-                await wait
-
-        async def carry_span(span: Span) -> None:
-            while (at := span.at) < span.stop:
-                try:
-                    try:
-                        many = outlet.many
-                        wait = outlet.send(span.next()) if many is None else many(span)
-                    finally:
-                        freed(span.at - at)
-                    if wait is not None:
-                        await wait
-                except Exception as error:
-                    pipeline.keep(error)
-
+        pipeline, line = self._pipeline, gate.line
+        carry = Carrier(self._outlet, gate, held, maxsize, pipeline)
         conveyor.resume(carry, pipeline)
 
         def put(x: Any) -> Pending:

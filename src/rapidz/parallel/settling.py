@@ -197,6 +197,37 @@ class Allowance:
         self.waiting -= 1
 
 
+class Entrance:
+    """Lets a step have only what is known to be there, in the order in which it came."""
+
+    __slots__ = ("_line", "_pipeline", "_step")
+
+    def __init__(self, line: Line, pipeline: Pipeline, step: Push[Any]) -> None:
+        self._line, self._pipeline, self._step = line, pipeline, step
+
+    async def arrive(self, x: Any) -> None:
+        """Let *x* enter; wait until it is through."""
+        for handle in await concluded(x):
+            if (wait := self._step(handle)) is not None:
+                await wait
+
+    def arrive_by_one_of_several(self, x: Any) -> Pending:
+        """Let *x* enter in its turn; the line is free again before it is through."""
+        waits: list[Awaitable[object]] = []
+
+        async def enter() -> None:
+            for handle in await concluded(x):
+                if (wait := self._step(handle)) is not None:
+                    waits.append(wait)
+
+        async def through(entered: Pending) -> None:
+            await wait_for(entered)
+            await when_all(waits, [])
+
+        entered = self._line.follow(enter(), self._pipeline)
+        return self._pipeline.start(through(entered))
+
+
 def settled(
     crew: Crew,
     line: Line,
@@ -211,30 +242,11 @@ def settled(
     Inputs of one node share a *line*, so that what came first enters first. It is free again
     as soon as the element has entered: one input may wait there for what comes by another.
     """
-
-    async def arrive(x: Any) -> None:
-        for handle in await concluded(x):
-            if (wait := step(handle)) is not None:
-                await wait
-
-    def arrive_by_one_of_several(x: Any) -> Pending:
-        waits: list[Awaitable[object]] = []
-
-        async def enter_in_turn() -> None:
-            for handle in await concluded(x):
-                if (wait := step(handle)) is not None:
-                    waits.append(wait)
-
-        async def through(entered: Pending) -> None:
-            await wait_for(entered)
-            await when_all(waits, [])
-
-        entered = line.follow(enter_in_turn(), pipeline)
-        return pipeline.start(through(entered))
-
-    later = in_order(line, pipeline, arrive)
-    if not one_input and crew.ordered:
-        later = arrive_by_one_of_several
+    entrance = Entrance(line, pipeline, step)
+    if one_input or not crew.ordered:
+        later = in_order(line, pipeline, entrance.arrive)
+    else:
+        later = entrance.arrive_by_one_of_several
 
     def enter(x: Any) -> Pending:
         if line.last is None:
