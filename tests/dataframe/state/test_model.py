@@ -140,7 +140,9 @@ def test_series_by_group_equal_pandas(how: str, data: st.DataObject) -> None:
 @ROUNDS
 @given(data=st.data())
 def test_a_frame_equals_pandas(how: str, data: st.DataObject) -> None:
-    dtypes = data.draw(st.lists(st.sampled_from(HOWS[how]), min_size=1, max_size=3))
+    # pandas gives quantiles of small floats in small floats only if one of them is missing.
+    kinds = [dtype for dtype in HOWS[how] if (how, dtype) != ("quantile", "float32")]
+    dtypes = data.draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=3))
     over = data.draw(st.sampled_from(WINDOWS))
     keys = data.draw(st.lists(st.sampled_from(DTYPES), max_size=2))
     follow(data.draw(batches(dtypes, keys)), how, over, None)
