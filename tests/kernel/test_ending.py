@@ -214,3 +214,61 @@ def test_all_that_a_node_gives_up_comes_through_though_there_is_room_for_one_at_
     getattr(source, end)()
     source.join()
     assert seen == [(0,), (1,), (2,)]
+
+
+INTERRUPTED = """
+import os, signal, threading
+from rapidz import Stream
+inside, leave = threading.Event(), threading.Event()
+async def fail(x):
+    inside.set()
+    while not leave.is_set():
+        await asyncio.sleep(0.001)
+    raise ValueError(x)
+import asyncio
+source = Stream(asynchronous=False)
+def interrupt():
+    inside.wait(10)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt).start()
+{before}
+try:
+    {waits}
+except KeyboardInterrupt:
+    print("interrupted")
+leave.set()
+try:
+    source.{again}()
+except ValueError as error:
+    print("failed for", error)
+"""
+
+
+@pytest.mark.parametrize("again", ["join", "close"])
+@pytest.mark.parametrize(
+    ("before", "waits"),
+    [
+        ("source.sink(fail)", "source.emit(1)"),
+        ("source.sink(fail)", "source.emit_many([1])"),
+        ("source.buffer(2).sink(fail); source.emit(1)", "source.join()"),
+        ("source.buffer(2).sink(fail); source.emit(1)", "source.close()"),
+    ],
+)
+def test_what_fails_after_an_interruption_is_kept(before: str, waits: str, again: str) -> None:
+    program = INTERRUPTED.format(before=before, waits=waits, again=again)
+    assert printed_by(program) == ["interrupted", "failed for 1"]
+
+
+@pytest.mark.parametrize("policy", ["skip", "send"])
+def test_a_group_of_failures_of_a_users_own_is_one_failure(policy: Any) -> None:
+    def fail(x: int) -> None:
+        raise ExceptionGroup("mine", [ValueError(x), KeyError(x)])
+
+    source = Stream[int]()
+    node = source.map(fail).on_error(policy)
+    failures = node.errors.sink_to_list() if policy == "send" else []
+    assert node.sink_to_list() == []
+    source.emit(1)
+    source.close()
+    assert node.skipped == (policy == "skip")
+    assert [type(failure.exception) for failure in failures] == [ExceptionGroup] * len(failures)

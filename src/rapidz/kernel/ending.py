@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import functools
 import importlib
 import logging
 import threading
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
@@ -78,8 +80,24 @@ def wait_until_idle(pipeline: Pipeline, timeout: float | None) -> Any:
         return None
     if here is loop:
         return loop.create_task(drained(pipeline, timeout))
-    waiting = asyncio.run_coroutine_threadsafe(drained(pipeline, timeout), loop)
-    return asyncio.wrap_future(waiting) if here is not None else waiting.result()
+    left = threading.Event()
+    waiting = asyncio.run_coroutine_threadsafe(drained(pipeline, timeout, left), loop)
+    if here is not None:
+        return asyncio.wrap_future(waiting)
+    try:
+        return waiting.result()
+    except KeyboardInterrupt:
+        left.set()
+        waiting.add_done_callback(functools.partial(_give_back, pipeline))
+        raise
+
+
+def _give_back(pipeline: Pipeline, waiting: Future[None]) -> None:
+    """Keep for others what was about to be raised to one who was interrupted."""
+    error = waiting.exception()
+    for failure in error.exceptions if isinstance(error, ExceptionGroup) else [error]:
+        if isinstance(failure, Exception) and not isinstance(failure, TimeoutError):
+            pipeline.keep(failure)
 
 
 def end_streams_of_failures(pipeline: Pipeline) -> bool:
@@ -90,8 +108,13 @@ def end_streams_of_failures(pipeline: Pipeline) -> bool:
     return bool(streams)
 
 
-async def drained(pipeline: Pipeline, timeout: float | None) -> None:
-    """Return when nothing is under way in *pipeline*; raise what it kept."""
+async def drained(
+    pipeline: Pipeline, timeout: float | None, left: threading.Event | None = None
+) -> None:
+    """Return when nothing is under way in *pipeline*; raise what it kept.
+
+    *left*: set if nobody waits for that any more.
+    """
     try:
         async with asyncio.timeout(timeout):
             await idle(pipeline)
@@ -100,7 +123,8 @@ async def drained(pipeline: Pipeline, timeout: float | None) -> None:
     except TimeoutError:
         count = len(pipeline.active)
         raise TimeoutError(f"join: {count} still under way after {timeout} s") from None
-    pipeline.raise_all_kept()
+    if left is None or not left.is_set():
+        pipeline.raise_all_kept()
 
 
 def drain_at_exit() -> None:

@@ -182,9 +182,9 @@ def _mark(error: BaseException, mark: Any) -> None:
 
 def culprit(error: BaseException) -> Stream[Any] | None:
     """The node that *error* was blamed on."""
-    if isinstance(error, ExceptionGroup):
-        return culprit(error.exceptions[0])
     mark = getattr(error, "_rapidz_node", None)
+    if mark is None and isinstance(error, ExceptionGroup):  # one of ours, of several failures
+        return culprit(error.exceptions[0])
     return None if mark is None else mark()
 
 

@@ -63,12 +63,16 @@ class Hop(concurrent.futures.Future[None]):
         self._claimed = False
 
     def result(self, timeout: float | None = None) -> None:
-        self._claimed = True
-        return super().result(timeout)
+        try:
+            return super().result(timeout)
+        finally:
+            self._claimed = self.done()  # else who waits was interrupted, or looks again
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        self._claimed = True
-        return super().exception(timeout)
+        try:
+            return super().exception(timeout)
+        finally:
+            self._claimed = self.done()
 
     def __del__(self) -> None:
         error: BaseException | None = self._exception
