@@ -14,7 +14,8 @@ from tests.support import bounded
 
 from rapidz import Retry, Stream
 from rapidz.parallel import WorkerDied, WorkersGone
-from rapidz.parallel.pools import Processes, new_processes
+from rapidz.parallel.pools import new_processes
+from rapidz.parallel.processes import Processes
 
 Submit = Callable[["Scripted", Callable[..., Any]], "Future[Any]"]
 

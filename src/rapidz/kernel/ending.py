@@ -30,6 +30,9 @@ logger = logging.getLogger("rapidz")
 #: Called when the program ends, before pipelines drain.
 before_exit: list[Callable[[], object]] = []
 
+#: Called when the program ends and has waited in vain.
+after_giving_up: list[Callable[[], object]] = []
+
 #: How long the interpreter waits, when it exits, for elements under way, in seconds.
 EXIT_SECONDS = 10.0
 
@@ -140,6 +143,8 @@ def drain_at_exit() -> None:
                 waiting.result(max(0.0, _deadline[0] - time.monotonic()))
             except TimeoutError:
                 _say_what_is_left(busy)
+                for give_up in after_giving_up:
+                    give_up()
                 return _log_kept()
     return _log_kept()
 

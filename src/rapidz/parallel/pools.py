@@ -12,7 +12,6 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures.process import ProcessPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +21,7 @@ from rapidz.kernel.ending import drain_first
 from rapidz.parallel.backends import Unsent, Verdict
 from rapidz.parallel.outcomes import Result
 from rapidz.parallel.pickling import by_value, pickled
+from rapidz.parallel.processes import Processes
 from rapidz.parallel.work import HEAVY_CHAIN, Chain, Spec, Work, run, run_pickled
 
 # When the program ends, what was registered last is called first, and pipelines drain before the
@@ -68,26 +68,6 @@ def threads_for_here() -> Callable[[], ThreadPoolExecutor]:
     """What makes the pool of threads for a pipeline that is built here."""
     depth = getattr(_here, "depth", -1) + 1
     return _makers.setdefault(depth, partial(shared_threads, depth))
-
-
-class Processes(ProcessPoolExecutor):
-    """A pool of processes that inherit no threads and no locks of this one."""
-
-    def __init__(self, workers: int) -> None:
-        known = multiprocessing.get_all_start_methods()
-        method = "forkserver" if "forkserver" in known else "spawn"
-        context: Any = multiprocessing.get_context(method)
-        self._begun = context.RawValue("b", False)
-        super().__init__(workers, mp_context=context, initializer=_begin, initargs=(self._begun,))
-
-    def has_begun(self) -> bool:
-        """Whether any of the processes has come so far as to work."""
-        return bool(self._begun.value)
-
-
-def _begin(begun: Any) -> None:
-    """The first thing that a new process does."""
-    begun.value = True
 
 
 def new_processes(workers: int | None = None) -> Processes:
@@ -145,6 +125,8 @@ class Pool:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._stillborn = 0
         """How many executors in a row broke before any process had begun."""
+        self._has_worked = False
+        """Whether any process ever has."""
         self._made_by: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         """Which executor has made a future."""
         self._lock = threading.Lock()
@@ -170,6 +152,7 @@ class Pool:
             return self._pid != os.getpid()
         begun = not isinstance(made, Processes) or made.has_begun()
         self._stillborn = 0 if begun else self._stillborn + 1
+        self._has_worked |= begun
         return True
 
     def begin_with(self, executor: Any) -> None:
@@ -248,7 +231,8 @@ class Pool:
 
     def explained(self, error: BaseException) -> str:
         if self._stillborn >= MOST_STILLBORN:
-            return f"{self.name}: no process could begin; {_GUARD}"
+            remedy = "all end before they work" if self._has_worked else _GUARD
+            return f"{self.name}: no process could begin; {remedy}"
         return f"{self.name}: {error}"
 
     def is_future(self, x: Any) -> bool:
