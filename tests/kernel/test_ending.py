@@ -217,22 +217,24 @@ def test_all_that_a_node_gives_up_comes_through_though_there_is_room_for_one_at_
 
 
 INTERRUPTED = """
-import os, signal, threading
+import asyncio, os, signal, threading, time
 from rapidz import Stream
-inside, leave = threading.Event(), threading.Event()
+inside, ready, leave = threading.Event(), threading.Event(), threading.Event()
 async def fail(x):
     inside.set()
     while not leave.is_set():
         await asyncio.sleep(0.001)
     raise ValueError(x)
-import asyncio
 source = Stream(asynchronous=False)
 def interrupt():
     inside.wait(10)
+    ready.wait(10)
+    time.sleep(0.1)
     os.kill(os.getpid(), signal.SIGINT)
 threading.Thread(target=interrupt).start()
 {before}
 try:
+    ready.set()
     {waits}
 except KeyboardInterrupt:
     print("interrupted")

@@ -56,6 +56,16 @@ HARD: list[tuple[list[Any], list[int]]] = [
         ],
         [8],
     ),
+    (
+        [
+            ("keeps", "partition_unique last"),
+            ("fails", "flatten", "skip"),
+            ("fails", "map", "retry"),
+            ("join", "zip", [], [("fails", "accumulate", "skip")]),
+            ("each", "concat what may be a number"),
+        ],
+        [-3, -2],
+    ),
     ([("keeps", "partition by key")], [3, 1, 4, 1, 5, 9, 2, 6]),
     (
         [("keeps", "partition by key"), ("join", "union", [], [("keeps", "partition_unique")])],

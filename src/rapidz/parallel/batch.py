@@ -232,7 +232,10 @@ class Batch:
     def learn(self, task: Task, result: Result) -> None:
         """Take in what became of the elements of *task*; tell who waits."""
         start, stop = task.start, task.start + task.size
-        self.outcomes[start:stop] = result.outcomes
+        outcomes = result.outcomes
+        for index in self.amended.intersection(range(start, stop)) if self.amended else ():
+            outcomes[index - start] = _filled(self.outcomes[index], outcomes[index - start])
+        self.outcomes[start:stop] = outcomes
         if self._waiters:
             for index in range(start, stop):
                 if (future := self._waiters.pop(index, None)) is not None:
@@ -295,6 +298,13 @@ def origin_of(x: Any) -> Any:
             break
         seen = source
     return seen.value if type(seen) is Here else seen
+
+
+def _filled(known: Any, fetched: Any) -> Any:
+    """What is *known* of an element, and what was *fetched* of it where nothing was known."""
+    if type(known) is Many and type(fetched) is Many:
+        return Many(list(map(_filled, known.outcomes, fetched.outcomes)))
+    return fetched if known is PENDING or known is ELSEWHERE else known
 
 
 def _away(outcome: Any) -> bool:

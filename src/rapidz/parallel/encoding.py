@@ -52,9 +52,10 @@ class Encoder:
 
     def _handle(self, x: Remote | Item) -> Any:
         task, root, backend = x.task(), x.root(), self._backend
-        if task is None or not backend.chains or root.index in root.batch.amended:
+        if task is None or not backend.chains:
             return x.outcome()
-        if is_here(x) and (task.ref is None or backend.lost(task.ref)):
+        amended = root.index in root.batch.amended
+        if is_here(x) and (amended or task.ref is None or backend.lost(task.ref)):
             return x.outcome()
         return Ref(self._needs.place(task), root.index - task.start, x.path())
 
