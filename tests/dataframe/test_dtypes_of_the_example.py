@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -183,3 +185,105 @@ def test_a_column_of_polars_without_values_has_the_dtype_of_the_example() -> Non
         sdf.emit(batch)
     assert [frame.rows() for frame in totals] == [[("a", 0)], [("a", 1)], [("a", 1)]]
     assert [frame.rows() for frame in counts] == [[], [(1, 1)], [(1, 1)]]
+
+
+def test_categories_have_the_order_of_the_example() -> None:
+    example = pd.DataFrame({"k": pd.Categorical([], ["c", "a", "b"]), "x": np.array([], int)})
+    rows = pd.DataFrame({"k": pd.Categorical(["b", "a"], ["a", "b", "c"]), "x": [1, 2]})
+    want = rows.assign(k=pd.Categorical(["b", "a"], ["c", "a", "b"]))
+    asked: list[Callable[[Any], Any]] = [
+        lambda s: s.groupby("k", observed=False).x.sum(),
+        lambda s: s.groupby("k").x.first(),
+        lambda s: s.k.value_counts(),
+    ]
+    for ask in asked:
+        for got in emitted(ask, [rows], example):
+            pd.testing.assert_series_equal(got, ask(want))
+    for frame in emitted(lambda s: s, [rows, want], example):
+        assert frame.k.cat.categories.tolist() == ["c", "a", "b"]
+        assert frame.k.tolist() == ["b", "a"]
+    for first, batch in ((rows, want), (want, rows)):
+        for frame in emitted(lambda s: s.k, [first, batch]):
+            assert frame.cat.categories.equals(first.k.cat.categories)
+
+
+@pytest.mark.parametrize(("zone", "other"), [("UTC", None), (None, "UTC"), ("Asia/Tokyo", None)])
+@pytest.mark.parametrize("series", [False, True])
+def test_times_with_and_without_a_zone_are_not_mixed(zone: Any, other: Any, series: bool) -> None:
+    days = pd.date_range("2020", periods=2, tz=zone)
+    good = pd.DataFrame({"x": [1, 2]}, index=days)
+    bad = good.set_axis(pd.date_range("2020", periods=2, tz=other))
+    sdf: Any = Series(example=good.x.iloc[:0]) if series else DataFrame(example=good.iloc[:0])
+    counts = (sdf if series else sdf.x).count().stream.sink_to_list()
+    totals = (sdf if series else sdf.x).window(value="9D").sum().stream.sink_to_list()
+    with pytest.raises(
+        TypeError, match=r"index must hold times with.* got datetime64.* use tz_loc"
+    ):
+        sdf.emit(bad.x if series else bad)
+    assert counts == totals == []
+    sdf.emit(good.x if series else good)
+    sdf.emit(bad.x.iloc[:0] if series else bad.iloc[:0])
+    other_zone = good.tz_convert("Europe/Paris") if zone else good
+    sdf.emit(other_zone.x if series else other_zone)
+    assert totals == [3, 3, 6]
+
+
+ASKING: dict[str, Callable[[Any], Any]] = {
+    "column": lambda s: s.x.sum(),
+    "columns": lambda s: s[["k", "x"]].x.sum(),
+    "mask": lambda s: s[s.x > 0].x.sum(),
+    "window": lambda s: s.window(n=9).x.sum(),
+    "groups": lambda s: s.groupby("k").x.sum().sum(),
+    "twice": lambda s: s.x.sum() + s.x.min() * 0,
+}
+
+
+@pytest.mark.parametrize("asked", ASKING)
+def test_a_first_batch_without_a_column_that_is_asked_for_is_no_example(asked: str) -> None:
+    source = Stream[Any]()
+    sdf = source.to_dataframe()
+    siblings = sdf.count().stream.sink_to_list()
+    got = ASKING[asked](sdf).stream.sink_to_list()
+    with pytest.raises(
+        (KeyError, ValueError), match=r"must name columns of \['typo'\], got (\[?')[kx]'"
+    ):
+        source.emit(pd.DataFrame({"typo": [1]}))
+    assert siblings == got == []
+    source.emit(WHOLE)
+    source.emit(WHOLE)
+    assert [int(total) for total in got] == [3, 6]
+    assert len(siblings) == 2
+
+
+def test_a_column_that_nobody_asks_for_any_more_may_be_missing() -> None:
+    source = Stream[Any]()
+    sdf = source.to_dataframe()
+    assert hasattr(sdf, "typo")
+    gc.collect()
+    totals = sdf.x.sum().stream.sink_to_list()
+    source.emit(WHOLE)
+    assert totals == [3]
+
+
+@pytest.mark.parametrize("rows", [[True, False], np.array([True, False]), slice(1), len])
+def test_what_chooses_rows_asks_for_no_column(rows: Any) -> None:
+    source = Stream[Any]()
+    sdf = source.to_dataframe()
+    chosen = sdf[rows if rows is not len else _first_row].stream.sink_to_list()
+    assert len(pickle.loads(pickle.dumps(sdf._example)).get() or ()) == 0
+    source.emit(WHOLE)
+    equal(chosen[0], WHOLE.iloc[:1])
+
+
+def _first_row(frame: Any) -> Any:
+    return frame.index < 1
+
+
+def test_the_first_batch_is_named_as_the_example_where_none_was_given() -> None:
+    source = Stream[Any]()
+    counts = source.to_dataframe().count().stream.sink_to_list()
+    source.emit(pd.DataFrame({"typo": [1]}))
+    with pytest.raises(ValueError, match="'typo' is missing") as caught:
+        source.emit(WHOLE)
+    assert "DataFrame: the first element is the example: give another" in caught.value.__notes__
+    assert len(counts) == 1

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rapidz.dataframe.accessors import ACCESSORS, Accessor
@@ -13,7 +14,7 @@ from rapidz.dataframe.collection import Streaming, map_partitions
 from rapidz.dataframe.columns import dir_with_columns, may_be_column
 from rapidz.dataframe.kinds import is_dataframe_like
 from rapidz.dataframe.native import kind_of, refuse, to_pandas
-from rapidz.dataframe.parts import assigned, named_in, with_column
+from rapidz.dataframe.parts import assigned, largest, named_in, selected, with_column
 
 __all__ = ["BaseFrame", "_DataFrameMixin", "_SeriesMixin", "family"]
 
@@ -86,7 +87,7 @@ class BaseFrame(Streaming):
 
     def nlargest(self, n: int, *args: Any, **kwargs: Any) -> Any:
         """The *n* largest rows of every element, as pandas orders them."""
-        return self._each(Method("nlargest"), n, *args, **kwargs)
+        return self._each(largest, n, *args, **kwargs)
 
 
 if TYPE_CHECKING:
@@ -110,7 +111,10 @@ class _DataFrameMixin(_Mixed):
 
     def __getitem__(self, index: Any) -> Any:
         one = not isinstance(index, (list, slice, Streaming)) and not callable(index)
-        return self._each(operator.getitem, index, kind=_class_for(self, "series") if one else None)
+        made = self._each(selected, index, kind=_class_for(self, "series") if one else None)
+        if _names(index):
+            self._example.ask(functools.partial(selected, index=index), made._inner)
+        return made
 
     def __setitem__(self, key: Any, value: Any) -> None:
         made = self._each(with_column, key, value)
@@ -199,6 +203,15 @@ def needs_name(collection: Streaming, operation: str) -> None:
     example = collection._example.get()
     if collection._example.kind is not None and getattr(example, "name", "") is None:
         refuse(collection._example.kind, f"{operation} by a series without a name")
+
+
+def _names(index: Any) -> bool:
+    """Whether *index* is a label or labels of columns, and does not choose rows."""
+    labels = index if isinstance(index, list) else [index]
+    rows = (bool, slice, Streaming)
+    return not any(
+        isinstance(x, rows) or callable(x) or not isinstance(x, Hashable) for x in labels
+    )
 
 
 def _class_for(collection: Any, kind: str) -> type[Streaming]:

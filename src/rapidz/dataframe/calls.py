@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import copy
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from rapidz.kernel.push import SKIP, no_default
 from rapidz.kernel.stream import Stream, described
 
 #: Keywords that `Stream.map` would take for itself.
 _TAKEN = frozenset({"self", "upstream", "func", "stream_name"})
+
+
+_Checks: TypeAlias = "weakref.WeakKeyDictionary[Stream[Any], list[Callable[[Any], Any]]]"
 
 
 class Example:
@@ -31,6 +35,26 @@ class Example:
         self.value = value
         self._make, self._of = make, list(of)
         self.kind: str | None = kind or next((one.kind for one in of if one.kind), None)
+        self._asked: _Checks | None = None
+
+    def ask(self, check: Callable[[Any], Any], node: Stream[Any]) -> None:
+        """As long as it is not known, let *check* refuse elements that *node* could not take."""
+        if self.value is None:
+            self._asked = weakref.WeakKeyDictionary() if self._asked is None else self._asked
+            self._asked.setdefault(node, []).append(check)
+
+    def check(self, value: Any) -> None:
+        """Refuse an example that one of the nodes could not take which are still there."""
+        for checks in list((self._asked or {}).values()):
+            for check in checks:
+                check(value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_asked": None}  # nodes stay where they are
+
+    def take(self, value: Any) -> None:
+        """Know an example from now on."""
+        self.value, self._asked = value, None
 
     def get(self) -> Any:
         """The example; None as long as it is not known."""
@@ -41,7 +65,7 @@ class Example:
                     warnings.simplefilter("ignore", RuntimeWarning)  # an example may be empty
                     made = make(*(copy.copy(value) for value in known))  # it may change them
                 self.value = None if made is SKIP else made
-                self._make, self._of = None, []
+                self._make, self._of, self._asked = None, [], None
         return self.value
 
 

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Self
 
-__all__ = ["Columns", "dir_with_columns", "has_columns", "may_be_column", "no_column"]
+__all__ = [
+    "Columns",
+    "NoColumnError",
+    "dir_with_columns",
+    "has_columns",
+    "may_be_column",
+    "no_column",
+]
+
+
+class NoColumnError(KeyError):
+    """A column is asked for that a frame does not have."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # and not its repr, as that of other keys
 
 
 class Columns:

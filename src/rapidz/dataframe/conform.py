@@ -10,8 +10,8 @@ import pandas as pd
 
 from rapidz.dataframe.kinds import is_dataframe_like, is_index_like, is_series_like
 from rapidz.dataframe.native import kind_of
-from rapidz.dataframe.state.dtypes import fit, is_object
-from rapidz.dataframe.state.schema import with_columns
+from rapidz.dataframe.state.dtypes import alike, fit, is_object
+from rapidz.dataframe.state.schema import same_dtypes, with_columns
 
 #: The dtypes of examples, by the place where they are.
 _known: dict[int, tuple[weakref.ref[pd.DataFrame], list[Any]]] = {}
@@ -40,6 +40,7 @@ def conform_frame(x: Any, example: Any) -> Any:
     if example is None:
         return _of_kind("DataFrame", "a data frame", x, is_dataframe_like(x))
     _of_type("DataFrame", x, example)
+    _of_zone("DataFrame", x, example)
     columns, wanted = x.columns, example.columns
     if not (columns is wanted or columns.equals(wanted)):
         x = x[_in_order("DataFrame", list(columns), list(wanted))]
@@ -51,6 +52,7 @@ def conform_series(x: Any, example: Any) -> Any:
     if example is None:
         return _of_kind("Series", "a series", x, is_series_like(x))
     _of_type("Series", x, example)
+    _of_zone("Series", x, example)
     if not isinstance(x, pd.Series) or is_object(example.dtype):
         return x
     return fit(x, example.dtype, f"Series: series {example.name!r}")
@@ -64,12 +66,12 @@ def conform_index(x: Any, example: Any) -> Any:
 def _fitted(x: pd.DataFrame, example: Any) -> Any:
     """The frame with the dtypes of the example."""
     wanted = _dtypes(example)
-    if not wanted or (dtypes := x.dtypes.tolist()) == wanted:
+    if not wanted or same_dtypes(dtypes := x.dtypes.tolist(), wanted):
         return x
     fitted = {
         label: fit(x[label], dtype, f"DataFrame: column {label!r}")
         for label, dtype, has in zip(x.columns, wanted, dtypes, strict=True)
-        if dtype != has and not is_object(dtype)
+        if not ((dtype == has and alike(dtype, has)) or is_object(dtype))
     }
     return with_columns(x, fitted)
 
@@ -101,6 +103,21 @@ def _of_type(owner: str, x: Any, example: Any) -> None:
         raise TypeError(
             f"{owner}: element must be of type {type(example).__name__}, as the example is, "
             f"got {type(x).__name__}"
+        )
+
+
+def _of_zone(owner: str, x: Any, example: Any) -> None:
+    """Times with a time zone and times without one cannot be compared."""
+    index, wanted = getattr(x, "index", None), getattr(example, "index", None)
+    if not (isinstance(wanted, pd.DatetimeIndex) and isinstance(index, pd.DatetimeIndex)):
+        return
+    if len(index) and (index.tz is None) != (wanted.tz is None):
+        words, zone = "times without a time zone", None
+        if wanted.tz is not None:
+            words, zone = "times with a time zone", str(wanted.tz)
+        raise TypeError(
+            f"{owner}: index must hold {words}, as the example's {wanted.dtype}, got "
+            f"{index.dtype}, such as {index[0]!r}: use tz_localize({zone!r})"
         )
 
 

@@ -34,19 +34,38 @@ def _native() -> Any:
 
 
 class Verify:
-    """Checks every element against the example; takes the first one for it if there is none."""
+    """Checks every element against the example; takes the first one for it if there is none.
+
+    Not one without a column that is asked for: then the next one is the first.
+    """
 
     def __init__(
         self, conform: Callable[[Any, Any], Any], example: Example, owner: str = "Streaming"
     ) -> None:
         self.conform, self.example, self.owner = conform, example, owner
+        self.by_first = False
+        """Whether the example is the first element."""
         self.__name__ = "verify"
 
     def __call__(self, x: Any) -> Any:
         example = self.example.value
-        x = self.conform(taken(self.owner, self.example.kind, x), example)
-        if example is None and len(getattr(x, "columns", "?")):  # no columns: nothing is known
-            self.example.value = x.iloc[:0] if hasattr(x, "iloc") else x[:0]  # an index
+        x = taken(self.owner, self.example.kind, x)
+        if example is None:
+            return self._first(self.conform(x, None))
+        try:
+            return self.conform(x, example)
+        except Exception as problem:
+            if self.by_first:
+                problem.add_note(f"{self.owner}: the first element is the example: give another")
+            raise
+
+    def _first(self, x: Any) -> Any:
+        if not len(getattr(x, "columns", "?")):  # no columns: nothing is known
+            return x
+        example = x.iloc[:0] if hasattr(x, "iloc") else x[:0]  # an index
+        self.example.check(example)
+        self.example.take(example)
+        self.by_first = True
         return x
 
 

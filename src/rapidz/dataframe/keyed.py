@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import operator
+import functools
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -11,6 +11,7 @@ from rapidz.dataframe.calls import Example
 from rapidz.dataframe.collection import Streaming, _made
 from rapidz.dataframe.columns import has_columns, no_column
 from rapidz.dataframe.in_step import together
+from rapidz.dataframe.parts import selected
 from rapidz.dataframe.state.keys import Given
 from rapidz.kernel.stream import Stream
 
@@ -62,6 +63,7 @@ class Grouper:
         example = self._root._example.get()
         if example is not None and label not in example.columns:
             raise no_column("groupby: other", example.columns, label)
+        self._root._example.ask(functools.partial(_must_name, label=label), self._root._inner)
         return label
 
     @property
@@ -100,13 +102,18 @@ class Grouper:
 def _as_column(root: Any, other: Streaming) -> Any:
     """The label, if *other* is just a column of *root*: then no stream need come beside it."""
     node = other._inner
-    taken = getattr(node, "func", None) is operator.getitem and not getattr(node, "kwargs", None)
+    taken = getattr(node, "func", None) is selected and not getattr(node, "kwargs", None)
     args: tuple[Any, ...] = getattr(node, "args", ())
     if taken and node.upstreams == [root._inner] and len(args) == 1:
         label = args[0]
         if not isinstance(label, (list, slice)) and not callable(label):
             return label
     return other
+
+
+def _must_name(frame: Any, label: Any) -> None:
+    if label not in frame.columns:
+        raise no_column("groupby: other", frame.columns, label)
 
 
 def _tuple_of(*parts: Any) -> tuple[Any, ...]:

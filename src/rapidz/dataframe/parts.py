@@ -9,6 +9,37 @@ from typing import Any
 
 import pandas as pd
 
+from rapidz.dataframe.columns import NoColumnError
+
+
+def selected(frame: Any, index: Any) -> Any:
+    """Return columns of *frame*, or rows.
+
+    >>> selected(pd.DataFrame({"x": [1], "y": [2]}), "z")
+    Traceback (most recent call last):
+    ...
+    rapidz.dataframe.columns.NoColumnError: getitem: index must name columns of ['x', 'y'], got 'z'
+    """
+    try:
+        return frame[index]
+    except KeyError as problem:
+        if isinstance(index, slice):
+            raise  # that is about rows
+        raise _no_columns("getitem: index", frame, index) from problem
+
+
+def largest(frame: Any, n: int, *args: Any, **kwargs: Any) -> Any:
+    """Return the *n* largest rows of *frame*, which may be a series."""
+    try:
+        return frame.nlargest(n, *args, **kwargs)
+    except KeyError as problem:
+        columns = args[0] if args else kwargs.get("columns")
+        raise _no_columns("nlargest: columns", frame, columns) from problem
+
+
+def _no_columns(argument: str, frame: Any, got: Any) -> NoColumnError:
+    return NoColumnError(f"{argument} must name columns of {list(frame)!r}, got {got!r}")
+
 
 def with_column(frame: Any, key: Any, value: Any) -> Any:
     """Return *frame* with one more column, or another one."""

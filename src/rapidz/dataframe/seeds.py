@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import numbers
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from rapidz.dataframe.state import (
     Held,
     RollingState,
 )
+from rapidz.dataframe.state.keys import Given
 
 __all__ = ["Totals", "begin", "go_on"]
 
@@ -34,6 +36,7 @@ def begin(owner: str, how: Any, start: Any, make: Callable[..., Any]) -> tuple[A
     for a sum, count, size, min or max, ``(sums, counts)`` for a mean.
     """
     if start is None or isinstance(start, (*_STATES, Totals)):
+        _check_groups(owner, start, make)
         return make, _fitting(owner, start, how=how)
     if callable(getattr(how, "initial", None)):
         return Accumulated(make, copy.deepcopy(start)), None
@@ -45,7 +48,28 @@ def begin(owner: str, how: Any, start: Any, make: Callable[..., Any]) -> tuple[A
         raise ValueError(
             f"{owner}: start must be a state or (sums, counts), for a mean, got {start!r}"
         )
+    parts = zip(("sum", "count"), start, strict=True) if how == "mean" else [(how, start)]
+    for part, total in parts:
+        _check_total(owner, part, total)
     return functools.partial(Totals, how, copy.deepcopy(start), make), None
+
+
+def _check_total(owner: str, how: str, total: Any) -> None:
+    """Refuse what is the total of no rows at all."""
+    if isinstance(total, (pd.Series, pd.DataFrame)):
+        missing = bool(total.isna().to_numpy().any())
+    elif pd.api.types.is_scalar(total):
+        missing = bool(pd.isna(total))
+        if how in ("count", "size") and not isinstance(total, numbers.Number):
+            raise TypeError(f"{owner}: start must be a number, for a {how}, got {total!r}")
+    else:
+        raise TypeError(
+            f"{owner}: start must be a state, or a total as a single value, a Series or a "
+            f"DataFrame, for {how!r}, got {total!r}"
+        )
+    # No rows have no smallest value, but their sum is 0.
+    if missing and how not in ("min", "max"):
+        raise ValueError(f"{owner}: start must not be missing, for a {how}, got {total!r}")
 
 
 def go_on(
@@ -65,6 +89,7 @@ def go_on(
     if start is None or (isinstance(start, tuple) and not start):
         return make, None
     if isinstance(start, _STATES):
+        _check_groups(owner, start, make)
         return make, _fitting(owner, start, **wanted)
     if isinstance(start, (pd.DataFrame, pd.Series)):
         return Preceded(make, *(rows(start.copy()) if rows else (start.copy(),))), None
@@ -83,6 +108,22 @@ def _fitting(owner: str, state: Any, **wanted: Any) -> Any:
                 f"{owner}: start must be a state with {name}={value!r}, got one with {got!r}"
             )
     return state
+
+
+def _check_groups(owner: str, state: Any, make: Callable[..., Any]) -> None:
+    """Refuse a state with other groups than those that *make* gives."""
+    keys = getattr(state, "keys", None)
+    if keys is None:
+        return
+    by = getattr(make, "keywords", {}).get("by")
+    if (by is not None) != keys.given:
+        wanted, got = ("with", "without") if by is not None else ("without", "with")
+        raise ValueError(f"{owner}: start must be a state {wanted} groups, got one {got} them")
+    columns = by if isinstance(by, list) else [by]
+    if keys.columns and not isinstance(by, Given) and columns != keys.columns:
+        raise ValueError(
+            f"{owner}: start must be a state of groups by {columns!r}, got one by {keys.columns!r}"
+        )
 
 
 def _of_state(state: Any, name: str) -> Any:
@@ -141,6 +182,7 @@ class Totals:
         parts = ("sum", "count") if how == "mean" else (how,)
         self._starts = start if how == "mean" else (start,)
         self._states = [make(example, how=part) for part in parts]
+        self.keys = getattr(self._states[0], "keys", None)
         self._rules = [TOTALS[part] for part in parts]
 
     def update(self, frame: Any, *keys: Any) -> Any:
@@ -157,7 +199,14 @@ class Totals:
 def _joined(start: Any, result: Any, rule: str) -> Any:
     """One total of two: numbers, or series or frames by label."""
     if not isinstance(result, (pd.Series, pd.DataFrame)):
-        return getattr(pd.Series([start, result]), rule)()
+        if isinstance(start, (pd.Series, pd.DataFrame)):
+            raise TypeError(f"start must be a single value, as the total is, got {start!r}")
+        try:
+            return getattr(pd.Series([start, result]), rule)()
+        except TypeError as problem:
+            raise TypeError(
+                f"start must be a total of such values as {result!r}, got {start!r}"
+            ) from problem
     if not isinstance(start, type(result)):
         raise TypeError(f"start must be a {type(result).__name__}, as totals are, got {start!r}")
     joined = added(start, result, sort=False, rule=rule)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import pickle
+import re
 from typing import Any
 
 import numpy as np
@@ -230,3 +232,118 @@ def test_categories_that_are_not_known_are_refused_by_name() -> None:
     words = make_state(pd.Series(["a"]), "max")
     words.update(pd.Series(["b"]))
     assert words.update(pd.Series(["c"], dtype="category")) == "c"
+
+
+NA: Any = pd.Series([pd.NA], dtype="Int64")
+
+
+@pytest.mark.parametrize("over", [Everything(), LastRows(3)])
+@pytest.mark.parametrize(
+    ("values", "nothing"),
+    [
+        (pd.Series([2**53 + 1]), NA),
+        (pd.Series([True]), NA.astype("boolean")),
+        (pd.Series([3], dtype="Int64"), NA.astype("Float64")),
+        (pd.Series([0.5], dtype="float32"), pd.Series([np.nan])),
+    ],
+    ids=["Int64", "boolean", "Float64", "float64"],
+)
+def test_what_is_all_missing_widens_by_its_dtype_too(values: Any, nothing: Any, over: Any) -> None:
+    for how in ("max", "first", "nunique"):
+        for frames in ([values, nothing], [nothing, values]):
+            state = make_state(frames[0], how, over)
+            got = [state.update(frame) for frame in frames][-1]
+            same(got, aggregate(pd.concat(frames), how))
+
+
+KEPT_APART = [
+    (pd.Series([1, 2]), pd.Series([3], dtype="int64[pyarrow]")),
+    (pd.Series([True]), pd.Series([True], dtype="bool[pyarrow]")),
+    (pd.Series([0.5]), pd.Series([1.5], dtype="double[pyarrow]")),
+    (pd.Series([1]), pd.Series([1j])),
+    (pd.Series([1.0], dtype="float16"), pd.Series([0.5])),
+    (
+        pd.Series(pd.to_datetime(["2020"])).astype("datetime64[ns]"),
+        pd.Series(pd.to_datetime(["2020"])).astype("timestamp[ns][pyarrow]"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("known", "new"), KEPT_APART, ids=lambda rows: str(rows.dtype))
+@pytest.mark.parametrize("over", [Everything(), LastRows(3)])
+def test_what_is_kept_in_another_way_is_refused(known: Any, new: Any, over: Any) -> None:
+    for how in ("max", "nunique", "median"):
+        if how == "median" and known.dtype.kind in "Mb":
+            continue
+        state = make_state(known, how, over)
+        before = state.update(known)
+        rule = rf"must stay {re.escape(str(known.dtype))}, got .*, or use astype"
+        with pytest.raises(TypeError, match=rule):
+            state.update(new)
+        same(state.update(known.iloc[:0]), before)
+
+
+@pytest.mark.parametrize("how", ["max", "median", "value_counts", "first", "nunique"])
+@pytest.mark.parametrize("kind", ["timestamp[ns][pyarrow]", "duration[ns][pyarrow]"])
+def test_times_of_pyarrow_equal_pandas(how: str, kind: Any) -> None:
+    whole: Any = pd.Series([1, 5, 5, None], dtype="int64[pyarrow]")
+    times = whole.astype(kind)
+    for by in [None, "given"] if how != "value_counts" else [None]:
+        state = make_state(times.iloc[:0], how, by=by)
+        keys = pd.Series(["a", "b", "b", "c"])
+        for rows in (times.iloc[:2], times.iloc[2:]):
+            options = {"keys": keys[rows.index]} if by else {}
+            got = state.update(rows, **options)
+        same(got, aggregate(times, how, [keys] if by else None))
+
+
+LARGE = [
+    (pd.Series([2**62] * 3), pd.Series([0.5])),
+    (pd.Series([-(2**62)] * 3), pd.Series([0.5])),
+    (pd.Series([2**63] * 3, dtype="uint64"), pd.Series([1])),
+    (pd.Series([2**62] * 3, dtype="Int64"), pd.Series([0.5], dtype="Float64")),
+    (pd.Series([2**62, 2**62, -(2**62)]), pd.Series([0.5])),
+]
+
+
+@pytest.mark.parametrize(("whole", "after"), LARGE, ids=lambda rows: str(rows.dtype))
+@pytest.mark.parametrize("over", [Everything(), LastRows(9)])
+def test_sums_that_wrap_as_integers_do_not_as_floats(whole: Any, after: Any, over: Any) -> None:
+    every = pd.concat([whole, whole, after], ignore_index=True)
+    keys = pd.Series([1, 1, 2, 2, 1, 1, 3])
+    state, groups = make_state(whole, "sum", over), make_state(whole, "sum", over, "given")
+    for rows in (every.index[:3], every.index[3:6], every.index[6:]):
+        frame = [whole, whole, after][rows[0] // 3].set_axis(rows)
+        got, by_group = state.update(frame), groups.update(frame, keys=keys[rows])
+        state, groups = pickle.loads(pickle.dumps(state)), copy.deepcopy(groups)
+    same(got, every.sum())
+    same(by_group, aggregate(every, "sum", [keys]))
+
+
+@pytest.mark.parametrize(("whole", "after"), LARGE, ids=lambda rows: str(rows.dtype))
+@pytest.mark.parametrize("how", ["cumsum", "cumprod"])
+def test_totals_that_wrap_as_integers_do_not_as_floats(whole: Any, after: Any, how: str) -> None:
+    every = pd.concat([whole, whole, after], ignore_index=True)
+    want = getattr(every, how)().iloc[-1:]
+    frames = [whole, whole, after.set_axis(want.index)]
+    state = CumulativeState(whole, how)
+    same([state.update(frame) for frame in frames][-1], want)
+    state = CumulativeState(whole.to_frame("x").assign(k=1), how)
+    got = [state.update(frame.to_frame("x").assign(k=1)) for frame in frames][-1]
+    same(got.x, want.rename("x"))
+    assert got.k.dtype == "int64"
+
+
+@pytest.mark.parametrize("over", [Everything(), LastRows(3)])
+def test_categories_have_the_order_of_the_example(over: Any) -> None:
+    kind = pd.CategoricalDtype(["c", "a", "b"])
+    rows = pd.Series(pd.Categorical(["a", "b", None], ["a", "b", "c"]))
+    for how in ("value_counts", "first", "last", "count"):
+        state = make_state(pd.Series([], dtype=kind), how, over)
+        same(state.update(rows), aggregate(rows.astype(object).astype(kind), how))
+    held = Held(pd.Series([], dtype=kind), LastRows(2)).update(rows)
+    assert held.cat.categories.tolist() == ["c", "a", "b"]
+    ordered = pd.CategoricalDtype(["c", "a", "b"], ordered=True)
+    state = make_state(pd.Series([], dtype=ordered), "max")
+    with pytest.raises(TypeError, match="got ordered ones"):
+        state.update(rows.astype(pd.CategoricalDtype(["a", "b", "c"], ordered=True)))

@@ -33,6 +33,11 @@ def columns_of(spec: Spec, empty: Frame) -> Any:
     if isinstance(empty, pd.Series) or spec.shape == "named":
         return pd.Index(labels)
     if spec.shape == "table" and labels:
+        if {len(label) for label in labels} != {empty.columns.nlevels + 1}:
+            raise TypeError(
+                f"{spec.how!r} by group: columns must have labels of {empty.columns.nlevels} "
+                f"levels, as their index has, got {list(empty.columns)!r}"
+            )
         return pd.MultiIndex.from_tuples(labels, names=[*empty.columns.names, None])
     return empty.columns[[empty.columns.get_loc(label) for label in labels]]
 
@@ -105,7 +110,8 @@ def _table(
         columns.setdefault(output.column, {})[row] = value
     if not columns:
         return pd.DataFrame(index=list(rows))
-    series = {label: _items(cells, dtypes.get(label)) for label, cells in columns.items()}
+    # Labels come last: pandas would make levels of those that are tuples.
+    series = [_items(cells, dtypes.get(label)) for label, cells in columns.items()]
     frame = pd.concat(series, axis=1, sort=False).reindex(list(rows))
     frame.columns = empty.columns[[empty.columns.get_loc(label) for label in columns]]
     return frame

@@ -9,10 +9,15 @@ import pandas as pd
 
 from rapidz.dataframe.state.aliases import Frame
 from rapidz.dataframe.state.schema import Schema
+from rapidz.dataframe.state.sums import LARGE
 
 __all__ = ["CumulativeState"]
 
 HOWS = ("cumsum", "cumprod", "cummin", "cummax")
+TOTALS: dict[str, tuple[np.ufunc, float]] = {
+    "cumsum": (np.add, 0.0),
+    "cumprod": (np.multiply, 1.0),
+}
 
 
 class CumulativeState:
@@ -32,6 +37,8 @@ class CumulativeState:
         self.how = how
         self.carry: Any = None
         self.kinds: Any = None
+        # Totals of integers as those of floats, which do not wrap: rows to come may be floats.
+        self.near: dict[Any, float] = {}
         # Columns whose total is no number any more, as the sum of inf and -inf.
         self.lost: list[Any] = []
 
@@ -44,14 +51,39 @@ class CumulativeState:
         if self.carry is not None:
             # Results can be wider than the rows: truth values add up to integers.
             kinds = self.kinds if schema is self.schema else _kinds(self._of(frame.iloc[:1]))
-            carry = self.carry.astype(kinds).set_axis(frame.index[:1])
-            rows = pd.concat([carry, frame.astype(kinds)])
+            carry = self._carried(kinds).set_axis(frame.index[:1])
+            rows = pd.concat([carry, _with_kinds(frame, kinds)])
         results = self._of(rows)
         result = self._spoiled(results.iloc[len(rows) - len(frame) :].set_axis(frame.index))
-        lost = self._lost(frame, result)
-        self.schema, self.kinds = schema, _kinds(results)
+        lost, near = self._lost(frame, result), self._near(frame)
+        self.schema, self.kinds, self.near = schema, _kinds(results), near
         self.carry, self.lost = results.ffill().iloc[-1:], lost
         return result
+
+    def _carried(self, kinds: Any) -> Any:
+        """The last totals as the dtypes that results have now."""
+        carry: Any = _with_kinds(self.carry, kinds)
+        for label, near in self.near.items():
+            series = isinstance(carry, pd.Series)
+            dtype = carry.dtype if series else carry[label].dtype
+            if abs(near) < LARGE or pd.api.types.is_integer_dtype(dtype):
+                continue
+            column = pd.Series([near], index=carry.index, dtype=dtype)
+            carry = column.rename(carry.name) if series else _with_column(carry, label, column)
+        return carry
+
+    def _near(self, frame: Any) -> dict[Any, float]:
+        """What the totals of integers are after these rows, but for rounding."""
+        if self.how not in TOTALS:
+            return {}
+        ufunc, start = TOTALS[self.how]
+        near = {}
+        for label in [None] if isinstance(frame, pd.Series) else frame:
+            column = frame if isinstance(frame, pd.Series) else frame[label]
+            if pd.api.types.is_integer_dtype(column.dtype):
+                data = column.to_numpy(np.float64, na_value=start)
+                near[label] = ufunc.reduce(data, initial=self.near.get(label, start))
+        return near
 
     def _of(self, rows: Any) -> Any:
         return getattr(rows, self.how)()
@@ -71,6 +103,25 @@ class CumulativeState:
             for label in self.lost:
                 result[label] = result[label] * np.nan
         return result
+
+
+def _with_column(frame: Any, label: Any, column: pd.Series[Any]) -> Any:
+    """The frame with one column replaced."""
+    frame = frame.copy(deep=False)
+    frame[label] = column
+    return frame
+
+
+def _with_kinds(rows: Any, kinds: Any) -> Any:
+    """The rows as these dtypes, by label."""
+    if isinstance(rows, pd.Series) or isinstance(rows.columns, pd.MultiIndex):
+        return rows.astype(kinds)
+    if not any(isinstance(label, tuple) for label in rows):
+        return rows.astype(kinds)
+    # Pandas would make levels of labels that are tuples.
+    numbered = rows.set_axis(range(len(rows.columns)), axis=1)
+    typed = numbered.astype({at: kinds[label] for at, label in enumerate(rows)})
+    return typed.set_axis(rows.columns, axis=1)
 
 
 def _kinds(rows: Frame) -> Any:

@@ -1,8 +1,9 @@
 """What becomes of a column that comes with another dtype than those before it.
 
 The rule is that of `pandas.concat`: what is narrower is widened to what is known, and what is
-wider widens what is known. Where `concat` would make objects of both, the column is refused. A
-column without a value fits any dtype that has missing values.
+wider widens what is known. Where `concat` would make objects of both, the column is refused; so
+it is where states keep the values of both in different ways, as those of numpy and of pyarrow. A
+column without a value fits any dtype that has missing values; if it is of objects, it says no more.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["fit", "fit_nothing", "has_values", "is_object"]
+from rapidz.dataframe.state.lanes import Lane
+
+__all__ = ["alike", "fit", "fit_nothing", "has_values", "is_object"]
 
 
 def fit(column: pd.Series[Any], dtype: Any, what: str) -> pd.Series[Any]:
@@ -32,24 +35,36 @@ def fit(column: pd.Series[Any], dtype: Any, what: str) -> pd.Series[Any]:
 meant, or use astype
     """
     if column.dtype == dtype:
-        return column
+        return column if alike(column.dtype, dtype) else _in_order(column, dtype)
     if not len(column):
         return pd.Series(index=column.index, dtype=dtype, name=column.name)
     if is_object(column.dtype):
         column = column.infer_objects()
     if column.dtype == dtype:
         return column
-    if not has_values(column):
+    wide = None if _says_nothing(column.dtype, dtype) else _common(dtype, column.dtype)
+    if wide is None and not has_values(column):
         nothing = fit_nothing(dtype)
         if nothing is None:
             raise _refusal(column, dtype, what)
         return pd.Series(index=column.index, dtype=nothing, name=column.name)
-    wide = _common(dtype, column.dtype)
     if wide is None:
-        wide = _named_alike(column.dtype, dtype)
+        wide = _common(dtype, column.dtype) or _named_alike(column.dtype, dtype)
     if wide is None:
         raise _refusal(column, dtype, what)
     return column if column.dtype == wide else column.astype(wide)
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether equal dtypes are the same in all: categories without order are equal in any order.
+
+    >>> alike(pd.CategoricalDtype(["a", "b"]), pd.CategoricalDtype(["b", "a"]))
+    False
+    """
+    if one is other or not isinstance(one, pd.CategoricalDtype):
+        return True
+    mine, its = one.categories, other.categories
+    return mine is its or mine.equals(its)
 
 
 def fit_nothing(dtype: Any) -> Any:
@@ -73,13 +88,35 @@ def is_object(dtype: Any) -> bool:
     return isinstance(dtype, np.dtype) and dtype.kind == "O"
 
 
+def _in_order(column: pd.Series[Any], dtype: pd.CategoricalDtype) -> pd.Series[Any]:
+    # pandas takes equal dtypes for the same, and would leave the codes as they are.
+    return column.cat.set_categories(dtype.categories)
+
+
+def _says_nothing(new: Any, known: Any) -> bool:
+    """Whether a column without a value of dtype *new* may have been meant to be of any dtype."""
+    # NaN is all that numpy has for what is missing.
+    nan = isinstance(new, np.dtype) and new.kind == "f" and not isinstance(known, np.dtype)
+    return nan or is_object(new)
+
+
 @functools.lru_cache(maxsize=256)
 def _common(known: Any, new: Any) -> Any:
-    """The dtype that pandas gives both together, None if that is the dtype of anything."""
+    """The dtype that pandas gives both together.
+
+    None if that is the dtype of anything, or is not kept as the dtype known is.
+    """
     if isinstance(known, pd.CategoricalDtype) or isinstance(new, pd.CategoricalDtype):
         return None
     both = pd.concat([pd.Series([], dtype=known), pd.Series([], dtype=new)]).dtype
-    return None if is_object(both) else both
+    return both if not is_object(both) and _kept(both) == _kept(known) else None
+
+
+def _kept(dtype: Any) -> Any:
+    """In which way states keep the values of a dtype: what is kept in one is lost for another."""
+    if isinstance(dtype, pd.StringDtype):
+        return "text"
+    return "number" if (kind := Lane(dtype).kind) in ("int", "float") else kind
 
 
 def _named_alike(new: Any, known: Any) -> Any:

@@ -32,7 +32,7 @@ class Level:
 
     def encode(self, keys: pd.Series[Any]) -> Ints:
         """The code of each key; keys not seen before get the next codes."""
-        index = pd.Index(keys)
+        index = self._alike(pd.Index(keys))
         codes: Ints = self.known.get_indexer(index)
         new = codes < 0
         if self.dropna and new.any():
@@ -43,10 +43,18 @@ class Level:
             codes = self.known.get_indexer(index)
         return codes.astype(np.int64, copy=False)
 
+    def _alike(self, index: pd.Index[Any]) -> pd.Index[Any]:
+        # Among objects there are many kinds of missing ones: for pandas they all are one key.
+        if self.dropna or index.dtype != object:
+            return index
+        present = np.asarray(index.notna())
+        return index if present.all() else index.where(present, np.nan)
+
     def widened(self, dtype: Any) -> Level:
         """The same keys in another dtype, which holds them all."""
         level = copy.copy(self)
-        level.known = self.known if self.known.dtype == dtype else self.known.astype(dtype)
+        if self.known.dtype != dtype:
+            level.known = self._alike(self.known.astype(dtype))
         return level
 
     def ranks(self) -> Ints:

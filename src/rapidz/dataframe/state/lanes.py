@@ -120,9 +120,10 @@ def as_dtype(values: Numbers, valid: Bools | None, dtype: Any) -> Any:
         if dtype.kind == "f":
             return pd.arrays.FloatingArray(data, mask)
         return pd.arrays.IntegerArray(data, mask)
-    if isinstance(dtype, pd.DatetimeTZDtype) or dtype.kind in "mM":
+    plain = isinstance(dtype, np.dtype)
+    if isinstance(dtype, pd.DatetimeTZDtype) or (plain and dtype.kind in "mM"):
         return _as_times(values, valid, dtype)
-    if not isinstance(dtype, np.dtype) or dtype.kind == "O":
+    if not plain or dtype.kind == "O":
         kept = values.astype(object)
         if valid is not None:
             kept[~valid] = None if isinstance(dtype, pd.CategoricalDtype) else np.nan

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from rapidz.dataframe.state.aliases import Bools, Floats, Ints, Numbers
@@ -15,6 +17,7 @@ __all__ = ["Moments", "WindowMoments"]
 # of squared deviations must be to be good to ten digits.
 LAST_BITS = 2.0**-104
 ENOUGH = 2.0**34
+MIXER = np.uint64(0x9E3779B97F4A7C15)
 
 
 def products(left: Floats, right: Floats) -> tuple[Floats, Floats]:
@@ -33,6 +36,19 @@ def products(left: Floats, right: Floats) -> tuple[Floats, Floats]:
 def squares(data: Floats) -> tuple[Floats, Floats]:
     """The rounded square and what rounding took away, exactly."""
     return products(data, data)
+
+
+def marks(data: Floats) -> Ints:
+    """A number for each value such that sums of them tell equal values from others.
+
+    >>> bool(marks(np.array([0.0]))[0] == marks(np.array([-0.0]))[0])
+    True
+    """
+    bits = (data + 0.0).view(np.uint64)
+    bits ^= bits >> np.uint64(32)
+    bits *= MIXER
+    bits ^= bits >> np.uint64(29)
+    return bits
 
 
 def _halves(data: Floats) -> tuple[Floats, Floats]:
@@ -96,10 +112,17 @@ class WindowMoments(Fold):
     bits, in double-double arithmetic, so what leaves takes away just what it brought. If a group
     drifts so far from its centre that even these digits run out, `doubtful` says so, and the
     rows held are added again about the mean.
+
+    Only a group whose values are all equal may have lost its digits for good. The deviations do
+    not tell that, for those of a far centre drown all others; the marks of the values do.
     """
 
-    arrays = {"centre": np.nan}  # noqa: RUF012
+    arrays = {"centre": np.nan, "marks": np.uint64(0), "mark": np.uint64(0)}  # noqa: RUF012
     centre: Floats
+    marks: Ints
+    """Sums of the marks of the finite values, modulo 2**64."""
+    mark: Ints
+    """The mark of one of them: if all are equal, of each."""
 
     def reset(self, groups: int) -> None:
         super().reset(groups)
@@ -138,16 +161,38 @@ class WindowMoments(Fold):
             odd = rows.only(~finite)
             (self.first.add if sign > 0 else self.first.drop)(data[~finite], odd)
             data, rows = data[finite], rows.only(finite)
+        self._mark(marks(data), rows, sign)
         off, rest = two_sum(data, -rows.spread(self.centre[at]) + np.zeros(len(data)))
         square, lower = squares(off)
         lower += 2 * off * rest
-        counts = sign * rows.counts()
-        for total, upper, low in ((self.first, off, rest), (self.second, square, lower)):
-            total.number[at] += counts
-            high, low_sum, error = exact_parts(upper, rows)
+        counts = rows.counts()
+        most: Floats | None = None
+        for total, upper, low in ((self.second, square, lower), (self.first, off, rest)):
+            total.number[at] += sign * counts
+            high, low_sum, cut = exact_parts(upper, rows)
+            low_sum += rows.sums(low)
             largest = float(np.abs(low).max()) if len(low) else 0.0
-            error += largest * float(len(low)) ** 2 * 2.0**-53
-            total.put((high, low_sum + rows.sums(low), error), at, sign)
+            error: Any = cut + largest * float(len(low)) ** 2 * 2.0**-53
+            most = high + low_sum if most is None else np.sqrt(most * counts)
+            if error:
+                # That is of the largest values; in a group of small ones it can be no more.
+                error = np.minimum(error, most * counts * 2.0**-52)
+            total.put((high, low_sum, error), at, sign)
+
+    def _mark(self, new: Ints, rows: ByCode, sign: int) -> None:
+        at = rows.at
+        sums = rows.whole_sums(new)
+        if sign < 0:
+            self.marks[at] -= sums
+            return
+        self.marks[at] += sums
+        if len(new):
+            last = rows.last()
+            self.mark[at] = np.where(last >= 0, new[last], self.mark[at])
+
+    def _constant(self) -> Bools:
+        constant: Bools = self.marks == self.mark * self.second.number.astype(np.uint64)
+        return constant
 
     def _deviations(self) -> Floats:
         first, second = self.first, self.second
@@ -162,17 +207,15 @@ class WindowMoments(Fold):
 
     def _noise(self) -> Floats:
         # The error of the sums, and what the last of their bits are worth.
-        noise: Floats = self.second.error + self.second.high * LAST_BITS
+        first, second = self.first, self.second
+        shift = np.abs(first.high) / np.maximum(second.number, 1)
+        noise: Floats = second.error + second.high * LAST_BITS + 2 * shift * first.error
         return noise
 
     def doubtful(self) -> bool:
-        number, high = self.second.number, self.second.high
         with np.errstate(all="ignore"):
-            deviations, noise = self._deviations(), self._noise()
-            fine = (deviations >= noise * ENOUGH) | (number < 2)
-            # As good as constant, and known to the last bit: nothing better can be had.
-            fine |= (deviations <= noise * 4) & (noise <= high * (LAST_BITS * 4096))
-        return not bool(fine.all())
+            fine = self._deviations() >= self._noise() * ENOUGH
+        return not bool(fine.all() or (fine | self._constant()).all())
 
     def renew(self, data: Numbers, rows: ByCode) -> None:
         self.reset(rows.groups)
@@ -184,15 +227,15 @@ class WindowMoments(Fold):
         self.settle()
 
     def settle(self) -> None:
-        """Take the present sums as exact: they were just made from the rows held."""
-        self.first.settle()
-        self.second.settle()
+        """Take the present sums as good: they were just made from the rows held."""
+        good = np.maximum(self._deviations(), 0.0) / (4 * ENOUGH)
+        self.second.error = np.minimum(self.second.error, good)
 
     def variance(self, ddof: int) -> tuple[Floats, Bools]:
         """The variance of each group, and where there is one."""
         with np.errstate(all="ignore"):
             deviations = self._deviations()
-            deviations = np.where(deviations <= self._noise() * 4, 0.0, deviations)
+        deviations = np.where(self._constant(), 0.0, np.maximum(deviations, 0.0))
         odd = self.first.plus + self.first.minus
         value, valid = _variance(deviations, self.first.number, ddof)
         return np.where(odd > 0, np.nan, value), valid

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class Plan:
         self.width = 1 if isinstance(sample, pd.Series) else len(sample.columns)
         # Groups without rows are pandas' own matter.
         self.by_pandas = self.grouped and not grouping.observed
-        self.labels = assemble.columns_of(self.spec, self.empty)
+        self.labels = assemble.columns_of(self.spec, self.empty) if keys.given else None
         self.recipes = [self._recipe(sample, output) for output in self.spec.outputs]
         self.counting = self.spec.how == "value_counts"
         # Where no row leaves, values keep the order in which they first came.
@@ -71,13 +72,26 @@ class Plan:
         if callable(output.how):
             return
         try:
-            pandas_says.of_all(column.iloc[:2], output, self.spec.options)
+            self._ask(column, output)
         except (TypeError, NotImplementedError) as problem:
             of = "series" if output.column is None else f"column {output.column!r}"
             raise TypeError(
                 f"{output.word}: {of} must have a dtype with this aggregate, got {column.dtype}"
                 f" and options {dict(self.spec.options)!r}"
             ) from problem
+
+    def _ask(self, column: pd.Series[Any], output: Output) -> None:
+        if not pd.api.types.is_bool_dtype(column.dtype):
+            pandas_says.of_all(column.iloc[:2], output, self.spec.options)
+            return
+        # What cannot be done with truth values cannot be done with none of them either, but
+        # pandas says so of some only; and of masked ones only without groups.
+        truths: pd.Series[Any] = pd.Series([True, False], dtype=column.dtype)
+        if self.grouped:
+            output = replace(output, column=None)
+            pandas_says.by_group(truths.groupby([0, 0]), output, self.spec.options)
+        else:
+            pandas_says.of_all(truths, output, self.spec.options)
 
     def _refuse_all(self, how: Any) -> None:
         if self.empty.dtypes.map(is_object).any():  # there may be numbers to come

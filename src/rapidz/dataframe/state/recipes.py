@@ -116,7 +116,7 @@ def make_fold(kind: str, lane: Lane, leaving: bool) -> Fold:
     if kind == "count":
         return Count()
     if kind == "whole":
-        return WholeSum(dtype=dtype)
+        return WholeSum(dtype=dtype, leaving=leaving)
     if kind == "float":
         return FloatSum(exact=leaving)
     if kind == "moments":

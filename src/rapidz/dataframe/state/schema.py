@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from rapidz.dataframe.state.aliases import Frame
-from rapidz.dataframe.state.dtypes import fit, fit_nothing, has_values, is_object
+from rapidz.dataframe.state.dtypes import alike, fit, fit_nothing, has_values, is_object
 
-__all__ = ["Schema", "with_columns"]
+__all__ = ["Schema", "same_dtypes", "with_columns"]
 
 
 class Schema:
@@ -70,7 +70,7 @@ class Schema:
 
     def fits(self, frame: Frame) -> bool:
         """Whether the frame, which has the columns, has the very dtypes too."""
-        return _dtypes(frame) == self.dtypes
+        return same_dtypes(_dtypes(frame), self.dtypes)
 
     def _of_kind(self, frame: Any) -> Frame:
         kind: Any = pd.Series if isinstance(self.empty, pd.Series) else pd.DataFrame
@@ -116,13 +116,20 @@ class Schema:
 def with_columns(frame: Frame, columns: dict[Any, pd.Series[Any]]) -> Frame:
     """The frame with some of its columns replaced, whatever their labels are."""
     changed = {
-        label: column for label, column in columns.items() if column.dtype != frame[label].dtype
+        label: column
+        for label, column in columns.items()
+        if (had := frame[label].dtype) != column.dtype or not alike(had, column.dtype)
     }
     if changed:
         frame = frame.copy(deep=False)
         for label, column in changed.items():
             frame[label] = column
     return frame
+
+
+def same_dtypes(some: list[Any], others: list[Any]) -> bool:
+    """Whether dtypes are equal, and list their categories in one order."""
+    return some == others and all(map(alike, some, others))
 
 
 def _dtypes(frame: Frame) -> list[Any]:

@@ -80,6 +80,11 @@ def parse(example: Frame, how: Any, by: Sequence[Any], options: Mapping[str, Any
 
 def _mapping(example: Frame, how: Mapping[Any, Any], options: Mapping[str, Any]) -> Spec:
     if isinstance(example, pd.Series):
+        if any(isinstance(value, (list, tuple)) for value in how.values()):
+            raise TypeError(
+                "how must be a list of aggregates, or a dict of one each by the label of the"
+                f" result, for a series: lists by column are for frames, got {dict(how)!r}"
+            )
         named = tuple(Output(label, None, _known(h)) for label, h in how.items())
         return Spec("named", named, how, options)
     pairs = [isinstance(value, tuple) for value in how.values()]

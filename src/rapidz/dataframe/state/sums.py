@@ -14,6 +14,8 @@ __all__ = ["Count", "FloatSum", "WholeSum", "exact_parts", "two_sum"]
 
 # A sum is doubted if the error that it may carry is above this part of it.
 DOUBT = 2.0**-45
+# Sums of integers below this fit in 64 bits, even if it is only known nearly that they are below.
+LARGE = 2**62
 
 
 class Count(Fold):
@@ -33,16 +35,59 @@ class Count(Fold):
 
 
 class WholeSum(Fold):
-    """Sum of integers; as in numpy and pandas it is exact modulo 2**64."""
+    """Sum of integers; as in numpy and pandas it is exact modulo 2**64.
 
-    def __init__(self, groups: int = 0, dtype: np.dtype[np.generic] | None = None) -> None:
+    The sum of floats, which later rows may make of them, is not. From when the integers are so
+    large that some sum might not fit in 64 bits, it is kept too, in `near`; not where rows leave,
+    for there those that are held are added anew.
+    """
+
+    def __init__(
+        self,
+        groups: int = 0,
+        dtype: np.dtype[np.generic] | None = None,
+        *,
+        leaving: bool = False,
+    ) -> None:
         self.arrays = {"total": np.zeros((), dtype or np.int64)[()]}
+        self.leaving = leaving
+        self.bound = 0
+        """No sum is further from 0."""
         super().__init__(groups)
 
     total: Numbers
+    near: Floats
+
+    def adopt(self, old: Fold, move: Move) -> None:
+        if isinstance(old, WholeSum):
+            self.bound = old.bound
+            if "near" in old.arrays:
+                self.arrays = {**self.arrays, "near": 0.0}
+        super().adopt(old, move)
 
     def add(self, data: Numbers, rows: ByCode) -> None:
+        if len(data) and not self.leaving:
+            self._look(data, rows)
         self.total[rows.at] += rows.whole_sums(data)
+
+    def _look(self, data: Numbers, rows: ByCode) -> None:
+        if "near" not in self.arrays:
+            largest = max(int(np.maximum.reduce(data)), -int(np.minimum.reduce(data)))
+            self.bound += largest * len(data)
+            if self.bound < LARGE:
+                return
+            self.arrays = {**self.arrays, "near": 0.0}
+            self.near = self.total.astype(np.float64)
+        self.near[rows.at] += rows.sums(data.astype(np.float64))
+
+    def as_floats(self) -> Floats:
+        """What the sums are if the integers are taken for floats."""
+        total = self.total.astype(np.float64)
+        return (
+            np.where(np.abs(self.near) < LARGE, total, self.near)
+            if "near" in self.arrays
+            else total
+        )
 
     def drop(self, data: Numbers, rows: ByCode) -> None:
         self.total[rows.at] -= rows.whole_sums(data)
@@ -106,7 +151,7 @@ class FloatSum(Fold):
             return
         # Integers have no number of values, nor does the sum ask for it.
         self.reset(len(old.total))
-        self.high[:] = old.total
+        self.high[:] = old.as_floats()
 
     def add(self, data: Numbers, rows: ByCode) -> None:
         self._merge(data, rows, 1)
