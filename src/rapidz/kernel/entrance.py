@@ -210,7 +210,8 @@ def _take_together(node: Stream[Any], rest: Several) -> Pending:
             link(node)
         many = None if node._ended else node._outlet.many
         if many is None:
-            left = iter(rest.items[rest.at : rest.stop] if rest.at else rest.items)
+            left = iter(rest.items)
+            left.__setstate__(rest.at)  # a copy of the rest for each that waits would be quadratic
             try:
                 return take(node, left)
             finally:
