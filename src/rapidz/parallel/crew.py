@@ -70,6 +70,8 @@ class Crew:
         self.stages: weakref.WeakSet[Stage] = weakref.WeakSet()
         self.pipeline: Pipeline | None = None
         self._ended = False
+        self._awaited: Any = None
+        """What must be over before the backend can be freed."""
         self.flying: set[Task] = set()
         self.suspects: deque[Task] = deque()
         """Tasks that may have ended their worker: sent again one at a time."""
@@ -94,15 +96,18 @@ class Crew:
         else:
             self.backend.close()
 
-    def _close_if_idle(self, _: object = None) -> None:
-        if not self._ended or self.flying or any(stage.waits() for stage in self.stages):
+    def _close_if_idle(self, over: object = None) -> None:
+        if not self._ended or over is not self._awaited:
+            return
+        self._awaited = None
+        if self.flying or any(stage.waits() for stage in self.stages):
             return
         assert self.pipeline is not None
-        under_way = next(iter(self.pipeline.root().active), None)
-        if under_way is None:
+        self._awaited = next(iter(self.pipeline.root().active), None)
+        if self._awaited is None:
             self.backend.close()
         else:  # what is settled, held or tried again may have to be sent still
-            under_way.add_done_callback(self._close_if_idle)
+            self._awaited.add_done_callback(self._close_if_idle)
 
     # --- what a task needs -------------------------------------------------------------------
 
@@ -282,13 +287,13 @@ class Crew:
         """*task* failed as a whole, and not one of its elements alone."""
         verdict = self.backend.verdict(task.ref, error)
         task.attempts += 1
-        if verdict == "gone":
-            self._give_up(task, WorkersGone(self.backend.explained(error)), error)
+        if verdict == "again" and task.attempts > MOST_ATTEMPTS:
+            verdict = "gone" if isinstance(error, Unsent) else "final"
+        if verdict == "again":
+            self.send_in_turn(task)
         elif verdict == "alone":
             self._suspect(task, error)
-        elif verdict == "again" and task.attempts <= MOST_ATTEMPTS:
-            self.send_in_turn(task)
-        elif isinstance(error, Unsent):
+        elif verdict == "gone":
             self._give_up(task, WorkersGone(self.backend.explained(error)), error)
         elif _divisible(task):
             self._cut_up(task)

@@ -134,26 +134,25 @@ class Pool:
 
     def executor(self) -> Any:
         with self._lock:
-            made = self._executor
-            if made is None or (self._renewed and self._must_replace(made)):
+            if self._renewed:
+                self._executor = self._if_alive(self._executor)
+            if self._executor is None:
                 self.begin_with(self.make())
             return self._executor
 
     def _solitary_one(self) -> Any:
         with self._lock:
-            made = self._solitary
-            if made is None or self._must_replace(made):
-                self._solitary = new_processes(1)
+            self._solitary = self._if_alive(self._solitary) or new_processes(1)
             return self._solitary
 
-    def _must_replace(self, made: Any) -> bool:
-        """Whether *made* can do nothing more; if so, note how far it had come."""
+    def _if_alive(self, made: Any) -> Any:
+        """The executor *made*; None if it can do nothing more, and note how far it had come."""
         if not _is_broken(made):
-            return self._pid != os.getpid()
+            return made if self._pid == os.getpid() else None
         begun = not isinstance(made, Processes) or made.has_begun()
         self._stillborn = 0 if begun else self._stillborn + 1
         self._has_worked |= begun
-        return True
+        return None
 
     def begin_with(self, executor: Any) -> None:
         """Use *executor*, until it is broken."""
