@@ -26,7 +26,9 @@ def test_concat_is_flatten() -> None:
     assert emitted(lambda s: s.concat(), [[1, 2], [3]]) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("element", [(1, 2), iter([1, 2]), {1: "a", 2: "b"}, range(1, 3)], ids=repr)
+@pytest.mark.parametrize(
+    "element", [(1, 2), iter([1, 2]), {1: "a", 2: "b"}, range(1, 3)], ids=lambda x: type(x).__name__
+)
 def test_flatten_takes_any_iterable(element: Any) -> None:
     assert emitted(lambda s: s.flatten(), [element]) == [1, 2]
 

@@ -31,7 +31,9 @@ def test_starmap_is_itertools_starmap(xs: list[tuple[int, int]], way: Way) -> No
 
 
 @pytest.mark.parametrize(
-    "element", [(1, 2), [1, 2], iter([1, 2]), {1: "a", 2: "b"}, range(1, 3)], ids=repr
+    "element",
+    [(1, 2), [1, 2], iter([1, 2]), {1: "a", 2: "b"}, range(1, 3)],
+    ids=lambda x: type(x).__name__,
 )
 def test_starmap_takes_any_iterable(element: Any) -> None:
     """pains.md 2a: `starmap` on a list element was a TypeError."""

@@ -38,7 +38,7 @@ def test_an_unknown_backend_is_refused(source: Any) -> None:
     assert not list(source.downstreams)
 
 
-@pytest.mark.parametrize("backend", [None, 3, [], object()], ids=repr)
+@pytest.mark.parametrize("backend", [None, 3, [], object()], ids=lambda x: type(x).__name__)
 def test_what_is_no_backend_at_all_is_refused(source: Any, backend: Any) -> None:
     with pytest.raises(
         (TypeError, ValueError), match=rf"scatter: backend must be .*{re.escape(repr(backend))}"
