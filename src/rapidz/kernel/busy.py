@@ -44,7 +44,15 @@ class Alarm:
     def set(self, pipeline: Pipeline, when: float, action: Callable[[], object]) -> None:
         """Do *action* at the instant *when* of the pipeline's clock, and nothing before."""
         self.cancel()
-        self._handle = pipeline.clock.call_at(when, action)
+        clock = pipeline.clock
+
+        def ring() -> None:
+            if clock.time() < when:  # a loop calls early by as much as its clock is coarse
+                self._handle = clock.call_at(when, ring)
+            else:
+                action()
+
+        self._handle = clock.call_at(when, ring)
 
     def is_set(self) -> bool:
         return self._handle is not None and not self._handle.cancelled()

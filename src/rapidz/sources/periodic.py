@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import math
 from collections.abc import Awaitable, Callable
@@ -70,7 +69,7 @@ class from_periodic(Source[T]):
         clock, interval = self._pipeline.clock, self.poll_interval
         begin, n = clock.time() + (interval if self._delayed else 0.0), 0
         while self._goes_on():
-            await asyncio.sleep(max(0.0, begin + n * interval - clock.time()))
+            await clock.sleep_until(begin + n * interval)
             await self._under_policy(self._call)
             if interval != self.poll_interval:
                 begin, interval, n = begin + n * interval, self.poll_interval, 0

@@ -76,6 +76,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._distant_jobs = 0  # those of them that run in other processes
         self._virtual_selector = _VirtualSelector(self)
         super().__init__(self._virtual_selector)
+        self._be_exact()
         self._own_files = len(self._virtual_selector.get_map())
         _VirtualIOLoop(
             asyncio_loop=self, make_current=False
@@ -139,8 +140,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self._limit = math.inf  # said once: the clean-up that follows may take its time
             raise TimeoutError(f"virtual time would pass its limit; {_awaited(self)}")
         self._now = max(self._now, when)
-        # The loop fires timers up to `time() + resolution`, a sum that must stay above `time()`.
-        self._clock_resolution = max(1e-9, 2 * math.ulp(self._now))
+        self._be_exact()
+
+    def _be_exact(self) -> None:
+        # The loop fires timers below `time() + resolution`, the next float: none before its time.
+        self._clock_resolution = math.ulp(self._now)
 
     def _others(self) -> Doing | None:
         """The most that anybody outside the loop is doing, None if there is nobody."""
