@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 import weakref
 from collections import deque
 from concurrent.futures import BrokenExecutor, CancelledError
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.parallel.backends import Unsent
 from rapidz.parallel.batch import Here, Remote, Task, is_here, origin_of, outcome_of, parts
+from rapidz.parallel.duplicates import duplicated, shortened
 from rapidz.parallel.encoding import STAND_INS, Encoder, Needs
 from rapidz.parallel.outcomes import (
     ELSEWHERE,
@@ -38,6 +38,8 @@ PAUSE, LONGEST_PAUSE = 0.02, 1.0
 MOST_TRIALS = 2
 #: In how many parts a task is cut to find the element that ends its worker.
 MOST_PARTS, MOST_PARTS_OF_PATIENT = 8, 1024
+#: How many characters the message of a failure may have that is not the function's own.
+LONGEST_TEXT = 500
 #: A state of more bytes stays on the workers, and is fetched only now and then.
 SMALL_STATE = 1 << 16
 #: After so many tasks a large state is fetched after all, so that it can be rebuilt from there.
@@ -72,6 +74,8 @@ class Crew:
         self._ended = False
         self._awaited: Any = None
         """What must be over before the backend can be freed."""
+        self._gone: WorkersGone | None = None
+        """What was said last of a backend that is gone."""
         self.flying: set[Task] = set()
         self.suspects: deque[Task] = deque()
         """Tasks that may have ended their worker: sent again one at a time."""
@@ -294,11 +298,19 @@ class Crew:
         elif verdict == "alone":
             self._suspect(task, error)
         elif verdict == "gone":
-            self._give_up(task, WorkersGone(self.backend.explained(error)), error)
+            self._give_up(task, self._as_gone(error))
         elif _divisible(task):
             self._cut_up(task)
         else:
-            self._give_up(task, error, error)
+            self._give_up(task, error)
+
+    def _as_gone(self, error: BaseException) -> WorkersGone:
+        """Say that the backend is gone; what fails for the same reason shares one cause."""
+        text = shortened(self.backend.explained(error), LONGEST_TEXT)
+        if self._gone is None or self._gone.args != (text,):
+            self._gone = WorkersGone(text)
+            self._gone.__cause__ = error.with_traceback(None)  # its frames hold a whole task
+        return self._gone
 
     def _suspect(self, task: Task, error: BaseException) -> None:
         """A worker died over *task*, or over another one: find out whose fault it was."""
@@ -309,8 +321,9 @@ class Crew:
             if _divisible(task):
                 self._cut_up(task)
             elif patient or task.trials >= MOST_TRIALS:
-                died = WorkerDied("its worker died, whenever it was given to one")
-                self._give_up(task, died, error)
+                died = WorkerDied(self._obituary(error))
+                died.__cause__ = error.with_traceback(None)
+                self._give_up(task, died)
         elif task.deaths == 1 and not patient:
             self.send_in_turn(task)  # perhaps it was in bad company
         else:
@@ -333,8 +346,12 @@ class Crew:
         if not self.flying:
             self.send(self.suspects[0])
 
-    def _give_up(self, task: Task, error: BaseException, cause: BaseException) -> None:
-        """Every element of *task* fails, and can be told from the error."""
+    def _obituary(self, error: BaseException) -> str:
+        cause = shortened(self.backend.explained(error), LONGEST_TEXT)
+        return f"its worker died, whenever it was given to one; {cause}"
+
+    def _give_up(self, task: Task, error: BaseException) -> None:
+        """Every element of *task* fails, with an error of its own: notes differ, the cause not."""
         task.given_up = True
         outcomes: list[Any] = []
         for x in task.inputs:
@@ -342,13 +359,19 @@ class Crew:
             if type(known) in SPECIAL and known is not PENDING and known is not ELSEWHERE:
                 outcomes.append(NOTHING if type(known) is Restart else known)
                 continue
-            own = copied(error)
-            own.__cause__ = cause if cause is not error else None
             element = origin_of(x) if type(known) in SPECIAL else known
-            if isinstance(own, (WorkerDied, WorkersGone)):
-                own.element = element
-            outcomes.append(Bad(task.chain.uid, 0, element, own))
+            outcomes.append(Bad(task.chain.uid, 0, element, _own(error, element, task.size)))
         self._finish(task, Result(outcomes, True, 0.0))
+
+
+def _own(error: BaseException, element: Any, size: int) -> Exception:
+    """The failure of one of *size* elements that *error* has ended together."""
+    own = duplicated(error)
+    if isinstance(own, (WorkerDied, WorkersGone)):
+        own.element = element
+    elif size > 1 and own.__cause__ is None:
+        own.__cause__ = error
+    return own
 
 
 def _tell_elements(task: Task, result: Result) -> None:
@@ -360,12 +383,3 @@ def _tell_elements(task: Task, result: Result) -> None:
 
 def _divisible(task: Task) -> bool:
     return task.size > 1 and task.batch is not None and task.splits[0] > 0
-
-
-def copied(error: BaseException) -> Exception:
-    """An exception of its own for every element, as each gets notes of its own."""
-    try:
-        own = copy.copy(error)
-    except Exception:
-        own = RuntimeError(f"{type(error).__name__}: {error}")
-    return own if isinstance(own, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
