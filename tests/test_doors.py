@@ -156,11 +156,11 @@ def test_link_takes_any_callable() -> None:
 
 
 def test_link_wants_a_dict_from_every_part() -> None:
-    def part(**_: Any) -> None:
-        return None
+    def part(**_: Any) -> list[str]:
+        return ["a"]
 
     wrong: Any = part
-    with pytest.raises(TypeError, match="link: part must return a dict of names, got None"):
+    with pytest.raises(TypeError, match="link: part must return a dict of names or None, got"):
         link(wrong)
 
 

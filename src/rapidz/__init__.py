@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rapidz import _old_names as _old_names
 from rapidz import core as core
 from rapidz import graph as graph
 from rapidz import plugins as plugins
@@ -55,6 +56,10 @@ from rapidz.sources import (
 Stream.register_later("scatter", "rapidz.parallel:scatter")
 Stream.register_later("to_batch", "rapidz.dataframe.menu:to_batch")
 Stream.register_later("to_dataframe", "rapidz.dataframe.menu:to_dataframe")
+
+# Old names resolve when they are asked for.  Set in this way, it is not seen by type checkers,
+# to which a name that is missing stays an error.
+globals()["__getattr__"] = _old_names.resolve
 
 __version__ = "1.0.0.dev0"
 

@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["link"]
 
 
-def link(*args: Callable[..., Mapping[str, Any]], **kwargs: Any) -> dict[str, Any]:
+def link(*args: Callable[..., Mapping[str, Any] | None], **kwargs: Any) -> dict[str, Any]:
     """Build pipelines one after the other, each from what those before it have named.
 
     Parameters
@@ -17,7 +17,8 @@ def link(*args: Callable[..., Mapping[str, Any]], **kwargs: Any) -> dict[str, An
     *args : callable
         Each builds a part of the pipeline. It is called with the whole namespace as keyword
         arguments, so it names those it wants and takes the others as ``**kwargs``, and returns
-        a dict of names to add, often ``locals()``. A name that is there already is replaced.
+        a dict of names to add, often ``locals()``, or None to add nothing. A name that is there
+        already is replaced.
     **kwargs
         The namespace to begin with: streams, and options of the parts.
 
@@ -26,7 +27,7 @@ def link(*args: Callable[..., Mapping[str, Any]], **kwargs: Any) -> dict[str, An
     dict
         The namespace in the end. It holds the nodes, which without a sink would be collected.
 
-    Raises TypeError where a part wants a name that is missing, or returns no dict.
+    Raises TypeError where a part wants a name that is missing, or returns anything else.
 
     >>> from rapidz import Stream
     >>> def clean(raw, **kwargs):
@@ -43,9 +44,11 @@ def link(*args: Callable[..., Mapping[str, Any]], **kwargs: Any) -> dict[str, An
     namespace = dict(kwargs)
     for part in args:
         made = part(**namespace)
+        if made is None:
+            continue
         if not isinstance(made, Mapping):
             name = getattr(part, "__name__", type(part).__name__)
-            raise TypeError(f"link: {name} must return a dict of names, got {made!r}")
+            raise TypeError(f"link: {name} must return a dict of names or None, got {made!r}")
         rest = _rest_parameter(part)
         namespace.update({name: value for name, value in made.items() if name != rest})
     return namespace

@@ -128,16 +128,6 @@ def test_a_class_with_an_update_may_use_names_of_the_engine() -> None:
     assert own == []
 
 
-def test_helpers_are_in_the_modules_and_not_at_the_top_level() -> None:
-    from rapidz import core, graph, sources
-
-    for name in ("get_io_loop", "identity", "sync", "convert_interval"):
-        assert hasattr(core, name)
-        assert name not in rapidz.__all__
-    assert hasattr(sources, "sink_to_file")
-    assert hasattr(graph, "visualize")
-
-
 def test_sync_has_no_callback_timeout() -> None:
     def told(**keywords: Any) -> dict[str, Any]:
         return keywords

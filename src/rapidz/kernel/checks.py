@@ -65,6 +65,19 @@ def check_choice(operator: str, argument: str, value: object, choices: Iterable[
         raise ValueError(f"{operator}: {argument} must be {listed}, got {value!r}")
 
 
+def check_queue(operator: str, value: object) -> None:
+    """Refuse what has not the methods of a queue of `tornado`, `asyncio` or `queue`.
+
+    >>> check_queue("buffer", [1])
+    Traceback (most recent call last):
+    ...
+    TypeError: buffer: queue must have maxsize, empty() and get_nowait(), got [1]
+    """
+    if not all(hasattr(value, name) for name in ("maxsize", "empty", "get_nowait")):
+        rule = f"{operator}: queue must have maxsize, empty() and get_nowait()"
+        raise TypeError(f"{rule}, got {value!r}")
+
+
 def read_interval(
     operator: str, value: object, *, argument: str = "interval", allow_zero: bool = False
 ) -> float:

@@ -72,7 +72,7 @@ class Skip:
     """Go on without the element; `Stream.skipped` counts them."""
 
     def settle(self, failure: Failure) -> Pending:
-        failure.node.skipped += 1
+        failure.node._skipped += 1
         return None
 
 

@@ -14,6 +14,7 @@ from rapidz.kernel.edges import Downstreams, Upstreams
 from rapidz.kernel.failures import Failure, PolicyLike, guard, make_policy
 from rapidz.kernel.fusion import Code, Run, fuse
 from rapidz.kernel.legacy import by_hand
+from rapidz.kernel.mixins import give_way, gives_way
 from rapidz.kernel.pipeline import Pipeline
 from rapidz.kernel.provenance import remember
 from rapidz.kernel.push import Pending, Push, Start, fan_out
@@ -33,6 +34,8 @@ else:
     class Fluent(Generic[T]):
         """The operator methods; at run time they come by `Stream.register_api`."""
 
+
+S = TypeVar("S", bound="Stream[Any]")
 
 logger = logging.getLogger("rapidz.core")
 
@@ -105,17 +108,19 @@ class Stream(Fluent[T], APIRegisterMixin):
     _graphviz_fillcolor = "white"
     _graphviz_orientation = 0
 
-    skipped = 0
-    """How many elements the policy ``"skip"`` has left out here."""
-
     _policy: Any = None
     _in_force: Any = None
     _record: Record | None = None
     _entry: entrance.Entrance | None = None
     _by_hand: Any = None
     _compiled = _ended = False
+    _skipped = 0
     _init_args: tuple[Any, ...]
     _init_kwargs: dict[str, Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        give_way(cls, Stream)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         cls.look_for_plugins()
@@ -487,6 +492,11 @@ class Stream(Fluent[T], APIRegisterMixin):
             self._pipeline.absorb(self._errors._pipeline)
         return self._errors
 
+    @property
+    def skipped(self) -> int:
+        """How many elements the policy ``"skip"`` has left out here."""
+        return self._skipped
+
     # --- the end ---------------------------------------------------------------------------
 
     def flush(self, _: object = None) -> Any:
@@ -534,7 +544,7 @@ class Stream(Fluent[T], APIRegisterMixin):
         return self
 
     def __exit__(self, *_: object) -> None:
-        wait = self.close()
+        wait = ending.close(self, None)
         if wait is not None and loop.running_loop() is not None:
             raise RuntimeError(f"{self}: use `async with` in an asynchronous pipeline")
 
@@ -559,7 +569,7 @@ class Stream(Fluent[T], APIRegisterMixin):
     def stop(self) -> Any:
         """Stop the sources above."""
         for upstream in self.upstreams:
-            upstream.stop()
+            (Stream.stop if gives_way(upstream, Stream, "stop") else type(upstream).stop)(upstream)
 
     @property
     def loop(self) -> IOLoop | None:
@@ -664,7 +674,7 @@ def destroy_pipeline(source_node: Stream[Any]) -> None:
         node.destroy()
 
 
-def move_to_first(node: Stream[Any], f: bool | Stream[Any] | Iterable[Stream[Any]] = True) -> None:
+def move_to_first(node: S, f: bool | Stream[Any] | Iterable[Stream[Any]] = True) -> S:
     """Let *node* get elements before its siblings do.
 
     Parameters
@@ -674,17 +684,20 @@ def move_to_first(node: Stream[Any], f: bool | Stream[Any] | Iterable[Stream[Any
     f : True, Stream or list of Stream
         The upstreams below which to move it; all of them by default.
 
+    Returns the node itself.
+
     >>> source = Stream()
-    >>> a, b = source.sink(lambda x: print("a")), source.sink(lambda x: print("b"))
-    >>> move_to_first(b)
+    >>> a = source.sink(lambda x: print("a"))
+    >>> b = move_to_first(source.sink(lambda x: print("b")))
     >>> source.emit(1)
     b
     a
     """
     if f is False:
-        return
+        return node
     chosen = list(node.upstreams) if f is True else [f] if isinstance(f, Stream) else list(f)
     for upstream in chosen:
         for ref in list(upstream.downstreams.data):
             if ref() is node:
                 upstream.downstreams.data._od.move_to_end(ref, last=False)
+    return node

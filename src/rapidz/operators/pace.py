@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from rapidz.kernel.checks import check_callable, check_count, read_interval
+from rapidz.kernel.checks import check_callable, check_count, check_queue, read_interval
 from rapidz.kernel.conveyor import Conveyor, Mark
 from rapidz.kernel.failures import BackPressureError, Handler, StreamClosed, blame
 from rapidz.kernel.gate import Gate
 from rapidz.kernel.intervals import Interval
+from rapidz.kernel.legacy import interpreted
 from rapidz.kernel.loop import new_condition
 from rapidz.kernel.push import SKIP, Pending, Push
 from rapidz.kernel.running import following, resolve
@@ -36,7 +38,24 @@ class _Queued(Stream[T]):
     @property
     def queue(self) -> Any:
         """The elements that wait, first one first."""
-        return self._conveyor.entries
+        return vars(self).get("queue", self._conveyor.entries)
+
+    @queue.setter
+    def queue(self, queue: Any) -> None:
+        """Take over the bound and the elements of another queue.
+
+        A class of a user with an `update` of its own has the queue itself.
+        """
+        if interpreted(self):
+            vars(self)["queue"] = queue
+            return
+        check_queue(type(self).__name__, queue)
+        self._set_bound(queue.maxsize)
+        while not queue.empty():
+            self.update(queue.get_nowait())
+
+    def _set_bound(self, maxsize: int) -> None:
+        """Let at most *maxsize* elements wait, any number if it is 0."""
 
     def _busy(self) -> bool:
         return self._conveyor.running or super()._busy()
@@ -90,6 +109,9 @@ class buffer(_Queued[T]):
         check_count("buffer", "n", n)
         self.maxsize = n
         super().__init__(upstream, **kwargs)
+
+    def _set_bound(self, maxsize: int) -> None:
+        self.maxsize = maxsize or sys.maxsize
 
     def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
         conveyor, gate, maxsize = self._conveyor, self._gate, self.maxsize

@@ -270,6 +270,11 @@ class slice(Stream[T]):
 
         return leave
 
+    def _check_end(self) -> None:
+        """Leave the pipeline if nothing more can pass: as code for streamz asks for it."""
+        if self.end is not None and self.state >= self.end:
+            self._leaving()()
+
     @property
     def state(self) -> int:
         """How many elements have come."""

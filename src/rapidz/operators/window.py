@@ -25,6 +25,10 @@ T = TypeVar("T")
 Key = Callable[[Any], Any] | Hashable
 
 
+def _read_key(key: Any, x: Any) -> Any:
+    return key(x) if callable(key) else x[key]
+
+
 def _key_function(node: Stream[Any], key: Any) -> Callable[[Any], Any]:
     """The function that reads a key off what the node holds."""
     read = key if callable(key) else lambda x: x[key]
@@ -156,6 +160,16 @@ class partition(Stream[tuple[T, ...]]):
         self._alarms.clear()
         self._token = Busy()
 
+    def _get_key(self, x: T) -> Any:
+        """Return the key of *x*: as code for streamz asks for it."""
+        return None if self.key is None else _read_key(self.key, x)
+
+    def _flush(self, key: Any) -> list[Any]:
+        """Emit the batch of one key: as code for streamz does."""
+        batch = tuple(self._batch) if self._inlines() else self._take(key)
+        self._batch.clear()
+        return self._emit(batch)
+
     def _take(self, k: Any) -> tuple[T, ...]:
         """Take out the batch of one key."""
         if (alarm := self._alarms.pop(k, None)) is not None:
@@ -204,6 +218,10 @@ class _Unique(Stream[tuple[T, ...]]):
 
     key: Tuned[Any] = Tuned()
     keep: Tuned[str] = Tuned()
+
+    def _get_key(self, x: T) -> Any:
+        """Return the key of *x*: as code for streamz asks for it."""
+        return _read_key(self.key, x)
 
     def _check(self) -> None:
         check_choice(type(self).__name__, "keep", self.keep, ("first", "last"))

@@ -1,15 +1,18 @@
 """Floor 3: where elements come from by themselves; one module for each kind."""
 
 from rapidz.kernel.stream import Stream
+from rapidz.kernel.tracking import RefCounter
 from rapidz.sources.base import Source
 from rapidz.sources.filenames import filenames
 from rapidz.sources.iterable import from_async_iterable, from_iterable
+from rapidz.sources.kafka import _close_consumer, get_message_batch_cudf
 from rapidz.sources.periodic import PeriodicCallback, from_periodic
 from rapidz.sources.queues import from_q
 from rapidz.sources.textfile import from_textfile, sink_to_file
 
 __all__ = [
     "PeriodicCallback",
+    "RefCounter",
     "Source",
     "Stream",
     "filenames",
@@ -18,5 +21,7 @@ __all__ = [
     "from_periodic",
     "from_q",
     "from_textfile",
+    "get_message_batch_cudf",
     "sink_to_file",
+    "_close_consumer",
 ]

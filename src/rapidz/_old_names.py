@@ -1,0 +1,60 @@
+"""Names that the old libraries had at the top level, and where each is defined.
+
+`rapidz.__getattr__` looks here, so that old imports work and new code still
+sees a short list of names; nothing is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+#: Old name → the module of the package that defines it.
+OLD_NAMES = {
+    "APIRegisterMixin": "core",
+    "DaskStream": "dask",
+    "OrderedWeakrefSet": "core",
+    "apply": "core",
+    "build_node_set": "graph",
+    "convert_interval": "core",
+    "create_graph": "graph",
+    "get_io_loop": "core",
+    "get_message_batch_cudf": "sources",
+    "get_thread_identity": "compatibility",
+    "identity": "core",
+    "load_plugins": "plugins",
+    "logger": "core",
+    "readable_graph": "graph",
+    "scatter": "dask",
+    "sink_to_file": "sources",
+    "sync": "core",
+    "thread_state": "core",
+    "to_graphviz": "graph",
+    "visualize": "graph",
+}
+
+#: Modules of the package that `import rapidz` leaves out until they are asked for.
+OLD_MODULES = frozenset(
+    {
+        "batch",
+        "clients",
+        "collection",
+        "compatibility",
+        "dask",
+        "dataframe",
+        "orderedweakset",
+        "parallel",
+        "river",
+        "utils",
+        "utils_test",
+    }
+)
+
+
+def resolve(name: str) -> Any:
+    """Return what the top-level name *name* stands for; AttributeError if it is none."""
+    if name in OLD_MODULES:
+        return importlib.import_module(f"rapidz.{name}")
+    if name in OLD_NAMES:
+        return getattr(importlib.import_module(f"rapidz.{OLD_NAMES[name]}"), name)
+    raise AttributeError(f"module 'rapidz' has no attribute {name!r}")
