@@ -29,7 +29,7 @@ class ByCode:
     array([2., 4.])
     """
 
-    __slots__ = ("at", "groups", "labels", "local", "size", "width")
+    __slots__ = ("_counts", "at", "groups", "labels", "local", "size", "width")
 
     def __init__(self, labels: Ints, groups: int) -> None:
         self.labels: Ints | None = labels
@@ -38,6 +38,7 @@ class ByCode:
         self.at: slice | Numbers = slice(None)
         self.local: Numbers = labels
         self.width = groups
+        self._counts: Ints | None = None
         if groups > 16 and self.size * SPARSE < groups:
             self.at, self.local = np.unique(labels, return_inverse=True)
             self.width = len(self.at)
@@ -47,15 +48,19 @@ class ByCode:
         chosen = object.__new__(ByCode)
         chosen.groups, chosen.at, chosen.width = self.groups, self.at, self.width
         chosen.size = int(np.count_nonzero(keep))
+        chosen._counts = None
         chosen.labels = None if self.labels is None else self.labels[keep]
         chosen.local = self.local if self.labels is None else self.local[keep]
         return chosen
 
     def counts(self) -> Ints:
-        """Rows by group."""
-        if self.labels is None:
-            return np.array([self.size])
-        return np.bincount(self.local, minlength=self.width)
+        """Rows by group, counted once: not to be changed in place."""
+        if self._counts is None:
+            if self.labels is None:
+                self._counts = np.array([self.size])
+            else:
+                self._counts = np.bincount(self.local, minlength=self.width)
+        return self._counts
 
     def sums(self, data: Floats) -> Floats:
         """Sums of floats by group."""
@@ -113,4 +118,5 @@ def one_group(size: int) -> ByCode:
     rows.groups = rows.width = 1
     rows.at, rows.size, rows.labels = slice(None), size, None
     rows.local = np.empty(0, np.intp)
+    rows._counts = None
     return rows

@@ -14,6 +14,8 @@ from rapidz.dataframe.state.aliases import Ints
 __all__ = ["Groups", "Level"]
 
 PAIR = 32
+# Fewer keys than that are looked up one by one.
+FEW = 64
 
 
 class Level:
@@ -32,7 +34,16 @@ class Level:
 
     def encode(self, keys: pd.Series[Any]) -> Ints:
         """The code of each key; keys not seen before get the next codes."""
-        index = self._alike(pd.Index(keys))
+        if len(keys) < FEW or _is_looked_up_fast(keys.dtype):
+            return self._look_up(pd.Index(keys))
+        # Each different key is looked up once: hashing all keys of a batch among themselves costs
+        # less than to look each of them up, which makes Python objects of text and times.
+        places, different = pd.factorize(keys, use_na_sentinel=self.dropna)
+        codes = np.append(self._look_up(pd.Index(different)), -1)  # the last one: missing keys
+        return codes.take(places, mode="wrap")
+
+    def _look_up(self, keys: pd.Index[Any]) -> Ints:
+        index = self._alike(keys)
         codes: Ints = self.known.get_indexer(index)
         new = codes < 0
         if self.dropna and new.any():
@@ -161,3 +172,12 @@ class Groups:
             pairs.known = pd.Index(both).unique() if pairs is not self.pairs[-1] else pd.Index(both)
             before = pairs.known.get_indexer(pd.Index(both)).astype(np.int64)
         self.version += 1
+
+
+def _is_looked_up_fast(dtype: Any) -> bool:
+    """Whether an index of keys finds each of many in less time than it takes to hash them all."""
+    if isinstance(dtype, pd.StringDtype):
+        return dtype.storage == "python"
+    masked = isinstance(dtype, pd.api.extensions.ExtensionDtype) and dtype.kind in "iub"
+    plain = isinstance(dtype, np.dtype) and dtype.kind in "iub"
+    return plain or (masked and dtype.na_value is pd.NA) or isinstance(dtype, pd.CategoricalDtype)
