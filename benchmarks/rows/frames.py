@@ -126,6 +126,92 @@ HUNDRED_ROW = groupby_row("frames-groupby-100", 100, 200, 4)
 LARGE_ROW = groupby_row("frames-groupby-100000", 100_000, 20, 1)
 
 
+# --- totals by group, with keys of many kinds ---------------------------------------------------
+
+UNIQUE = 20_000
+"""So many different ids there are, where keys are nearly unique."""
+
+
+def letters(codes: Any) -> Any:
+    """Text of two letters, one for each of the codes."""
+    words = [first + second for first in "abcdefghij" for second in "abcdefghij"]
+    return import_module("numpy").array(words, dtype=object)[codes]
+
+
+def ids(codes: Any) -> Any:
+    return [f"id{number:07d}" for number in codes]
+
+
+def as_text(dtype: str) -> Callable[[Any], Any]:
+    return lambda codes: pandas().Series(letters(codes), dtype=dtype)
+
+
+def times(codes: Any) -> Any:
+    return pandas().Timestamp("2030-01-01") + pandas().to_timedelta(codes, unit="h")
+
+
+KEYS: dict[str, tuple[str, int, Callable[[Any], Any]]] = {
+    "text": ("text of two letters", GROUPS, as_text("str")),
+    "ids": ("text, 20,000 ids", UNIQUE, lambda codes: pandas().Series(ids(codes), dtype="str")),
+    "string": ("text kept by pyarrow", GROUPS, as_text("string[pyarrow]")),
+    "python": ("text kept by Python", GROUPS, as_text("string[python]")),
+    "object": ("text among objects", GROUPS, as_text("object")),
+    "nullable": ("Int64", GROUPS, lambda codes: pandas().Series(codes, dtype="Int64")),
+    "category": ("categories", GROUPS, lambda codes: pandas().Categorical(letters(codes))),
+    "times": ("times", GROUPS, times),
+}
+"""For each kind of key: what it is, how many different ones, and how they are made of numbers."""
+
+
+@cache
+def keyed(kind: str, rows: int) -> list[Any]:
+    """Frames of a key of some kind and a number."""
+    _, different, make = KEYS[kind]
+    random = import_module("numpy").random.default_rng(0)
+    return [
+        pandas().DataFrame(
+            {
+                "k": make(random.integers(0, different, rows)),
+                "x": random.integers(0, 1000, rows).astype("float64"),
+            }
+        )
+        for _ in range(max(1, min(DIFFERENT, 500_000 // rows)))
+    ]
+
+
+def as_sorted_items(result: Any) -> object:
+    return sorted((str(key), float(value)) for key, value in result.items())
+
+
+def keyed_row(kind: str, rows: int, n: int) -> Row:
+    def make(n: int) -> list[Any]:
+        return list(islice(cycle(keyed(kind, rows)), n + 1))
+
+    def hand(n: int) -> Sample:
+        first, *data = make(n)
+        newest: deque[Any] = deque(maxlen=1)
+        total = first.groupby("k", observed=True).x.sum()
+        with Watch() as watch:
+            for frame in data:
+                total = total.add(frame.groupby("k", observed=True).x.sum(), fill_value=0)
+                newest.append(total)
+        return Sample(watch.ns, as_sorted_items(newest[0]))
+
+    return Row(
+        name=f"frames-groupby-{kind}" + (f"-{rows}" if rows != 1_000 else ""),
+        what=f"frames of {rows:,} rows, keys of {KEYS[kind][0]}: `groupby(...).x.sum()`; "
+        "against pandas by hand",
+        n=n,
+        reach=Reach("ratio", 1.1),
+        baseline=Side("by hand", hand, needs="pandas"),
+        rapidz=through("rapidz", lambda sdf: sdf.groupby("k").x.sum(), make, as_sorted_items),
+    )
+
+
+KEY_ROWS = tuple(
+    keyed_row(kind, rows, n) for kind in KEYS for rows, n in ((1_000, 50), (100_000, 6))
+)
+
 # --- windows ------------------------------------------------------------------------------------
 
 
@@ -219,4 +305,8 @@ FLIGHTS_ROW = Row(
     others=(through("streamz", mean_delay, some_hours, means, share=3),),
 )
 
-ROWS = (ROW, ONE_ROW, HUNDRED_ROW, LARGE_ROW, WINDOW_ROW, GROWTH_ROW, FLIGHTS_ROW)
+ROWS = (
+    *(ROW, ONE_ROW, HUNDRED_ROW, LARGE_ROW),
+    *KEY_ROWS,
+    *(WINDOW_ROW, GROWTH_ROW, FLIGHTS_ROW),
+)
