@@ -8,6 +8,7 @@ import operator
 import types
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal, assert_series_equal
@@ -309,7 +310,8 @@ def test_folds_by_hand_give_what_they_did() -> None:
     assert list(last) == list(values.dropna()) == [7]
     assert len(core._cumulative_accumulator(last, x.iloc[:0], op="cumsum")[1]) == 0
     tail, values = core.rolling_accumulator((), x, window=2, op="sum")
-    assert (list(tail), list(values)) == ([3], [1, 3, 5])
+    assert (list(tail), list(values[1:])) == ([3], [3, 5])
+    assert np.isnan(values[0])
     tail, values = core.rolling_accumulator(tail, x, window=2, op="quantile", args=(0.5,))
     assert (list(tail), list(values)) == ([3], [2, 1.5, 2.5])
     now = pd.Timestamp("2020-01-01")

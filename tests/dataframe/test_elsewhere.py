@@ -123,3 +123,19 @@ def test_what_nobody_here_sees_needs_an_example(scattered: Any) -> None:
 def test_states_of_a_scattered_stream_are_zipped(scattered: Any) -> None:
     stream = scattered(Stream())
     assert "zip" in str(together([stream.accumulate(add, start=0), stream]))
+
+
+class Zipped(Stream[Any]):
+    """A stream of a user, with a `zip` of its own."""
+
+    def zip(self, *upstreams: Any, **options: Any) -> Any:  # type: ignore[override]
+        raise AssertionError("not asked for")
+
+
+def test_a_stream_class_with_its_own_zip_carries_frames() -> None:
+    source = Zipped()
+    assert in_process(source)
+    sdf = DataFrame(source)
+    seen = (sdf.x + sdf.y).stream.sink_to_list()
+    source.emit(ROWS)
+    assert_series_equal(seen[0], ROWS.x + ROWS.y)

@@ -21,11 +21,17 @@ def lists(results: list[Any]) -> list[list[float]]:
     return [list(one) for one in results]
 
 
-def test_rolling_begins_with_the_first_row() -> None:
-    assert lists(emitted(lambda s: s.rolling(2).sum(), floats([1, 2, 3]))) == [[1, 3, 5]]
+def test_rolling_is_missing_until_so_many_rows_have_come() -> None:
+    got = emitted(lambda s: s.rolling(3).sum(), floats([1, 2], [3, 4]))
+    same(pd.concat(got, ignore_index=True), pd.Series([np.nan, np.nan, 6, 9], name="x"))
+    rows = [timed(1, 0), timed(2, 1)]
+    got = emitted(lambda s: s.x.rolling("2h").sum(), rows)
+    assert lists(got) == [[1], [3]]
 
 
 def test_rolling_honours_min_periods() -> None:
+    got = emitted(lambda s: s.rolling(2, min_periods=1).sum(), floats([1, 2, 3]))
+    assert lists(got) == [[1, 3, 5]]
     (got,) = emitted(lambda s: s.rolling(3, min_periods=2).sum(), floats([1, 2, 3]))
     same(got, pd.Series([np.nan, 3, 6], name="x"))
     got = pd.concat(emitted(lambda s: s.rolling(3, min_periods=3).sum(), floats([1, 2], [3])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -108,7 +109,7 @@ def test_the_index_may_become_a_column() -> None:
         (lambda s: s.window(), "exactly one of n and value"),
         (lambda s: s.window(n=1, value=2), "exactly one of n and value"),
         (lambda s: s.window(n=0), "n must be a whole number above 0, got 0"),
-        (lambda s: s.window(n="2h"), "n must be a whole number above 0, got '2h'"),
+        (lambda s: s.window(n=2.5), "n must be a whole number above 0, got 2.5"),
         (lambda s: s.window(value="soon"), "value must be a length of time"),
         (lambda s: s.window(value=-1), "above 0, got -1"),
         (lambda s: s.rolling(0), "window must be a number above 0, got 0"),
@@ -253,10 +254,10 @@ ROLLED: dict[str, Callable[[Any], Any]] = {
         st.lists(st.sampled_from([1.0, 2.5, -3.0, np.nan]), max_size=4), min_size=1, max_size=5
     ),
     size=st.sampled_from([1, 2, 5]),
-    least=st.integers(0, 1),
+    least=st.sampled_from([None, 0, 1]),
 )
 def test_rolling_adds_up_to_pandas(
-    what: str, parts: list[list[float]], size: int, least: int
+    what: str, parts: list[list[float]], size: int, least: int | None
 ) -> None:
     whole = pd.Series([x for part in parts for x in part], dtype="float64", name="x")
     ends = np.cumsum([len(part) for part in parts])
@@ -292,7 +293,7 @@ def test_old_attributes_are_there() -> None:
     made, rolling, ewm = sdf.window(n=2), sdf.rolling(3), sdf.ewm(span=3)
     assert made.root is sdf
     assert (made.n, made.value, made.with_state, made.start) == (2, None, False, None)
-    assert (rolling.window, rolling.min_periods, rolling.start) == (3, 1, ())
+    assert (rolling.window, rolling.min_periods, rolling.start) == (3, None, ())
     assert (ewm.com, ewm.span, ewm.n) == (None, 3, 1)
     assert EWM._get_com(None, 3, None, None) == 1.0
     assert [type(one) for one in (made, rolling, ewm)] == [Window, Rolling, EWM]
@@ -332,3 +333,50 @@ def test_whoever_gets_the_rows_may_change_them() -> None:
 
 def identity(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
+
+
+# --- as the old libraries took it -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("span", ["2h", pd.Timedelta("2h"), dt.timedelta(hours=2)])
+def test_a_window_takes_a_length_of_time_by_position(span: Any) -> None:
+    rows = [timed(value, hour) for hour, value in enumerate([1.0, 2.0, 4.0])]
+    assert emitted(lambda s: s.window(span).x.sum(), rows) == [1, 3, 6]
+    assert emitted(lambda s: s.window(span).groupby(s.x > 0).x.sum(), rows)[-1].tolist() == [6]
+    window = streaming(rows[0]).window(span)
+    assert (window.n, window.value) == (None, span)
+
+
+KEYS: dict[str, Callable[[Any], Any]] = {
+    "its index": lambda w: w.index % 2,
+    "its index itself": lambda w: w.index,
+    "several": lambda w: [w.index % 2, w.x > 2],
+    "a column": lambda w: w.x % 2,
+    "a condition": lambda w: (w.x > 2) & (w.index > 1),
+}
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("extent", [{"n": 4}, {"value": 3}])
+def test_a_window_is_grouped_by_what_is_made_of_it(key: str, extent: dict[str, Any]) -> None:
+    rows = pd.DataFrame({"x": [1, 2, 3, 4, 5, 6]})
+
+    def build(sdf: Any) -> Any:
+        window = sdf.window(**extent)
+        return window.groupby(KEYS[key](sdf.window(**extent))).x.sum()
+
+    got = emitted(build, [rows.iloc[:3], rows.iloc[3:]])
+    held = rows.iloc[-4:] if "n" in extent else rows.iloc[-3:]
+    same(got[-1], held.groupby(KEYS[key](held)).x.sum())
+
+
+def test_all_rows_are_grouped_by_what_is_made_of_their_index() -> None:
+    rows = pd.DataFrame({"x": [1, 2, 3, 4]})
+    got = emitted(lambda s: s.expanding().groupby(s.expanding().index % 2).x.sum(), [rows])
+    same(got[-1], rows.groupby(rows.index % 2).x.sum())
+
+
+def test_keys_of_results_are_refused_with_the_way_round() -> None:
+    sdf = streaming(ROWS)
+    with pytest.raises(TypeError, match=r"groupby: other must be .*window\.groupby\(window\.x > 0"):
+        sdf.window(n=2).groupby(sdf.window(n=2).full().x)

@@ -48,12 +48,14 @@ class Aggregated(Aggregates, _Mixed):
 
     def window(
         self,
-        n: int | None = None,
+        n: Any = None,
         value: Any = None,
         with_state: bool = False,
         start: Any = None,
     ) -> Window:
         """The last *n* rows, or those whose index is less than *value* behind the newest.
+
+        A length of time is a *value* in the place of *n*, too: ``window("2h")``.
 
         >>> import pandas as pd
         >>> from rapidz.dataframe import Series
@@ -65,9 +67,17 @@ class Aggregated(Aggregates, _Mixed):
         return Window(self, n, value, with_state, start)
 
     def rolling(
-        self, window: Any, min_periods: int = 1, with_state: bool = False, start: Any = ()
+        self,
+        window: Any,
+        min_periods: int | None = None,
+        with_state: bool = False,
+        start: Any = (),
     ) -> Rolling:
-        """For every row, the window of *window* rows, or of a length of time, that ends there."""
+        """Give each row the window of *window* rows, or of a length of time, that ends there.
+
+        A window with fewer values than *min_periods* has no result: as in pandas, these are by
+        default as many as the window has rows, or 1 for a length of time.
+        """
         return Rolling(self, window, min_periods, with_state, start)
 
     def expanding(self, with_state: bool = False, start: Any = None) -> Expanding:

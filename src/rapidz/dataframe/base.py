@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rapidz.dataframe.accessors import ACCESSORS, Accessor
 from rapidz.dataframe.calls import Method
 from rapidz.dataframe.collection import Streaming, map_partitions
-from rapidz.dataframe.columns import dir_with_columns, may_be_column
+from rapidz.dataframe.columns import dir_with_columns, has_columns, may_be_column
 from rapidz.dataframe.kinds import is_dataframe_like
 from rapidz.dataframe.native import kind_of, refuse, to_pandas
 from rapidz.dataframe.parts import assigned, largest, named_in, selected, with_column
@@ -47,6 +47,12 @@ class BaseFrame(Streaming):
         """
         if self._conform is not None:
             self._conform(self._taken(x), self._coming.get())
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether *key* is a column, as in pandas."""
+        if has_columns(self):
+            return key in self._worked_with().columns
+        return super().__contains__(key)
 
     def _each(
         self, func: Callable[..., Any], *args: Any, kind: type | None = None, **kwargs: Any

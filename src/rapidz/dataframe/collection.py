@@ -8,7 +8,7 @@ import importlib
 import sys
 import weakref
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 from rapidz.dataframe.calls import (
@@ -384,10 +384,22 @@ def map_partitions(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> An
     if not collections:
         raise TypeError(f"map_partitions: args must include a Streaming collection, got {args!r}")
     known = Example(given, call.on, [one._example for one in collections])
+    stream_type = _type_of(func, collections)
     if known.get() is not None:
         kind = None
-    elif kind is None and getattr(func, "__module__", "") in _OPERATOR_MODULES:
-        kind = type(collections[0])
+    elif kind is None and _is_operator(func):
+        kind = type(next(one for one in collections if one._stream_type == stream_type))
     streams = [one._inner for one in collections]
     stream = call.map(streams[0]) if len(streams) == 1 else together(streams).map(call)
-    return _made(stream, known, collections[0]._stream_type, kind)
+    return _made(stream, known, stream_type, kind)
+
+
+def _type_of(func: Callable[..., Any], collections: Sequence[Streaming]) -> str:
+    """Return the stream type of a result: of rows where an operator has rows and an aggregate."""
+    types = [one._stream_type for one in collections]
+    rows = "streaming" in types and _is_operator(func)
+    return "streaming" if rows else types[0]
+
+
+def _is_operator(func: Callable[..., Any]) -> bool:
+    return getattr(func, "__module__", "") in _OPERATOR_MODULES or type(func).__name__ == "ufunc"

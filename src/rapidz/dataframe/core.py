@@ -98,7 +98,7 @@ def rolling_accumulator(
     """Return the rows that later windows need, and the values that belong to the new ones."""
     if args:
         kwargs = {**kwargs, {"quantile": "q", "aggregate": "func"}.get(op, "ddof"): args[0]}
-    make = functools.partial(RollingState, window=window, how=op, min_periods=1, **kwargs)
+    make = functools.partial(RollingState, window=window, how=op, **kwargs)
     first, state = go_on("rolling_accumulator", acc, make)
     state = first(new.iloc[:0]) if state is None else state
     result = state.update(new)

@@ -19,8 +19,8 @@ Step: TypeAlias = "tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]
 
 
 def in_process(stream: Stream[Any]) -> bool:
-    """Whether the elements of *stream* are here, and not with the workers of a backend."""
-    return type(stream).zip is Stream.zip  # a backend brings operators of its own
+    """Return whether the elements of *stream* are in this process, not with a backend's workers."""
+    return not stream._remote
 
 
 def in_one_call(streams: Sequence[Stream[Any]]) -> Stream[Any] | None:

@@ -18,7 +18,7 @@ from rapidz.dataframe.old_windows import (
     groupby_accumulator,
     windowed_groupby_accumulator,
 )
-from rapidz.dataframe.over import over_of
+from rapidz.dataframe.over import by_position, over_of
 from rapidz.dataframe.seeds import begin, go_on
 from rapidz.dataframe.state import Everything, EwmState, make_state
 from rapidz.dataframe.state.ewm import decay as decay_of
@@ -180,6 +180,7 @@ class WindowedGroupBy(GroupBy):
         **options: bool,
     ) -> None:
         super().__init__(root, grouper, index, with_state, start, **options)
+        n, value = by_position(n, value)
         self.n, self.value = n, value
         self._over = over_of(type(self).__name__, root, n, value)
 

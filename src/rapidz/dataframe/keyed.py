@@ -42,6 +42,12 @@ class Grouper:
         if isinstance(other, Streaming):
             if has_columns(other):
                 raise TypeError(f"groupby: other must be a streaming series, got {other!r}")
+            if other._stream_type == "updating":
+                raise TypeError(
+                    "groupby: other must be a streaming series of the rows that are grouped, got "
+                    f"results, {type(other).__name__}: make it of the frame's own columns, or "
+                    "of the window's, as in window.groupby(window.x > 0)"
+                )
             needs_name(other, "groupby")
             return _as_column(self._root, other)
         if callable(other):

@@ -56,10 +56,46 @@ def rxor(right: Any, left: Any) -> Any:
     return left ^ right
 
 
+_INSTEAD = (
+    "its elements are still to come. Use & for `and`, | for `or`, ~ for `not`, (a < x) & (x < b) "
+    "for `a < x < b`, series.map_partitions(np.where, condition, a, b) for a choice, and "
+    "`is not None` to ask whether there is one"
+)
+
+
 class OperatorMixin:
-    """Arithmetic, comparisons and logic by ``self.map_partitions(function, self, other)``."""
+    """Arithmetic, comparisons and logic by ``self.map_partitions(function, self, other)``.
+
+    What they give has no truth value, as in pandas: it is not known before the elements come.
+    """
 
     map_partitions: Any
+    __pandas_priority__ = 5000
+    """Makes frames and series of pandas leave operators to the collection."""
+
+    def __bool__(self) -> bool:
+        raise ValueError(f"{type(self).__name__} has no truth value: {_INSTEAD}")
+
+    def __contains__(self, item: object) -> bool:
+        raise TypeError(
+            f"{type(self).__name__}: `in` must be given a collection with an end, got {item!r} in "
+            "one that is still to come: use collection == value, which is asked of each element"
+        )
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(
+            f"{type(self).__name__} has no values before its elements come: to call a function of "
+            "numpy with each of them, use collection.map_partitions(function)"
+        )
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method != "__call__" or kwargs.get("out") is not None:
+            called = f"{ufunc.__name__}.{method}" if method != "__call__" else "out="
+            raise TypeError(
+                f"{type(self).__name__}: ufunc must be called with elements alone, got {called}: "
+                "use an aggregate, or collection.map_partitions(function)"
+            )
+        return self.map_partitions(ufunc, *inputs, **kwargs)
 
     def __abs__(self) -> Any:
         return self.map_partitions(operator.abs, self)

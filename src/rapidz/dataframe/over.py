@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from rapidz.dataframe.base import needs_index
 from rapidz.dataframe.collection import Streaming
 from rapidz.dataframe.state import LastRows, Span
 
-__all__ = ["over_of"]
+__all__ = ["by_position", "over_of"]
+
+_LENGTHS = (str, dt.timedelta, np.timedelta64, pd.DateOffset)
+
+
+def by_position(n: Any, value: Any) -> tuple[Any, Any]:
+    """Return *n* and *value*, of which the first one given may be a length of time.
+
+    >>> by_position(2, None), by_position("2h", None)
+    ((2, None), (None, '2h'))
+    """
+    return (None, n) if value is None and isinstance(n, _LENGTHS) else (n, value)
 
 
 def over_of(owner: str, root: Streaming, n: Any, value: Any) -> LastRows | Span:
-    """The last *n* rows of a streaming frame, or those less than *value* behind the newest.
+    """Return the extent of a window: *n* rows, or those less than *value* behind the newest.
 
     >>> from rapidz.dataframe import DataFrame
     >>> over_of("Window", DataFrame(), 3, None)

@@ -31,8 +31,9 @@ class Rolling(Columns):
         The streaming frame.
     window : int, str or timedelta
         The number of rows, or a length of time.
-    min_periods : int
-        The number of values that there must be in a window, or its value is missing.
+    min_periods : int, optional
+        The number of values that there must be in a window, or its value is missing; as in pandas
+        *window* by default if that is a number of rows, or else 1.
     with_state : bool
         Emit ``(state, result)``.
     start : state, optional
@@ -43,7 +44,7 @@ class Rolling(Columns):
     >>> sdf = DataFrame(example=pd.DataFrame({"x": [0]}))
     >>> shown = sdf.rolling(2).x.sum().stream.map(list).sink(print)
     >>> sdf.emit(pd.DataFrame({"x": [1, 2]}))
-    [1.0, 3.0]
+    [nan, 3.0]
     >>> sdf.emit(pd.DataFrame({"x": [3]}))
     [5.0]
     """
@@ -52,7 +53,7 @@ class Rolling(Columns):
         self,
         sdf: Any,
         window: Any,
-        min_periods: int = 1,
+        min_periods: int | None = None,
         with_state: bool = False,
         start: Any = (),
     ) -> None:

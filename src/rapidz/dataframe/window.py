@@ -13,11 +13,12 @@ from rapidz.dataframe.columns import Columns, has_columns
 from rapidz.dataframe.follow import follow, late_rows
 from rapidz.dataframe.groupby import GroupBy, WindowedGroupBy
 from rapidz.dataframe.operators import OperatorMixin
-from rapidz.dataframe.over import over_of
+from rapidz.dataframe.over import by_position, over_of
 from rapidz.dataframe.parts import renumbered, with_index_as_column
 from rapidz.dataframe.seeds import go_on
 from rapidz.dataframe.state import Everything, Held, make_state
 from rapidz.dataframe.updating import DataFrames, Seriess
+from rapidz.kernel.stream import Stream
 
 __all__ = ["Window", "result_class"]
 
@@ -45,8 +46,8 @@ class Window(Columns, Aggregates, OperatorMixin):
     ----------
     sdf : DataFrame or Series
         The streaming frame.
-    n : int
-        The number of rows.
+    n : int, str or timedelta
+        The number of rows; a length of time is a *value*.
     value : str, timedelta or number
         Instead: how far behind the newest a row may be, by the index.  The row that is exactly
         that old is out.
@@ -73,6 +74,7 @@ class Window(Columns, Aggregates, OperatorMixin):
         with_state: bool = False,
         start: Any = None,
     ) -> None:
+        n, value = by_position(n, value)
         self._over = self._over_of(sdf, n, value)
         self.root, self.n, self.value = sdf, n, value
         self.with_state, self.start = with_state, start
@@ -195,8 +197,8 @@ class Window(Columns, Aggregates, OperatorMixin):
 
     @property
     def index(self) -> Any:
-        """The index of the rows in the window."""
-        return self.apply(operator.attrgetter("index"))
+        """The index of the rows in the window; what is made of it can be a key of `groupby`."""
+        return WindowIndex(self)
 
     def reset_index(self) -> Any:
         """The window with the index as a column; it goes by the index as it was."""
@@ -207,6 +209,36 @@ class Window(Columns, Aggregates, OperatorMixin):
     def __repr__(self) -> str:
         extent = "everything" if isinstance(self._over, Everything) else repr(self._over)
         return f"<{type(self).__name__} of {extent}>"
+
+
+class WindowIndex(Window):
+    """The index of the rows in a window: a key of groups, and what is made of it too.
+
+    >>> import pandas as pd
+    >>> from rapidz.dataframe import Series
+    >>> window = Series(example=pd.Series([0])).window(n=3)
+    >>> odd = window.groupby(window.index % 2).sum().stream.map(pd.Series.to_dict).sink(print)
+    >>> window.root.emit(pd.Series([1, 2, 3, 4]))
+    {0: 3, 1: 6}
+    """
+
+    def __init__(self, rows: Window) -> None:
+        self._rows, self._over, self._numbered = rows, rows._over, False
+        self.root, self.n, self.value = rows.root.index, rows.n, rows.value
+        self.with_state, self.start = rows.with_state, rows.start
+
+    def _of(self, root: Any, **own: Any) -> Any:
+        return self._rows._of(root, **own)  # and not an index, perhaps
+
+    @property
+    def stream(self) -> Stream[Any]:
+        """The stream of the indexes of the rows in the window."""
+        made: Stream[Any] = self.full().stream
+        return made
+
+    def full(self) -> Any:
+        """The index of the rows in the window."""
+        return self._rows.apply(operator.attrgetter("index"))
 
 
 def _root_of(x: Any) -> Any:

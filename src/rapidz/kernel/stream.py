@@ -96,6 +96,8 @@ class Stream(Fluent[T], APIRegisterMixin):
     """Whether what `inline` writes may stand in one function with the nodes around."""
     _converts: ClassVar[bool] = False
     """Whether `_handed` does something."""
+    _remote: ClassVar[bool] = False
+    """Whether the elements that the node emits are with the workers of a backend."""
     _most_ports: ClassVar[int] = 1
     """How many inputs the node may have for `inline` to do."""
     _side_ports: frozenset[int] = frozenset()

@@ -39,6 +39,7 @@ class ParallelStream(Stream[T]):
 
     _fuses: ClassVar[bool] = False
     _converts: ClassVar[bool] = True
+    _remote: ClassVar[bool] = True
     _takes_handles: ClassVar[bool] = True
     _allowance: Allowance | None = None
     """What a buffer grants to nodes above it."""

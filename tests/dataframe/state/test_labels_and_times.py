@@ -74,7 +74,7 @@ def test_rows_with_columns_of_two_levels_go_on() -> None:
     totals = CumulativeState(ROWS, "cumsum")
     rows = pd.concat(BATCHES[:2])
     for state, want in (
-        (sums, rows.rolling(2, min_periods=1).sum().iloc[3:]),
+        (sums, rows.rolling(2).sum().iloc[3:]),
         (totals, rows.cumsum().iloc[3:]),
         (means, rows.ewm(com=1).mean().iloc[-1]),
     ):

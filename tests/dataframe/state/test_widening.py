@@ -145,7 +145,7 @@ def test_rolling_and_ewm_of_several_dtypes_equal_pandas(data: st.DataObject) -> 
     rows = pd.concat(frames)
     rolling, ewm = RollingState(frames[0].iloc[:0], 2, "sum"), EwmState(frames[0].iloc[:0], com=1)
     got = pd.concat([rolling.update(frame) for frame in frames])
-    same(got, rows.rolling(2, min_periods=1).sum())
+    same(got, rows.rolling(2).sum())
     for frame in frames:
         last = ewm.update(frame)
     same(last, rows.ewm(com=1).mean().iloc[-1])
@@ -187,7 +187,7 @@ def test_a_column_without_a_value_waits_in_every_state() -> None:
     states: list[tuple[Any, Any]] = [
         (Held(first.iloc[:0], LastRows(3)), every),
         (CumulativeState(first.iloc[:0], "cumsum"), every.cumsum().iloc[2:]),
-        (RollingState(first.iloc[:0], 2, "sum"), every.rolling(2, min_periods=1).sum().iloc[2:]),
+        (RollingState(first.iloc[:0], 2, "sum"), every.rolling(2).sum().iloc[2:]),
         (EwmState(first.iloc[:0], com=1), every.ewm(com=1).mean().iloc[-1]),
     ]
     for state, want in states:

@@ -18,6 +18,15 @@ from rapidz.dataframe.state.spec import numeric_columns
 __all__ = ["EwmState", "decay"]
 
 RULES = {"com": (0.0, False), "span": (1.0, False), "halflife": (0.0, True), "alpha": (0.0, True)}
+# The same in the words of pandas and of the old libraries, which programs look for.
+WORDS = {
+    "com": "comass must satisfy: comass >= 0",
+    "span": "span must satisfy: span >= 1",
+    "halflife": "halflife must satisfy: halflife > 0",
+    "alpha": "alpha must satisfy: 0 < alpha <= 1",
+}
+NONE_GIVEN = "Must pass one of com, span, halflife, or alpha"
+TOO_MANY = "Can only provide one of `com`, `span`, `halflife`, `alpha`. They are mutually exclusive"
 
 
 def decay(**given: float | None) -> float:
@@ -27,11 +36,12 @@ def decay(**given: float | None) -> float:
     (0.5, 0.75)
     >>> decay(com=1, span=3)
     Traceback (most recent call last):
-    ValueError: ewm: exactly one of com, span, halflife, alpha must be given, got com, span
+    ValueError: ewm: exactly one of com, span, halflife, alpha must be given, got com, span: \
+Can only provide one of `com`, `span`, `halflife`, `alpha`. They are mutually exclusive
     """
     names = {name: value for name, value in given.items() if value is not None}
     if len(names) != 1:
-        got = ", ".join(names) or "none"
+        got = f"{', '.join(names)}: {TOO_MANY}" if names else f"none: {NONE_GIVEN}"
         raise ValueError(f"ewm: exactly one of {', '.join(RULES)} must be given, got {got}")
     name, value = names.popitem()
     least, open_ = RULES[name]
@@ -40,7 +50,8 @@ def decay(**given: float | None) -> float:
     if value < least or (open_ and value == least) or (name == "alpha" and value > 1):
         rule = f"above {least:g}" if open_ else f"at least {least:g}"
         raise ValueError(
-            f"ewm: {name} must be {rule}{' and at most 1' * (name == 'alpha')}, got {value!r}"
+            f"ewm: {name} must be {rule}{' and at most 1' * (name == 'alpha')}, got {value!r}: "
+            f"{WORDS[name]}"
         )
     if name == "halflife":
         return math.exp(-math.log(2) / value)

@@ -23,27 +23,35 @@ class RollingState:
     `window` is a number of rows or, where the index holds times in order, a length of time.
     `how` is the name of an aggregate of pandas' rolling ("aggregate" takes `func=`), options go
     to it. Only the rows that windows still to come can reach are held. Columns of a DataFrame
-    that are not numbers are left out.
+    that are not numbers are left out. `min_periods` is by default what pandas takes.
 
     >>> state = RollingState(pd.Series([], dtype="int64"), 2, "sum")
     >>> state.update(pd.Series([1, 2])).tolist(), state.update(pd.Series([3])).tolist()
-    ([1.0, 3.0], [5.0])
+    ([nan, 3.0], [5.0])
     """
 
     def __init__(
-        self, example: Frame, window: Any, how: str, min_periods: int = 1, **options: Any
+        self,
+        example: Frame,
+        window: Any,
+        how: str,
+        min_periods: int | None = None,
+        **options: Any,
     ) -> None:
         if how not in HOWS:
             raise ValueError(f"rolling: how must be one of {', '.join(HOWS)}, got {how!r}")
         self.schema = Schema(example)
         self.window, self.timed = _window(window)
         self.how, self.min_periods, self.options = how, min_periods, options
-        whole = isinstance(min_periods, numbers.Integral)
-        if not whole or min_periods < 0 or not (self.timed or min_periods <= self.window):
+        if min_periods is not None and not self._allows(min_periods):
             raise ValueError(
                 f"rolling: min_periods must be between 0 and the window, got {min_periods!r}"
             )
         self.tail: Frame | None = None
+
+    def _allows(self, min_periods: Any) -> bool:
+        whole = isinstance(min_periods, numbers.Integral)
+        return whole and min_periods >= 0 and (self.timed or min_periods <= self.window)
 
     def update(self, frame: Frame) -> Any:
         """Take the next rows; the values that belong to them."""

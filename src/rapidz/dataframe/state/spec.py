@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from rapidz.dataframe.state.aliases import Frame
+from rapidz.dataframe.state.dtypes import has_values, is_object
 
 __all__ = ["HOWS", "Output", "Spec", "numeric_columns", "parse"]
 
@@ -154,6 +155,8 @@ def numeric_columns(frame: Frame, what: str) -> Frame:
     if isinstance(frame, pd.DataFrame):
         fitting = [pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
         return frame if all(fitting) else frame.loc[:, fitting]
+    if is_object(frame.dtype) and not has_values(frame):
+        return frame.astype("float64")  # it says nothing: there may be numbers to come
     if not pd.api.types.is_numeric_dtype(frame.dtype):
         raise TypeError(f"{what}: series must hold numbers, got {frame.dtype}")
     return frame
