@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from rapidz.kernel import signals
 from rapidz.kernel.failures import culprit
 from rapidz.kernel.pipeline import Pipeline, pipelines
 from rapidz.kernel.push import DONE, Pending, group, when_all
-from rapidz.kernel.running import over
+from rapidz.kernel.running import over, own
 from rapidz.kernel.signals import Signal
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def flush(node: Stream[Any]) -> Any:
         wait = signals.send(node, Signal.FLUSH)
         for stream in signals.streams_of_failures(node._pipeline.root(), ended=False):
             signals.send(stream, Signal.FLUSH)
-        return wait
+        return own(node._pipeline, wait)
 
     return node._pipeline.run(action)
 
@@ -56,7 +56,7 @@ def close(node: Stream[Any], timeout: float | None) -> Any:
     failure: Exception | None = None
     wait: Any = None
     try:
-        wait = pipeline.run(lambda: signals.send(node, Signal.END))
+        wait = pipeline.run(lambda: own(pipeline, signals.send(node, Signal.END)))
     except Exception as error:  # what was given up at the end failed; the rest goes on
         failure = error
     if wait is None or wait is DONE:
@@ -67,7 +67,13 @@ def close(node: Stream[Any], timeout: float | None) -> Any:
         if failure is not None:
             raise failure
         return result
-    return asyncio.ensure_future(when_all([wait, drained(pipeline, timeout)], [], "elements"))
+    return asyncio.ensure_future(_closed(wait, pipeline, timeout))
+
+
+async def _closed(wait: Awaitable[object], pipeline: Pipeline, timeout: float | None) -> None:
+    """Return when all have got the end and nothing is under way; raise what failed."""
+    drain = asyncio.ensure_future(drained(pipeline, timeout))
+    await when_all([wait, drain], [], "elements")
 
 
 def wait_until_idle(pipeline: Pipeline, timeout: float | None) -> Any:

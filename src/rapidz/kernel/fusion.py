@@ -28,7 +28,8 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from rapidz.kernel.failures import blame
-from rapidz.kernel.push import SKIP, Pending, Push, Start, group, when_all
+from rapidz.kernel.push import SKIP, Pending, Push, Start, together
+from rapidz.kernel.running import own
 from rapidz.kernel.tuning import Options
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class Code:
         self.nodes: list[weakref.ref[Stream[Any]] | None] = []
         self.depth = 3
         self.forked = 0
+        self.owned = ""
+        """The name of what lets a wait go on by itself, once the element is one of several."""
         self._node: weakref.ref[Stream[Any]] | None = None
 
     def at(self, node: Stream[Any] | None) -> None:
@@ -107,6 +110,10 @@ class Code:
 
     def give(self, wait: str) -> None:
         """Write that the element is through: *wait* is what there is to wait for, or None."""
+        if self.owned and wait != "None":
+            self.line(f"wait = {wait}")
+            self.line(f"if wait is not None: wait = {self.owned}(wait)")
+            wait = "wait"
         if self.forked:
             self.line(f"wait = {wait}")
             self.line("if wait is not None: left = (left or []) + [wait]")
@@ -122,6 +129,9 @@ class Code:
             if (node := ref()) is not None:  # else it has gone, and this is compiled anew
                 self.at(node)
                 node.inline(self, port)
+                if node._gathers:
+                    own_wait = functools.partial(own, node._pipeline)
+                    self.owned = self.owned or self.bind("own", own_wait)
         self.at(None)
         if run.tail is not None:
             self.give(f"{self.bind('push', run.tail)}(x)")
@@ -137,15 +147,16 @@ class Code:
         self.forked += 1
         saved = f"x_{len(self.lines)}"
         self.line(f"{saved} = x")
+        owned = self.owned
         for index, run in enumerate(runs):
-            depth = self.depth
+            depth, self.owned = self.depth, owned
             if index:
                 self.line(f"x = {saved}")
             self.line("try:")
             self.depth += 1
             self.write(run)
             self.depth = depth
-            self.line("except Exception as error:")
+            self.line("except BaseException as error:")  # the other branches get it all the same
             self.line("    blame_line(error); left = (left or []) + [error]")
         self.forked -= 1
 
@@ -188,15 +199,6 @@ def fuse(
     exec(_compiled(source, f"<rapidz {form} {name} {abs(hash(source)):x}>"), namespace)
     made: Callable[..., Any] = namespace["make"](**values)
     return made
-
-
-def together(start: Start, left: list[Any]) -> Pending:
-    """Make one of what the branches of a fork left behind: awaitables and errors."""
-    errors = [item for item in left if isinstance(item, Exception)]
-    waits = [item for item in left if not isinstance(item, Exception)]
-    if not waits:
-        raise group(errors, "branches")
-    return waits[0] if len(waits) == 1 and not errors else start(when_all(waits, errors))
 
 
 _FRAMES: dict[str, tuple[list[str], list[str]]] = {
@@ -279,7 +281,7 @@ def line_of(
     return None if ref is None else ref(), traceback.tb_frame.f_locals.get("x")
 
 
-def blame_line(table: list[weakref.ref[Stream[Any]] | None], error: Exception) -> None:
+def blame_line(table: list[weakref.ref[Stream[Any]] | None], error: BaseException) -> None:
     """Blame *error* on the node whose line of a fused function raised it."""
     node, x = line_of(table, error)
     if node is not None:

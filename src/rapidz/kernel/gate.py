@@ -16,7 +16,28 @@ if TYPE_CHECKING:
 
 Admit: TypeAlias = Callable[[], Pending]
 Refusal: TypeAlias = Callable[[], Exception]
-Waiter: TypeAlias = tuple[Admit, "asyncio.Future[Any]", Refusal]
+
+
+class Waiter(asyncio.Future[Any]):
+    """An element that waits outside: to cancel it is to withdraw the element."""
+
+    admit: Admit
+    refusal: Refusal
+    gate: Gate | None = None
+    pipeline: Pipeline
+
+    def cancel(self, msg: Any = None) -> bool:
+        gate, self.gate = self.gate, None
+        if gate is not None:
+            gate.line.remove(self)
+            self.admit = _nothing  # it holds the element
+        return super().cancel(msg)
+
+    def __del__(self) -> None:
+        if self._log_traceback:  # it failed, and nobody has looked
+            self._log_traceback = False
+            if isinstance(error := self._exception, Exception):
+                self.pipeline.keep(error)
 
 
 class Gate:
@@ -72,26 +93,33 @@ class Gate:
 
     def queue(self, pipeline: Pipeline, admit: Admit, refusal: Refusal) -> asyncio.Future[Any]:
         """Call *admit* when it is its turn to come in."""
-        future = pipeline.running_on.create_future()
-        self.line.append((admit, future, refusal))
-        return future
+        waiter = Waiter(loop=pipeline.running_on)
+        waiter.admit, waiter.refusal = admit, refusal
+        waiter.gate, waiter.pipeline = self, pipeline
+        self.line.append(waiter)
+        return waiter
+
+    def _leave(self, waiter: Waiter) -> None:
+        """Take *waiter* out of the line: to cancel it from now on harms nothing but the wait."""
+        self.line.remove(waiter)
+        waiter.gate = None
 
     def open(self, pipeline: Pipeline) -> None:
         """A slot is free: let the next one in."""
         if self._threads:
             pipeline.root().turn.wake()
         while (waiter := next((w for w in self.line if w is not None), None)) is not None:
-            self.line.remove(waiter)
-            admit, future, _ = waiter
+            self._leave(waiter)
+            admit, waiter.admit = waiter.admit, _nothing
             try:
                 wait: Any = admit()
             except Exception as error:
-                _settle(future, error)
+                _settle(waiter, error)
                 continue
             if wait is None:
-                _settle(future, None)
+                _settle(waiter, None)
             else:
-                wait.add_done_callback(functools.partial(_pass_on, future))
+                wait.add_done_callback(functools.partial(_pass_on, waiter))
             return
 
     def refuse(self) -> None:
@@ -99,19 +127,25 @@ class Gate:
         self._refused = True
         for waiter in list(self.line):
             if waiter is not None:
-                self.line.remove(waiter)
-                _settle(waiter[1], waiter[2]())
+                self._leave(waiter)
+                _settle(waiter, waiter.refusal())
 
     def readmit(self) -> None:
         """Let in all who waited in a loop that is gone, though there be no room."""
         while self.line:
             waiter = self.line.popleft()
             if waiter is not None:
-                waiter[0]()
+                waiter.gate = None
+                waiter.admit()
+
+
+def _nothing() -> None:
+    return None
 
 
 def _pass_on(future: asyncio.Future[Any], wait: Any) -> None:
-    _settle(future, wait.exception())
+    if not future.cancelled():  # else nobody is there to take a failure
+        _settle(future, wait.exception())
 
 
 def _settle(future: asyncio.Future[Any], error: BaseException | None) -> None:

@@ -39,8 +39,7 @@ def awaiting(
     def step(x: Any) -> Pending:
         if line.last is not None:
             return follow(turn(x), pipeline)
-        line.front = line.last = running = Running(turn(x), pipeline, line)
-        return running
+        return Running(turn(x), pipeline, line)
 
     return step
 

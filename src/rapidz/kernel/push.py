@@ -8,7 +8,8 @@ element.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -101,13 +102,50 @@ async def when_all(
     waits: Sequence[Awaitable[object]], errors: list[Exception], what: str = "branches"
 ) -> None:
     """Wait for every one of *waits*, then raise what failed, *errors* included."""
-    for wait in waits:
+    stop: BaseException | None = None
+    for at, wait in enumerate(waits, 1):
         try:
             await wait
         except Exception as error:
             errors.append(error)
+        except BaseException as error:
+            stop = stop or error
+            if being_ended(error):
+                withdraw(waits[at:])
+                break
+    if stop is not None:
+        raise beside(stop, errors, what)
     if errors:
         raise group(errors, what)
+
+
+def being_ended(error: BaseException) -> bool:
+    """Whether *error* asks the coroutine that calls this to end, and is not what it awaited."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is None or task.cancelling() > 0
+    return isinstance(error, GeneratorExit)
+
+
+def withdraw(waits: Iterable[Any]) -> None:
+    """Cancel what is left to be waited for, as far as it is about the same element alone."""
+    for wait in waits:
+        cancel = getattr(wait, "withdraw", None) or getattr(wait, "cancel", None)
+        if cancel is not None:
+            cancel()
+
+
+def beside(stop: BaseException, errors: Sequence[Exception], what: str) -> BaseException:
+    """Return *stop*, to be raised, with what failed in other branches as its context.
+
+    If it is a cancellation, which asyncio swallows, the pipeline keeps these.
+    """
+    if errors:
+        failure = group(errors, what)
+        stop.__context__ = failure
+        if isinstance(stop, asyncio.CancelledError):
+            stop._rapidz_beside = failure  # type: ignore[attr-defined]
+    return stop
 
 
 def fan_out(pushes: Sequence[Push[T]], start: Start) -> Push[T]:
@@ -121,20 +159,14 @@ def fan_out(pushes: Sequence[Push[T]], start: Start) -> Push[T]:
     if len(pushes) == 1:
         return pushes[0]
 
-    def spread(
-        first: int, x: T, waits: list[Awaitable[object]], errors: list[Exception]
-    ) -> Pending:
+    def spread(first: int, x: T, left: list[Any]) -> Pending:
         for push in pushes[first:]:
             try:
                 if (wait := push(x)) is not None:
-                    waits.append(wait)
-            except Exception as error:
-                errors.append(error)
-        if errors:
-            if waits:
-                return start(when_all(waits, errors))
-            raise group(errors, "branches")
-        return waits[0] if len(waits) == 1 else start(when_all(waits, errors))
+                    left.append(wait)
+            except BaseException as error:
+                left.append(error)
+        return together(start, left)
 
     if len(pushes) == 2:
         return _fan_out_2(pushes[0], pushes[1], spread)
@@ -146,25 +178,41 @@ def fan_out(pushes: Sequence[Push[T]], start: Start) -> Push[T]:
         try:
             for at, push in enumerate(pushes, 1):
                 if (wait := push(x)) is not None:
-                    return spread(at, x, [wait], [])
-        except Exception as error:
-            return spread(at, x, [], [error])
+                    return spread(at, x, [wait])
+        except BaseException as error:
+            return spread(at, x, [error])
         return None
 
     return step
 
 
-Spread: TypeAlias = Callable[[int, T, list[Awaitable[object]], list[Exception]], Pending]
+def together(start: Start, left: list[Any]) -> Pending:
+    """Make one of what the branches of a fork have *left*: awaitables and errors.
+
+    What is no `Exception`, and wants the caller to end, is raised at once; what
+    is to be waited for goes on by itself then.
+    """
+    waits = [item for item in left if not isinstance(item, BaseException)]
+    errors = [item for item in left if isinstance(item, Exception)]
+    if len(waits) + len(errors) < len(left):
+        stops = [item for item in left if isinstance(item, BaseException)]
+        raise beside(next(item for item in stops if item not in errors), errors, "branches")
+    if not waits:
+        raise group(errors, "branches")
+    return waits[0] if len(waits) == 1 and not errors else start(when_all(waits, errors))
+
+
+Spread: TypeAlias = Callable[[int, T, list[Any]], Pending]
 
 
 def _fan_out_2(first: Push[T], second: Push[T], spread: Spread[T]) -> Push[T]:
     def step(x: T) -> Pending:
         try:
             wait = first(x)
-        except Exception as error:
-            return spread(1, x, [], [error])
+        except BaseException as error:
+            return spread(1, x, [error])
         if wait is not None:
-            return spread(1, x, [wait], [])
+            return spread(1, x, [wait])
         return second(x)
 
     return step
@@ -175,12 +223,12 @@ def _fan_out_3(first: Push[T], second: Push[T], third: Push[T], spread: Spread[T
         at = 1
         try:
             if (wait := first(x)) is not None:
-                return spread(1, x, [wait], [])
+                return spread(1, x, [wait])
             at = 2
             if (wait := second(x)) is not None:
-                return spread(2, x, [wait], [])
-        except Exception as error:
-            return spread(at, x, [], [error])
+                return spread(2, x, [wait])
+        except BaseException as error:
+            return spread(at, x, [error])
         return third(x)
 
     return step

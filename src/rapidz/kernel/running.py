@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
-from rapidz.kernel.push import Pending
+from rapidz.kernel.push import Pending, Push
 
 if TYPE_CHECKING:
     from rapidz.kernel.pipeline import Pipeline
@@ -24,9 +24,9 @@ class Running:
 
     _callbacks: list[Callable[[Running], object]] | None = None
     _driven: Coroutine[Any, Any, object] | None = None
+    _ahead: Running | None = None
     _next: Running | None = None
-    _claimed = False
-    _done = False
+    _own = _claimed = _done = False
     _error: BaseException | None = None
     _task: asyncio.Task[None] | None = None
 
@@ -40,6 +40,13 @@ class Running:
         """What nobody has begun to run yet."""
         self._pipeline = pipeline
         self._line = line
+        if line is not None:  # before anything runs: an eager task is over at once
+            ahead, line.last = line.last, self
+            if ahead is None:
+                line.front = self
+            else:
+                self._ahead, ahead._next = ahead, self
+                self.coroutine = _after(self, coroutine)
         pipeline.active.add(self)
         if pipeline.tracked:  # what is tracked travels in the context of its own task
             self.adopt()
@@ -94,11 +101,11 @@ class Running:
 
     def _watch(self) -> Generator[Any, Any, None]:
         """Wait for what somebody else runs."""
-        self._claimed = True
         if not self._done:
             over = self._pipeline.running_on.create_future()
             self.add_done_callback(lambda _: resolve(over))
             yield from over
+        self._claimed = True  # not before: who is cancelled meanwhile takes no failure
         if self._error is not None:
             raise self._error
 
@@ -113,15 +120,31 @@ class Running:
     def _never_begun(self, _: object) -> None:
         """The task was cancelled before it could begin."""
         if not self._done and self._driven is not None:
-            self._driven.close()
+            _close(self._driven)
             self._claimed = True
             self._finish(asyncio.CancelledError())
 
     def abandon(self) -> None:
         """Its loop has gone before it could begin."""
         if self.coroutine is not None:
-            self.coroutine.close()
+            _close(self.coroutine)
             self.coroutine = None
+
+    def own(self) -> None:
+        """Let it go on whatever becomes of those who await it: it is the pipeline's own."""
+        self._own = True
+        self.adopt()
+
+    def withdraw(self) -> None:
+        """Cancel it, unless it is the pipeline's own or in the hands of another task."""
+        if self._done or self._own:
+            return
+        self._claimed = True
+        if self.coroutine is not None:
+            self.abandon()
+            self._finish(asyncio.CancelledError())
+        elif self._task is not None:
+            self._task.cancel()
 
     async def _run(self, coroutine: Coroutine[Any, Any, object]) -> None:
         outcome: BaseException | None = None
@@ -142,11 +165,20 @@ class Running:
         self._done, self._error = True, error
         self._pipeline.active.discard(self)
         self._driven = None
+        if error is not None and (beside := getattr(error, "_rapidz_beside", None)):
+            self._pipeline.keep(beside)
+            error._rapidz_beside = None  # type: ignore[attr-defined]
         line = self._line
-        if line is not None:
-            line.front = self._next
-            if line.last is self:
-                line.last = None
+        if line is not None:  # who was next waits now for whoever is ahead of this one
+            ahead, behind = self._ahead, self._next
+            if behind is None:
+                line.last = ahead
+            else:
+                behind._ahead, self._next = ahead, None
+            if ahead is None:
+                line.front = behind
+            else:
+                ahead._next, self._ahead = behind, None
         if self._callbacks is not None:
             callbacks, self._callbacks = self._callbacks, None
             for callback in callbacks:
@@ -181,8 +213,8 @@ class Refusal(Running):
         """Fail with what was kept, unless that was taken already; whether it did."""
         if self.coroutine is None or self._kept_error not in self._pipeline.kept:
             return False
-        self.coroutine.close()
-        self.coroutine, self._claimed = None, True
+        self.abandon()
+        self._claimed = True
         self._pipeline.kept.remove(self._kept_error)
         self._finish(self._kept_error)
         return True
@@ -216,22 +248,56 @@ class Line:
         Returns None, nothing to wait for, to what itself is at work in this
         line: it would wait for its own end.
         """
-        ahead = self.last
-        if ahead is None:
-            self.front = self.last = running = Running(coroutine, pipeline, self)
-            return running
-        self.last = ahead._next = running = Running(_after(ahead, coroutine), pipeline, self)
-        return None if self.front is not None and self.front.is_executing() else running
+        front = self.front
+        running = Running(coroutine, pipeline, self)
+        return None if front is not None and front.is_executing() else running
 
 
-async def _after(last: Running, coroutine: Coroutine[Any, Any, object]) -> None:
+async def _after(running: Running, coroutine: Coroutine[Any, Any, object]) -> None:
+    """Run *coroutine* once nobody is ahead of *running* in its line.
+
+    Whoever is ahead may be withdrawn: then those ahead of that one remain.
+    """
     try:
-        await over(last)
+        while (ahead := running._ahead) is not None:
+            await over(ahead)
     except BaseException:
         coroutine.close()
         raise
-    del last  # a traceback would keep it, and what is behind it in the line: this one
+    del running, ahead  # a traceback would keep them, and what is behind them in the line
     await coroutine
+
+
+def _close(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Close *coroutine*, which has not begun, and the one that it would have run."""
+    frame = getattr(coroutine, "cr_frame", None)
+    inner = None if frame is None else frame.f_locals.get("coroutine")
+    coroutine.close()
+    if inner is not None:
+        inner.close()
+
+
+def own(pipeline: Pipeline, wait: Pending) -> Pending:
+    """Let *wait* go on by itself: to cancel who awaits it is to give up the wait alone.
+
+    For what carries more than the element that set it off: a batch, a window, a
+    pair, a flush.
+    """
+    if wait is None:
+        return None
+    running = wait if isinstance(wait, Running) else Running(as_coroutine(wait), pipeline)
+    running.own()
+    return running
+
+
+def owned(pipeline: Pipeline, push: Push[Any]) -> Push[Any]:
+    """Make of *push* one for what carries more than the element that set it off."""
+
+    def step(x: Any) -> Pending:
+        wait = push(x)
+        return None if wait is None else own(pipeline, wait)
+
+    return step
 
 
 async def over(running: Running) -> None:

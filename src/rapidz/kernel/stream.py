@@ -19,7 +19,7 @@ from rapidz.kernel.pipeline import Pipeline
 from rapidz.kernel.provenance import remember
 from rapidz.kernel.push import Pending, Push, Start, fan_out
 from rapidz.kernel.registry import APIRegisterMixin
-from rapidz.kernel.running import Line, doing
+from rapidz.kernel.running import Line, doing, own
 from rapidz.kernel.signals import Arrivals
 from rapidz.kernel.tracking import Metadata, current_metadata, release, retain
 
@@ -92,6 +92,8 @@ class Stream(Fluent[T], APIRegisterMixin):
     """Whether elements end here: nothing can be below."""
     _holds: ClassVar[bool] = False
     """Whether the node holds elements back, beyond the step they came in."""
+    _gathers: ClassVar[bool] = False
+    """Whether what the node emits carries more than the element that has just come."""
     _fuses: ClassVar[bool] = True
     """Whether what `inline` writes may stand in one function with the nodes around."""
     _converts: ClassVar[bool] = False
@@ -349,7 +351,7 @@ class Stream(Fluent[T], APIRegisterMixin):
 
     def _emit(self, x: Any, metadata: Any = None) -> list[Awaitable[object]]:
         """Push *x* to the nodes below, as old node classes do."""
-        wait = entrance.push_below(self, x, metadata)
+        wait = own(self._pipeline, entrance.push_below(self, x, metadata))  # it may be a batch
         return [] if wait is None else [wait]
 
     # --- edges ---------------------------------------------------------------------------

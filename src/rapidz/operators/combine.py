@@ -16,6 +16,7 @@ from rapidz.kernel.gate import Gate
 from rapidz.kernel.in_turn import spreading
 from rapidz.kernel.loop import new_condition
 from rapidz.kernel.push import Pending, Push, drop
+from rapidz.kernel.running import own, owned
 from rapidz.kernel.stream import Stream, T, move_to_first
 from rapidz.kernel.tuning import Cell, Tuned
 
@@ -69,6 +70,7 @@ class union(Stream[T]):
 class _Joining(Stream[tuple[Any, ...]]):
     """What the operators that build tuples have in common."""
 
+    _gathers: ClassVar[bool] = True
     _holds: ClassVar[bool] = True
 
     def _is_repeated(self, port: int) -> bool:
@@ -215,7 +217,8 @@ class zip(_Joining):
             return None
         taken = {up: buffer.popleft() for up, buffer in self.buffers.items()}
         try:
-            return self._outlet.send(self._packing()([taken[up] for up in self.upstreams]))
+            pair = self._packing()([taken[up] for up in self.upstreams])
+            return own(self._pipeline, self._outlet.send(pair))
         finally:
             for gate in self._gates.values():
                 if gate.line:
@@ -321,7 +324,7 @@ class combine_latest(_Joining):
         upstream, last, missing = self.upstreams[port], self.last, self.missing
         places = [i for i, up in enumerate(self.upstreams) if up is upstream]
         emits = upstream in self.emit_on
-        above = weakref.ref(upstream)
+        above, push = weakref.ref(upstream), owned(self._pipeline, push)
 
         def step(x: Any) -> Pending:
             for i in places:
@@ -431,7 +434,7 @@ class zip_latest(_Joining):
         super()._remove_upstream(upstream)
         self.missing.discard(upstream)
         if self.lossless_buffer and not self.missing:
-            spreading(self)(self._waiting())
+            own(self._pipeline, spreading(self)(self._waiting()))
 
     def _still_holds(self, entry: Any) -> bool:
         return any(held is entry for held in self.last[1:])
@@ -458,7 +461,8 @@ class zip_latest(_Joining):
         upstream, last, missing = self.upstreams[port], self.last, self.missing
         buffer, gate, pipeline = self.lossless_buffer, self._gate, self._pipeline
         ref, above, draining = weakref.ref(self), weakref.ref(upstream), self._draining
-        spread, maxsize, label = spreading(self), self.maxsize, str(self)
+        spread, push = owned(pipeline, spreading(self)), owned(pipeline, push)
+        maxsize, label = self.maxsize, str(self)
         absent = len(last) - len(self.upstreams)  # the lossless one has a place though it be gone
         places = [i for i, up in enumerate(self.upstreams, absent) if up is upstream]
 

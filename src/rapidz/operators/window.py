@@ -16,7 +16,7 @@ from rapidz.kernel.in_turn import spreading
 from rapidz.kernel.intervals import Interval
 from rapidz.kernel.push import Pending, Push
 from rapidz.kernel.registry import identity
-from rapidz.kernel.running import following, resolve
+from rapidz.kernel.running import following, own, owned, resolve
 from rapidz.kernel.stream import Stream
 from rapidz.kernel.tracking import unbox
 from rapidz.kernel.tuning import Tuned
@@ -63,6 +63,7 @@ class partition(Stream[tuple[T, ...]]):
     (4,)
     """
 
+    _gathers: ClassVar[bool] = True
     _holds: ClassVar[bool] = True
     _graphviz_shape = "diamond"
 
@@ -118,6 +119,7 @@ class partition(Stream[tuple[T, ...]]):
         n, timeout, batches, alarms = self.n, self.timeout, self._batches, self._alarms
         key = (lambda _: None) if self.key is None else _key_function(self, self.key)
         pipeline, busy, ref = self._pipeline, self._token, weakref.ref(self)
+        push = owned(pipeline, push)
 
         def wait_for_more(k: Any) -> None:
             def expire() -> None:
@@ -264,6 +266,7 @@ class partition_unique(_Unique[T]):
     ('a', 'cc')
     """
 
+    _gathers: ClassVar[bool] = True
     _holds: ClassVar[bool] = True
     _graphviz_shape = "diamond"
 
@@ -322,6 +325,7 @@ class sliding_window(Stream[tuple[T, ...]]):
     ('b', 'c')
     """
 
+    _gathers: ClassVar[bool] = True
     _holds: ClassVar[bool] = True
     _graphviz_shape = "diamond"
 
@@ -381,6 +385,7 @@ class collect(Stream[tuple[T, ...]]):
     (1, 2)
     """
 
+    _gathers: ClassVar[bool] = True
     _holds: ClassVar[bool] = True
 
     cache: Tuned[Any] = Tuned()
@@ -416,7 +421,7 @@ class collect(Stream[tuple[T, ...]]):
     def _give_up(self) -> Pending:
         held = tuple(self.cache)
         self.cache.clear()
-        return self._outlet.send(held)
+        return own(self._pipeline, self._outlet.send(held))
 
     def _flush_held(self) -> Pending:
         return self._give_up() if self.cache else None
