@@ -9,6 +9,7 @@ from rapidz import plugins as plugins
 from rapidz import sinks as sinks
 from rapidz import sources as sources
 from rapidz.kernel.failures import BackPressureError, Failure, Retry, StreamClosed
+from rapidz.kernel.options import options
 from rapidz.kernel.provenance import args_kwargs
 from rapidz.kernel.push import SKIP, no_default
 from rapidz.kernel.stream import Stream, destroy_pipeline, move_to_first
@@ -112,4 +113,6 @@ __all__ = [
     "Retry",
     "StreamClosed",
     "no_default",
+    # the library as a whole
+    "options",
 ]

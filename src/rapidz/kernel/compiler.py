@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rapidz.kernel import failures
+from rapidz.kernel.attribution import failed_in
 from rapidz.kernel.fusion import LONGEST, Form, Run, fuse
 from rapidz.kernel.in_turn import behind
 from rapidz.kernel.legacy import interpret, interpreted, overridden_emit
@@ -250,6 +251,8 @@ def prepare(node: Stream[Any], port: int, policies: Policies) -> Push[Any]:
             step = boxing(step, failed_in(node))
     if policy is not None:
         step = node._guarded(step, policy)
+    elif node._pipeline.policies and not type(node).compile.__module__.startswith("rapidz."):
+        step = node._guarded(step, failures.Raise())  # to find whether it fails itself
     step = node._received(step, port)
     above = node.upstreams[port] if port < len(node.upstreams) else None
     return step if above is None else above._handed(step, node, port)
@@ -258,17 +261,6 @@ def prepare(node: Stream[Any], port: int, policies: Policies) -> Push[Any]:
 def still_holding(node: Stream[Any]) -> Callable[[Any], bool]:
     ref = weakref.ref(node)
     return lambda entry: (node := ref()) is not None and node._still_holds(entry)
-
-
-def failed_in(node: Stream[Any]) -> Callable[[BaseException], bool]:
-    """Tell whether it was the node itself that failed, and none below it."""
-    ref = weakref.ref(node)
-
-    def failed_here(error: BaseException) -> bool:
-        culprit = failures.culprit(error)
-        return culprit is None or culprit is ref()
-
-    return failed_here
 
 
 def via_emit(node: Stream[Any]) -> Push[Any]:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
 from rapidz.kernel import signals
-from rapidz.kernel.failures import culprit
 from rapidz.kernel.pipeline import Pipeline, pipelines
 from rapidz.kernel.push import DONE, Pending, group, when_all
 from rapidz.kernel.running import over, own
@@ -172,10 +171,8 @@ def _say_what_is_left(busy: list[Pipeline]) -> None:
 
 def _log_kept() -> None:
     for pipeline in list(pipelines):
-        while pipeline.merged_into is None and pipeline.kept:
-            error = pipeline.kept.popleft()
-            node = culprit(error) or "a pipeline"
-            logger.error("%s failed, and nothing called join() or close():", node, exc_info=error)
+        if pipeline.merged_into is None:
+            pipeline.kept.log_all()
 
 
 def drain_first() -> None:

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rapidz.kernel import loop as loops
 from rapidz.kernel.compiler import link
-from rapidz.kernel.failures import StreamClosed, note_late
+from rapidz.kernel.failures import StreamClosed
 from rapidz.kernel.fusion import EDITED
 from rapidz.kernel.legacy import takes
 from rapidz.kernel.push import Pending, Several
 from rapidz.kernel.running import Refusal
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.tracking import tracked_push
 from rapidz.kernel.turn import ATOMIC
 
@@ -121,13 +122,13 @@ def refuse(node: Stream[Any], x: Any, metadata: Any) -> Pending:
         if (wait := take_in(node, x, metadata)) is not None:
             await wait
 
-    return Refusal(late(), pipeline, note_late(pipeline.kept[0]))
+    return Refusal(late(), pipeline, pipeline.kept[0])
 
 
 def take_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
     pipeline = node._pipeline
     if node._ended:
-        raise StreamClosed(f"{node}: the stream has ended; got {x!r}")
+        raise StreamClosed(f"{node}: the stream has ended; got {short_repr(x)}")
     if pipeline.tracked:
         given = metadata if isinstance(metadata, list) else [metadata] if metadata else []
         return tracked_push(lambda: node._outlet.send(x), given)

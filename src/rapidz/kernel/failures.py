@@ -1,27 +1,30 @@
-"""What becomes of an element whose node failed: policies, retry, blame.
+"""Failure policies: what becomes of an element whose node failed.
 
-A failure belongs to the node whose own function raised it.  `blame` says so on
-the exception, innermost node first; `guard` is the compilation of a node that
-has a policy: it handles what the node itself is to blame for and lets pass
-what comes from below, where another policy, or none, has spoken already.
+A failure belongs to the node whose own function raised it (`attribution`).
+`guard` is the compilation of a node that has a policy: it handles what the node
+itself has raised and lets pass what comes from below, where another policy, or
+none, has spoken already.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import reprlib
 import time
 import weakref
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, Union
 
+from rapidz.kernel import attribution
 from rapidz.kernel import loop as loops
+from rapidz.kernel.attribution import blame as blame
+from rapidz.kernel.attribution import mine, settled
+from rapidz.kernel.attribution import raised_by as culprit  # noqa: F401
 from rapidz.kernel.checks import check_count, check_number
 from rapidz.kernel.intervals import seconds
 from rapidz.kernel.push import Pending, Push
 from rapidz.kernel.running import wait_for
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.tracking import Entry, current_metadata, fail, unbox
 
 if TYPE_CHECKING:
@@ -127,7 +130,7 @@ class Retry:
         check_count("Retry", "times", self.times)
         check_number("Retry", "factor", self.factor, 1)
         if isinstance(self.then, Retry):
-            raise TypeError(f"Retry: then must be a policy that ends, got {self.then!r}")
+            raise TypeError(f"Retry: then must be a policy that ends, got {short_repr(self.then)}")
         for name in ("wait", "limit"):
             length = seconds(getattr(self, name), operator="Retry", argument=name, allow_zero=True)
             object.__setattr__(self, f"_{name}", length)
@@ -161,31 +164,7 @@ def make_policy(node: Stream[Any], policy: Any) -> Policy | Retry:
         return policy
     rule = "'raise', 'skip', 'send', a Stream or a Retry"
     kind = ValueError if isinstance(policy, str) else TypeError
-    raise kind(f"on_error: policy must be {rule}, got {policy!r}")
-
-
-# --- who is to blame --------------------------------------------------------------------
-
-
-def blame(error: BaseException, node: Stream[Any] | None, x: Any) -> None:
-    """Note on *error* that *node* raised it for element *x*, unless a node below did."""
-    if node is None or not isinstance(error, Exception) or culprit(error) is not None:
-        return
-    error.add_note(f"raised in {node._described()} for element {reprlib.repr(x)}")
-    _mark(error, weakref.ref(node))
-
-
-def _mark(error: BaseException, mark: Any) -> None:
-    with contextlib.suppress(AttributeError):  # an exception with slots: the note must do
-        error._rapidz_node = mark  # type: ignore[attr-defined]
-
-
-def culprit(error: BaseException) -> Stream[Any] | None:
-    """The node that *error* was blamed on."""
-    mark = getattr(error, "_rapidz_node", None)
-    if mark is None and isinstance(error, ExceptionGroup):  # one of ours, of several failures
-        return culprit(error.exceptions[0])
-    return None if mark is None else mark()
+    raise kind(f"on_error: policy must be {rule}, got {short_repr(policy)}")
 
 
 def interrupted(error: BaseException) -> Exception:
@@ -193,14 +172,6 @@ def interrupted(error: BaseException) -> Exception:
     failure = RuntimeError(f"{type(error).__name__} stopped an element on its way")
     failure.__cause__ = error
     return failure
-
-
-def note_late(error: Exception) -> Exception:
-    """Say on a kept failure that it is not about the element now emitted."""
-    note = "raised for an element emitted earlier; the present one was not taken"
-    if note not in getattr(error, "__notes__", ()):
-        error.add_note(note)
-    return error
 
 
 # --- the guarded compilation of a node ----------------------------------------------------
@@ -214,17 +185,21 @@ def guard(node: Stream[Any], step: Push[Any], policy: Policy | Retry) -> Push[An
     def guarded(x: Any) -> Pending:
         if line.busy():
             return handler.in_line(step, x)
+        since = attribution.last_serial
         try:
             wait = step(x)
         except Exception as error:
-            return handler.recover(step, x, error)
-        return None if wait is None else handler.watch(step, x, wait)
+            return handler.recover(step, x, error, since)
+        return None if wait is None else handler.watch(step, x, wait, since)
 
     return guarded
 
 
 class Handler:
-    """Carries out the policy of one node."""
+    """Carries out the policy of one node.
+
+    *since* is the number of the latest attribution when an attempt began.
+    """
 
     def __init__(self, node: Stream[Any], policy: Policy | Retry) -> None:
         self._ref = weakref.ref(node)
@@ -234,60 +209,62 @@ class Handler:
         last = policy.then if isinstance(policy, Retry) else policy
         self._last = make_policy(node, last)
 
-    def mine(self, error: Exception, x: Any) -> bool:
-        """Whether this node is to blame for *error*."""
-        node = self._ref()
-        blame(error, node, unbox(x))
-        return node is not None and culprit(error) is node
+    def mine(self, error: Exception, x: Any, since: int) -> bool:
+        """Whether this node raised *error* itself."""
+        return mine(error, self._ref(), unbox(x), since)
 
     def give_up(self, x: Any, error: Exception, attempts: int) -> Pending:
         node = self._ref()
         if node is None or isinstance(self._last, Retry):
             raise error
         fail(x.metadata if type(x) is Entry else current_metadata(), error)
+        if not isinstance(self._last, Raise):
+            settled(error)
         return self._last.settle(Failure(unbox(x), error, node, attempts))
 
     def in_line(self, step: Push[Any], x: Any) -> Pending:
         return self.line.follow(self._process(step, x), self._pipeline)
 
-    def recover(self, step: Push[Any], x: Any, error: Exception) -> Pending:
+    def recover(self, step: Push[Any], x: Any, error: Exception, since: int) -> Pending:
         """*step* raised at once: try again, or give up."""
-        if not self.mine(error, x):
+        if not self.mine(error, x, since):
             raise error
         if self._retry is None:
             return self.give_up(x, error, 1)
         if loops.running_loop() is None:
             return self._retry_here(step, x, error)
-        return self.line.follow(self.retry_later(step, x, error), self._pipeline)
+        return self.line.follow(self.retry_later(step, x, error, since), self._pipeline)
 
-    def watch(self, step: Push[Any], x: Any, wait: Awaitable[object]) -> Pending:
+    def watch(self, step: Push[Any], x: Any, wait: Awaitable[object], since: int) -> Pending:
         """*step* is under way: see how it ends."""
-        return self.line.follow(self._settled(step, x, wait), self._pipeline)
+        return self.line.follow(self._settled(step, x, wait, since), self._pipeline)
 
     async def _process(self, step: Push[Any], x: Any) -> None:
+        since = attribution.last_serial
         try:
             wait = step(x)
         except Exception as error:
-            await self.retry_later(step, x, error)
+            await self.retry_later(step, x, error, since)
         else:
             if wait is not None:
-                await self._settled(step, x, wait)
+                await self._settled(step, x, wait, since)
 
-    async def _settled(self, step: Push[Any], x: Any, wait: Awaitable[object]) -> None:
+    async def _settled(self, step: Push[Any], x: Any, wait: Awaitable[object], since: int) -> None:
         try:
             await wait
         except Exception as error:
-            await self.retry_later(step, x, error)
+            await self.retry_later(step, x, error, since)
 
-    async def retry_later(self, step: Push[Any], x: Any, error: Exception) -> None:
+    async def retry_later(self, step: Push[Any], x: Any, error: Exception, since: int) -> None:
         attempts = 1
         while True:
-            if not self.mine(error, x):
+            if not self.mine(error, x, since):
                 raise error
             if self._retry is None or attempts > self._retry.times:
                 return await wait_for(self.give_up(x, error, attempts))
             await asyncio.sleep(self._retry.pause(attempts))
             attempts += 1
+            since = attribution.last_serial
             try:
                 return await wait_for(step(x))
             except Exception as again:
@@ -297,10 +274,11 @@ class Handler:
         assert self._retry is not None
         for attempt in range(1, self._retry.times + 1):
             time.sleep(self._retry.pause(attempt))
+            since = attribution.last_serial
             try:
                 return step(x)
             except Exception as again:
                 error = again
-                if not self.mine(error, x):
+                if not self.mine(error, x, since):
                     raise
         return self.give_up(x, error, self._retry.times + 1)

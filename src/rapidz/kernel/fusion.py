@@ -27,7 +27,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from rapidz.kernel.failures import blame
+from rapidz.kernel.attribution import blame, leaves
 from rapidz.kernel.push import SKIP, Pending, Push, Start, together
 from rapidz.kernel.running import own
 from rapidz.kernel.tuning import Options
@@ -192,6 +192,7 @@ def fuse(
         head = [f"    def {form}(elements, *, {', '.join(f'{v}={v}' for v in values)}):", *head[1:]]
     values["blame_line"] = functools.partial(blame_line, table)
     values["table"] = table
+    values["leaves"] = leaves
     lines = [f"def make({', '.join(values)}):", *head, *code.lines, *foot, f"    return {form}", ""]
     source = "\n".join(lines)
     name = "-".join(type(ref()).__name__ for ref, _ in run.nodes[:8]) or "pipeline"
@@ -220,7 +221,7 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
         ],
         [
             "        except Exception as error:",
-            "            blame_line(error)",
+            "            blame_line(error); leaves(error)",
             "            raise",
             "        finally:",
             "            turn.busy = False",

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from rapidz.kernel.failures import blame
+from rapidz.kernel.attribution import blame
 from rapidz.kernel.push import Pending, Push, group
 from rapidz.kernel.running import Running
 

@@ -12,8 +12,9 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from rapidz.kernel import attribution
 from rapidz.kernel import loop as loops
-from rapidz.kernel.failures import blame, culprit
+from rapidz.kernel.attribution import failed_in, mine
 from rapidz.kernel.push import Pending, Push, settle
 from rapidz.kernel.tracking import boxing, current_metadata, tracked_push, unboxing
 
@@ -73,21 +74,23 @@ def interpret(node: Stream[Any], port: int) -> Push[Any]:
             extra["who"] = above()
         if with_metadata:
             extra["metadata"] = list(current_metadata())
+        since = attribution.last_serial
         try:
             return node.update(x, **extra)
         except Exception as error:
-            blame(error, node, x)
+            mine(error, node, x, since)
             raise
 
     if loops.is_async(ref().update):  # type: ignore[union-attr]
 
         async def in_turn(x: Any) -> None:
+            since = attribution.last_serial
             try:
                 result = call(x)
                 if result is not None:
                     await result
             except Exception as error:
-                blame(error, ref(), x)
+                mine(error, ref(), x, since)
                 raise
 
         return lambda x: line.follow(in_turn(x), pipeline)
@@ -144,8 +147,4 @@ def _step_by_hand(node: Stream[Any], port: int, emitted: list[Any]) -> Push[Any]
         node = ref()
         return node is not None and node._still_holds(entry)
 
-    def failed_here(error: BaseException) -> bool:
-        node = culprit(error)
-        return node is None or node is ref()
-
-    return boxing(node.compile(unboxing(push, still_holds), port), failed_here)
+    return boxing(node.compile(unboxing(push, still_holds), port), failed_in(node))

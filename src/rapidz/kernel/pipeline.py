@@ -13,13 +13,14 @@ import os
 import sys
 import threading
 import weakref
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
+from rapidz.kernel.attribution import leaves
 from rapidz.kernel.clock import Clock
-from rapidz.kernel.failures import interrupted, note_late
+from rapidz.kernel.failures import interrupted
+from rapidz.kernel.pending_failures import PendingFailures
 from rapidz.kernel.push import DONE, Failed, Pending
 from rapidz.kernel.running import Refusal, Running, as_coroutine
 from rapidz.kernel.trampoline import Trampoline
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("rapidz")
 
-#: How many failures a pipeline keeps for its emitters; more are logged.
-KEPT_AT_MOST = 100
 #: How often a thread that is held back looks whether anybody can still help it, in seconds, and
 #: how often in vain before it gives up on those who only may.
 PATIENCE, GRACE = 0.05, 20
@@ -93,7 +92,7 @@ class Pipeline:
         self.turn = Turn()
         self.active: set[Any] = set()
         self.gates: weakref.WeakSet[Gate] = weakref.WeakSet()
-        self.kept: deque[Exception] = deque()
+        self.kept = PendingFailures()
         self.emitters: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self.held: dict[threading.Thread, Callable[[], bool]] = {}
         """Threads that wait until something is not so any more."""
@@ -146,7 +145,7 @@ class Pipeline:
         self.tracked |= other.tracked
         self.policies += other.policies
         self.active |= other.active
-        self.kept.extend(other.kept)
+        self.kept.absorb(other.kept)
         self.gates |= other.gates
         self.emitters |= other.emitters
         self.held |= other.held
@@ -307,6 +306,7 @@ class Pipeline:
                     self.emitters.add(threading.current_thread())
                     wait = action()
             except Exception as error:
+                leaves(error)
                 if asynchronous:
                     return self.failed(error)
                 raise
@@ -341,6 +341,7 @@ class Pipeline:
 
     def failed(self, error: Exception) -> Awaitable[object]:
         """What an asynchronous `emit` returns when the element failed at once."""
+        leaves(error)
         if loops.running_loop() is None:
             return Failed(error)
 
@@ -445,13 +446,15 @@ class Pipeline:
 
     # --- what failed -----------------------------------------------------------------
 
-    def keep(self, error: Exception) -> None:
-        """Keep a failure that no emitter was there to take, for the next one."""
-        kept = self.root().kept
-        if len(kept) < KEPT_AT_MOST:
-            kept.append(error)
-        else:
-            logger.error("a failure in a pipeline that nobody attends to", exc_info=error)
+    def keep(
+        self, error: Exception, node: Stream[Any] | None = None, *, log_at_once: bool = False
+    ) -> None:
+        """Keep a failure that no emitter was there to take, for the next one.
+
+        *node*: what raised it, if the exception does not say so itself.
+        """
+        root = self.root()
+        root.kept.keep(root, error, node, log_at_once)
 
     def interrupted(self, error: BaseException) -> None:
         """Keep what would have ended the background loop."""
@@ -460,16 +463,12 @@ class Pipeline:
     def raise_kept(self) -> None:
         """Raise the oldest failure kept, if any."""
         if self.kept:
-            raise note_late(self.kept.popleft())
+            raise self.kept.take()
 
     def raise_all_kept(self) -> None:
         """Raise every failure kept: one as it is, several as a group."""
-        if not self.kept:
-            return
-        errors = [self.kept.popleft() for _ in range(len(self.kept))]
-        if len(errors) == 1:
-            raise errors[0]
-        raise ExceptionGroup(f"{len(errors)} elements failed", errors)
+        if self.kept and (error := self.kept.take_all()) is not None:
+            raise error
 
 
 def _settle(result: Hop, wait: Any) -> None:

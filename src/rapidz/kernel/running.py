@@ -10,6 +10,7 @@ from rapidz.kernel import loop as loops
 from rapidz.kernel.push import Pending, Push
 
 if TYPE_CHECKING:
+    from rapidz.kernel.pending_failures import PendingFailure
     from rapidz.kernel.pipeline import Pipeline
 
 
@@ -199,24 +200,24 @@ class Refusal(Running):
     _looked = False
 
     def __init__(
-        self, coroutine: Coroutine[Any, Any, object], pipeline: Pipeline, error: Exception
+        self, coroutine: Coroutine[Any, Any, object], pipeline: Pipeline, failure: PendingFailure
     ) -> None:
-        self._kept_error = error
+        self._failure = failure
         super().__init__(coroutine, pipeline)
 
     def __await__(self) -> Generator[Any, Any, None]:
         if self.take_effect():
-            raise self._kept_error
+            raise self._failure.error
         return (yield from super().__await__())
 
     def take_effect(self) -> bool:
         """Fail with what was kept, unless that was taken already; whether it did."""
-        if self.coroutine is None or self._kept_error not in self._pipeline.kept:
+        if self.coroutine is None or self._failure not in self._pipeline.kept:
             return False
         self.abandon()
         self._claimed = True
-        self._pipeline.kept.remove(self._kept_error)
-        self._finish(self._kept_error)
+        self._pipeline.kept.remove(self._failure)
+        self._finish(self._failure.raised(late=True))
         return True
 
     def adopt(self) -> None:

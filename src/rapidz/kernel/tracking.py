@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeAlias
 
+from rapidz.kernel import attribution
 from rapidz.kernel import loop as loops
 from rapidz.kernel.push import Pending, Push
 from rapidz.kernel.running import peek
+from rapidz.kernel.short_repr import short_repr
 
 Metadata: TypeAlias = list[dict[str, Any]]
 
@@ -191,7 +193,7 @@ class Entry:
     __del__ = release
 
     def __repr__(self) -> str:
-        return f"Entry({self.x!r})"
+        return f"Entry({short_repr(self.x)})"
 
 
 def unbox(held: Any) -> Any:
@@ -204,15 +206,15 @@ def rebox(held: Any, result: Any) -> Any:
     return Entry(result, held.metadata) if type(held) is Entry else result
 
 
-def boxing(step: Push[Any], failed_here: Callable[[BaseException], bool]) -> Push[Any]:
+def boxing(step: Push[Any], failed_here: Callable[[BaseException, int], bool]) -> Push[Any]:
     """Compile *step* of a node that holds elements: it gets entries."""
 
     def boxed(x: Any) -> Pending:
-        entry = Entry(x)
+        entry, since = Entry(x), attribution.last_serial
         try:
             return step(entry)
         except Exception as error:
-            if failed_here(error):  # so the node has not taken it
+            if failed_here(error, since):  # so the node has not taken it
                 entry.release()
             raise
 

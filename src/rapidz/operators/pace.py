@@ -10,9 +10,11 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from rapidz.kernel import attribution
+from rapidz.kernel.attribution import blame
 from rapidz.kernel.checks import check_callable, check_count, check_queue, read_interval
 from rapidz.kernel.conveyor import Conveyor, Mark
-from rapidz.kernel.failures import BackPressureError, Handler, StreamClosed, blame
+from rapidz.kernel.failures import BackPressureError, Handler, StreamClosed
 from rapidz.kernel.gate import Gate
 from rapidz.kernel.intervals import Interval
 from rapidz.kernel.legacy import interpreted
@@ -409,6 +411,7 @@ class map_async(_Queued[T]):
 
         async def carry(entry: tuple[Any, asyncio.Task[Any]]) -> None:
             x, task = entry
+            since = attribution.last_serial
             try:
                 try:
                     result = await task
@@ -419,7 +422,9 @@ class map_async(_Queued[T]):
                         if type(x) is Entry:
                             fail(x.metadata, error)
                         raise
-                    await handler.retry_later(lambda x: pipeline.start(call_again(x)), x, error)
+                    await handler.retry_later(
+                        lambda x: pipeline.start(call_again(x)), x, error, since
+                    )
                 else:
                     await deliver(x, result)
             finally:

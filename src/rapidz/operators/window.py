@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any, ClassVar, Literal, TypeVar
 
+from rapidz.kernel.attribution import blame
 from rapidz.kernel.busy import Alarm, Busy
 from rapidz.kernel.checks import check_choice, check_count, read_interval
-from rapidz.kernel.failures import blame
 from rapidz.kernel.fusion import Code
 from rapidz.kernel.in_turn import spreading
 from rapidz.kernel.intervals import Interval

@@ -12,7 +12,8 @@ import copy
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from rapidz.kernel.failures import Handler, Raise, Retry, blame
+from rapidz.kernel.attribution import blame
+from rapidz.kernel.failures import Handler, Raise, Retry
 from rapidz.kernel.push import Pending, Push, when_all
 from rapidz.kernel.running import Line, Running, over, resolve, wait_for
 from rapidz.parallel.batch import Batch, Here, Item, Remote, is_here, outcome_of, parts

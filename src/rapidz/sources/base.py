@@ -8,10 +8,11 @@ import threading
 from collections.abc import Awaitable
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, overload
 
-from rapidz.kernel import ending, signals
+from rapidz.kernel import attribution, ending, signals
+from rapidz.kernel.attribution import add_note, comes_from_below
 from rapidz.kernel.checks import read_interval
 from rapidz.kernel.compiler import edges
-from rapidz.kernel.failures import Handler, Raise, StreamClosed, culprit
+from rapidz.kernel.failures import Handler, Raise, StreamClosed
 from rapidz.kernel.intervals import Interval
 from rapidz.kernel.push import flat
 from rapidz.kernel.signals import Arrivals
@@ -239,6 +240,7 @@ class Source(Stream[T]):
 
     async def _under_policy(self, work: Any) -> None:
         """Do *work*; the source's policy is asked about what the source itself fails with."""
+        since = attribution.last_serial
         try:
             await work()
         except Exception as error:
@@ -246,7 +248,7 @@ class Source(Stream[T]):
             if policy is None or isinstance(policy, Raise):
                 raise
             handler = Handler(self, policy)
-            await handler.retry_later(lambda _: self._pipeline.start(work()), None, error)
+            await handler.retry_later(lambda _: self._pipeline.start(work()), None, error, since)
 
     async def _done(self, run: Run) -> None:
         """The data have ended: so does the stream."""
@@ -260,11 +262,13 @@ class Source(Stream[T]):
             self._failed(run, error)
 
     def _failed(self, run: Run, error: Exception) -> None:
-        if culprit(error) is None:
-            error.add_note(f"raised in {self}")
-        if self._turn is run:
+        below = comes_from_below(error, self._pipeline, run.serial)
+        if not below:
+            add_note(error, f"raised in {self}")
+        failed = self._turn is run
+        if failed:
             self._state, self.stopped, self.exception = "failed", True, error
-        self._pipeline.keep(error)
+        self._pipeline.keep(error, None if below else self, log_at_once=failed)
 
     def _give_up_rest(self) -> None:
         """The source was stopped: emit what it holds."""

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rapidz.kernel import attribution
 from rapidz.kernel import loop as loops
 from rapidz.kernel.running import as_coroutine
 
@@ -36,7 +37,17 @@ class Run:
     it still tries to emit ends it.  An element on its way goes through first.
     """
 
-    __slots__ = ("_number", "_task", "gentle", "loop", "over", "retired", "since", "source")
+    __slots__ = (
+        "_number",
+        "_task",
+        "gentle",
+        "loop",
+        "over",
+        "retired",
+        "serial",
+        "since",
+        "source",
+    )
 
     def __init__(self, source: Source[Any], loop: asyncio.AbstractEventLoop) -> None:
         self._number = next(_numbers)
@@ -47,6 +58,8 @@ class Run:
         self.gentle = False
         """Looks at `retired` itself, often, and need not be cancelled."""
         self.since = monotonic()
+        self.serial = attribution.last_serial
+        """Of the latest failure when the run began."""
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
