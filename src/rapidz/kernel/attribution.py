@@ -14,7 +14,7 @@ two branches share.  So what it carries is never taken for granted:
   counts if it was made since the step began, by a node of the same pipeline.
 
 Nothing of this costs time unless something fails.
-[Decision 0013](../../../docs/decisions/0013-failures-are-attributed-per-pass.md)
+Decision 0013 tells why.
 """
 
 from __future__ import annotations

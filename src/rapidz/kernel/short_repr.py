@@ -61,6 +61,7 @@ class _Writer:
             return f"<{kind.__name__} whose repr raised {type(error).__name__}>"
 
     def _written(self, value: Any, kind: type, depth: int) -> str:
+        base: Any
         for base in (str, bytes, bytearray):
             if isinstance(value, base) and (
                 kind.__repr__ is base.__repr__ or base.__len__(value) > self._length
@@ -159,8 +160,9 @@ def _outline(value: Any) -> str:
 
 def _fields(value: Any, kind: Any) -> tuple[str, ...]:
     """The fields of a named tuple or data class whose repr is the generated one."""
-    if dataclasses.is_dataclass(kind):
-        if kind.__dataclass_params__.repr and hasattr(kind.__repr__, "__wrapped__"):
+    made = getattr(kind, "__dataclass_params__", None)
+    if made is not None:
+        if made.repr and hasattr(kind.__repr__, "__wrapped__"):
             return tuple(field.name for field in dataclasses.fields(kind) if field.repr)
     elif isinstance(value, tuple) and hasattr(kind, "_fields"):
         made_by = getattr(kind.__repr__, "__globals__", {}).get("__name__")
@@ -171,7 +173,8 @@ def _fields(value: Any, kind: Any) -> tuple[str, ...]:
 
 def _shaped(value: Any, kind: type) -> str:
     """Describe an array or a table by its shape; empty for what is neither."""
-    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    shape: Any = getattr(value, "shape", None)
+    dtype: Any = getattr(value, "dtype", None)
     if not isinstance(shape, tuple) or (shape == () and kind.__name__ != "ndarray"):
         return ""
     if kind.__name__ == "ndarray" and value.size <= 10 and dtype.kind in "biufcmM":
