@@ -115,7 +115,7 @@ class _Rows:
         late = False
         for due, way in zip(self._due, self._ways, strict=True):
             if due:
-                if any(node._busy() for node in nodes_between(self._origin(), way())):
+                if any(node._is_busy() for node in nodes_between(self._origin(), way())):
                     late = True  # it waits, for a retry perhaps, and comes in its turn
                 else:
                     due.clear()

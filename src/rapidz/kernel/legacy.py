@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
 def interpreted(node: Stream[Any]) -> bool:
     """Whether the node's work is in an ``update`` of its own."""
+    from rapidz.kernel.stream import Stream
+
     if "update" in node.__dict__:
         return True
     for cls in type(node).__mro__:
         names = cls.__dict__
         if "update" in names:
-            return cls.__module__ != "rapidz.kernel.stream"
+            return cls is not Stream
         if "compile" in names or "inline" in names:
             return False
     return False

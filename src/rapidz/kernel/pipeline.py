@@ -217,7 +217,7 @@ class Pipeline:
                     running.abandon()
                 self._orphans.clear()
                 for node in list(self.nodes):
-                    node._rebound()
+                    node._loop_changed()
             self.forget_all()
         return fresh
 

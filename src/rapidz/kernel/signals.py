@@ -126,12 +126,12 @@ def _carry(wave: Wave, node: Stream[Any], *, in_turn: bool = False) -> Pending:
     stack = [node]
     while stack:
         at = stack.pop()
-        if at._busy() and not (in_turn and at is node):
+        if at._is_busy() and not (in_turn and at is node):
             at._in_turn(functools.partial(_carry, wave, at, in_turn=True))
             continue
         if at not in wave.acted and (wait := wave.act(at)) is not None:
             waits.append(wait)
-            if at._busy():  # it has more to give up than there is room for now
+            if at._is_busy():  # it has more to give up than there is room for now
                 at._in_turn(functools.partial(_carry, wave, at, in_turn=True))
                 continue
         stack.extend(down for down, port in reversed(edges(at)) if wave.reaches(down, port))

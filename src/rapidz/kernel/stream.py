@@ -12,12 +12,13 @@ from rapidz.kernel import ending, entrance, loop
 from rapidz.kernel.compiler import Outlet, edges
 from rapidz.kernel.edges import Downstreams, Upstreams
 from rapidz.kernel.failures import Failure, PolicyLike, guard, make_policy
-from rapidz.kernel.fusion import Code, Run, fuse
+from rapidz.kernel.fusion import Run, fuse
 from rapidz.kernel.legacy import by_hand
 from rapidz.kernel.mixins import give_way, gives_way
+from rapidz.kernel.node import Node
 from rapidz.kernel.pipeline import Pipeline
 from rapidz.kernel.provenance import remember
-from rapidz.kernel.push import Pending, Push, Start, fan_out
+from rapidz.kernel.push import Pending, Push
 from rapidz.kernel.registry import APIRegisterMixin
 from rapidz.kernel.running import Line, doing, own
 from rapidz.kernel.signals import Arrivals
@@ -58,7 +59,7 @@ class Record:
         self.value, self.metadata = x, current_metadata()
 
 
-class Stream(Fluent[T], APIRegisterMixin):
+class Stream(Fluent[T], Node, APIRegisterMixin):
     """An infinite sequence of elements, and a node of a pipeline.
 
     Streams subscribe to each other: what one emits goes to all those below it.
@@ -87,23 +88,6 @@ class Stream(Fluent[T], APIRegisterMixin):
     >>> source.emit(1)
     2
     """
-
-    _is_end: ClassVar[bool] = False
-    """Whether elements end here: nothing can be below."""
-    _holds: ClassVar[bool] = False
-    """Whether the node holds elements back, beyond the step they came in."""
-    _gathers: ClassVar[bool] = False
-    """Whether what the node emits carries more than the element that has just come."""
-    _fuses: ClassVar[bool] = True
-    """Whether what `inline` writes may stand in one function with the nodes around."""
-    _converts: ClassVar[bool] = False
-    """Whether `_handed` does something."""
-    _remote: ClassVar[bool] = False
-    """Whether the elements that the node emits are with the workers of a backend."""
-    _most_ports: ClassVar[int] = 1
-    """How many inputs the node may have for `inline` to do."""
-    _side_ports: frozenset[int] = frozenset()
-    """Inputs that steer the node: the stream may end without them."""
 
     _plugins_go_here = True
     str_list: ClassVar[list[str]] = ["func", "predicate", "n", "interval"]
@@ -187,21 +171,13 @@ class Stream(Fluent[T], APIRegisterMixin):
         if name in _REPLACED and "_pipeline" in self.__dict__:
             self._forget()
 
-    # --- what a node does: to be overridden -------------------------------------------
+    # --- the engine's side of the contract in `Node` ----------------------------------
 
     def _inlines(self) -> bool:
-        """Whether `inline` will do for this node as it is configured now."""
         return type(self).compile is Stream.compile
 
-    def inline(self, code: Code, port: int = 0) -> None:
-        """Write the node's work on ``x`` as lines of a fused function."""
-
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        """Return the step for what arrives at *port*: a closure over values and state.
-
-        It calls *push* with what it emits, or ``self._outlet.send`` if it does
-        so later or several times; it never closes over the node.
-        """
+        """Return the step for what arrives at *port*: see `rapidz.kernel.node`."""
         return self._alone(push, port)
 
     def _alone(self, push: Push[Any] | None, port: int = 0) -> Push[Any]:
@@ -212,57 +188,34 @@ class Stream(Fluent[T], APIRegisterMixin):
         return fuse(run)
 
     def _guarded(self, step: Push[Any], policy: Any) -> Push[Any]:
-        """Compile *step* anew so that *policy* takes the failures of this node."""
         return guard(self, step, policy)
 
-    def _received(self, step: Push[Any], port: int) -> Push[Any]:
-        """Compile *step* anew for elements as they come along an edge to *port*."""
-        return step
-
-    def _branched(self, pushes: list[Push[Any]], start: Start) -> Push[Any]:
-        """Make one push that feeds all branches below."""
-        return fan_out(pushes, start)
-
-    def _handed(self, step: Push[Any], downstream: Stream[Any], port: int) -> Push[Any]:
-        """Compile *step* of *downstream* anew for elements as this node emits them."""
-        return step
-
-    def _check_edge(self, downstream: Stream[Any]) -> None:
-        """Refuse an edge from here to *downstream* that cannot work."""
-
-    def _flush_held(self) -> Pending:
-        """Emit what the node holds back, because the upstream says so."""
-        return None
-
-    def _still_holds(self, entry: Any) -> bool:
-        """Whether the node holds an element that it has emitted, to emit it again."""
-        return False
-
-    def _finish(self) -> None:
-        """Free what the node uses: nothing will come any more."""
-
-    def _busy(self) -> bool:
-        """Whether elements are under way in this node."""
-        return self._guard_line.busy() or self._line.busy()
+    def _is_busy(self) -> bool:
+        """Return whether elements are in flight in this node."""
+        return self._guard_line.busy() or self._line.busy() or self._busy()
 
     def _in_turn(self, action: Callable[[], Pending]) -> Pending:
-        """Do *action* after all elements that are under way in this node."""
+        """Do *action* after all elements that are in flight in this node."""
         if self._guard_line.busy():
             turn = doing(lambda: self._in_own_turn(action))
             return self._guard_line.follow(turn, self._pipeline)
         return self._in_own_turn(action)
 
     def _in_own_turn(self, action: Callable[[], Pending]) -> Pending:
+        if self._queue_action(action):
+            return None
         if self._line.busy():
             return self._line.follow(doing(action), self._pipeline)
         return action()
 
-    def _rebound(self) -> None:
-        """The loop has changed: let go of all that belonged to the old one."""
+    def _loop_changed(self) -> None:
+        """The pipeline runs on another loop: forget what belonged to the old one."""
         self._line, self._guard_line = Line(), Line()
+        self._rebound()
 
-    def _retuned(self, name: str, value: Any) -> None:
+    def _assigned(self, name: str, value: Any) -> None:
         """Attribute *name* was assigned: compile the node anew."""
+        self._retuned(name, value)
         if callable(value) and loop.is_async(value):
             self._pipeline.need_loop()
         self._forget()

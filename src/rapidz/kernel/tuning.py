@@ -45,7 +45,7 @@ class Tuned(Generic[V]):
             value.readers.add(node)
         if "_pipeline" in node.__dict__:
             try:
-                node._retuned(self.name, value)
+                node._assigned(self.name, value)
             except Exception:
                 vars(node)[self.name] = before
                 raise

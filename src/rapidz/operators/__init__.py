@@ -51,3 +51,8 @@ __all__ = [
     "zip",
     "zip_latest",
 ]
+
+for _name in __all__:
+    # A class below one of these takes what comes: only the operator itself refuses futures.
+    if isinstance(_operator := globals()[_name], type):
+        setattr(_operator, "_takes_elements", True)  # noqa: B010 - a type has no such attribute

@@ -62,15 +62,15 @@ class _Queued(Stream[T]):
     def _busy(self) -> bool:
         return self._conveyor.running or super()._busy()
 
-    def _in_own_turn(self, action: Callable[[], Pending]) -> Pending:
+    def _queue_action(self, action: Callable[[], Pending]) -> bool:
         entries = self._conveyor.entries
         if self._gate.line:  # elements wait outside: the action comes in behind them
             self._gate.queue(self._pipeline, lambda: entries.append(Mark(action)), no_room)
-            return None
+            return True
         if self._conveyor.running:
             entries.append(Mark(action))
-            return None
-        return super()._in_own_turn(action)
+            return True
+        return super()._queue_action(action)
 
     def _rebound(self) -> None:
         super()._rebound()

@@ -60,7 +60,7 @@ def multiplied(node: Stream[Any]) -> bool:
 
 def _waits(node: Stream[Any]) -> bool:
     waits = getattr(node, "_waits", None)
-    return waits() if waits is not None else bool(getattr(node, "_takes_handles", False))
+    return waits() if waits is not None else node._takes_handles
 
 
 def allowance_below(node: Stream[Any]) -> Allowance | None:

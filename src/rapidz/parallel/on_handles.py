@@ -193,16 +193,17 @@ class buffer(Passing[T], plain.buffer[T]):
     def _busy(self) -> bool:
         return bool(self._coming) or super()._busy()
 
-    def _in_own_turn(self, action: Callable[[], Pending]) -> Pending:
+    def _queue_action(self, action: Callable[[], Pending]) -> bool:
         if not self._coming:
-            return super()._in_own_turn(action)
+            return super()._queue_action(action)
 
         async def when_all_are_there() -> None:
             for running in list(self._coming):
                 await over(running)
             await wait_for(self._in_own_turn(action))
 
-        return self._pipeline.start(when_all_are_there())
+        self._pipeline.start(when_all_are_there())
+        return True
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         conveyor, gate, maxsize, held = self._conveyor, self._gate, self.maxsize, self._held

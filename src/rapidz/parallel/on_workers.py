@@ -115,8 +115,8 @@ def wanted(last: Stream[Any]) -> tuple[bool, bool]:
                 continue
             seen.add(node)
             if not isinstance(node, ParallelStream):
-                fetched |= bool(getattr(node, "_takes_handles", False))
-                taken |= not getattr(node, "_takes_handles", False)
+                fetched |= node._takes_handles
+                taken |= not node._takes_handles
             elif isinstance(node, Operator):
                 taken = True
             else:

@@ -82,7 +82,7 @@ class ParallelStream(Stream[T]):
         if isinstance(downstream, ParallelStream):
             if "_crew" in vars(downstream):
                 downstream._check_same(self)
-        elif type(downstream).__module__.startswith("rapidz.operators."):
+        elif vars(type(downstream)).get("_takes_elements", False):
             name = type(downstream).__name__
             raise TypeError(
                 f"{name}: upstream must not be scattered: call it as a method, {self}.{name}(...), "
@@ -129,7 +129,7 @@ class ParallelStream(Stream[T]):
     def _handed(self, step: Push[Any], downstream: Stream[Any], port: int) -> Push[Any]:
         """Compile *step* of a node that knows nothing of handles: it gets futures."""
         crew = self._here()
-        if getattr(downstream, "_takes_handles", False) and downstream is not self:
+        if downstream._takes_handles and downstream is not self:
             return step
 
         async def arrive(x: Any) -> None:

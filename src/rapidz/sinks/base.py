@@ -38,8 +38,9 @@ class Sink(Stream[T]):
         if not self.upstreams:
             _global_sinks.discard(self)
 
-    def _finish(self) -> None:
+    def _end(self) -> None:
         _global_sinks.discard(self)
+        super()._end()
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         return push

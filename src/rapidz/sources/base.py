@@ -289,10 +289,10 @@ class Source(Stream[T]):
             if self._state == "running":  # the loop has gone
                 self._state = "stopped"
 
-    def _finish(self) -> None:
-        """The stream ends here."""
+    def _end(self) -> None:
         if not self.stopped:
             self.stop()
+        super()._end()
 
     def _is_endless(self) -> bool:
         return type(self).run is Source.run if self.endless is None else self.endless
@@ -350,8 +350,7 @@ def reopen(source: Stream[Any]) -> None:
         node._ended = False
         node._arrivals = Arrivals()
         node._forget()
-        if (begin_again := getattr(node, "_begin_again", None)) is not None:
-            begin_again()
+        node._begin_again()
         for down, port in edges(node):
             if down._ended:
                 stack.append(down)

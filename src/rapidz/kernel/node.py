@@ -1,0 +1,176 @@
+"""Node: the contract between a node and the engine, every hook in one place.
+
+The engine calls these names and no others.  A class overrides what it needs and
+calls `super()` in none of them; what the engine must do besides it does by
+itself.  Hooks run where the nodes run: on the pipeline's loop if it has one,
+else in the thread that emits, and one at a time.  Those marked *compile time*
+are called once for each compilation, when the graph was edited, an attribute
+assigned or a loop bound, and before the next element.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rapidz.kernel.push import Pending, Push, Start, fan_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rapidz.kernel.fusion import Code
+    from rapidz.kernel.stream import Stream
+
+
+class Node:
+    """What the engine asks of a node."""
+
+    # --- what kind of node it is: class attributes -------------------------------------
+
+    _is_end: ClassVar[bool] = False
+    """Whether elements end here: nothing can be downstream.  A sink's is True."""
+    _holds: ClassVar[bool] = False
+    """Whether the node keeps elements beyond the step that they came in, so that
+    their metadata must be kept with them."""
+    _gathers: ClassVar[bool] = False
+    """Whether what the node emits carries more than the element that has just come."""
+    _remote: ClassVar[bool] = False
+    """Whether the elements that the node emits are with the workers of a backend."""
+    _side_ports: frozenset[int] = frozenset()
+    """Inputs that steer the node: the stream may end without them."""
+    _most_ports: ClassVar[int] = 1
+    """How many inputs the node may have for `inline` to do."""
+    _fuses: ClassVar[bool] = True
+    """Whether what `inline` writes may stand in one function with the nodes around."""
+    _converts: ClassVar[bool] = False
+    """Whether `_handed` does something."""
+    _takes_handles: ClassVar[bool] = False
+    """Whether the node takes what stands for elements on workers, and not the elements."""
+
+    _takes_elements: ClassVar[bool] = False
+    """Whether the class, by itself, is a plain operator of the library: it refuses to
+    be put downstream of a scattered stream, where its namesake must be."""
+
+    # --- its work ------------------------------------------------------------------------
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        """Return the step for what arrives at *port*: a closure over values and state.
+
+        Compile time.  The step returns what *push* returned: None, or an
+        awaitable that is running already.  It calls *push* with what it emits,
+        or ``self._outlet.send`` if it does so later or several times, and does
+        not close over the node.  By default, what `inline` writes.
+        """
+        raise NotImplementedError
+
+    def inline(self, code: Code, port: int = 0) -> None:
+        """Write the node's work on ``x`` as lines of a fused function.
+
+        Compile time.  By default no line: elements pass.
+        """
+
+    def _inlines(self) -> bool:
+        """Return whether `inline` will do for the node as it is configured now.
+
+        Compile time.  By default, whether the class has no `compile` of its own.
+        """
+        raise NotImplementedError
+
+    # --- signals and the end ---------------------------------------------------------------
+
+    def _flush_held(self) -> Pending:
+        """Emit what the node buffers, by ``self._outlet.send``; return what that returned.
+
+        Called at a flush and at the end, after all elements that are in flight
+        in the node.  By default None: nothing is buffered.
+        """
+        return None
+
+    def _finish(self) -> None:
+        """Free what the node uses: no element will come any more.
+
+        Called once at the end of the stream, after `_flush_held`; again at the
+        end after a `_begin_again`.
+        """
+
+    def _begin_again(self) -> None:
+        """Take up what `_finish` has freed.
+
+        Called when a source upstream is started again after its end.
+        """
+
+    # --- elements that the node keeps --------------------------------------------------------
+
+    def _busy(self) -> bool:
+        """Return whether elements are in flight in the node, beyond those that it awaits.
+
+        Called when a signal arrives, which waits until they are through.  By
+        default False.
+        """
+        return False
+
+    def _queue_action(self, action: Callable[[], Pending]) -> bool:
+        """Queue *action* behind the elements that wait in the node; return whether any do.
+
+        Called for a signal while elements are in flight.  By default False.
+        """
+        return False
+
+    def _still_holds(self, entry: Any) -> bool:
+        """Return whether an element that was emitted is kept, to be emitted again.
+
+        Called after each emission while elements carry metadata.  By default
+        False.
+        """
+        return False
+
+    # --- changes at run time -------------------------------------------------------------------
+
+    def _retuned(self, name: str, value: Any) -> None:
+        """Check, or convert, the attribute *name* that was assigned.
+
+        Called before the node is compiled anew.  What it raises undoes the
+        assignment.
+        """
+
+    def _rebound(self) -> None:
+        """Forget futures, timers and tasks: the pipeline has another loop now.
+
+        Called in the thread of the new loop; the old one has ended.  Elements
+        that the node keeps stay.
+        """
+
+    # --- edges: for what wraps the elements themselves ---------------------------------------
+
+    def _check_edge(self, downstream: Stream[Any]) -> None:
+        """Refuse an edge from here to *downstream* that cannot work: raise TypeError.
+
+        Called before the edge is made, in the thread that makes it.
+        """
+
+    def _received(self, step: Push[Any], port: int) -> Push[Any]:
+        """Wrap the node's own *step* for elements as they come along the edge to *port*.
+
+        Compile time.
+        """
+        return step
+
+    def _handed(self, step: Push[Any], downstream: Stream[Any], port: int) -> Push[Any]:
+        """Wrap the *step* of *downstream* for elements as this node emits them.
+
+        Compile time, and only if `_converts`.
+        """
+        return step
+
+    def _branched(self, pushes: list[Push[Any]], start: Start) -> Push[Any]:
+        """Return one push that feeds all branches downstream.
+
+        Compile time.
+        """
+        return fan_out(pushes, start)
+
+    def _guarded(self, step: Push[Any], policy: Any) -> Push[Any]:
+        """Wrap *step* so that *policy* takes the failures of this node.
+
+        Compile time, and only where a policy is in force.
+        """
+        raise NotImplementedError
