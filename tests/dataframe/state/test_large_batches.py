@@ -91,3 +91,58 @@ def test_each_different_key_of_a_batch_is_looked_up_once(
     present = keys.notna().to_numpy()
     assert (codes[~present] == -1).all()
     assert level.index(codes[present], None).tolist() == keys[present].tolist()
+
+
+TEXTS = ["str", "string[python]", "string[pyarrow]", "object", "category", "int64 of Arrow"]
+
+
+@pytest.mark.parametrize("how", ["min", "max", "first", "last", "nunique", "value_counts", "count"])
+@pytest.mark.parametrize("kind", TEXTS)
+def test_what_is_kept_of_text_is_what_pandas_finds_in_all_rows(kind: str, how: str) -> None:
+    if (kind, how) in {
+        ("object", "min"),
+        ("object", "max"),
+        ("category", "min"),
+        ("category", "max"),
+    }:
+        pytest.skip("pandas has no order of these")
+    made = [batch.k for batch in batches(kind, 3)]
+    parts = [made[0][:0], made[0][:1], made[0][made[0].isna()], made[0][1:], *made[1:]]
+    state = make_state(made[0].iloc[:0], how)
+    for number, part in enumerate(parts, 1):
+        result = state.update(part)
+        rows = pd.concat(parts[:number])
+        if how in ("first", "last"):
+            present = rows.dropna()
+            assert not len(present) or result == present.iloc[0 if how == "first" else -1]
+        elif how == "value_counts":
+            same = kind != "object"  # whose values may come back as text
+            pd.testing.assert_series_equal(result, rows.value_counts(), check_index_type=same)
+        elif len(rows.dropna()):
+            assert result == getattr(rows, how)()
+
+
+@pytest.mark.parametrize("how", ["min", "max", "first", "last", "nunique", "count"])
+@pytest.mark.parametrize("kind", ["str", "string[python]", "string[pyarrow]", "object"])
+def test_what_is_kept_of_text_by_group_is_what_pandas_finds(kind: str, how: str) -> None:
+    if kind == "object" and how in ("min", "max"):
+        pytest.skip("pandas has no order of missing values among objects")
+    made = [batch[["j", "k"]] for batch in batches(kind, 4)]
+    state = make_state(made[0].iloc[:0], how, by="j")
+    for number, batch in enumerate(made, 1):
+        result = state.update(batch)
+        expected = getattr(pd.concat(made[:number]).groupby("j"), how)()
+        pd.testing.assert_frame_equal(result, expected, check_dtype=kind != "object")
+
+
+def test_whole_numbers_counted_apart_may_be_one_float_once_floats_come() -> None:
+    large = 2**53
+    for by in (None, "j"):
+        state = make_state(pd.DataFrame({"j": [0], "x": [0]}), "nunique", by=by)
+        first = pd.DataFrame({"j": [0, 0], "x": [large, large + 1]})
+        last = pd.DataFrame({"j": [0, 1], "x": [0.5, 0.5]})
+        assert state.update(first).x.tolist() == [2] if by else state.update(first).x == 2
+        result = state.update(last)
+        rows = pd.concat([first, last])
+        expected = rows.nunique() if by is None else rows.groupby(by).nunique()
+        assert np.array_equal(result.x, expected.x)

@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from rapidz.dataframe.state.aliases import Bools, Ints, Numbers
 from rapidz.dataframe.state.arrivals import Arrival
@@ -19,7 +20,7 @@ __all__ = ["Column", "Labels"]
 
 FLOATS = {"float", "moments", "sorted"}
 # Folds that keep values of any kind, as objects where they are no numbers.
-KEEPERS = {"first", "last", "distinct", "min", "max"}
+KEEPERS = {"first", "last", "distinct", "different", "min", "max"}
 
 
 class Labels:
@@ -65,6 +66,10 @@ class Column:
         self.folds: dict[str, Fold] = {}
         self.data = Tape(self.lane.storage) if leaving and self.lane.kind != "other" else None
         self.valid = Tape(np.bool_) if leaving and self.lane.nullable else None
+
+    def read(self, column: pd.Series[Any]) -> Values:
+        """The column of a batch as arrays."""
+        return self.lane.read(column, as_it_is=not self.leaving)
 
     def need(self, kind: str) -> None:
         """Keep a fold of this kind."""

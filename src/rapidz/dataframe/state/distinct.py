@@ -12,11 +12,69 @@ from rapidz.dataframe.state.bycode import ByCode
 from rapidz.dataframe.state.fold import Fold, Move
 from rapidz.dataframe.state.lanes import Lane, as_dtype
 
-__all__ = ["Distinct", "counted"]
+__all__ = ["Different", "Distinct", "counted"]
+
+PAIR = 32
+
+
+class Different(Fold):
+    """Which values there are in each group, where no row leaves.
+
+    >>> values = Different(2)
+    >>> values.add(np.array([3, 1, 3]), ByCode(np.array([0, 0, 1]), 2))
+    >>> values.result()[0]
+    array([2, 1])
+    """
+
+    arrays = {"different": 0}  # noqa: RUF012
+    different: Ints
+
+    def reset(self, groups: int) -> None:
+        super().reset(groups)
+        self.values: dict[Any, int] = {}
+        """The values of all groups, numbered; without groups that is all there is to know."""
+        self.pairs: set[int] = set()
+        """Group and number of value, in one number."""
+
+    def adopt(self, old: Fold, move: Move) -> None:
+        super().adopt(old, move)
+        known = cast(Different, old)
+        if move is None or not known.values:
+            self.values, self.pairs = known.values.copy(), known.pairs.copy()
+            return
+        # Two integers may be one float.
+        numbers = self._numbers(move(np.array(list(known.values))).tolist())
+        if not known.pairs:
+            self.different[0] = len(self.values)
+            return
+        groups, places = np.divmod(np.fromiter(known.pairs, np.int64), 1 << PAIR)
+        self.different[:] = 0
+        self._take(groups, numbers[places])
+
+    def add(self, data: Any, rows: ByCode) -> None:
+        if rows.labels is None:
+            self.values.update(dict.fromkeys(pd.unique(data).tolist(), 0))
+            self.different[0] = len(self.values)
+            return
+        groups, places, values, _ = _pairs(data, rows)
+        self._take(groups, self._numbers(values)[places])
+
+    def _numbers(self, values: list[Any]) -> Ints:
+        numbers = self.values
+        return np.array([numbers.setdefault(value, len(numbers)) for value in values], np.int64)
+
+    def _take(self, groups: Ints, numbers: Ints) -> None:
+        new = set(((groups << PAIR) | numbers).tolist()) - self.pairs
+        self.pairs |= new
+        fresh = np.fromiter(new, np.int64, len(new)) >> PAIR
+        self.different += np.bincount(fresh, minlength=len(self.different))
+
+    def result(self) -> tuple[Numbers, Bools | None]:
+        return self.different, None
 
 
 class Distinct(Fold):
-    """How often each value comes in each group.
+    """How often each value comes in each group; without groups, how often each value comes.
 
     >>> values = Distinct(1)
     >>> values.add(np.array([3, 1, 3]), ByCode(np.array([0, 0, 0]), 1))
@@ -29,7 +87,8 @@ class Distinct(Fold):
 
     def reset(self, groups: int) -> None:
         super().reset(groups)
-        self.counts: dict[tuple[int, Any], int] = {}
+        self.counts: dict[Any, int] = {}
+        self.grouped = False
 
     def keep(self, codes: Ints) -> None:
         super().keep(codes)
@@ -39,33 +98,42 @@ class Distinct(Fold):
 
     def adopt(self, old: Fold, move: Move) -> None:
         super().adopt(old, move)
-        counts = cast(Distinct, old).counts
-        values = [value for _, value in counts]
+        known = cast(Distinct, old)
+        self.grouped, counts = known.grouped, known.counts
+        values = [value for _, value in counts] if self.grouped else list(counts)
         if counts and move is not None:
             values = move(np.array(values)).tolist()
+        keys = [(code, v) for (code, _), v in zip(counts, values, strict=True)]
         self.counts = {}
-        for (code, _), value, number in zip(counts, values, counts.values(), strict=True):
-            if (code, value) in self.counts:  # two integers are one float
-                self.different[code] -= 1
-            self.counts[code, value] = self.counts.get((code, value), 0) + number
+        for key, number in zip(keys if self.grouped else values, counts.values(), strict=True):
+            if key in self.counts:  # two integers are one float
+                self.different[key[0] if self.grouped else 0] -= 1
+            self.counts[key] = self.counts.get(key, 0) + number
 
-    def add(self, data: Numbers, rows: ByCode) -> None:
+    def add(self, data: Any, rows: ByCode) -> None:
         counts = self.counts
-        for key, number in _tally(data, rows):
-            before = counts.get(key, 0)
+        known = counts.get
+        if rows.labels is None:
+            for key, number in zip(*_numbered(data), strict=True):
+                counts[key] = known(key, 0) + number
+            self.different[0] = len(counts)
+            return
+        self.grouped = True
+        for key, number in zip(*_tally(data, rows), strict=True):
+            before = known(key, 0)
             counts[key] = before + number
             if not before:
                 self.different[key[0]] += 1
 
-    def drop(self, data: Numbers, rows: ByCode) -> None:
-        counts = self.counts
-        for key, number in _tally(data, rows):
+    def drop(self, data: Any, rows: ByCode) -> None:
+        counts, alone = self.counts, rows.labels is None
+        for key, number in zip(*(_numbered(data) if alone else _tally(data, rows)), strict=True):
             left = counts[key] - number
             if left:
                 counts[key] = left
             else:
                 del counts[key]
-                self.different[key[0]] -= 1
+                self.different[0 if alone else key[0]] -= 1
 
     def result(self) -> tuple[Numbers, Bools | None]:
         return self.different, None
@@ -74,19 +142,33 @@ class Distinct(Fold):
 def counted(values: Distinct, lane: Lane, name: Any, dtype: Any) -> pd.Series[Any]:
     """The counts of the only group as pandas' `value_counts`: most frequent first."""
     kept = np.empty(len(values.counts), lane.storage)
-    kept[:] = [value for _, value in values.counts]
+    kept[:] = list(values.counts)
     numbers = np.fromiter(values.counts.values(), np.int64, len(kept))
     order = np.argsort(-numbers, kind="stable")
     index = pd.Index(as_dtype(kept[order], None, lane.dtype), name=name)
     return pd.Series(as_dtype(numbers[order], None, dtype), index=index, name="count")
 
 
-def _tally(data: Numbers, rows: ByCode) -> list[tuple[tuple[int, Any], int]]:
-    """The pairs of group and value of a batch in order of appearance, each with its number."""
+def _numbered(data: Any) -> tuple[list[Any], list[int]]:
+    """The values of a batch in order of appearance, and the number of each."""
     codes, values = pd.factorize(data)
-    labels = np.zeros(len(data), np.int64) if rows.labels is None else rows.labels
-    pairs, different = pd.factorize(labels * max(len(values), 1) + codes)
-    numbers = np.bincount(pairs, minlength=len(different)).tolist()
+    return values.tolist(), np.bincount(codes, minlength=len(values)).tolist()
+
+
+def _tally(data: Any, rows: ByCode) -> tuple[list[tuple[int, Any]], list[int]]:
+    """The pairs of group and value of a batch in order of appearance, and the number of each."""
+    groups, places, values, pairs = _pairs(data, rows)
+    keys = zip(groups.tolist(), map(values.__getitem__, places.tolist()), strict=True)
+    return list(keys), np.bincount(pairs, minlength=len(groups)).tolist()
+
+
+def _pairs(data: Any, rows: ByCode) -> tuple[Ints, Ints, list[Any], Ints]:
+    """The different pairs of a batch: their groups, where their values are, and whose row is whose.
+
+    Rows must have labels.
+    """
+    assert rows.labels is not None
+    codes, values = pd.factorize(data)
+    pairs, different = pd.factorize(rows.labels * max(len(values), 1) + codes)
     groups, places = np.divmod(different, max(len(values), 1))
-    keys = zip(groups.tolist(), values[places].tolist(), strict=True)
-    return list(zip(keys, numbers, strict=True))
+    return groups, places, values.tolist(), pairs

@@ -146,14 +146,21 @@ class Best(Fold):
         self.how, self.choose = how, min if how == "min" else max
         super().__init__(groups)
 
-    def add(self, data: Numbers, rows: ByCode) -> None:
-        labels = np.zeros(len(data), np.int64) if rows.labels is None else rows.labels
-        column = pd.Series(data, dtype=object)
-        found = column.groupby(labels).agg(self.how)
-        for code, value in zip(found.index.tolist(), found.tolist(), strict=True):
-            known = self.number[code] > 0
-            self.best[code] = self.choose(self.best[code], value) if known else value
+    def add(self, data: Any, rows: ByCode) -> None:
+        if not len(data):
+            return
+        column: pd.Series[Any] = pd.Series(data, copy=False)
+        if rows.labels is None:
+            self._meet(0, getattr(column, self.how)())
+        else:
+            found = column.groupby(rows.labels).agg(self.how)
+            for code, value in zip(found.index.tolist(), found.tolist(), strict=True):
+                self._meet(code, value)
         self.number[rows.at] += rows.counts()
+
+    def _meet(self, code: int, value: Any) -> None:
+        known = self.number[code] > 0
+        self.best[code] = self.choose(self.best[code], value) if known else value
 
     def result(self) -> tuple[Numbers, Bools | None]:
         return self.best, self.number > 0
@@ -175,9 +182,12 @@ class Last(Fold):
         self.number[rows.at] += rows.counts()
         self._set(data, rows.last(), rows)
 
-    def _set(self, data: Numbers, where: Numbers, rows: ByCode) -> None:
-        if len(data):
-            self.value[rows.at] = np.where(where >= 0, data[where], self.value[rows.at])
+    def _set(self, data: Any, where: Numbers, rows: ByCode) -> None:
+        chosen = np.flatnonzero(where >= 0)
+        if len(chosen):
+            new = data[where[chosen]]
+            new = new if isinstance(new, np.ndarray) else new.to_numpy(object)
+            self.value[chosen if isinstance(rows.at, slice) else rows.at[chosen]] = new
 
     def drop(self, data: Numbers, rows: ByCode) -> None:
         self.number[rows.at] -= rows.counts()

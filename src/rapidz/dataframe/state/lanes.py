@@ -26,7 +26,8 @@ NOT_A_TIME = np.iinfo(np.int64).min
 class Values:
     """One column of a batch: `data` and which of it counts; `valid` None says that all does.
 
-    Data of a column of the other kind is read only if asked for, as objects.
+    Data of a column of the other kind is read only if asked for, as objects, or as an array of
+    pandas where no row leaves.
     """
 
     data: Numbers
@@ -64,11 +65,17 @@ class Lane:
         """Whether a value can be missing."""
         return self.masked or not isinstance(self.dtype, np.dtype) or self.dtype.kind not in "iub"
 
-    def read(self, column: pd.Series[Any]) -> Values:
-        """The column as arrays."""
+    def read(self, column: pd.Series[Any], as_it_is: bool = False) -> Values:
+        """The column as arrays; what would become objects may stay *as it is*, an array of pandas.
+
+        Those that are asked for few of many values make objects of these alone then.
+        """
         if self.kind == "other":
-            valid = column.notna().to_numpy()
-            data = column.to_numpy(object) if self.objects else np.empty(0, self.storage)
+            valid = ~np.asarray(column.array.isna(), bool)
+            data: Any = np.empty(0, self.storage)
+            if self.objects:
+                keep = as_it_is and not isinstance(column.dtype, np.dtype)
+                data = column.array if keep else column.to_numpy(object)
             return Values(data, valid)
         if self.masked:
             valid = column.notna().to_numpy()

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rapidz.dataframe.state.aliases import Bools, Numbers
-from rapidz.dataframe.state.distinct import Distinct
+from rapidz.dataframe.state.distinct import Different, Distinct
 from rapidz.dataframe.state.extrema import Best, Extreme, First, Last, WindowExtreme, WindowFirst
 from rapidz.dataframe.state.fold import Fold
 from rapidz.dataframe.state.lanes import Lane
@@ -78,12 +78,13 @@ RECIPES: dict[str, tuple[set[str], Recipe]] = {
     "max": (ALL, Recipe("max", _plain)),
     "first": (ANY, Recipe("first", _plain)),
     "last": (ANY, Recipe("last", _plain)),
-    "nunique": (ANY, Recipe("distinct", _plain)),
+    "nunique": (ANY, Recipe("different", _plain)),
     "median": (NUMBERS, Recipe("sorted", _median)),
     "quantile": (NUMBERS, Recipe("sorted", _quantile, 0.5)),
 }
 # The one option that a recipe takes; with all others pandas is asked.
 OPTIONS = {"var": "ddof", "std": "ddof", "quantile": "q"}
+COUNTING = Recipe("distinct", _plain)
 SUMS = {"int": Recipe("whole", _plain), "float": Recipe("float", _sum)}
 
 
@@ -97,6 +98,8 @@ def recipe(lane: Lane, how: Any, options: Mapping[str, Any], leaving: bool) -> R
     kinds, found = RECIPES.get(how, (set(), None)) if isinstance(how, str) else (set(), None)
     if found is None or lane.kind not in kinds:
         return None
+    if how == "nunique" and leaving:
+        return None if options else COUNTING
     if how == "quantile" and pd.api.types.is_bool_dtype(lane.dtype):
         return None
     option = OPTIONS.get(how)
@@ -111,6 +114,8 @@ def make_fold(kind: str, lane: Lane, leaving: bool) -> Fold:
     dtype = lane.storage
     if kind == "distinct":
         return Distinct()
+    if kind == "different":
+        return Different()
     if kind == "sorted":
         return Sorted()
     if kind == "count":

@@ -88,8 +88,7 @@ class Store:
             rows = self.rows.after(arrival, frame, keys)
             slow = self.plan.of_rows(rows)
         values = {
-            label: column.lane.read(column_of(frame, label))
-            for label, column in self.columns.items()
+            label: column.read(column_of(frame, label)) for label, column in self.columns.items()
         }
         codes = None if self.groups is None else self.groups.encode(keys)
         return Step(arrival, codes, values, rows, slow)
