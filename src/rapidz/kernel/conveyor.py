@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.failures import interrupted
@@ -33,6 +33,11 @@ class Entries(deque[Any]):
 
     def empty(self) -> bool:
         return not self
+
+
+def elements_in(entries: Iterable[Any]) -> int:
+    """Return how many elements are among *entries*, marks left out."""
+    return sum(type(entry) is not Mark for entry in list(entries))
 
 
 class Conveyor:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import functools
 import importlib
 import logging
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,9 @@ before_exit: list[Callable[[], object]] = []
 
 #: Called when the program ends and has waited in vain.
 after_giving_up: list[Callable[[], object]] = []
+
+#: How many nodes a report names.
+NODES_NAMED = 5
 
 #: How long the interpreter waits, when it exits, for elements under way, in seconds.
 EXIT_SECONDS = 10.0
@@ -136,7 +141,7 @@ async def drained(
 
 
 def drain_at_exit() -> None:
-    """Let running pipelines finish what they have, for a while; say what is left."""
+    """Let running pipelines finish what they have, for a while."""
     for prepare in before_exit:
         prepare()
     if not _deadline:
@@ -147,7 +152,7 @@ def drain_at_exit() -> None:
             try:
                 waiting.result(max(0.0, _deadline[0] - time.monotonic()))
             except TimeoutError:
-                _say_what_is_left(busy)
+                _too_late.extend(map(weakref.ref, busy))
                 for give_up in after_giving_up:
                     give_up()
                 return _log_kept()
@@ -156,17 +161,70 @@ def drain_at_exit() -> None:
 
 #: When to give up, once the program has begun to end: it may be asked to drain several times.
 _deadline: list[float] = []
-_said: list[int] = []
+#: The pipelines that were still busy then.
+_too_late: list[weakref.ref[Pipeline]] = []
 
 
-def _say_what_is_left(busy: list[Pipeline]) -> None:
-    if not _said:
-        _said.append(sum(len(pipeline.active) for pipeline in busy))
-        warnings.warn(
-            f"rapidz: {_said[0]} still under way when the program ended",
-            RuntimeWarning,
-            stacklevel=1,
-        )
+def report_at_exit() -> None:
+    """Warn of the elements that pipelines still buffer: exit does not flush.
+
+    The last thing that the library does: threads that outlive the main one may
+    emit, and close pipelines, until here.
+    """
+    if not _too_late:
+        _deadline.clear()
+        drain_at_exit()
+    late = [pipeline for ref in _too_late if (pipeline := ref()) is not None]
+    for pipeline in list(pipelines):
+        if pipeline.merged_into is None and pipeline.is_of_this_process():
+            left = _what_is_left(pipeline) or (pipeline in late and _what_goes_on(pipeline))
+            if left:
+                _warn(left)
+
+
+def _warn(text: str) -> None:
+    try:  # no registry: two pipelines with the same to report are reported both
+        warnings.warn_explicit(text, RuntimeWarning, "rapidz", 0, "rapidz")
+    except RuntimeWarning:  # the filter makes it an error, which nothing is left to catch
+        logger.exception("when the program ended:")
+
+
+def _what_is_left(pipeline: Pipeline) -> str:
+    """Describe what *pipeline* buffers, "" if nothing."""
+    counts = buffered(pipeline)
+    if not counts:
+        return ""
+    total = sum(counts.values())
+    nodes = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
+    places = [f"{count} in {node}" for node, count in nodes[:NODES_NAMED]]
+    if len(nodes) > NODES_NAMED:
+        places.append(f"the rest in {len(nodes) - NODES_NAMED} more nodes")
+    return (
+        f"{counted(total, 'element')} buffered when the program ended, and never emitted: "
+        f"{', '.join(places)}; to emit all, use the source in a `with` block, or call its close()"
+    )
+
+
+def _what_goes_on(pipeline: Pipeline) -> str:
+    return (
+        f"{counted(len(pipeline.active), 'call')} still in flight in a pipeline after "
+        f"{EXIT_SECONDS:g} s, when the program ended"
+    )
+
+
+def counted(n: int, noun: str) -> str:
+    """*n* and its noun: "1 element", "2 elements"."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def buffered(pipeline: Pipeline) -> dict[Stream[Any], int]:
+    """Return how many elements each node of *pipeline* buffers, those left out that buffer none."""
+    counts: dict[Stream[Any], int] = {}
+    for node in list(pipeline.nodes):
+        with contextlib.suppress(Exception):  # the node may change meanwhile, in another thread
+            if count := node._count_buffered():
+                counts[node] = count
+    return counts
 
 
 def _log_kept() -> None:
@@ -186,6 +244,7 @@ def drain_first() -> None:
 
 importlib.import_module("concurrent.futures.thread")
 drain_first()
+atexit.register(report_at_exit)
 
 
 async def idle(pipeline: Pipeline) -> None:

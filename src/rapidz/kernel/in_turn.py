@@ -34,7 +34,11 @@ def awaiting(
             blame(error, ref(), x)
             raise
         if then is not None and (wait := then(x, result)) is not None:
-            await wait
+            line.emitted += 1
+            try:
+                await wait
+            finally:
+                line.emitted -= 1
 
     def step(x: Any) -> Pending:
         if line.last is not None:

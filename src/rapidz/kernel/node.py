@@ -115,6 +115,16 @@ class Node:
         """
         return False
 
+    def _buffered(self) -> int:
+        """Return how many elements the node has taken in and will yet emit, now or combined.
+
+        Called now and then, never for each element: at a close, at the exit of
+        the program, for metrics.  What was emitted already and is kept, such as
+        a window that slides, does not count, nor what waits for an awaitable of
+        the node's own function.  By default 0.
+        """
+        return 0
+
     def _still_holds(self, entry: Any) -> bool:
         """Return whether an element that was emitted is kept, to be emitted again.
 

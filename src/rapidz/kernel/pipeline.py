@@ -230,6 +230,10 @@ class Pipeline:
         loop = self.loop
         return loop is not None and loop.is_running() and self._process == os.getpid()
 
+    def is_of_this_process(self) -> bool:
+        """Whether it was not inherited by a fork."""
+        return self._process == os.getpid()
+
     def is_busy(self) -> bool:
         """Whether something is under way that will go on by itself."""
         return self.merged_into is None and bool(self.active) and self.is_alive()

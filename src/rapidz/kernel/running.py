@@ -231,17 +231,26 @@ class Refusal(Running):
 class Line:
     """First come, first served: coroutines of one node, one at a time."""
 
-    __slots__ = ("front", "last")
+    __slots__ = ("emitted", "front", "last")
 
     def __init__(self) -> None:
         self.front: Running | None = None
         """What is at work."""
         self.last: Running | None = None
         """What came in last."""
+        self.emitted = 0
+        """How much of what is at work has emitted its element, and waits for downstream."""
 
     def busy(self) -> bool:
         """Whether something is in line: what comes now must queue behind it."""
         return self.last is not None
+
+    def count(self) -> int:
+        """Return how many elements are in line and were not emitted."""
+        count, running = 0, self.front
+        while running is not None:
+            count, running = count + 1, running._next
+        return max(0, count - self.emitted)
 
     def follow(self, coroutine: Coroutine[Any, Any, object], pipeline: Pipeline) -> Pending:
         """Run *coroutine* after all that came before it.

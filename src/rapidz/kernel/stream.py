@@ -194,6 +194,10 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         """Return whether elements are in flight in this node."""
         return self._guard_line.busy() or self._line.busy() or self._busy()
 
+    def _count_buffered(self) -> int:
+        """Return how many elements the node has taken in and not emitted yet."""
+        return max(self._guard_line.count(), self._line.count()) + self._buffered()
+
     def _in_turn(self, action: Callable[[], Pending]) -> Pending:
         """Do *action* after all elements that are in flight in this node."""
         if self._guard_line.busy():

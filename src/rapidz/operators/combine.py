@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import logging
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +20,8 @@ from rapidz.kernel.push import Pending, Push, drop
 from rapidz.kernel.running import own, owned
 from rapidz.kernel.stream import Stream, T, move_to_first
 from rapidz.kernel.tuning import Cell, Tuned
+
+logger = logging.getLogger("rapidz")
 
 
 def _check_streams(operator: str, streams: Sequence[object]) -> None:
@@ -65,6 +68,12 @@ class union(Stream[T]):
     def __init__(self, *upstreams: Stream[Any], **kwargs: Any) -> None:
         _check_streams("union", upstreams)
         super().__init__(upstreams=upstreams, **kwargs)
+
+
+def _tell_of_the_unpaired(node: Stream[Any]) -> None:
+    """Log, at the end, the elements whose partners never came."""
+    if count := node._count_buffered():
+        logger.info("%s: %d without a partner when the stream ended", node, count)
 
 
 class _Joining(Stream[tuple[Any, ...]]):
@@ -244,7 +253,12 @@ class zip(_Joining):
 
         return step
 
+    def _buffered(self) -> int:
+        waiting = sum(gate.waiting() for gate in self._gates.values())
+        return sum(map(len, self.buffers.values())) + waiting
+
     def _finish(self) -> None:
+        _tell_of_the_unpaired(self)
         for gate in self._gates.values():
             gate.refuse()
 
@@ -499,5 +513,9 @@ class zip_latest(_Joining):
 
         return lossless if upstream is self.lossless else lossy
 
+    def _buffered(self) -> int:
+        return len(self.lossless_buffer) + self._gate.waiting()
+
     def _finish(self) -> None:
+        _tell_of_the_unpaired(self)
         self._gate.refuse()

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from rapidz.kernel import attribution
 from rapidz.kernel.attribution import blame
 from rapidz.kernel.checks import check_callable, check_count, check_queue, read_interval
-from rapidz.kernel.conveyor import Conveyor, Mark
+from rapidz.kernel.conveyor import Conveyor, Mark, elements_in
 from rapidz.kernel.failures import BackPressureError, Handler, StreamClosed
 from rapidz.kernel.gate import Gate
 from rapidz.kernel.intervals import Interval
@@ -71,6 +71,9 @@ class _Queued(Stream[T]):
             entries.append(Mark(action))
             return True
         return super()._queue_action(action)
+
+    def _buffered(self) -> int:
+        return elements_in(self.queue) + self._gate.waiting()
 
     def _rebound(self) -> None:
         super()._rebound()
@@ -180,6 +183,8 @@ class delay(_Queued[T]):
         self.spaced = spaced
         self._left = Cell(float("-inf"))
         self._room: Cell[asyncio.Future[None] | None] = Cell(None)
+        self._next = Cell(0)
+        """How many elements (one or none) wait for their time at the head of the queue."""
         super().__init__(upstream, **kwargs)
 
     def _retuned(self, name: str, value: Any) -> None:
@@ -187,9 +192,13 @@ class delay(_Queued[T]):
             vars(self)[name] = read_interval("delay", value, allow_zero=True)
         super()._retuned(name, value)
 
+    def _buffered(self) -> int:
+        return self._next.value + super()._buffered()
+
     def _rebound(self) -> None:
         super()._rebound()
         self._left.value, self._room.value = float("-inf"), None
+        self._next.value = 0
         self._conveyor.entries.extend(
             (float("-inf"), space, x)
             for _, space, x in [self._conveyor.entries.popleft() for _ in self.queue.copy()]
@@ -198,12 +207,13 @@ class delay(_Queued[T]):
     def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
         conveyor, outlet, pipeline, left = self._conveyor, self._outlet, self._pipeline, self._left
         interval, space = self.interval, self.interval if self.spaced else 0.0
-        clock, room = pipeline.clock, self._room
+        clock, room, waiting = pipeline.clock, self._room, self._next
 
         async def carry(entry: tuple[float, float, T]) -> None:
             due, space, x = entry
+            waiting.value = 1
             await clock.sleep_until(max(due, left.value + space))
-            left.value = clock.time()
+            left.value, waiting.value = clock.time(), 0
             if (wait := outlet.send(x)) is not None:
                 room.value = pipeline.running_on.create_future()
                 try:
@@ -268,7 +278,11 @@ class rate_limit(Stream[T]):
             await clock.sleep_until(left.value + interval)
             left.value = clock.time()
             if (wait := outlet.send(x)) is not None:
-                await wait
+                line.emitted += 1
+                try:
+                    await wait
+                finally:
+                    line.emitted -= 1
 
         def step(x: T) -> Pending:
             now = clock.time()
@@ -379,21 +393,26 @@ class map_async(_Queued[T]):
         self.parallelism = parallelism
         self.stop_on_exception = stop_on_exception
         self._under_way = Cell(0)
+        self._emitted = Cell(0)
+        """How many of these are through here, and wait for downstream."""
         self._most = Cell(parallelism)
         self._stopped_by: Cell[Exception | None] = Cell(None)
         super().__init__(upstream, stream_name=stream_name)
 
+    def _buffered(self) -> int:
+        return self._under_way.value - self._emitted.value + self._gate.waiting()
+
     def _rebound(self) -> None:
         # What was under way in the old loop was lost with it.
         self._conveyor.entries.clear()
-        self._under_way.value = 0
+        self._under_way.value = self._emitted.value = 0
         super()._rebound()
 
     def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
         func, args, kwargs, parallelism = self.func, self.args, self.kwargs, self.parallelism
         pipeline, outlet, conveyor, gate = self._pipeline, self._outlet, self._conveyor, self._gate
         under_way, stopped_by, stops = self._under_way, self._stopped_by, self.stop_on_exception
-        most = self._most
+        most, emitted = self._most, self._emitted
         most.value = parallelism
         ref, label = weakref.ref(self), str(self)
         handler = None if self._in_force is None else Handler(self, self._in_force)
@@ -407,6 +426,7 @@ class map_async(_Queued[T]):
 
         async def deliver(x: Any, result: Any) -> None:
             if result is not SKIP and (wait := outlet.send(rebox(x, result))) is not None:
+                emitted.value = 1
                 await wait
 
         async def carry(entry: tuple[Any, asyncio.Task[Any]]) -> None:
@@ -431,6 +451,7 @@ class map_async(_Queued[T]):
                 if type(x) is Entry:
                     x.release()
                 under_way.value -= 1
+                emitted.value = 0
                 let_in()
 
         def let_in() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sized
 from typing import Any, ClassVar, Literal, TypeVar
 
 from rapidz.kernel.attribution import blame
@@ -185,6 +185,9 @@ class partition(Stream[tuple[T, ...]]):
         """The time of a batch is over."""
         _push_by_itself(self, self._take(k))
 
+    def _buffered(self) -> int:
+        return len(self._buffer)
+
     def _flush_held(self) -> Pending:
         held: list[tuple[T, ...]] = []
         if self._batch:
@@ -295,6 +298,9 @@ class partition_unique(_Unique[T]):
         code.nest(f"len({held}) >= {self.n}")
         code.line(f"x = tuple({held}.values())")
         code.line(f"{held}.clear()")
+
+    def _buffered(self) -> int:
+        return len(self._held)
 
     def _flush_held(self) -> Pending:
         if not self._held:
@@ -418,6 +424,9 @@ class collect(Stream[tuple[T, ...]]):
         """
         return self._pipeline.run(self._give_up)
 
+    def _buffered(self) -> int:
+        return len(self.cache) if isinstance(self.cache, Sized) else 0
+
     def _give_up(self) -> Pending:
         held = tuple(self.cache)
         self.cache.clear()
@@ -525,7 +534,7 @@ class _Timed(Stream[Any]):
             self._token.end(self._pipeline)
 
     def _holds_any(self) -> bool:
-        raise NotImplementedError
+        return self._buffered() > 0
 
     def _flush_held(self) -> Pending:
         return self._give_up(self._take()) if self._holds_any() else self._room
@@ -577,8 +586,8 @@ class timed_window(_Timed):
         self._held.clear()
         return held
 
-    def _holds_any(self) -> bool:
-        return bool(self._held)
+    def _buffered(self) -> int:
+        return len(self._held)
 
 
 @Stream.register_api()
@@ -630,5 +639,5 @@ class timed_window_unique(_Timed, _Unique[Any]):
         self._held.clear()
         return held
 
-    def _holds_any(self) -> bool:
-        return bool(self._held)
+    def _buffered(self) -> int:
+        return len(self._held)

@@ -154,7 +154,11 @@ class gather(Stream[T]):
         async def arrive(x: Any) -> None:
             for value in await brought(x, crew):
                 if (wait := outlet.send(value)) is not None:
-                    await wait
+                    line.emitted += 1
+                    try:
+                        await wait
+                    finally:
+                        line.emitted -= 1
 
         later = in_order(line, self._pipeline, arrive)
 

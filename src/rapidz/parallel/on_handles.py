@@ -190,6 +190,9 @@ class buffer(Passing[T], plain.buffer[T]):
         self._coming.clear()
         super()._rebound()
 
+    def _buffered(self) -> int:
+        return self._held.value + self._gate.waiting()
+
     def _busy(self) -> bool:
         return bool(self._coming) or super()._busy()
 

@@ -143,6 +143,9 @@ class Crowd(Line):
     def busy(self) -> bool:
         return bool(self._members)
 
+    def count(self) -> int:
+        return max(0, len(self._members) - self.emitted)
+
     def enter(self, coroutine: Coroutine[Any, Any, object], pipeline: Pipeline) -> Pending:
         running = Running(coroutine, pipeline)
         self._members.add(running)
@@ -210,7 +213,11 @@ class Entrance:
         """Let *x* enter; wait until it is through."""
         for handle in await concluded(x):
             if (wait := self._step(handle)) is not None:
-                await wait
+                self._line.emitted += 1
+                try:
+                    await wait
+                finally:
+                    self._line.emitted -= 1
 
     def arrive_by_one_of_several(self, x: Any) -> Pending:
         """Let *x* enter in its turn; the line is free again before it is through."""

@@ -172,6 +172,10 @@ class ParallelStream(Stream[T]):
         lines = (*self._fronts.values(), *self._exits.values())
         return any(line.busy() for line in lines) or super()._busy()
 
+    def _buffered(self) -> int:
+        lines = (*self._fronts.values(), *self._exits.values())
+        return sum(line.count() for line in lines) + super()._buffered()
+
     def _in_turn(self, action: Callable[[], Pending]) -> Pending:
         def on_the_way_out() -> Pending:
             return self._after(list(self._exits.values()), action)
