@@ -15,6 +15,7 @@ from tests.conformance.table import CASES, TABLE, Case, flat, operators
 from tests.support import Boom, begin, fail_on, noted, same, send, settle, turns
 
 from rapidz import Stream
+from rapidz.kernel.alignment import emits_one_for_one
 from rapidz.kernel.fluent import Fluent
 from rapidz.testing import run
 
@@ -275,3 +276,31 @@ def test_a_loop_is_started_only_when_a_node_needs_one() -> None:
             assert source.emit(100) is None, case.name
             source.close()
             del node
+
+
+ONE_FOR_ONE = frozenset(
+    {
+        *("map", "starmap", "accumulate", "frequencies", "pluck", "map_async"),
+        *("buffer", "delay", "rate_limit", "zip"),
+    }
+)
+
+
+@every_node
+def test_every_operator_says_whether_it_emits_one_for_one(case: Case) -> None:
+    """Ruling 23: by this a join knows which of its inputs are aligned."""
+
+    async def go() -> tuple[bool, list[Any]]:
+        async with Stream[int](asynchronous=True) as source:
+            node = case.build(source, fail_on(104), 0.5)
+            source.on_error("skip")
+            seen = node.sink_to_list()
+            for x in case.feed:
+                await send(source, x)
+        return emits_one_for_one(node) and bool(node._aligned_with()), seen
+
+    says, seen = run(go())
+    assert says is (case.name in ONE_FOR_ONE)
+    if says:
+        failed = {104} if case.own else set()
+        assert len(seen) == len([x for x in case.feed if x not in failed])

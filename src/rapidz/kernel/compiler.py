@@ -184,7 +184,7 @@ def trace(down: Stream[Any], port: int, under_way: UnderWay, policies: Policies)
         and node not in under_way
         and not (run and node is down)
     ):
-        node._compiled = True
+        node._compiled, node._in_force = True, None
         run.append((weakref.ref(node), port))
         if node._is_end:
             return branch

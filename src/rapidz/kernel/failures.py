@@ -217,6 +217,7 @@ class Handler:
         node = self._ref()
         if node is None or isinstance(self._last, Retry):
             raise error
+        node._element_lost()
         fail(x.metadata if type(x) is Entry else current_metadata(), error)
         if not isinstance(self._last, Raise):
             settled(error)

@@ -287,3 +287,5 @@ def blame_line(table: list[weakref.ref[Stream[Any]] | None], error: BaseExceptio
     node, x = line_of(table, error)
     if node is not None:
         blame(error, node, x)
+        if node._in_force is None:  # else its policy may yet get it through
+            node._element_lost()

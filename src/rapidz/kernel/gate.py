@@ -60,6 +60,10 @@ class Gate:
         """How many wait outside."""
         return len(self.line)
 
+    def waiting_in_loop(self) -> bool:
+        """Whether elements wait outside with a future, and no thread does."""
+        return any(waiter is not None for waiter in self.line)
+
     def enter(
         self,
         pipeline: Pipeline,

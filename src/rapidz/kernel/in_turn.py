@@ -30,8 +30,8 @@ def awaiting(
     async def turn(x: Any) -> None:
         try:
             result = await call(x)
-        except Exception as error:
-            blame(error, ref(), x)
+        except BaseException as error:
+            failing(ref(), x, error)
             raise
         if then is not None and (wait := then(x, result)) is not None:
             line.emitted += 1
@@ -46,6 +46,13 @@ def awaiting(
         return Running(turn(x), pipeline, line)
 
     return step
+
+
+def failing(node: Stream[Any] | None, x: Any, error: BaseException) -> None:
+    """Blame *error* on *node*; report the loss of *x*, unless a policy may yet get it through."""
+    blame(error, node, x)
+    if node is not None and (node._in_force is None or not isinstance(error, Exception)):
+        node._element_lost()
 
 
 def spreading(node: Stream[Any]) -> Callable[[Iterable[Any]], Pending]:

@@ -39,6 +39,12 @@ class Node:
     """Inputs that steer the node: the stream may end without them."""
     _most_ports: ClassVar[int] = 1
     """How many inputs the node may have for `inline` to do."""
+    _emits_one_for_one: ClassVar[bool] = False
+    """Whether the node emits one element for each that comes, in order, unless its
+    function fails or skips.  A plain `Stream` does; a class that defines `compile`
+    or `inline` says so itself, or does not."""
+    _joins: ClassVar[bool] = False
+    """Whether the elements of several inputs are partners: `_partner_lost` is called."""
     _fuses: ClassVar[bool] = True
     """Whether what `inline` writes may stand in one function with the nodes around."""
     _converts: ClassVar[bool] = False
@@ -132,6 +138,21 @@ class Node:
         False.
         """
         return False
+
+    # --- elements that were lost ---------------------------------------------------------------
+
+    def _aligned_with(self) -> list[Stream[Any]]:
+        """Return the inputs for each of which a node that emits one for one does so.
+
+        By default the only one that does not steer the node.
+        """
+        raise NotImplementedError
+
+    def _partner_lost(self, port: int) -> None:
+        """Drop the partners of an element that was lost on its way to *port*.
+
+        Called in the order of the elements, and only if `_joins`.
+        """
 
     # --- changes at run time -------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
+from rapidz.kernel.alignment import Alignment
 from rapidz.kernel.attribution import leaves
 from rapidz.kernel.clock import Clock
 from rapidz.kernel.failures import interrupted
@@ -94,6 +95,9 @@ class Pipeline:
         self.gates: weakref.WeakSet[Gate] = weakref.WeakSet()
         self.kept = PendingFailures()
         self.emitters: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        self.joins: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
+        self.edits = 0
+        self._alignment: tuple[int, Alignment] | None = None
         self.held: dict[threading.Thread, Callable[[], bool]] = {}
         """Threads that wait until something is not so any more."""
         self.tracked = False
@@ -147,6 +151,8 @@ class Pipeline:
         self.active |= other.active
         self.kept.absorb(other.kept)
         self.gates |= other.gates
+        self.joins |= other.joins
+        self.edits += other.edits + 1
         self.emitters |= other.emitters
         self.held |= other.held
         other.active, other.kept, other.held = self.active, self.kept, self.held
@@ -174,6 +180,17 @@ class Pipeline:
         """Elements carry metadata from now on."""
         if not self.tracked:
             self.tracked = True
+            self.forget_all()
+
+    def alignment(self) -> Alignment:
+        """Return which inputs of joins are aligned, as the graph is now."""
+        if self._alignment is None or self._alignment[0] != self.edits:
+            self._alignment = self.edits, Alignment(self.joins)
+        return self._alignment[1]
+
+    def realign(self) -> None:
+        """An edge has come or gone: joins far below may be aligned otherwise now."""
+        if self.joins:
             self.forget_all()
 
     # --- which loop ------------------------------------------------------------------

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar
 
-from rapidz.kernel import ending, entrance, loop
+from rapidz.kernel import alignment, ending, entrance, loop
 from rapidz.kernel.compiler import Outlet, edges
 from rapidz.kernel.edges import Downstreams, Upstreams
 from rapidz.kernel.failures import Failure, PolicyLike, guard, make_policy
@@ -88,6 +88,8 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
     >>> source.emit(1)
     2
     """
+
+    _emits_one_for_one: ClassVar[bool] = True
 
     _plugins_go_here = True
     str_list: ClassVar[list[str]] = ["func", "predicate", "n", "interval"]
@@ -189,6 +191,14 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
 
     def _guarded(self, step: Push[Any], policy: Any) -> Push[Any]:
         return guard(self, step, policy)
+
+    def _aligned_with(self) -> list[Stream[Any]]:
+        ups = [up for port, up in enumerate(self.upstreams) if port not in self._side_ports]
+        return ups if len(ups) == 1 else []
+
+    def _element_lost(self) -> None:
+        """Report that the node has lost an element: its function failed for good."""
+        alignment.report(self)
 
     def _is_busy(self) -> bool:
         """Return whether elements are in flight in this node."""
@@ -336,6 +346,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
                 downstream._add_upstream(self)
                 self._forget()
                 downstream._forget()
+                pipeline.realign()
 
         pipeline.edit(edit)
 
@@ -350,6 +361,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
                     downstream._remove_upstream(self)
                 finally:
                     downstream._forget()
+                    self._pipeline.root().realign()
 
         self._pipeline.edit(edit)
 
@@ -380,6 +392,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
 
     def _forget(self) -> None:
         """Something changed here or below: compile anew before the next element."""
+        self._pipeline.edits += 1
         stack: list[Any] = [self]
         while stack:
             node = stack.pop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import functools
 import logging
@@ -10,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
+from rapidz.kernel.alignment import LOST, Tally
 from rapidz.kernel.checks import check_count
 from rapidz.kernel.failures import BackPressureError
 from rapidz.kernel.fusion import Code
@@ -81,6 +83,31 @@ class _Joining(Stream[tuple[Any, ...]]):
 
     _gathers: ClassVar[bool] = True
     _holds: ClassVar[bool] = True
+    _joins: ClassVar[bool] = True
+    _emits_one_for_one: ClassVar[bool] = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._tallies: weakref.WeakKeyDictionary[Any, Tally] = weakref.WeakKeyDictionary()
+        super().__init__(*args, **kwargs)
+        self._pipeline.joins.add(self)
+
+    def _guarded(self, step: Push[Any], policy: Any) -> Push[Any]:
+        return step  # it has no function that could fail, and one input may wait for another
+
+    def _aligned(self, upstream: Stream[Any]) -> list[Stream[Any]]:
+        """The inputs that are aligned with *upstream*, itself included; none if it is alone."""
+        return self._pipeline.root().alignment().group(self, upstream)
+
+    def _tally(self, upstream: Stream[Any]) -> Tally | None:
+        """The count of what comes from *upstream*, together with its partners; None if alone."""
+        group = self._aligned(upstream)
+        tallies = [self._tallies.setdefault(up, Tally()) for up in group]
+        Tally.align(tallies)
+        return self._tallies[upstream] if group else None
+
+    def _partner_lost(self, port: int) -> None:
+        if (tally := self._tally(self.upstreams[port])) is not None:
+            tally.loses()
 
     def _is_repeated(self, port: int) -> bool:
         """Whether the stream at *port* enters at an earlier one too."""
@@ -119,6 +146,7 @@ class zip(_Joining):
     _graphviz_orientation = 270
 
     _most_ports: ClassVar[int] = 2
+    _emits_one_for_one: ClassVar[bool] = True
 
     maxsize: Tuned[int] = Tuned()
     buffers: Tuned[dict[Any, deque[Any]]] = Tuned()
@@ -134,6 +162,9 @@ class zip(_Joining):
         self.literals = [(i, up) for i, up in enumerate(upstreams) if not isinstance(up, Stream)]
         self.buffers = {up: deque() for up in streams}
         self._gates: dict[Any, Gate] = {up: Gate() for up in streams}
+        self._losses: list[Any] = []
+        """One for each `LOST` among the buffers."""
+        self._dropping = Cell(False)
         super().__init__(upstreams=streams, **kwargs)
         _put_first(self, first)
 
@@ -153,6 +184,7 @@ class zip(_Joining):
         if (gate := self._gates.pop(upstream, None)) is not None:
             gate.refuse()
         self._forget()
+        self._drop_rows()
         while self.buffers and all(self.buffers.values()):
             self._emit_complete()  # it was only this input that they waited for
 
@@ -174,6 +206,61 @@ class zip(_Joining):
 
         return pack
 
+    def _aligned_with(self) -> list[Stream[Any]]:
+        return list(self.buffers)
+
+    def _partner_lost(self, port: int) -> None:
+        upstream = self.upstreams[port]
+        if not self._aligned(upstream):
+            return
+        gate = self._gates[upstream]
+        take = functools.partial(self._take_loss, upstream)
+        if gate.waiting_in_loop():  # behind what came before it, and without anybody who waits
+            gate.queue(self._pipeline, take, no_partner).add_done_callback(_taken)
+        else:
+            take()
+
+    def _take_loss(self, upstream: Stream[Any]) -> None:
+        if upstream in self.buffers:
+            self.buffers[upstream].append(LOST)
+            self._losses.append(LOST)
+            self._drop_rows()
+
+    def _drop_rows(self) -> None:
+        """Drop the rows of aligned inputs in which an element was lost."""
+        if not self._losses or self._dropping.value:
+            return
+        self._dropping.value = True  # an element let in may come here again: not deeper, but later
+        try:
+            while any(self._drop_row(row) for row in self._rows()):
+                pass
+        finally:
+            self._dropping.value = False
+            self._losses[:] = [x for b in self.buffers.values() for x in b if x is LOST]
+
+    def _rows(self) -> list[list[deque[Any]]]:
+        """The buffers of aligned inputs, group by group; losses of others are forgotten."""
+        groups = self._pipeline.root().alignment().groups(self)
+        aligned = {up for group in groups for up in group}
+        for up, buffer in self.buffers.items():
+            if up not in aligned and LOST in buffer:
+                kept = [x for x in buffer if x is not LOST]
+                buffer.clear()
+                buffer.extend(kept)
+        return [[self.buffers[up] for up in group] for group in groups]
+
+    def _drop_row(self, row: list[deque[Any]]) -> bool:
+        """Drop the first element of each buffer in *row* if one was lost; whether it was."""
+        if not all(row) or not any(buffer[0] is LOST for buffer in row):
+            return False
+        for buffer in row:
+            buffer.popleft()
+        self._element_lost()
+        for up, buffer in list(self.buffers.items()):
+            if buffer in row and self._gates[up].line:
+                self._gates[up].open(self._pipeline)
+        return True
+
     def _inlines(self) -> bool:
         return len(self.upstreams) == len(self.buffers) == 2 and not self.literals
 
@@ -183,8 +270,9 @@ class zip(_Joining):
         gate = self._gates[self.upstreams[1 - port]]
         line = code.bind("line", gate.line)
         outside = code.bind("outside", self._gates[self.upstreams[port]].line)
-        code.nest(f"{mine} or not {other}")
-        code.nest(f"len({mine}) < {self.maxsize} and not {outside}")
+        lost = code.bind("lost", self._losses) if self._aligned(self.upstreams[port]) else "False"
+        code.nest(f"{mine} or not {other} or {lost}")
+        code.nest(f"len({mine}) < {self.maxsize} and not {outside} and not {lost}")
         code.line(f"{mine}.append(x)")
         code.otherwise()
         code.give(f"{code.bind('hold', self._holding(port))}(x)")
@@ -199,7 +287,7 @@ class zip(_Joining):
         upstream = self.upstreams[port]
         mine, gate, maxsize = self.buffers[upstream], self._gates[upstream], self.maxsize
         line, pipeline, label = gate.line, self._pipeline, str(self)
-        ref = weakref.ref(self)
+        ref, lost = weakref.ref(self), self._losses
 
         def refusal() -> Exception:
             return BackPressureError(
@@ -214,6 +302,8 @@ class zip(_Joining):
 
         def hold(x: Any) -> Pending:
             if len(mine) < maxsize and not line:
+                if lost:
+                    return admit(x)
                 mine.append(x)
                 return None
             return gate.enter(pipeline, lambda: len(mine) >= maxsize, lambda: admit(x), refusal)
@@ -222,6 +312,7 @@ class zip(_Joining):
 
     def _emit_complete(self) -> Pending:
         """Emit a tuple if there is an element of every upstream."""
+        self._drop_rows()
         if not self.buffers or not all(self.buffers.values()):
             return None
         taken = {up: buffer.popleft() for up, buffer in self.buffers.items()}
@@ -241,9 +332,10 @@ class zip(_Joining):
         upstream = self.upstreams[port]
         mine, hold, ref = self.buffers[upstream], self._holding(port), weakref.ref(self)
         others = [self.buffers[up] for up in self.buffers if up is not upstream]
+        lost = self._losses
 
         def step(x: Any) -> Pending:
-            if mine or not all(others):
+            if mine or lost or not all(others):
                 return hold(x)
             node = ref()
             if node is None:
@@ -261,6 +353,16 @@ class zip(_Joining):
         _tell_of_the_unpaired(self)
         for gate in self._gates.values():
             gate.refuse()
+
+
+def no_partner() -> Exception:
+    return BackPressureError("the partners of an element that was lost will not come")
+
+
+def _taken(loss: asyncio.Future[Any]) -> None:
+    """Nobody waits for a loss to be taken note of."""
+    if not loss.cancelled():
+        loss.exception()
 
 
 @Stream.register_api()
@@ -347,7 +449,8 @@ class combine_latest(_Joining):
                 missing.discard(above())
             return push(tuple(last)) if emits and not missing else None
 
-        return step
+        tally = self._tally(upstream)
+        return step if tally is None else tally.dropping(step)
 
 
 def _chosen(upstreams: Sequence[Stream[Any]], emit_on: Any) -> tuple[Stream[Any], ...]:
@@ -427,6 +530,10 @@ class zip_latest(_Joining):
         self.lossless_buffer = deque()
         self._gate = Gate()
         self._draining = Cell(False)
+        self._late: deque[int] = deque()
+        """The numbers of those that wait, if they are aligned with others."""
+        self._dropped: set[int] = set()
+        """Of these, those whose partner was lost meanwhile."""
         super().__init__(upstreams=(lossless, *upstreams), **kwargs)
         _put_first(self, first)
 
@@ -456,13 +563,18 @@ class zip_latest(_Joining):
     def _waiting(self) -> Iterator[tuple[Any, ...]]:
         """Take out what waits, and let in what waits outside, until nothing does."""
         buffer, last, gate, pipeline = self.lossless_buffer, self.last, self._gate, self._pipeline
-        draining = self._draining
+        draining, late, dropped = self._draining, self._late, self._dropped
 
         def drain() -> Iterator[tuple[Any, ...]]:
             draining.value = True
             try:
                 while buffer:
-                    yield (buffer.popleft(), *last[1:])
+                    x = buffer.popleft()
+                    numbered = len(late) > len(buffer) + gate.waiting()
+                    number = late.popleft() if numbered else 0
+                    if number not in dropped:
+                        yield (x, *last[1:])
+                    dropped.discard(number)
                     gate.open(pipeline)
             finally:
                 draining.value = False
@@ -511,7 +623,31 @@ class zip_latest(_Joining):
                 return admit(x)
             return gate.enter(pipeline, lambda: len(buffer) >= maxsize, lambda: admit(x), refusal)
 
-        return lossless if upstream is self.lossless else lossy
+        tally = self._tally(upstream)
+        if upstream is not self.lossless:
+            return lossy if tally is None else tally.dropping(lossy)
+        return lossless if tally is None else tally.dropping(self._numbering(lossless, tally))
+
+    def _numbering(self, lossless: Push[Any], tally: Tally) -> Push[Any]:
+        """Compile *lossless* anew such that an element that waits is dropped with its partner."""
+        late, dropped, buffer, gate = self._late, self._dropped, self.lossless_buffer, self._gate
+
+        def lost(number: int) -> None:
+            if number in late:
+                dropped.add(number)
+
+        tally.came_before = lost
+
+        def step(x: Any) -> Pending:
+            number = tally.count
+            late.append(number)
+            try:
+                return lossless(x)
+            finally:
+                while len(late) > len(buffer) + gate.waiting():  # it did not have to wait
+                    late.pop()
+
+        return step
 
     def _buffered(self) -> int:
         return len(self.lossless_buffer) + self._gate.waiting()

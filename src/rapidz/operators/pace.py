@@ -107,6 +107,7 @@ class buffer(_Queued[T]):
     """
 
     _graphviz_shape = "diamond"
+    _emits_one_for_one: ClassVar[bool] = True
 
     maxsize: Tuned[int] = Tuned()
 
@@ -172,6 +173,7 @@ class delay(_Queued[T]):
     """
 
     _graphviz_shape = "octagon"
+    _emits_one_for_one: ClassVar[bool] = True
 
     interval: Tuned[float] = Tuned()
     spaced: Tuned[bool] = Tuned()
@@ -253,6 +255,7 @@ class rate_limit(Stream[T]):
     """
 
     _graphviz_shape = "octagon"
+    _emits_one_for_one: ClassVar[bool] = True
 
     interval: Tuned[float] = Tuned()
 
@@ -372,6 +375,8 @@ class map_async(_Queued[T]):
     [2, 4]
     """
 
+    _emits_one_for_one: ClassVar[bool] = True
+
     func: Tuned[Callable[..., Any]] = Tuned()
     args: Tuned[tuple[Any, ...]] = Tuned()
     kwargs: Tuned[Mapping[str, Any]] = Tuned()
@@ -438,6 +443,8 @@ class map_async(_Queued[T]):
                 except Exception as error:
                     blame(error, ref(), unbox(x))
                     if handler is None:
+                        if (node := ref()) is not None:
+                            node._element_lost()
                         stopped_by.value = error if stops else None
                         if type(x) is Entry:
                             fail(x.metadata, error)

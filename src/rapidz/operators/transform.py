@@ -38,6 +38,8 @@ class map(Calling[T]):
     2.3
     """
 
+    _emits_one_for_one: ClassVar[bool] = True
+
     def __init__(
         self,
         upstream: Stream[Any],
@@ -115,6 +117,7 @@ class accumulate(Stream[T]):
     """
 
     _graphviz_shape = "box"
+    _emits_one_for_one: ClassVar[bool] = True
 
     func: Tuned[Callable[..., Any]] = Tuned()
     kwargs: Tuned[Mapping[str, Any]] = Tuned()
@@ -271,6 +274,8 @@ class pluck(Stream[Any]):
     Alan
     (1912, 'Alan')
     """
+
+    _emits_one_for_one: ClassVar[bool] = True
 
     pick: Tuned[Any] = Tuned()
 
