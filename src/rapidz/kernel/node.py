@@ -144,7 +144,8 @@ class Node:
     def _aligned_with(self) -> list[Stream[Any]]:
         """Return the inputs for each of which a node that emits one for one does so.
 
-        By default the only one that does not steer the node.
+        Called when the graph was edited and an element failed, or a join is
+        compiled.  By default the only input that does not steer the node.
         """
         raise NotImplementedError
 
