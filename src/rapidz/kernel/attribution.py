@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+from rapidz.kernel.push import no_default
 from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.turn import LINES_BEFORE
 
@@ -46,7 +47,7 @@ last_serial = 0
 class Attribution:
     """What an exception says about where it was raised; it does not travel."""
 
-    __slots__ = ("_node", "_pipeline", "element", "notes", "serial", "settled", "tail")
+    __slots__ = ("_node", "_pipeline", "element", "logged", "notes", "serial", "settled", "tail")
 
     def __init__(self, node: Stream[Any] | None = None, element: str = "", serial: int = 0) -> None:
         self._node = None if node is None else weakref.ref(node)
@@ -56,6 +57,7 @@ class Attribution:
         self.serial = serial
         self.notes: list[str] = []
         """Those of the notes on the exception that are ours."""
+        self.logged = False
         self.settled = False
         """Whether a policy has dealt with the failure, or it has left the pipeline."""
         self.tail: TracebackType | None = None
@@ -93,7 +95,7 @@ def _write(error: BaseException, name: str, value: Any) -> None:
 
 
 def attribution(error: BaseException) -> Attribution | None:
-    """The attribution on *error*, if any."""
+    """The attribution that *error* itself carries, if any."""
     found = _read(error, "_rapidz_raised")
     return found if type(found) is Attribution else None
 
@@ -116,21 +118,27 @@ def _remove_notes(error: BaseException, ours: list[str]) -> None:
 # --- attribution --------------------------------------------------------------------------
 
 
-def blame(error: BaseException, node: Stream[Any] | None, x: Any) -> None:
+def blame(error: BaseException, node: Stream[Any] | None, x: Any = no_default) -> None:
     """Note on *error* that the function of *node*, and nothing below it, raised it for *x*."""
     global last_serial
     if node is None or not isinstance(error, Exception):
         return
     before = attribution(error)
     last_serial = next(_serials)
-    record = Attribution(node, short_repr(x), last_serial)
+    record = Attribution(node, "" if x is no_default else short_repr(x), last_serial)
     if before is not None:
         _continue(error, before, record)
-    if len(record.notes) < MOST_NOTES:
-        note = f"raised in {node._described()} for element {record.element}"
-        add_note(error, note)
-        record.notes.append(note)
     _write(error, "_rapidz_raised", record)
+    if len(record.notes) < MOST_NOTES:
+        element = f" for element {record.element}" if record.element else ""
+        remark(error, f"raised in {node._described()}{element}")
+
+
+def remark(error: BaseException, note: str) -> None:
+    """Add *note* to *error* until it is raised anew."""
+    add_note(error, note)
+    if (record := attribution(error)) is not None:
+        record.notes.append(note)
 
 
 def _continue(error: BaseException, before: Attribution, record: Attribution) -> None:

@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING
 
 from rapidz.kernel import loop as loops
 from rapidz.kernel import options
-from rapidz.kernel.attribution import add_note, attributions
+from rapidz.kernel.attribution import attributions, leaves, raised_by, remark
 
 if TYPE_CHECKING:
     from rapidz.kernel.pipeline import Pipeline
-    from rapidz.kernel.stream import Stream
 
 logger = logging.getLogger("rapidz")
 
@@ -43,17 +42,16 @@ class PendingFailure:
 
     __slots__ = ("count", "elements", "error", "kept_at", "logged", "node")
 
-    def __init__(self, error: Exception, node: Stream[object] | None, kept_at: float) -> None:
+    def __init__(self, error: Exception, kept_at: float) -> None:
         self.error = error
         self.kept_at = kept_at
         """On the clock of the loop."""
-        self.logged = LOGGED in (getattr(error, "__notes__", None) or ())
         self.count = 0
         self.elements: list[str] = []
         """The first few, as messages show them."""
-        record = next(attributions(error), None)
-        node = record.node if node is None and record is not None else node
+        node = raised_by(error)
         self.node = "a pipeline" if node is None else str(node)
+        self.logged = any(record.logged for record in attributions(error))
         self.add(error)
 
     def is_caused_like(self, error: Exception) -> bool:
@@ -67,7 +65,8 @@ class PendingFailure:
     def add(self, error: Exception) -> None:
         """Count a failure of the same cause."""
         self.count += 1
-        if len(self.elements) < FIRST and (record := next(attributions(error), None)) is not None:
+        record = next(attributions(error), None)
+        if len(self.elements) < FIRST and record is not None and record.element:
             self.elements.append(record.element)
 
     def several(self) -> str:
@@ -80,11 +79,12 @@ class PendingFailure:
         """The failure as it is raised; *late*: to who emits another element."""
         error = self.error
         if self.count > 1:
-            add_note(error, self.several())
+            remark(error, self.several())
         if self.logged:
-            add_note(error, LOGGED)
+            remark(error, LOGGED)
         if late:
-            add_note(error, LATE)
+            remark(error, LATE)
+        leaves(error)
         return error
 
     def log(self, why: str) -> None:
@@ -92,6 +92,8 @@ class PendingFailure:
         if self.logged:
             return
         self.logged = True
+        for record in attributions(self.error):
+            record.logged = True
         element = f" for element {self.elements[0]}" if self.elements else ""
         if self.count > 1:
             element = f" ({self.several()})"
@@ -108,15 +110,13 @@ class PendingFailures(deque[PendingFailure]):
         self._timer: weakref.ref[AbstractEventLoop] | None = None
         """The loop that will look at them."""
 
-    def keep(
-        self, pipeline: Pipeline, error: Exception, node: Stream[object] | None, at_once: bool
-    ) -> None:
-        """Keep *error*, which *node* raised, if that is known; *at_once*: log it now."""
+    def keep(self, pipeline: Pipeline, error: Exception, at_once: bool) -> None:
+        """Keep *error* for the emitters of *pipeline*; *at_once*: log it now."""
         for entry in self:
             if entry.is_caused_like(error):
                 return entry.add(error)
         loop = pipeline.loop if pipeline.is_alive() else None
-        entry = PendingFailure(error, node, 0.0 if loop is None else loop.time())
+        entry = PendingFailure(error, 0.0 if loop is None else loop.time())
         if len(self) < KEPT_AT_MOST:
             self.append(entry)
         elif self._overflow is None:
@@ -180,34 +180,38 @@ class PendingFailures(deque[PendingFailure]):
     # --- in time --------------------------------------------------------------------------
 
     def _watch(self, loop: AbstractEventLoop) -> None:
-        """See that *loop* looks at them when they have waited for long enough."""
+        """See that *loop* looks at them when the first has waited for long enough."""
         wait = options.value_of("pending_failure_log")
         if wait is None or (self._timer is not None and self._timer() is loop):
             return
+        kept_at = next((entry.kept_at for entry in self if not entry.logged), loop.time())
+        begin = functools.partial(loop.call_at, kept_at + wait, _look, weakref.ref(self), loop)
         self._timer = weakref.ref(loop)
-        begin = functools.partial(loop.call_later, wait, _look, weakref.ref(self), loop)
         if loops.running_loop() is loop:
             begin()
         else:
             with contextlib.suppress(RuntimeError):  # it has ended meanwhile
                 loop.call_soon_threadsafe(begin)
 
+    def log_due(self, now: float, wait: float) -> bool:
+        """Log what has waited for *wait* seconds; whether more will have some time."""
+        for entry in list(self):
+            if entry.kept_at + wait > now + _TICK:
+                return True
+            entry.log(f", and nothing has taken this for {wait:g} s")
+        self.log_overflow()
+        return False
+
+
+#: The clock of a loop may be as much behind the time that a timer was set to.
+_TICK = 1e-3
+
 
 def _look(ref: weakref.ref[PendingFailures], loop: AbstractEventLoop) -> None:
-    """Log what has waited for long enough; look again when the next one will have."""
+    """Log what is due, and look again when the next one will be."""
     pending = ref()
-    if pending is None:
-        return
-    pending._timer = None
     wait = options.value_of("pending_failure_log")
-    if wait is None:
-        return
-    for entry in list(pending):
-        if entry.logged:
-            continue
-        if entry.kept_at + wait > loop.time() + 1e-9:
-            pending._timer = weakref.ref(loop)
-            loop.call_at(entry.kept_at + wait, _look, ref, loop)
-            return
-        entry.log(f", and nothing has taken this for {wait:g} s")
-    pending.log_overflow()
+    if pending is not None:
+        pending._timer = None
+        if wait is not None and pending.log_due(loop.time(), wait):
+            pending._watch(loop)

@@ -467,15 +467,10 @@ class Pipeline:
 
     # --- what failed -----------------------------------------------------------------
 
-    def keep(
-        self, error: Exception, node: Stream[Any] | None = None, *, log_at_once: bool = False
-    ) -> None:
-        """Keep a failure that no emitter was there to take, for the next one.
-
-        *node*: what raised it, if the exception does not say so itself.
-        """
+    def keep(self, error: Exception, *, log_at_once: bool = False) -> None:
+        """Keep a failure that no emitter was there to take, for the next one."""
         root = self.root()
-        root.kept.keep(root, error, node, log_at_once)
+        root.kept.keep(root, error, log_at_once)
 
     def interrupted(self, error: BaseException) -> None:
         """Keep what would have ended the background loop."""

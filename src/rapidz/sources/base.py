@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, overload
 
 from rapidz.kernel import attribution, ending, signals
-from rapidz.kernel.attribution import add_note, comes_from_below
+from rapidz.kernel.attribution import blame, comes_from_below
 from rapidz.kernel.checks import read_interval
 from rapidz.kernel.compiler import edges
 from rapidz.kernel.failures import Handler, Raise, StreamClosed
@@ -262,13 +262,12 @@ class Source(Stream[T]):
             self._failed(run, error)
 
     def _failed(self, run: Run, error: Exception) -> None:
-        below = comes_from_below(error, self._pipeline, run.serial)
-        if not below:
-            add_note(error, f"raised in {self}")
+        if not comes_from_below(error, self._pipeline, run.serial):
+            blame(error, self)
         failed = self._turn is run
         if failed:
             self._state, self.stopped, self.exception = "failed", True, error
-        self._pipeline.keep(error, None if below else self, log_at_once=failed)
+        self._pipeline.keep(error, log_at_once=failed)
 
     def _give_up_rest(self) -> None:
         """The source was stopped: emit what it holds."""
