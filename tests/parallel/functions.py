@@ -55,6 +55,11 @@ def twice(x: Any) -> tuple[Any, Any]:
     return x, number(x)
 
 
+def alone(x: Any) -> list[Any]:
+    """A list of *x*, whatever that is."""
+    return [x]
+
+
 def few(x: Any) -> list[int]:
     """No item, one or two."""
     return [number(x)] * third(x)

@@ -251,6 +251,70 @@ def test_default_client_is_the_one_that_work_goes_to(
     source.close()
 
 
+def test_default_client_is_the_function_that_was_given(client: Any) -> None:
+    with ThreadPoolExecutor(1) as pool:
+
+        def own() -> Any:
+            return pool
+
+        source: Any = Stream()
+        scattered = source.scatter(backend=own)
+        assert scattered.default_client is own
+        assert scattered.map(f.inc).default_client is own
+        dask = source.scatter(backend=distributed_client)
+        assert dask.default_client is distributed_client
+        assert dask.default_client() is client
+        source.close()
+
+
+def distributed_client() -> Any:
+    import distributed
+
+    made: Any = distributed
+    return made.default_client()
+
+
+@pytest.mark.parametrize("name", ["thread", "process", "executor", "function"])
+def test_a_node_of_ones_own_may_submit_work_on_the_futures_that_it_gets(name: str) -> None:
+    """It was written for 0.2: what it gets is a future, and its client takes futures."""
+    with ThreadPoolExecutor(2) as pool:
+        backends = {"executor": pool, "function": lambda: pool}
+        source: Any = Stream()
+        node = submitting(source.scatter(backends.get(name, name)).map(f.inc))
+        seen = submitting(node).map(f.double).buffer(5).gather().sink_to_list()
+        source.emit_many([1, 2])
+        source.close()
+    assert seen == [8, 10]
+
+
+@pytest.mark.parametrize("policy", ["skip", "send"])
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_the_policy_of_a_node_of_ones_own_holds(policy: Any, kind: str, backend: Any) -> None:
+    """DESIGN ruling 1."""
+
+    class failing(ParallelStream[Any]):
+        def update(self, x: Any, who: Any = None, metadata: Any = None) -> Any:
+            if x.result(10) == 2:
+                raise f.Bad(x)
+            return self._emit(x)
+
+    class failing_later(failing):
+        async def update(self, x: Any, who: Any = None, metadata: Any = None) -> Any:
+            return super().update(x)
+
+    if kind == "async" and kind_of_future(backend) is not concurrent.futures.Future:
+        pytest.skip("result() would block the loop of the client")
+    source: Any = Stream()
+    node = (failing if kind == "plain" else failing_later)(source.scatter(backend)).on_error(policy)
+    failures = node.errors.sink_to_list() if policy == "send" else None
+    seen = node.map(f.inc).buffer(5).gather().sink_to_list()
+    source.emit_many(range(4))
+    source.close()
+    assert seen == [1, 2, 4]
+    assert node.skipped == (1 if policy == "skip" else 0)
+    assert failures is None or [failure.node for failure in failures] == [node]
+
+
 # --- rapidz.clients ----------------------------------------------------------------------------
 
 
@@ -259,6 +323,51 @@ def test_result_maybe_takes_futures_and_anything_else() -> None:
     future.set_result(3)
     assert clients.result_maybe(future) == 3
     assert clients.result_maybe([1]) == [1]
+
+
+def test_futures_for_arguments_may_be_done_later_or_fail() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        client: Any = clients.executor_to_client(pool)
+        later: concurrent.futures.Future[int] = concurrent.futures.Future()
+        sums = [client.submit(f.plus, later, y=later), client.submit(f.add, later, later)]
+        last = client.submit(f.double, sums[0])
+        cancelled = client.submit(f.inc, later)
+        assert cancelled.cancel()
+        assert client.submit(f.inc, 1).result(5) == 2, "nothing waits on a worker"
+        later.set_result(3)
+        assert [future.result(5) for future in (*sums, last)] == [6, 6, 12]
+        failed = client.submit(f.inc, client.submit(f.raises, 1))
+        with pytest.raises(f.Bad):
+            failed.result(5)
+        gone: concurrent.futures.Future[int] = concurrent.futures.Future()
+        gone.cancel()
+        with pytest.raises(concurrent.futures.CancelledError):
+            client.submit(f.inc, gone).result(5)
+
+
+def test_an_executor_that_takes_no_attributes_stays_as_it_is() -> None:
+    class Slotted(concurrent.futures.Executor):
+        __slots__ = ()
+
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+            return clients.DEFAULT_BACKENDS["thread"]().submit(fn, *args, **kwargs)
+
+    pool = Slotted()
+    assert clients.executor_to_client(pool) is pool
+    source: Any = Stream()
+    seen = source.scatter(pool).map(f.inc).gather().sink_to_list()
+    source.emit(1)
+    source.close()
+    assert seen == [2]
+
+
+def test_the_old_names_are_there() -> None:
+    """What rapidz 0.2 had."""
+    from rapidz import parallel
+
+    assert parallel.return_null(f.inc)(parallel.NULL_COMPUTE) is parallel.NULL_COMPUTE
+    assert parallel.filter_null_wrapper(f.even)(1) is parallel.NULL_COMPUTE
+    assert {"dask", "thread"} <= set(clients.FILL_COLOR_LOOKUP)
 
 
 def test_delayed_execution_waits_for_its_arguments() -> None:
@@ -305,3 +414,124 @@ def test_the_default_backends_are_functions_that_return_a_client(client: Any) ->
             source.emit(1)
             source.close()
             assert seen == [2]
+
+
+# --- containers of futures ---------------------------------------------------------------------
+
+
+class emitting(ParallelStream[Any]):
+    """A node that emits a container of what it gets."""
+
+    def __init__(self, upstream: Any, build: Any, **kwargs: Any) -> None:
+        super().__init__(upstream, **kwargs)
+        self.build = build
+
+    def update(self, x: Any, who: Any = None, metadata: Any = None) -> Any:
+        return self._emit(self.build(x))
+
+
+CONTAINERS: dict[str, tuple[Any, Any]] = {
+    "a list": (lambda x: [x, x], [6, 6]),
+    "a tuple with a value": (lambda x: (x, "a"), (6, "a")),
+    "a dict": (lambda x: {"a": x, "b": 1}, {"a": 6, "b": 1}),
+    "a set": (lambda x: {x}, {6}),
+    "a frozen set": (lambda x: frozenset([x]), frozenset([6])),
+    "nested": (lambda x: [{"a": (x, [x])}, []], [{"a": (6, [6])}, []]),
+    "nothing": (lambda x: {}, {}),
+}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_gather_gives_the_values_of_a_container_of_futures(name: str, backend: Any) -> None:
+    build, wanted = CONTAINERS[name]
+    source: Any = Stream()
+    seen = emitting(source.scatter(backend).map(f.inc), build).gather().sink_to_list()
+    source.emit(5)
+    source.join()
+    assert seen == [wanted]
+    assert type(seen[0]) is type(wanted)
+    source.close()
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_functions_get_the_values_of_a_container_of_futures(name: str, backend: Any) -> None:
+    build, wanted = CONTAINERS[name]
+    source: Any = Stream()
+    node = emitting(source.scatter(backend).map(f.inc), build).map(f.alone)
+    seen = node.buffer(3).gather().sink_to_list()
+    source.emit(5)
+    source.close()
+    assert seen == [[wanted]]
+
+
+@pytest.mark.parametrize("name", ["zip", "combine_latest"])
+def test_futures_and_elements_are_brought_together(name: str, backend: Any) -> None:
+    source: Any = Stream()
+    top = source.scatter(backend)
+    node = getattr(emitting(top.map(f.inc), lambda x: {"a": x}), name)(top.map(f.double))
+    seen = node.buffer(4).gather().sink_to_list()
+    source.emit(5)
+    source.close()
+    assert seen == [({"a": 6}, 10)]
+
+
+def test_futures_in_a_window_are_brought(backend: Any) -> None:
+    source: Any = Stream()
+    node = emitting(source.scatter(backend).map(f.inc), lambda x: [x])
+    seen = node.sliding_window(2).gather().sink_to_list()
+    for x in range(3):
+        source.emit(x)
+    source.close()
+    assert seen == [([1], [2]), ([2], [3])]
+
+
+def test_futures_that_are_not_done_are_waited_for(client: Any) -> None:
+    source: Any = Stream()
+    node = submitting(source.scatter(client))
+    seen = emitting(node, lambda x: {"a": [x]}).map(f.alone).gather().sink_to_list()
+    source.emit(1)
+    source.close()
+    assert seen == [[{"a": [2]}]]
+
+
+def test_a_value_that_holds_a_future_stays_as_it_is() -> None:
+    """What a function returns is a value, whatever it is: it is nothing that was emitted."""
+    future: Any = concurrent.futures.Future()
+    source: Any = Stream()
+    top = source.scatter("thread").map(lambda x: {"a": future})
+    seen = top.zip(top.map(f.alone)).gather().sink_to_list()
+    source.emit(1)
+    source.close()
+    assert seen == [({"a": future}, [{"a": future}])]
+
+
+@pytest.mark.parametrize("container", [lambda x: x, lambda x: {"a": [1, x]}], ids=["bare", "held"])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_future_that_was_cancelled_is_a_failure(container: Any, mapped: bool) -> None:
+    def cancelled(x: Any) -> Any:
+        future: Any = concurrent.futures.Future()
+        future.cancel()
+        return container(future)
+
+    source: Any = Stream()
+    node: Any = emitting(source.scatter("thread"), cancelled)
+    node = node.map(f.alone) if mapped else node
+    seen = node.gather().sink_to_list()
+    with pytest.raises(RuntimeError, match="the future was cancelled"):
+        source.emit(1)
+    assert seen == []
+    source.close()
+
+
+def test_a_failed_future_in_a_container_is_told_of_once(backend: Any) -> None:
+    class half(ParallelStream[Any]):
+        def update(self, x: Any, who: Any = None, metadata: Any = None) -> Any:
+            submit = self.default_client().submit
+            return self._emit({"good": submit(f.inc, 1), "bad": submit(f.raises, 1)})
+
+    source: Any = Stream()
+    seen = half(source.scatter(backend)).gather().sink_to_list()
+    with pytest.raises(f.Bad):
+        source.emit(1)
+    source.close()
+    assert seen == []

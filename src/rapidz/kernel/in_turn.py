@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from rapidz.kernel.stream import Stream
 
 
+def bound(
+    node: Stream[Any], call: Callable[[Any], Awaitable[Any]]
+) -> Callable[[Any], Awaitable[Any]]:
+    """Bind *call*, an asynchronous function of *node*, to the loop it must run on."""
+    for at in (node, *node.upstreams):
+        if at is not None and at._converts:
+            bound: Callable[[Any], Awaitable[Any]] = at._bound_for(node, call)
+            return bound
+    return call
+
+
 def awaiting(
     node: Stream[Any],
     call: Callable[[Any], Awaitable[Any]],
@@ -25,7 +36,7 @@ def awaiting(
     do, for one element after the other.
     """
     ref, line, pipeline = weakref.ref(node), node._line, node._pipeline
-    follow = line.follow
+    follow, call = line.follow, bound(node, call)
 
     async def turn(x: Any) -> None:
         try:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rapidz.kernel import attribution
 from rapidz.kernel import loop as loops
 from rapidz.kernel.attribution import failed_in, mine
+from rapidz.kernel.in_turn import bound
 from rapidz.kernel.push import Pending, Push, settle
 from rapidz.kernel.tracking import boxing, current_metadata, tracked_push, unboxing
 
@@ -84,11 +85,12 @@ def interpret(node: Stream[Any], port: int) -> Push[Any]:
             raise
 
     if loops.is_async(ref().update):  # type: ignore[union-attr]
+        begin = bound(ref(), call)  # type: ignore[arg-type]
 
         async def in_turn(x: Any) -> None:
             since = attribution.last_serial
             try:
-                result = call(x)
+                result = begin(x)
                 if result is not None:
                     await result
             except Exception as error:

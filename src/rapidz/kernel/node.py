@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rapidz.kernel.push import Pending, Push, Start, fan_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from rapidz.kernel.fusion import Code
     from rapidz.kernel.stream import Stream
@@ -49,6 +49,9 @@ class Node:
     """Whether what `inline` writes may stand in one function with the nodes around."""
     _converts: ClassVar[bool] = False
     """Whether `_handed` does something."""
+    _emit_abroad: Callable[[Stream[Any], Any, Any], Awaitable[object] | None] | None = None
+    """Emit from a loop that is not the pipeline's, if `_bound_for` has chosen another one;
+    returns None where the node may emit as ever."""
     _takes_handles: ClassVar[bool] = False
     """Whether the node takes what stands for elements on workers, and not the elements."""
 
@@ -192,6 +195,15 @@ class Node:
         Compile time, and only if `_converts`.
         """
         return step
+
+    def _bound_for(
+        self, downstream: Node, call: Callable[[Any], Awaitable[Any]]
+    ) -> Callable[[Any], Awaitable[Any]]:
+        """Bind *call*, an asynchronous function of *downstream*, to the loop it must run on.
+
+        Compile time, and only if `_converts`.
+        """
+        return call
 
     def _branched(self, pushes: list[Push[Any]], start: Start) -> Push[Any]:
         """Return one push that feeds all branches downstream.

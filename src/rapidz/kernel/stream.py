@@ -318,6 +318,9 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
 
     def _emit(self, x: Any, metadata: Any = None) -> list[Awaitable[object]]:
         """Push *x* to the nodes below, as old node classes do."""
+        abroad = self._emit_abroad
+        if abroad is not None and (hop := abroad(self, x, metadata)) is not None:
+            return [hop]
         wait = own(self._pipeline, entrance.push_below(self, x, metadata))  # it may be a batch
         return [] if wait is None else [wait]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from rapidz.parallel.crew import WorkerDied, WorkersGone
 from rapidz.parallel.ends import gather, scatter
-from rapidz.parallel.nulls import filter_null_wrapper, return_null
+from rapidz.parallel.nulls import NULL_COMPUTE, filter_null_wrapper, return_null
 from rapidz.parallel.on_handles import (
     buffer,
     collect,
@@ -60,6 +60,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "NULL_COMPUTE",
     "ParallelStream",
     "WorkerDied",
     "WorkersGone",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from rapidz.parallel.executors import executor_to_client
 
 if TYPE_CHECKING:
     from rapidz.parallel.outcomes import Result
@@ -80,6 +83,10 @@ class Backend(Protocol):
 
     def future(self, ref: Any, index: int, value: Any) -> Any:
         """A future of the backend's own for one element, as users know them."""
+        ...
+
+    def home_loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop on which futures of the backend's own can be awaited; None if on any."""
         ...
 
     def same(self, other: Any) -> bool:
@@ -188,8 +195,15 @@ class _Given:
 def _from_function(function: Callable[[], Any]) -> Backend:
     """The backend that *function* makes, and makes again when an executor is broken."""
     made = function()
-    if not isinstance(made, concurrent.futures.Executor):
-        return _from_made(made)
+    if isinstance(made, concurrent.futures.Executor):
+        backend: Any = _from_executor(executor_to_client(made), function)
+    else:
+        backend = _from_made(made)
+    backend.client_of = function
+    return backend  # type: ignore[no-any-return]
+
+
+def _from_executor(made: Any, function: Callable[[], Any]) -> Backend:
     from rapidz.parallel.pools import Pool
 
     pool = Pool(getattr(function, "__name__", repr(function)), function)

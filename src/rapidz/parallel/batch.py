@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidz.kernel.push import Several, no_default
 from rapidz.kernel.running import following, resolve
+from rapidz.parallel.containers import CONTAINERS, leaves, rebuilt, replaced
 from rapidz.parallel.outcomes import ELSEWHERE, PENDING, SPECIAL, Many, Result
 
 if TYPE_CHECKING:
@@ -255,14 +256,11 @@ class Batch:
         return future
 
 
-def parts(x: Any) -> Iterator[Any]:
-    """The handles in what goes between scattered nodes: one, or tuples and lists of them."""
-    kind = type(x)
-    if kind in HANDLES:
-        yield x
-    elif kind is tuple or kind is list:
-        for item in x:
-            yield from parts(item)
+def parts(x: Any) -> Iterable[Any]:
+    """The handles in what goes between scattered nodes: one, or containers of them."""
+    if type(x) in HANDLES:
+        return (x,)
+    return (leaf for leaf in leaves(x) if type(leaf) in HANDLES)
 
 
 def outcome_of(x: Any) -> Any:
@@ -272,10 +270,10 @@ def outcome_of(x: Any) -> Any:
         return x.value
     if kind in HANDLES:
         return x.outcome()
-    if kind is tuple or kind is list:
-        known = [outcome_of(item) for item in x]
+    if kind in CONTAINERS:
+        known = [outcome_of(item) for item in (x.values() if kind is dict else x)]
         odd = next((item for item in known if type(item) in SPECIAL), no_default)
-        return kind(known) if odd is no_default else odd
+        return rebuilt(x, known) if odd is no_default else odd
     return x
 
 
@@ -286,8 +284,8 @@ def is_here(x: Any) -> bool:
 
 def origin_of(x: Any) -> Any:
     """The element that was scattered for *x* to come of it, as far as it is still held."""
-    if type(x) is tuple or type(x) is list:
-        return type(x)([origin_of(item) for item in x])
+    if type(x) in CONTAINERS:
+        return replaced(x, origin_of)
     seen = x
     while type(seen) is Remote or type(seen) is Item:
         outcome = seen.outcome()
@@ -311,3 +309,11 @@ def _away(outcome: Any) -> bool:
     if type(outcome) is Many:
         return any(_away(item) for item in outcome.outcomes)
     return outcome is PENDING or outcome is ELSEWHERE
+
+
+async def over_all(futures: Iterable[Any]) -> list[asyncio.Future[Any]]:
+    """Wait until all of *futures*, which belong to threads, are over, whatever became of them."""
+    waits = [asyncio.wrap_future(future) for future in futures]
+    if waits:
+        await asyncio.wait(waits)
+    return waits

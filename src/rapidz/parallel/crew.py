@@ -10,7 +10,18 @@ from concurrent.futures import BrokenExecutor, CancelledError
 from typing import TYPE_CHECKING, Any
 
 from rapidz.parallel.backends import Unsent
-from rapidz.parallel.batch import Here, Remote, Task, is_here, origin_of, outcome_of, parts
+from rapidz.parallel.batch import (
+    HANDLES,
+    Here,
+    Remote,
+    Task,
+    is_here,
+    origin_of,
+    outcome_of,
+    over_all,
+    parts,
+)
+from rapidz.parallel.containers import leaves
 from rapidz.parallel.duplicates import duplicated, shortened
 from rapidz.parallel.encoding import STAND_INS, Encoder, Needs
 from rapidz.parallel.outcomes import (
@@ -119,13 +130,18 @@ class Crew:
         """Whether a task with *x* among its elements can be sent."""
         if self.backend.chains:
             return all(type(part) is Here or part.task() is not None for part in parts(x))
-        return is_here(x) and (not self.backend.is_future(x) or x.done())
+        return is_here(x) and all(future.done() for future in self.futures_in(x))
+
+    def futures_in(self, x: Any) -> list[Any]:
+        """The futures of the backend's own in what a node has emitted."""
+        is_future = self.backend.is_future
+        return [leaf for leaf in leaves(x) if type(leaf) not in HANDLES and is_future(leaf)]
 
     def when_ready(self, x: Any) -> Any:
         """Something to wait for before it is worth to ask again whether *x* is ready."""
         part = next((part for part in parts(x) if not self.ready(part)), None)
         if part is None:
-            return asyncio.wait([asyncio.wrap_future(x)])  # it may fail: that is not for here
+            return over_all(self.futures_in(x))
         remote = part.root()
         if self.backend.chains:
             return remote.batch.when_sent()

@@ -140,6 +140,10 @@ class Dask:
             return self.client.submit(_same, value, key=self._key("element"), pure=False)
         return self.client.submit(pick, ref, index, key=self._key("element"), pure=False)
 
+    def home_loop(self) -> asyncio.AbstractEventLoop | None:
+        loop: asyncio.AbstractEventLoop | None = self.client.loop.asyncio_loop
+        return loop
+
     def same(self, other: Any) -> bool:
         return isinstance(other, Dask) and other.client is self.client
 

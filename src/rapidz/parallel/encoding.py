@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidz.parallel.batch import Here, Item, Remote, is_here
+from rapidz.parallel.containers import CONTAINERS
 from rapidz.parallel.outcomes import Bad
 from rapidz.parallel.work import Packed, Ref
 
@@ -44,10 +46,10 @@ class Encoder:
             return x.value
         if kind is Remote or kind is Item:
             return self._handle(x)
-        if kind is tuple or kind is list:
-            encoded = [self(item) for item in x]
-            same = all(new is old for new, old in zip(encoded, x, strict=True))
-            return x if same else Packed(kind, encoded)
+        if kind in CONTAINERS:
+            items = list(x.values() if kind is dict else x)
+            encoded = [self(item) for item in items]
+            return x if all(map(operator.is_, encoded, items)) else Packed(x, encoded)
         return self._future(x) if self._backend.is_future(x) else x
 
     def _handle(self, x: Remote | Item) -> Any:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from rapidz.parallel.outcomes import NOTHING
+
+#: What stands for an element that was filtered out; told apart by identity.
+NULL_COMPUTE: Final = NOTHING
 
 
 def return_null(func: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import importlib
 import multiprocessing
@@ -19,6 +20,7 @@ from typing import Any
 
 from rapidz.kernel.ending import drain_first
 from rapidz.parallel.backends import Unsent, Verdict
+from rapidz.parallel.executors import executor_to_client
 from rapidz.parallel.outcomes import Result
 from rapidz.parallel.pickling import by_value, pickled
 from rapidz.parallel.processes import Processes
@@ -245,6 +247,9 @@ class Pool:
         future.set_result(value)
         return future
 
+    def home_loop(self) -> asyncio.AbstractEventLoop | None:
+        return None
+
     def same(self, other: Any) -> bool:
         return isinstance(other, Pool) and other.make == self.make
 
@@ -254,7 +259,7 @@ class Pool:
             check_travels(spec)
 
     def client_of(self) -> Any:
-        return self.executor()
+        return executor_to_client(self.executor())
 
     def close(self) -> None:
         made = self._executor, self._solitary

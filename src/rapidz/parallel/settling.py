@@ -16,7 +16,18 @@ from rapidz.kernel.attribution import blame
 from rapidz.kernel.failures import Handler, Raise, Retry
 from rapidz.kernel.push import Pending, Push, when_all
 from rapidz.kernel.running import Line, Running, over, resolve, wait_for
-from rapidz.parallel.batch import Batch, Here, Item, Remote, is_here, outcome_of, parts
+from rapidz.parallel.batch import (
+    HANDLES,
+    Batch,
+    Here,
+    Item,
+    Remote,
+    is_here,
+    outcome_of,
+    over_all,
+    parts,
+)
+from rapidz.parallel.containers import replaced
 from rapidz.parallel.outcomes import ELSEWHERE, NOTHING, PENDING, SPECIAL, Bad, Many
 
 if TYPE_CHECKING:
@@ -116,19 +127,36 @@ async def _inherited(x: Remote | Item, bad: Bad) -> Any:
 
 async def brought(x: Any, crew: Crew) -> list[Any]:
     """The values that came of *x*, fetched from wherever they are."""
-    if crew.backend.is_future(x):
-        return [await asyncio.wrap_future(crew.backend.value(x))]
     values: list[Any] = []
     for handle in await concluded(x):
-        for part in parts(handle):
+        whole = handle if type(handle) in HANDLES else await resolved(handle, crew)
+        for part in parts(whole):
             if not is_here(part):
                 await crew.bring(part.root())
-        outcome = outcome_of(handle)
+        outcome = outcome_of(whole)
         if type(outcome) in SPECIAL:  # it was made again, and came out otherwise
             values += await brought(handle, crew)
         else:
             values.append(outcome)
     return values
+
+
+async def resolved(x: Any, crew: Crew) -> Any:
+    """Put handles of values in the place of the futures that a node of the user's has emitted."""
+    futures = crew.futures_in(x)
+    if not futures:
+        return x
+    waits = await over_all([crew.backend.value(future) for future in futures])
+    errors = [_error_of(wait) for wait in waits]  # each is asked, so that none goes unnoticed
+    for error in errors:
+        if error is not None:
+            raise error
+    known = {id(f): Here(wait.result()) for f, wait in zip(futures, waits, strict=True)}
+    return replaced(x, lambda leaf: known.get(id(leaf), leaf))
+
+
+def _error_of(wait: asyncio.Future[Any]) -> BaseException | None:
+    return RuntimeError("the future was cancelled") if wait.cancelled() else wait.exception()
 
 
 class Crowd(Line):

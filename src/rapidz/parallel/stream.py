@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, ClassVar
 
 from rapidz.kernel.legacy import interpreted
+from rapidz.kernel.node import Node
 from rapidz.kernel.push import Pending, Push, Start
 from rapidz.kernel.running import Line, doing
 from rapidz.kernel.stream import Stream, T
 from rapidz.parallel.backends import find_backend
-from rapidz.parallel.batch import Here, parts
+from rapidz.parallel.batch import HANDLES, Here, parts
 from rapidz.parallel.branches import (
     allowance_below,
     meet_in_disorder,
     one_branch_after_the_other,
 )
+from rapidz.parallel.containers import CONTAINERS, rebuilt
 from rapidz.parallel.crew import Crew
+from rapidz.parallel.home_loop import bound, emitted
 from rapidz.parallel.settling import Allowance, brought, concluded, in_order, new_line, settled
 
 
@@ -112,7 +115,10 @@ class ParallelStream(Stream[T]):
 
     @property
     def default_client(self) -> Callable[[], Any]:
-        """A function that returns the client or executor that tasks go to."""
+        """A function that returns the client or executor that tasks go to.
+
+        It is the function that was given to `scatter`, if it was one.
+        """
         return self._crew.backend.client_of
 
     def _received(self, step: Push[Any], port: int) -> Push[Any]:
@@ -139,6 +145,14 @@ class ParallelStream(Stream[T]):
 
         return in_order(self._exit((id(downstream), port)), self._pipeline, arrive)
 
+    def _bound_for(
+        self, downstream: Node, call: Callable[[Any], Awaitable[Any]]
+    ) -> Callable[[Any], Awaitable[Any]]:
+        if self._crew.backend.home_loop() is None:
+            return call
+        downstream._emit_abroad = emitted
+        return bound(call, self._crew.backend)
+
     def _waits(self) -> bool:
         """Whether an element may have to wait in front of the node until more is known of it."""
         return self._settles
@@ -159,9 +173,8 @@ class ParallelStream(Stream[T]):
         return self._crew
 
     def _guarded(self, step: Push[Any], policy: Any) -> Push[Any]:
-        return (
-            step if self._in_force is None or not self._settles else super()._guarded(step, policy)
-        )
+        own = self._settles or interpreted(self)  # what operators do is guarded on the workers
+        return super()._guarded(step, policy) if own and self._in_force is not None else step
 
     # --- elements that wait in front of the node ------------------------------------------
 
@@ -208,12 +221,13 @@ def _pass_first_on(future: Future[Any], values: Future[list[Any]]) -> None:
 
 
 async def as_futures(x: Any, crew: Crew) -> Any:
-    """What users get for an element that is elsewhere: a future, or a tuple or list of futures."""
-    if type(x) is tuple or type(x) is list:
-        return type(x)([await as_futures(item, crew) for item in x])
+    """What users get for an element that is elsewhere: a future, or a container of futures."""
+    if type(x) in CONTAINERS:
+        items = x.values() if type(x) is dict else x
+        return rebuilt(x, [await as_futures(item, crew) for item in items])
     if type(x) is Here:
         return crew.backend.future(None, 0, x.value)
-    if not any(True for _ in parts(x)):
+    if type(x) not in HANDLES:
         return x
     task = x.task()
     if crew.backend.chains and task.ref is not None and not x.path():

@@ -23,6 +23,7 @@ from rapidz.kernel.failures import Retry, interrupted
 from rapidz.kernel.fusion import Run, fuse, line_of
 from rapidz.kernel.push import SKIP, no_default
 from rapidz.kernel.stream import Stream
+from rapidz.parallel.containers import rebuilt
 from rapidz.parallel.outcomes import (
     NOTHING,
     SPECIAL,
@@ -247,15 +248,17 @@ class Ref:
 
 
 class Packed:
-    """A tuple or list some of whose items are elsewhere."""
+    """A container some of whose items are elsewhere."""
 
-    __slots__ = ("kind", "parts")
+    __slots__ = ("parts", "shape")
 
-    def __init__(self, kind: type, parts: list[Any]) -> None:
-        self.kind, self.parts = kind, parts
+    def __init__(self, like: Any, parts: list[Any]) -> None:
+        self.shape = dict.fromkeys(like) if type(like) is dict else type(like)()
+        """An empty container, or a dict that has the keys."""
+        self.parts = parts
 
     def __reduce__(self) -> Any:
-        return Packed, (self.kind, self.parts)
+        return Packed, (self.shape, self.parts)
 
 
 class Work:
@@ -317,7 +320,7 @@ def looked_up(x: Any, results: Sequence[Any]) -> Any:
     if kind is Packed:
         parts = [looked_up(part, results) for part in x.parts]
         lost = next((part for part in parts if type(part) is Bad), None)  # on its way to here
-        return x.kind(parts) if lost is None else lost
+        return rebuilt(x.shape, parts) if lost is None else lost
     return x
 
 
