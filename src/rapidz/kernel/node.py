@@ -49,9 +49,6 @@ class Node:
     """Whether what `inline` writes may stand in one function with the nodes around."""
     _converts: ClassVar[bool] = False
     """Whether `_handed` does something."""
-    _emit_abroad: Callable[[Stream[Any], Any, Any], Awaitable[object] | None] | None = None
-    """Emit from a loop that is not the pipeline's, if `_bound_for` has chosen another one;
-    returns None where the node may emit as ever."""
     _takes_handles: ClassVar[bool] = False
     """Whether the node takes what stands for elements on workers, and not the elements."""
 

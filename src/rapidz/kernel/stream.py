@@ -91,6 +91,10 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
 
     _emits_one_for_one: ClassVar[bool] = True
 
+    _emit_abroad: Callable[[Stream[Any], Any, Any], Awaitable[object] | None] | None = None
+    """Emit from a loop that is not the pipeline's, if `_bound_for` has chosen another one;
+    returns None where the node may emit as ever."""
+
     _plugins_go_here = True
     str_list: ClassVar[list[str]] = ["func", "predicate", "n", "interval"]
     _graphviz_shape = "ellipse"
