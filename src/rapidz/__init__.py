@@ -13,6 +13,7 @@ from rapidz.kernel.options import options
 from rapidz.kernel.provenance import args_kwargs
 from rapidz.kernel.push import SKIP, no_default
 from rapidz.kernel.stream import Stream, destroy_pipeline, move_to_first
+from rapidz.kernel.timed_node import TimedNode
 from rapidz.kernel.tracking import RefCounter
 from rapidz.link import link
 from rapidz.operators import (
@@ -66,6 +67,7 @@ __version__ = "1.0.0.dev0"
 
 __all__ = [
     "Stream",
+    "TimedNode",
     # sources
     "PeriodicCallback",
     "Source",

@@ -102,7 +102,8 @@ class Documents:
 
 class node(Stream[Any], Documents):  # type: ignore[misc]
     def update(self, x: Any, who: Any = None) -> Any:
-        return self._emit(self.stop(x))
+        documents: Any = self
+        return self._emit(documents.stop(x))
 
 
 class mapped(core.map, Documents):  # type: ignore[misc]
@@ -111,7 +112,7 @@ class mapped(core.map, Documents):  # type: ignore[misc]
 
 def test_a_mixin_keeps_the_names_that_stream_did_not_have() -> None:
     source = Stream[Any]()
-    made = node(source)
+    made: Any = node(source)
     seen = made.sink_to_list()
     source.emit(1)
     assert seen == [("stop", 1)]
@@ -209,7 +210,7 @@ def test_the_keys_of_partitions_can_be_asked_for() -> None:
 @pytest.mark.parametrize("key", [None, len])
 def test_the_batch_of_one_key_can_be_flushed(key: Any) -> None:
     source = Stream[str]()
-    made = source.partition(3, key=key)
+    made: Any = source.partition(3, key=key)
     seen = made.sink_to_list()
     source.emit_many(["a", "b"])
     made._flush(made._get_key("a"))

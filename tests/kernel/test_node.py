@@ -22,7 +22,7 @@ from rapidz.sinks import _global_sinks
 #: What code of the old libraries overrides, and what is drawn: see the docs of either.
 OLD = re.compile(r"_emit|_(add|remove)_(up|down)stream|_init_\w+|_graphviz_\w+|_abc_impl")
 #: What the engine does besides the hooks; refined where a layer above has more to do.
-ENGINE = {"_end", "_in_turn"}
+ENGINE = {"_end", "_in_turn", "_loop_changed"}
 
 
 def classes() -> Iterator[type[Stream[Any]]]:
@@ -91,6 +91,37 @@ def test_an_input_that_steers_need_not_end(flag: str) -> None:
     last(node)
     data.close()
     assert ended == ["end"]
+
+
+def test_lines_that_are_no_python_name_their_node() -> None:
+    class broken(Stream[int]):
+        def inline(self, code: Any, port: int = 0) -> None:
+            code.line("x = = 2")
+
+    source = Stream[int]()
+    source.map(str).sink_to_list()
+    node = broken(source, stream_name="wrong")
+    node.map(str).sink_to_list()
+    with pytest.raises(SyntaxError) as caught:
+        source.emit(1)
+    assert any("<wrong; broken>" in note for note in caught.value.__notes__)
+
+
+def test_a_failure_in_a_step_of_ones_own_names_the_node() -> None:
+    class inverse(Stream[int]):
+        def compile(self, push: Any, port: int = 0) -> Any:
+            return lambda x: push(1 / x)
+
+    source = Stream[int]()
+    node = inverse(source)
+    seen = node.map(lambda x: 1 / (x - 1)).sink_to_list()
+    with pytest.raises(ZeroDivisionError) as caught:
+        source.emit(0)
+    assert any("<inverse>" in note for note in caught.value.__notes__)
+    with pytest.raises(ZeroDivisionError) as caught:
+        source.emit(1)
+    assert not any("<inverse>" in note for note in caught.value.__notes__)
+    assert seen == []
 
 
 # --- hooks without `super()` ---------------------------------------------------------------------

@@ -17,6 +17,7 @@ T = TypeVar("T")
 class Calling(Stream[T]):
     """A node with a function, and the arguments it gets besides the element."""
 
+    _attributes_failures: ClassVar[bool] = True
     _spreads: ClassVar[bool] = False
     """Whether the element is spread into arguments."""
 

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rapidz.kernel import failures
+from rapidz.kernel import attribution, failures
 from rapidz.kernel.attribution import failed_in
 from rapidz.kernel.fusion import LONGEST, Form, Run, fuse
 from rapidz.kernel.in_turn import behind
@@ -251,11 +251,28 @@ def prepare(node: Stream[Any], port: int, policies: Policies) -> Push[Any]:
             step = boxing(step, failed_in(node))
     if policy is not None:
         step = node._guarded(step, policy)
-    elif node._pipeline.policies and not type(node).compile.__module__.startswith("rapidz."):
+    elif node._pipeline.policies and not node._attributes_failures:
         step = node._guarded(step, failures.Raise())  # to find whether it fails itself
+    elif not (node._attributes_failures or node._inlines() or interpreted(node)):
+        step = attributing(node, step)
     step = node._received(step, port)
     above = node.upstreams[port] if port < len(node.upstreams) else None
     return step if above is None else above._handed(step, node, port)
+
+
+def attributing(node: Stream[Any], step: Push[Any]) -> Push[Any]:
+    """Wrap *step* of a class of a user: what it raises at once is attributed to the node."""
+    ref = weakref.ref(node)
+
+    def attributed(x: Any) -> Pending:
+        since = attribution.last_serial
+        try:
+            return step(x)
+        except Exception as error:
+            attribution.mine(error, ref(), x, since)
+            raise
+
+    return attributed
 
 
 def still_holding(node: Stream[Any]) -> Callable[[Any], bool]:

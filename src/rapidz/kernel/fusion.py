@@ -27,7 +27,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from rapidz.kernel.attribution import blame, leaves
+from rapidz.kernel.attribution import add_note, blame, leaves
 from rapidz.kernel.push import SKIP, Pending, Push, Start, together
 from rapidz.kernel.running import own
 from rapidz.kernel.tuning import Options
@@ -197,7 +197,11 @@ def fuse(
     source = "\n".join(lines)
     name = "-".join(type(ref()).__name__ for ref, _ in run.nodes[:8]) or "pipeline"
     namespace: dict[str, Any] = {}
-    exec(_compiled(source, f"<rapidz {form} {name} {abs(hash(source)):x}>"), namespace)
+    try:
+        exec(_compiled(source, f"<rapidz {form} {name} {abs(hash(source)):x}>"), namespace)
+    except SyntaxError as error:
+        _note_writer(table, error)
+        raise
     made: Callable[..., Any] = namespace["make"](**values)
     return made
 
@@ -252,6 +256,14 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
         ],
     ),
 }
+
+
+def _note_writer(table: list[weakref.ref[Stream[Any]] | None], error: SyntaxError) -> None:
+    """Say on *error* which node wrote the line."""
+    at = (error.lineno or 0) - 2
+    ref = table[at] if 0 <= at < len(table) else None
+    if ref is not None and (node := ref()) is not None:
+        add_note(error, f"in a line that {node._described()} wrote by inline()")
 
 
 #: Sources kept for tracebacks; what is older is forgotten.

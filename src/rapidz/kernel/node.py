@@ -52,6 +52,9 @@ class Node:
     _takes_handles: ClassVar[bool] = False
     """Whether the node takes what stands for elements on workers, and not the elements."""
 
+    _attributes_failures: ClassVar[bool] = False
+    """Whether the step itself attributes what it raises, by `attribution.blame`; else
+    the engine does."""
     _takes_elements: ClassVar[bool] = False
     """Whether the class, by itself, is a plain operator of the library: it refuses to
     be put downstream of a scattered stream, where its namesake must be."""

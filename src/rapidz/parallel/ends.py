@@ -133,6 +133,7 @@ class gather(Stream[T]):
     """
 
     _graphviz_shape = "hexagon"
+    _attributes_failures: ClassVar[bool] = True
     _fuses: ClassVar[bool] = False
     _takes_handles: ClassVar[bool] = True
 

@@ -40,6 +40,7 @@ class ParallelStream(Stream[T]):
         As for `scatter`; only for a node with nothing scattered above it.
     """
 
+    _attributes_failures: ClassVar[bool] = True
     _fuses: ClassVar[bool] = False
     _converts: ClassVar[bool] = True
     _remote: ClassVar[bool] = True

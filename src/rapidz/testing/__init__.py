@@ -8,6 +8,7 @@ the marker `virtual_time`, `async def` tests run in virtual time; the fixtures a
 from __future__ import annotations
 
 from rapidz.testing.background import VirtualBackground, virtual_background
+from rapidz.testing.conformance import check_operator
 from rapidz.testing.equivalence import assert_equivalent
 from rapidz.testing.loop import Deadlock, LeftBehindWarning, VirtualLoop, run
 from rapidz.testing.recording import record
@@ -18,6 +19,7 @@ __all__ = [
     "VirtualBackground",
     "VirtualLoop",
     "assert_equivalent",
+    "check_operator",
     "record",
     "run",
     "virtual_background",

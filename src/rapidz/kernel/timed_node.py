@@ -1,0 +1,242 @@
+"""TimedNode: base class of nodes with timers and background tasks of their own."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Coroutine, Hashable
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+from rapidz.kernel import attribution
+from rapidz.kernel.busy import Alarm, Busy
+from rapidz.kernel.failures import guard
+from rapidz.kernel.intervals import Interval, seconds
+from rapidz.kernel.loop import is_async
+from rapidz.kernel.push import Pending, Push, no_default, settle
+from rapidz.kernel.running import Running, doing
+from rapidz.kernel.stream import Stream
+from rapidz.kernel.tracking import unbox
+
+T = TypeVar("T")
+
+
+class Timer(NamedTuple):
+    """What `TimedNode.on_timer` failed on, where a failure names its element."""
+
+    name: Hashable
+
+
+class _Clockwork:
+    """The timers of one node, and what keeps `join` waiting for them."""
+
+    def __init__(self) -> None:
+        self.alarms: dict[Hashable, tuple[Alarm, float]] = {}
+        self.busy = Busy()
+
+
+class TimedNode(Stream[T]):
+    """Base class of nodes that emit later: by a timer, or from a task.
+
+    A subclass overrides `on_element`, and `on_timer` and `on_flush` if it needs
+    them; it calls `push`, `set_timer`, `cancel_timer`, `start_task` and `now`.
+    None of its methods needs `super()`, save `__init__`.  One of them runs at a
+    time, on the pipeline's loop: an element, a timer or a flush that comes
+    while another is awaited waits its turn.
+
+    `join` waits while a timer is set or a task runs.  What fails in `on_timer`
+    or in a task goes to the node's policy, else it is raised by the next `emit`,
+    `join` or `close`; the node goes on.  At the end of the stream timers are
+    cancelled after `on_flush`, and tasks too.
+
+    Parameters
+    ----------
+    upstream : Stream
+        Where elements come from.
+    **kwargs
+        As for `Stream`.
+
+    >>> class debounce(TimedNode):
+    ...     '''Emit an element once no other has come for a while.'''
+    ...
+    ...     def __init__(self, upstream, interval, **kwargs):
+    ...         self.interval = interval
+    ...         super().__init__(upstream, **kwargs)
+    ...
+    ...     def on_element(self, x):
+    ...         self.last = x
+    ...         self.set_timer(self.interval)
+    ...
+    ...     def on_timer(self, name):
+    ...         return self.push(self.last)
+    >>> source = Stream()
+    >>> calm = debounce(source, "10ms").sink_to_list()
+    >>> source.emit_many([1, 2, 3])
+    >>> source.join()
+    >>> calm
+    [3]
+    """
+
+    _attributes_failures: ClassVar[bool] = True
+    _holds: ClassVar[bool] = True
+
+    def __init__(self, upstream: Stream[Any], **kwargs: Any) -> None:
+        self._clockwork = _Clockwork()
+        self._tasks: weakref.WeakSet[Running] = weakref.WeakSet()
+        kwargs["ensure_io_loop"] = True
+        super().__init__(upstream, **kwargs)
+
+    # --- to be overridden ------------------------------------------------------------------
+
+    def on_element(self, x: Any) -> Any:
+        """Take one element.
+
+        Returns None, or what is to be waited for before the next one: what
+        `push` returned, or a list of that.  May be ``async def``.
+        """
+        return self.push(x)
+
+    def on_timer(self, name: Hashable) -> Any:
+        """Do what the timer *name* was set for; returns as `on_element` does."""
+
+    def on_flush(self) -> Any:
+        """Emit what the node buffers: at a flush, and at the end.
+
+        Returns as `on_element` does.
+        """
+
+    # --- to be called ------------------------------------------------------------------------
+
+    def push(self, x: Any) -> Pending:
+        """Emit *x*; return None, or an awaitable, to be returned or awaited for back pressure."""
+        return self._outlet.send(x)
+
+    def now(self) -> float:
+        """Return the time of the pipeline's clock, in seconds."""
+        return self._pipeline.clock.time()
+
+    def set_timer(self, after: Interval, name: Hashable = None) -> None:
+        """Call ``on_timer(name)`` once, *after* that time.
+
+        Parameters
+        ----------
+        after : float, str or timedelta
+            Seconds, or a string such as ``"500ms"``, at least 0.
+        name : hashable
+            A timer of the same name that is set already is replaced.
+        """
+        delay = seconds(after, operator=type(self).__name__, argument="after", allow_zero=True)
+        self._start(name, delay)
+
+    def cancel_timer(self, name: Hashable = None) -> bool:
+        """Cancel the timer *name*; return whether it was set."""
+        alarm, _ = self._clockwork.alarms.pop(name, (None, 0.0))
+        if alarm is not None:
+            alarm.cancel()
+        self._rest()
+        return alarm is not None
+
+    def start_task(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        """Run *coroutine* on the pipeline's loop, beside the elements.
+
+        To be called from `on_element`, `on_timer` or a task.
+        """
+        task = Running(_run_task(weakref.ref(self), coroutine), self._pipeline)
+        task.own()
+        self._tasks.add(task)
+
+    # --- for the engine ----------------------------------------------------------------------
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        """Return a step that calls `on_element`."""
+        ref, start, line = weakref.ref(self), self._pipeline.start, self._line
+        pipeline, awaits = self._pipeline, is_async(self.on_element)
+        self._wind_up()
+
+        def step(x: Any) -> Pending:
+            if awaits or line.busy():
+                return line.follow(_call(ref, "on_element", unbox(x)), pipeline)
+            if (node := ref()) is None:
+                return None
+            since = attribution.last_serial
+            try:
+                return settle(node.on_element(unbox(x)), start)
+            except Exception as error:
+                attribution.mine(error, node, x, since)
+                raise
+
+        return step
+
+    def _start(self, name: Hashable, delay: float) -> None:
+        clockwork, pipeline, ref = self._clockwork, self._pipeline, weakref.ref(self)
+
+        def fire() -> None:
+            if (node := ref()) is not None:
+                node._fire(name)
+
+        if name in clockwork.alarms:
+            clockwork.alarms[name][0].cancel()
+        alarm = Alarm(self)
+        clockwork.alarms[name] = alarm, delay
+        alarm.set(pipeline, pipeline.clock.time() + delay, fire)
+        clockwork.busy.begin(pipeline)
+
+    def _wind_up(self) -> None:
+        """Set the timers that an earlier loop has left, anew."""
+        for name, (alarm, delay) in list(self._clockwork.alarms.items()):
+            if not alarm.is_set():
+                self._start(name, delay)
+
+    def _fire(self, name: Hashable) -> None:
+        del self._clockwork.alarms[name]
+        pipeline, ref = self._pipeline, weakref.ref(self)
+
+        def call(timer: Timer) -> Pending:
+            return pipeline.start(_call(ref, "on_timer", timer.name, timer))
+
+        policy = self._in_force
+        step: Push[Timer] = call if policy is None else guard(self, call, policy)
+        self._line.follow(doing(lambda: step(Timer(name))), pipeline)
+        self._rest()
+
+    def _rest(self) -> None:
+        if not self._clockwork.alarms:
+            self._clockwork.busy.end(self._pipeline)
+
+    def _flush_held(self) -> Pending:
+        return settle(self.on_flush(), self._pipeline.start)
+
+    def _end(self) -> None:
+        for name in list(self._clockwork.alarms):
+            self.cancel_timer(name)
+        for task in list(self._tasks):
+            if task._task is not None:
+                task._task.cancel()
+        super()._end()
+
+    def _loop_changed(self) -> None:
+        for alarm, _ in self._clockwork.alarms.values():
+            alarm.cancel()
+        self._clockwork.busy = Busy()
+        super()._loop_changed()
+
+
+async def _call(ref: weakref.ref[Any], method: str, x: Any, element: Any = no_default) -> None:
+    """Call a method of the node, and wait for what it returned."""
+    if (node := ref()) is None:
+        return
+    since = attribution.last_serial
+    try:
+        wait = settle(getattr(node, method)(x), node._pipeline.start)
+        if wait is not None:
+            await wait
+    except Exception as error:
+        attribution.mine(error, node, x if element is no_default else element, since)
+        raise
+
+
+async def _run_task(ref: weakref.ref[Any], coroutine: Coroutine[Any, Any, object]) -> None:
+    since = attribution.last_serial
+    try:
+        await coroutine
+    except Exception as error:
+        attribution.mine(error, ref(), None, since)
+        raise

@@ -1,0 +1,331 @@
+"""Conformance checks for node classes of one's own."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import weakref
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final, TypeAlias
+
+from rapidz.kernel.failures import StreamClosed
+from rapidz.kernel.short_repr import short_repr
+from rapidz.kernel.stream import Stream
+from rapidz.kernel.tracking import RefCounter
+from rapidz.testing.background import virtual_background
+from rapidz.testing.loop import run
+
+__all__ = ["check_operator"]
+
+Factory: TypeAlias = "Callable[[Any], Stream[Any]]"
+
+_UNSET: Final = object()
+#: How long a check lets timers of the node run, in virtual seconds.
+_PATIENCE: Final = 1_000_000.0
+
+
+def check_operator(
+    factory: Callable[[Any], Stream[Any]],
+    elements: Iterable[Any] = range(6),
+    *,
+    outputs: Any = _UNSET,
+    fails_on: Any = _UNSET,
+    ordered: bool = True,
+) -> None:
+    """Check that a node class of one's own keeps the contract of a node.
+
+    Every check builds the node anew, on a new stream, and runs in virtual time.
+
+    - It emits the same in synchronous pipelines, by `emit` and by `emit_many`,
+      inside a loop and with the loop in the background; nothing after the end.
+    - Its step returns None or an awaitable.
+    - Back pressure gets through: where an element is emitted at once, `emit`
+      waits for the sink.
+    - An edit of the graph loses no state.
+    - A node that nobody refers to is collected, so its step does not close
+      over it.
+    - A reference counter in the metadata of an element is released when all is
+      done.
+    - With *fails_on*: the exception names the node, and with the policy
+      ``"skip"`` the other elements arrive as if there had been no such one.
+
+    Parameters
+    ----------
+    factory : callable
+        From a stream to the node to check, directly below it or not.
+    elements : iterable
+        What is emitted; the node gets the same objects in every check.
+    outputs : list, optional
+        What the node is to emit, the end of the stream included.
+    fails_on : object, optional
+        An element on which the node's own function raises.
+    ordered : bool
+        False: only which elements come out is compared, not their order.
+
+    Raises AssertionError that lists every check that failed.
+
+    >>> from rapidz import Stream
+    >>> class every(Stream):
+    ...     def __init__(self, upstream, n):
+    ...         self.n, self.count = n, [0]
+    ...         super().__init__(upstream)
+    ...
+    ...     def compile(self, push, port=0):
+    ...         n, count = self.n, self.count
+    ...
+    ...         def step(x):
+    ...             count[0] += 1
+    ...             return push(x) if count[0] % n == 0 else None
+    ...
+    ...         return step
+    >>> check_operator(lambda stream: every(stream, 2), range(5), outputs=[1, 3])
+    """
+    if not callable(factory):
+        raise TypeError(f"check_operator: factory must be callable, got {short_repr(factory)}")
+    given = None if outputs is _UNSET else list(outputs)
+    checks = _Checks(factory, list(elements), given, ordered)
+    checks.run_all()
+    if fails_on is not _UNSET:
+        checks.run("a failure is told and skipped", lambda: checks.failure(fails_on))
+    if checks.found:
+        listed = "\n".join(f"- {line}" for line in checks.found)
+        raise AssertionError(f"check_operator: {len(checks.found)} checks failed\n{listed}")
+
+
+class _Checks:
+    """The checks of one node class, and what they have found."""
+
+    def __init__(
+        self, factory: Factory, elements: list[Any], outputs: list[Any] | None, ordered: bool
+    ) -> None:
+        self.factory, self.elements, self.outputs = factory, elements, outputs
+        self.ordered = ordered
+        self.found: list[str] = []
+
+    def run_all(self) -> None:
+        self.run("the same however it runs", self.every_mode)
+        self.run("the step returns None or an awaitable", self.what_steps_return)
+        self.run("back pressure", lambda: run(self.back_pressure()))
+        self.run("an edit of the graph loses nothing", lambda: run(self.edits()))
+        self.run("collected when nobody refers to it", lambda: run(self.collected()))
+        self.run("reference counters", lambda: run(self.counters()))
+
+    def run(self, name: str, check: Callable[[], None]) -> None:
+        try:
+            check()
+        except _BrokenRuleError as error:
+            self.found.append(f"{name}: {error}")
+        except Exception as error:
+            self.found.append(f"{name}: {type(error).__name__}: {error}")
+
+    # --- what is emitted ---------------------------------------------------------------
+
+    def every_mode(self) -> None:
+        """The first mode says what is right, unless the caller did."""
+        modes: dict[str, Callable[[], list[Any]]] = {
+            "inside a loop": lambda: run(self._in_a_loop()),
+            "in a synchronous pipeline": self._synchronous,
+            "by emit_many": self._in_bulk,
+            "in the background": self._in_the_background,
+        }
+        for mode, outputs_of in modes.items():
+            seen = outputs_of()
+            if self.outputs is None:
+                self.outputs = seen
+            self._same(seen, mode)
+
+    def _same(self, seen: list[Any], what: str) -> None:
+        wanted = self.outputs
+        if wanted is None:
+            return
+        same = seen == wanted if self.ordered else _counts(seen) == _counts(wanted)
+        _require(same, f"{what} it emits {short_repr(seen)}, not {short_repr(wanted)}")
+
+    async def _in_a_loop(self) -> list[Any]:
+        source, _, seen = self._build(asynchronous=True)
+        for x in self.elements:
+            await source.emit(x)
+        await source.close()
+        before = list(seen)
+        await asyncio.sleep(_PATIENCE)
+        _require(seen == before, f"it emits {short_repr(seen[len(before) :])} after the end")
+        try:
+            await source.emit(None)
+        except StreamClosed:
+            return before
+        raise _BrokenRuleError("an element after the end is accepted")
+
+    def _synchronous(self) -> list[Any]:
+        with virtual_background():
+            source, _, seen = self._build()
+            for x in self.elements:
+                source.emit(x)
+            source.close()
+        return seen
+
+    def _in_bulk(self) -> list[Any]:
+        with virtual_background():
+            source, _, seen = self._build()
+            source.emit_many(self.elements)
+            source.close()
+        return seen
+
+    def _in_the_background(self) -> list[Any]:
+        with virtual_background():
+            source, _, seen = self._build(asynchronous=False)
+            for x in self.elements:
+                source.emit(x)
+            source.close()
+        return seen
+
+    def _build(self, **options: Any) -> tuple[Stream[Any], Stream[Any], list[Any]]:
+        source: Stream[Any] = Stream(**options)
+        node = self.factory(source)
+        if not isinstance(node, Stream):
+            raise TypeError(f"factory must return a Stream, got {short_repr(node)}")
+        return source, node, [] if node._is_end else node.sink_to_list()
+
+    # --- the rest of the contract ---------------------------------------------------------
+
+    def what_steps_return(self) -> None:
+        source: Any = Stream()
+        with virtual_background():
+            node: Any = self.factory(source)
+            if "update" in vars(node) or not _is_compiled(node):
+                return
+            made = node.compile
+
+            def compile(push: Any, port: int = 0) -> Any:
+                step = made(push, port)
+
+                def checked(x: Any) -> Any:
+                    wait = step(x)
+                    _require(
+                        wait is None or inspect.isawaitable(wait),
+                        f"the step of {node} returned {short_repr(wait)}",
+                    )
+                    return wait
+
+                return checked
+
+            node.compile = compile
+            kept = None if node._is_end else node.sink_to_list()
+            for x in self.elements:
+                source.emit(x)
+            source.close()
+            del kept
+
+    async def back_pressure(self) -> None:
+        source: Any = Stream(asynchronous=True)
+        node: Any = self.factory(source)
+        if node._is_end:
+            return
+        gate = asyncio.Event()
+        arrived: list[Any] = []
+        node.sink(arrived.append)
+        node.sink(lambda _: gate.wait())
+        for x in self.elements:
+            arrived.clear()
+            emitted = source.emit(x)
+            at_once = bool(arrived)
+            wait = asyncio.ensure_future(_awaited(emitted))
+            await asyncio.wait([wait], timeout=_PATIENCE)
+            _require(
+                not (at_once and wait.done()),
+                f"emit of {short_repr(x)} does not wait for the sink",
+            )
+            if not wait.done():
+                break
+        gate.set()
+        await source.close()
+
+    async def edits(self) -> None:
+        source, node, seen = self._build(asynchronous=True)
+        for x in self.elements:
+            branch: Any = source.sink(lambda _: None)
+            further = [] if node._is_end else [node.sink(lambda _: None)]
+            await source.emit(x)
+            for each in (branch, *further):
+                each.destroy()
+        await source.close()
+        self._same(seen, "with edits of the graph between elements")
+
+    async def collected(self) -> None:
+        source: Any = Stream(asynchronous=True)
+        node: Any = self.factory(source)
+        if node._is_end:
+            return
+        dead = weakref.ref(node)
+        for x in self.elements:
+            await source.emit(x)
+        await source.join()
+        del node
+        for _ in range(20):
+            await asyncio.sleep(0)
+        gc.collect()
+        _require(dead() is None, "it is still there; does a step close over `self`?")
+        await source.close()
+
+    async def counters(self) -> None:
+        source, _, _ = self._build(asynchronous=True)
+        counters = [RefCounter() for _ in self.elements]
+        for x, counter in zip(self.elements, counters, strict=True):
+            await source.emit(x, metadata=[{"ref": counter}])
+        await source.close()
+        await asyncio.sleep(_PATIENCE)
+        left = [x for x, c in zip(self.elements, counters, strict=True) if c.count]
+        _require(not left, f"the counters of {short_repr(left)} are not released; see `_holds`")
+
+    def failure(self, bad: Any) -> None:
+        run(self._raises(bad))
+        run(self._skips(bad))
+
+    async def _raises(self, bad: Any) -> None:
+        source, node, _ = self._build(asynchronous=True)
+        name = type(node).__name__
+        failure: BaseException | None = None
+        try:
+            await source.emit(bad)
+            await source.close()
+        except Exception as error:
+            failure = error
+        _require(failure is not None, f"{short_repr(bad)} raises nothing")
+        notes = getattr(failure, "__notes__", [])
+        _require(any(name in note for note in notes), f"no note names {name}: {notes}")
+
+    async def _skips(self, bad: Any) -> None:
+        source: Any = Stream(asynchronous=True)
+        source.on_error("skip")
+        node = self.factory(source)
+        seen: list[Any] = [] if node._is_end else node.sink_to_list()
+        middle = len(self.elements) // 2
+        for x in (*self.elements[:middle], bad, *self.elements[middle:]):
+            await source.emit(x)
+        await source.close()
+        self._same(seen, f"when {short_repr(bad)} was skipped")
+
+
+class _BrokenRuleError(Exception):
+    """A node does not keep a rule; the message says how."""
+
+
+def _require(kept: bool, message: str) -> None:
+    if not kept:
+        raise _BrokenRuleError(message)
+
+
+def _is_compiled(node: Any) -> bool:
+    return type(node).compile is not Stream.compile and type(node).update is Stream.update
+
+
+def _counts(outputs: list[Any]) -> list[str]:
+    return sorted(map(repr, outputs))
+
+
+def _awaited(wait: Any) -> Coroutine[Any, Any, None]:
+    async def waiting() -> None:
+        if wait is not None:
+            await wait
+
+    return waiting()
