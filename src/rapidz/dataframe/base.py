@@ -15,6 +15,7 @@ from rapidz.dataframe.columns import dir_with_columns, has_columns, may_be_colum
 from rapidz.dataframe.kinds import is_dataframe_like
 from rapidz.dataframe.native import kind_of, refuse, to_pandas
 from rapidz.dataframe.parts import assigned, largest, named_in, selected, with_column
+from rapidz.dataframe.rowwise import ColumnWise, RowWise, ValueWise
 
 __all__ = ["BaseFrame", "_DataFrameMixin", "_SeriesMixin", "family"]
 
@@ -22,7 +23,7 @@ family: dict[tuple[str, str], type[Streaming]] = {}
 """By how the elements come and what they are: the class, as long as no example tells."""
 
 
-class BaseFrame(Streaming):
+class BaseFrame(RowWise, Streaming):
     """What is done to the rows of every element alike."""
 
     _is_kind: ClassVar[Any] = staticmethod(is_dataframe_like)
@@ -102,7 +103,7 @@ else:
     _Mixed = object
 
 
-class _DataFrameMixin(_Mixed):
+class _DataFrameMixin(ColumnWise, _Mixed):
     """What only a frame with columns has."""
 
     @property
@@ -171,7 +172,7 @@ class _DataFrameMixin(_Mixed):
         return self
 
 
-class _SeriesMixin(_Mixed):
+class _SeriesMixin(ValueWise, _Mixed):
     """What only a single column has."""
 
     @property
