@@ -165,7 +165,12 @@ class EwmState:
         old = weight * self.stay ** (sizes - behind)
         total = old + np.bincount(codes, weights=weights, minlength=groups)
         moved = np.bincount(codes, weights=weights * (data - mean[codes]), minlength=groups)
-        mean += np.where(some, moved / np.where(total > 0, total, 1.0), 0.0)
+        total_ = np.where(total > 0, total, 1.0)
+        new = mean + np.where(some, moved / total_, 0.0)
+        if not np.isfinite(new).all():  # a difference was too large, the mean need not be
+            shares = np.bincount(codes, weights=weights / total_[codes] * data, minlength=groups)
+            new = np.where(np.isfinite(new), new, mean * (old / total_) + shares)
+        mean[:] = new
         weight[:] = total * self.stay**behind
         self.seen[some, at] = 1
 

@@ -9,7 +9,7 @@ import numpy as np
 from rapidz.dataframe.state.aliases import Bools, Floats, Ints, Numbers
 from rapidz.dataframe.state.bycode import ByCode
 from rapidz.dataframe.state.fold import Fold
-from rapidz.dataframe.state.sums import FloatSum, exact_parts, two_sum
+from rapidz.dataframe.state.sums import SMALL, FloatSum, exact_parts, two_sum
 
 __all__ = ["Moments", "WindowMoments"]
 
@@ -52,9 +52,15 @@ def marks(data: Floats) -> Ints:
 
 
 def _halves(data: Floats) -> tuple[Floats, Floats]:
-    cut = data * 134217729.0  # 2**27 + 1
-    upper = cut - (cut - data)
+    upper = _upper(data)
+    if not np.isfinite(upper).all():  # too large to be multiplied
+        upper = np.where(np.isfinite(upper), upper, _upper(data * SMALL) / SMALL)
     return upper, data - upper
+
+
+def _upper(data: Floats) -> Floats:
+    cut: Floats = data * 134217729.0  # 2**27 + 1
+    return cut - (cut - data)
 
 
 def _variance(deviations: Floats, number: Ints, ddof: int) -> tuple[Floats, Bools]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ from rapidz.dataframe.state.aliases import Bools, Floats, Ints, Numbers
 from rapidz.dataframe.state.bycode import ByCode
 from rapidz.dataframe.state.fold import Fold, Move
 
-__all__ = ["Count", "FloatSum", "WholeSum", "exact_parts", "two_sum"]
+__all__ = ["Count", "FloatSum", "WholeSum", "all_parts", "exact_parts", "two_sum"]
 
 # A sum is doubted if the error that it may carry is above this part of it.
 DOUBT = 2.0**-45
 # Sums of integers below this fit in 64 bits, even if it is only known nearly that they are below.
 LARGE = 2**62
+# The least number above 0.
+LEAST = 2.0**-1074
 
 
 class Count(Fold):
@@ -107,6 +110,22 @@ def two_sum(left: Floats, right: Floats) -> tuple[Floats, Floats]:
     return total, (left - (total - part)) + (right - part)
 
 
+# Sums of values above 2**1000 may overflow: they are added up as so small a part of themselves.
+SMALL = 2.0**-128
+
+
+def _cut(data: Floats) -> float:
+    """The power of two at which values are cut so that their upper parts add up exactly.
+
+    0 where nothing need be cut, infinity where the sum may overflow.
+    """
+    largest = float(np.abs(data).max()) if len(data) else 0.0
+    if len(data) <= 1 or largest == 0.0:
+        return 0.0
+    exponent = int(np.frexp(largest)[1]) + int(np.frexp(len(data) + 2.0)[1])
+    return float(np.ldexp(1.0, exponent)) if exponent <= 1000 else np.inf
+
+
 def exact_parts(data: Floats, rows: ByCode) -> tuple[Floats, Floats, float]:
     """Sums by group as a high part without error, a low part, and the low part's error.
 
@@ -115,22 +134,46 @@ def exact_parts(data: Floats, rows: ByCode) -> tuple[Floats, Floats, float]:
     >>> exact_parts(np.array([1e17, 1.0, -1e17]), ByCode(np.array([0, 0, 0]), 1))[:2]
     (array([0.]), array([1.]))
     """
-    largest = float(np.abs(data).max()) if len(data) else 0.0
-    exponent = int(np.frexp(largest)[1]) + int(np.frexp(len(data) + 2.0)[1])
-    if len(data) == 1 or largest == 0.0 or exponent > 1000:
+    cut = _cut(data)
+    if cut == np.inf and np.isfinite(data).all():
+        high, low, error = exact_parts(data * SMALL, rows)
+        return high / SMALL, low / SMALL, (error + len(data) * LEAST) / SMALL
+    if not 0.0 < cut < np.inf:
         return rows.sums(data), np.zeros(rows.width), 0.0
-    cut = float(np.ldexp(1.0, exponent))
     high = (data + cut) - cut
     low = data - high
     left = float(np.abs(low).max())
     return rows.sums(high), rows.sums(low), left * float(len(data)) ** 2 * 2.0**-53
 
 
+def all_parts(data: Floats, rows: ByCode) -> Iterator[Floats]:
+    """Yield the sums by group in parts, the largest first, none of which has an error.
+
+    >>> one = ByCode(np.array([0, 0, 0]), 1)
+    >>> [float(part[0]) for part in all_parts(np.array([2.0**70, 1.0, -2.0]), one)]
+    [1.1805916207174113e+21, -1.0]
+    """
+    while True:
+        cut, part = _cut(data), 1.0
+        if cut == np.inf:
+            part = SMALL
+            cut = _cut(data * part)
+        high = (data * part + cut) - cut if cut else data * part
+        taken = high / part
+        if not np.isfinite(taken).all():  # it was rounded up to what is no float any more
+            high, taken = data * part, data
+        yield rows.sums(high) / part
+        data = data - taken
+        if not data.any():
+            return
+
+
 class FloatSum(Fold):
     """Sum and number of floats: `high + low` with a bound of the error in `error`.
 
     Infinities are counted apart, so they leave no trace once they have left. With `exact`,
-    needed where rows leave, the sum within a batch loses nothing either.
+    needed where rows leave, the sum within a batch loses nothing either. Without, a sum that
+    leaves the range of floats is kept as a part of itself from then on, for it may come back.
     """
 
     arrays = {"high": 0.0, "low": 0.0, "error": 0.0, "number": 0, "plus": 0, "minus": 0}  # noqa: RUF012
@@ -143,12 +186,16 @@ class FloatSum(Fold):
 
     def __init__(self, groups: int = 0, *, exact: bool = False) -> None:
         self.exact = exact
+        self.scale = 1.0
+        """What the sums are kept as a part of themselves by."""
         super().__init__(groups)
 
     def adopt(self, old: Fold, move: Move) -> None:
-        if not isinstance(old, WholeSum):
+        if isinstance(old, FloatSum):
+            self.scale = old.scale
             super().adopt(old, move)
             return
+        assert isinstance(old, WholeSum)
         # Integers have no number of values, nor does the sum ask for it.
         self.reset(len(old.total))
         self.high[:] = old.as_floats()
@@ -167,11 +214,24 @@ class FloatSum(Fold):
             self.plus[at] += sign * rows.only(data == np.inf).counts()
             self.minus[at] += sign * rows.only(data == -np.inf).counts()
             data, rows = data[finite], rows.only(finite)
-        if not self.exact:
-            self.high[at], rest = two_sum(self.high[at], rows.sums(data))
-            self.low[at] += rest
+        if self.exact:
+            self.put(exact_parts(data, rows), at, sign)
+        else:
+            self._take(data, rows)
+
+    def _take(self, data: Floats, rows: ByCode) -> None:
+        """Add rows that stay."""
+        at = rows.at
+        new = rows.sums(data if self.scale == 1.0 else data * self.scale)
+        high, rest = two_sum(self.high[at], new)
+        if self.scale == 1.0 and not np.isfinite(high).all():
+            self.scale = SMALL
+            self.high *= SMALL
+            self.low *= SMALL
+            self._take(data, rows)
             return
-        self.put(exact_parts(data, rows), at, sign)
+        self.high[at] = high
+        self.low[at] += rest
 
     def put(self, parts: tuple[Floats, Floats, Any], at: slice | Numbers, sign: int) -> None:
         """Add (or with sign -1 take away) sums by group that have a low part and an error."""
@@ -179,7 +239,11 @@ class FloatSum(Fold):
         total, rest = two_sum(self.high[at], sign * high)
         low, lost = two_sum(self.low[at], sign * low)
         low, more = two_sum(low, rest)
-        self.high[at], self.low[at] = two_sum(total, low)
+        high, low = two_sum(total, low)
+        if not np.isfinite(high).all():  # they have left the range of floats, and are doubtful
+            large = ~np.isfinite(total)
+            high, low = np.where(large, total, high), np.where(large, 0.0, low)
+        self.high[at], self.low[at] = high, low
         self.error[at] += np.abs(lost) + np.abs(more) + error
         if sign < 0:
             self._forget_empty(at)
@@ -196,13 +260,21 @@ class FloatSum(Fold):
             sound = self.error <= np.abs(self.high + self.low) * DOUBT
         return self.exact and not bool((sound & np.isfinite(self.high)).all())
 
-    def settle(self) -> None:
-        """Take the present sums as exact: they were just made from the rows held."""
-        self.error[:] = 0.0
+    def renew(self, data: Numbers, rows: ByCode) -> None:
+        self.reset(rows.groups)
+        finite = np.isfinite(data)
+        self._merge(data[~finite], rows.only(~finite), 1)
+        data, rows = data[finite], rows.only(finite)
+        self.number[rows.at] += rows.counts()
+        for part in all_parts(data, rows):
+            self.put((part, np.zeros(rows.width), 0.0), rows.at, 1)
 
     def result(self) -> tuple[Numbers, Bools | None]:
         rest = np.where(np.isfinite(self.low), self.low, 0.0)
         total = self.high + rest
+        if self.scale != 1.0:
+            with np.errstate(over="ignore"):
+                total = total / self.scale
         if self.plus.any() or self.minus.any():
             total = np.where(self.plus > 0, np.inf, np.where(self.minus > 0, -np.inf, total))
             total = np.where((self.plus > 0) & (self.minus > 0), np.nan, total)
