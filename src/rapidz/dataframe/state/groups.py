@@ -75,8 +75,11 @@ class Level:
         return grouped.ngroup().to_numpy()
 
     def index(self, codes: Ints, name: Any) -> pd.Index[Any]:
-        """The keys of these codes."""
-        return self.known.take(codes).rename(name)
+        """The keys of these codes; of objects that are of one kind, as that, as pandas does it."""
+        keys = self.known.take(codes)
+        if keys.dtype == object:
+            keys = keys.infer_objects(copy=False)
+        return keys.rename(name)
 
 
 class Groups:

@@ -30,6 +30,8 @@ class Keys:
 
     def __init__(self, by: Any, example: Frame) -> None:
         self.known: list[pd.Series[Any]] | None = None
+        self._like: list[pd.Series[Any]] = [pd.Series([], dtype=object)]
+        """What keys without rows were like that came first."""
         self.columns: list[Any] = []
         self.given = by is not None
         labels = list(example.columns) if isinstance(example, pd.DataFrame) else []
@@ -58,7 +60,10 @@ class Keys:
         columns = keys if isinstance(keys, (list, tuple)) else [keys]
         if self.known is not None and len(columns) != len(self.known):
             raise ValueError(f"keys must stay {len(self.known)} in number, got {len(columns)}")
-        return [self._column(key, len(frame), i) for i, key in enumerate(columns)]
+        read = [self._column(key, len(frame), i) for i, key in enumerate(columns)]
+        if self.known is None and not len(frame):
+            self._like = read
+        return read
 
     def _column(self, key: Any, size: int, number: int) -> pd.Series[Any]:
         column = key if isinstance(key, pd.Series) else pd.Series(key)
@@ -85,4 +90,4 @@ class Keys:
         """The keys of no rows."""
         if self.columns:
             return [frame[label].iloc[:0] for label in self.columns]
-        return self.known or [pd.Series([], dtype=object)]
+        return self.known or self._like
