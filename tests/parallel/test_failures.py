@@ -358,3 +358,59 @@ def test_a_failure_in_a_batch_leaves_nothing_behind_for_the_next(backend: Any) -
     source.join()
     source.close()
     assert seen == [1, 1, 1]
+
+
+class Own(BaseException):
+    pass
+
+
+class Endless:
+    """Items whose iteration asks the program to end."""
+
+    def __iter__(self) -> Any:
+        yield 1
+        raise SystemExit(3)
+
+
+def exits(x: Any) -> Any:
+    if f.number(x) == 2:
+        raise SystemExit(3)
+    return x
+
+
+def stops(x: Any) -> Any:
+    if f.number(x) == 2:
+        raise Own("stop")
+    return x
+
+
+async def exits_later(x: Any) -> Any:
+    return exits(x)
+
+
+def endless(x: Any) -> Any:
+    return Endless() if x == 2 else [x]
+
+
+ASKING: dict[str, Callable[[Any], Any]] = {
+    "map": lambda s: s.map(exits),
+    "map with an exception of ones own": lambda s: s.map(stops),
+    "async map": lambda s: s.map(exits_later),
+    "map_async": lambda s: s.map_async(exits_later),
+    "filter": lambda s: s.filter(exits),
+    "flatten": lambda s: s.map(endless).flatten(),
+}
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_a_function_that_asks_the_program_to_end_fails_its_element(name: str, backend: Any) -> None:
+    source: Any = Stream()
+    node = ASKING[name](source.scatter(backend))
+    failures = node.on_error("send").errors.sink_to_list()
+    seen = node.buffer(9).gather().sink_to_list()
+    source.emit_many([1, 2, 3])
+    bounded(source.close)
+    assert seen == ([1, 1, 3] if name == "flatten" else [1, 3])
+    (failure,) = failures
+    assert isinstance(failure.exception, RuntimeError)
+    assert "stopped an element" in str(failure.exception)

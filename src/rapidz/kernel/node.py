@@ -197,7 +197,7 @@ class Node:
         return step
 
     def _bound_for(
-        self, downstream: Node, call: Callable[[Any], Awaitable[Any]]
+        self, downstream: Stream[Any], call: Callable[[Any], Awaitable[Any]]
     ) -> Callable[[Any], Awaitable[Any]]:
         """Bind *call*, an asynchronous function of *downstream*, to the loop it must run on.
 

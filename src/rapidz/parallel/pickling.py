@@ -16,13 +16,18 @@ def _cloudpickle() -> Any:
 
 
 def pickled(x: Any) -> bytes:
-    """Pickle *x*, a value; lambdas too where cloudpickle is installed."""
+    """Pickle *x*, a value; lambdas, and what is of the script, too where cloudpickle is installed.
+
+    An instance of a class of the script travels with the class: the other process need not import
+    the script, and what comes back is an instance of the very class that is here.
+    """
     try:
-        return pickle.dumps(x, pickle.HIGHEST_PROTOCOL)
+        data = pickle.dumps(x, pickle.HIGHEST_PROTOCOL)
     except Exception:
         if _cloudpickle() is None:
             raise
         return by_value(x)
+    return by_value(x) if b"__main__" in data and _cloudpickle() is not None else data
 
 
 def by_value(x: Any) -> bytes:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import importlib
-import multiprocessing
 import os
 import pickle
+import signal
+import sys
 import tempfile
 import threading
 import weakref
@@ -24,6 +25,7 @@ from rapidz.parallel.executors import executor_to_client
 from rapidz.parallel.outcomes import Result
 from rapidz.parallel.pickling import by_value, pickled
 from rapidz.parallel.processes import Processes
+from rapidz.parallel.start import is_importing_the_script, is_worker, travels_by_value
 from rapidz.parallel.work import HEAVY_CHAIN, Chain, Spec, Work, run, run_pickled
 
 # When the program ends, what was registered last is called first, and pipelines drain before the
@@ -33,6 +35,8 @@ drain_first()
 
 #: What is amiss if processes cannot even begin.
 _GUARD = "let the script do its work below `if __name__ == '__main__':`"
+#: With which code a process of ours ends that builds pipelines before it has begun to work.
+STILLBORN = 86
 
 _threads: dict[int, ThreadPoolExecutor] = {}
 _makers: dict[int, Callable[[], ThreadPoolExecutor]] = {}
@@ -74,7 +78,11 @@ def threads_for_here() -> Callable[[], ThreadPoolExecutor]:
 
 def new_processes(workers: int | None = None) -> Processes:
     """A new pool of processes, unless this is a process that another one is about to begin."""
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
+    if is_importing_the_script():
+        if is_worker():  # its parent says what is wrong, once
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            os._exit(STILLBORN)
         raise RuntimeError(f"scatter: a new process must not make processes itself; {_GUARD}")
     return Processes(workers or cpus())
 
@@ -127,6 +135,8 @@ class Pool:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._stillborn = 0
         """How many executors in a row broke before any process had begun."""
+        self._last_code: int | None = None
+        """With which code the last process ended that was tried alone."""
         self._has_worked = False
         """Whether any process ever has."""
         self._made_by: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
@@ -226,14 +236,21 @@ class Pool:
         return "final"
 
     def _verdict_on_the_dead(self, executor: Any) -> Verdict:
+        if executor is self._solitary and executor is not None:
+            self._last_code = next(iter(executor.exit_codes()), None)
         if not isinstance(executor, Processes) or executor.has_begun():
             return "alone"
+        if STILLBORN in executor.exit_codes():
+            self._stillborn = MOST_STILLBORN  # the next ones would fare no better
         return "again" if self._stillborn < MOST_STILLBORN else "gone"
 
     def explained(self, error: BaseException) -> str:
         if self._stillborn >= MOST_STILLBORN:
-            remedy = "all end before they work" if self._has_worked else _GUARD
+            remedy = "all end before they work" if self._has_worked else _remedy()
             return f"{self.name}: no process could begin; {remedy}"
+        code = self._last_code
+        if code is not None and isinstance(error, concurrent.futures.BrokenExecutor):
+            return f"the process ended with code {code}{_signal_of(code)}"
         return f"{self.name}: {error}"
 
     def is_future(self, x: Any) -> bool:
@@ -270,6 +287,18 @@ class Pool:
 
     def __repr__(self) -> str:
         return self.name
+
+
+def _remedy() -> str:
+    return _GUARD if travels_by_value() else f"{_GUARD}, or install cloudpickle"
+
+
+def _signal_of(code: int) -> str:
+    """The name of the signal that ended a process, if it was one."""
+    try:
+        return f" ({signal.Signals(-code).name})"
+    except ValueError:
+        return ""
 
 
 def check_travels(spec: Spec) -> None:

@@ -12,6 +12,7 @@ from multiprocessing import connection, util
 from typing import Any
 
 from rapidz.kernel import ending
+from rapidz.parallel.start import new_context
 
 
 class Processes(ProcessPoolExecutor):
@@ -24,9 +25,7 @@ class Processes(ProcessPoolExecutor):
     def __init__(self, workers: int) -> None:
         if _given_up:
             raise RuntimeError("cannot schedule new futures: the program ends")
-        known = multiprocessing.get_all_start_methods()
-        method = "forkserver" if "forkserver" in known else "spawn"
-        context: Any = multiprocessing.get_context(method)
+        context = new_context()
         self._begun = context.RawValue("b", False)
         super().__init__(workers, mp_context=context, initializer=_begin, initargs=(self._begun,))
         _pools.add(self)
@@ -45,6 +44,14 @@ class Processes(ProcessPoolExecutor):
             _managers.add(manager)
         super().shutdown(wait, cancel_futures=cancel_futures)
 
+    def exit_codes(self, seconds: float = 1.0) -> list[int]:
+        """With which codes the processes of a broken pool have ended."""
+        processes = list((getattr(self, "_processes", None) or {}).values())
+        manager = getattr(self, "_executor_manager_thread", None)
+        if manager is not None:  # it asks them too, and only one of us can have the answer
+            manager.join(seconds)
+        return [code for process in processes if (code := process.exitcode) is not None]
+
     def kill(self) -> None:
         """End the processes at once, whatever they do."""
         for process in list((getattr(self, "_processes", None) or {}).values()):
@@ -54,6 +61,7 @@ class Processes(ProcessPoolExecutor):
 _pools: weakref.WeakSet[Processes] = weakref.WeakSet()
 _managers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 _given_up: list[bool] = []
+_children: set[Any] = getattr(multiprocessing.process, "_children", set())
 
 
 def _begin(begun: Any) -> None:
@@ -84,4 +92,15 @@ def _kill_all() -> None:
         pool.kill()
 
 
+def _forget_all() -> None:
+    """The processes are those of the parent, which goes on with them."""
+    for pool in list(_pools):
+        for process in (getattr(pool, "_processes", None) or {}).values():
+            _children.discard(process)  # a program waits for its own at its end
+    _pools.clear()
+    _managers.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
 ending.after_giving_up.append(_kill_all)

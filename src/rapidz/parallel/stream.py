@@ -9,7 +9,6 @@ from concurrent.futures import Future
 from typing import Any, ClassVar
 
 from rapidz.kernel.legacy import interpreted
-from rapidz.kernel.node import Node
 from rapidz.kernel.push import Pending, Push, Start
 from rapidz.kernel.running import Line, doing
 from rapidz.kernel.stream import Stream, T
@@ -147,7 +146,7 @@ class ParallelStream(Stream[T]):
         return in_order(self._exit((id(downstream), port)), self._pipeline, arrive)
 
     def _bound_for(
-        self, downstream: Node, call: Callable[[Any], Awaitable[Any]]
+        self, downstream: Stream[Any], call: Callable[[Any], Awaitable[Any]]
     ) -> Callable[[Any], Awaitable[Any]]:
         if self._crew.backend.home_loop() is None:
             return call

@@ -152,8 +152,7 @@ class Program:
 
         def failed(table: Any, error: BaseException) -> Bad:
             node, x = line_of(table, error)
-            error = error if isinstance(error, Exception) else interrupted(error)
-            return Bad(self._uid, places.get(node, first), x, error)
+            return Bad(self._uid, places.get(node, first), x, _as_failure(error))
 
         self.segments.append(fuse(run, "batch", failed=failed, nothing=NOTHING))
         row.clear()
@@ -166,8 +165,8 @@ class Program:
         try:
             for item in x:
                 items.append(item)  # what came before it failed is to be kept
-        except Exception as error:
-            bad = Bad(self._uid, at, x, error)
+        except BaseException as error:
+            bad = Bad(self._uid, at, x, _as_failure(error))
             return Many([*items, bad]) if items else bad
         return Many(items)
 
@@ -179,8 +178,10 @@ class Program:
         async def guarded(x: Any) -> Any:
             try:
                 return await turn(x)
-            except Exception as error:
-                return Bad(self._uid, at, x, error)
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                return Bad(self._uid, at, x, _as_failure(error))
 
         async def everything() -> list[Any]:
             if together == 1:
@@ -194,6 +195,11 @@ class Program:
             return list(await asyncio.gather(*(in_room(x) for x in values)))
 
         return asyncio.run(everything()), True
+
+
+def _as_failure(error: BaseException) -> Exception:
+    """The failure of an element; what asks a program to end does not end a worker."""
+    return error if isinstance(error, Exception) else interrupted(error)
 
 
 def _async_turn(node: Any) -> tuple[Callable[[Any], Any], int]:
