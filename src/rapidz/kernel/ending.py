@@ -86,6 +86,7 @@ def wait_until_idle(pipeline: Pipeline, timeout: float | None) -> Any:
     loop = pipeline.loop if pipeline.is_alive() else None
     if loop is None:
         with pipeline.turn:
+            pipeline.take_up_left()
             end_streams_of_failures(pipeline)
             pipeline.raise_all_kept()
         if pipeline.asynchronous or (pipeline.needs_loop and here is not None):

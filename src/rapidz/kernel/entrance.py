@@ -9,10 +9,12 @@ on a loop it checks the thread and returns what to await.  Whatever is rarer
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import operator
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sized
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rapidz.kernel import loop as loops
@@ -58,7 +60,7 @@ class Entrance:
         node = self._node
         pipeline = node._pipeline
         slowly = node._emit_slowly
-        if node._ended or pipeline.tracked or pipeline.watched or not ATOMIC:
+        if node._ended or pipeline.tracked or pipeline.watched or pipeline.left() or not ATOMIC:
             return slowly
         if not pipeline.needs_loop:
             link(node)
@@ -89,17 +91,20 @@ class Entrance:
 def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, life: Life) -> Emit:
     """Make the `emit` of a pipeline that runs on *loop*."""
     pipeline, push, slowly = node._pipeline, node._outlet.send, node._emit_slowly
-    kept, here = pipeline.kept, loops.running_loop
+    kept, turn, here = pipeline.kept, pipeline.turn, loops.running_loop
     done = loop.create_future()
     done.set_result(None)
 
     def emit(x: Any, asynchronous: bool = False, metadata: Any = None) -> Any:
-        if life.over or metadata is not None or kept or here() is not loop:
+        if life.over or turn.busy or metadata is not None or kept or here() is not loop:
             return slowly(x, asynchronous, metadata)
+        turn.busy = True
         try:
             wait = push(x)
         except Exception as error:
             return pipeline.failed(error)
+        finally:
+            turn.busy = False
         return done if wait is None else wait
 
     return emit
@@ -111,7 +116,38 @@ def push_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
     if pipeline.kept and loops.running_loop() is not None:
         return refuse(node, x, metadata)
     pipeline.raise_kept()
-    return take_in(node, x, metadata)
+    if node._ended:
+        raise closed(node, x)
+    return pipeline.again.emit(pushing(node, metadata), x)
+
+
+def emit_within(node: Stream[Any], x: Any, asynchronous: bool, metadata: Any) -> Any:
+    """Emit *x* in a step of the pipeline: a short way, for it may be many on the stack.
+
+    What is kept is for those who emit from outside.
+    """
+    pipeline = node._pipeline.root()
+    if not (asynchronous or pipeline.needs_loop):
+        if node._ended:
+            raise closed(node, x)
+        return pipeline.again.emit(pushing(node, metadata), x)
+    try:
+        if node._ended:
+            raise closed(node, x)
+        return pipeline.promise(pipeline.again.emit(pushing(node, metadata), x))
+    except Exception as error:
+        return pipeline.failed(error)
+
+
+def pushing(node: Stream[Any], metadata: Any) -> Callable[[Any], Pending]:
+    """Return what takes an element with *metadata* into *node*."""
+    if metadata is None and not node._pipeline.tracked:
+        return node._outlet.send
+    return functools.partial(take_in, node, metadata=metadata)
+
+
+def closed(node: Stream[Any], x: Any) -> StreamClosed:
+    return StreamClosed(f"{node}: the stream has ended; got {short_repr(x)}")
 
 
 def refuse(node: Stream[Any], x: Any, metadata: Any) -> Pending:
@@ -128,7 +164,7 @@ def refuse(node: Stream[Any], x: Any, metadata: Any) -> Pending:
 def take_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
     pipeline = node._pipeline
     if node._ended:
-        raise StreamClosed(f"{node}: the stream has ended; got {short_repr(x)}")
+        raise closed(node, x)
     if pipeline.tracked:
         given = metadata if isinstance(metadata, list) else [metadata] if metadata else []
         return tracked_push(lambda: node._outlet.send(x), given)
@@ -155,10 +191,13 @@ def push_below(node: Stream[Any], x: Any, metadata: Any) -> Pending:
 def emit_many(node: Stream[Any], elements: Iterable[Any]) -> Any:
     """Take *elements* into *node* one after the other, each when there is room."""
     pipeline = node._pipeline.root()
+    if pipeline.turn.inside == get_ident():
+        return many_within(node, iter(elements))
     if not pipeline.needs_loop and isinstance(elements, Sized):
         rest = iter(elements)
         with pipeline.turn:
-            wait = take(node, rest)
+            pipeline.take_up_left()
+            wait = pipeline.again.emit(functools.partial(take, node), rest)
         return None if wait is None else pipeline.start(_take_rest(node, wait, rest))
     if loops.running_loop() is not None and pipeline.needs_loop:
         return pipeline.run(lambda: pipeline.start(_take_all(node, iter(elements))))
@@ -169,6 +208,20 @@ def emit_many(node: Stream[Any], elements: Iterable[Any]) -> Any:
         if wait is not None:
             wait.result()
     return None
+
+
+def many_within(node: Stream[Any], rest: Iterator[Any]) -> Any:
+    """Take in *rest* in a step of the pipeline: see `emit_within`."""
+    pipeline = node._pipeline.root()
+    try:
+        wait = pipeline.again.emit(functools.partial(take, node), rest)
+    except Exception as error:
+        if pipeline.needs_loop:
+            return pipeline.failed(error)
+        raise
+    if wait is not None:
+        wait = pipeline.start(_take_rest(node, wait, rest))
+    return pipeline.promise(wait) if pipeline.needs_loop else wait
 
 
 def take(node: Stream[Any], elements: Iterator[Any]) -> Pending:
@@ -197,7 +250,8 @@ async def _take_all(node: Stream[Any], elements: Iterator[Any]) -> None:
     """Take in all of *elements*, and let others have the loop now and then."""
     while chunk := list(itertools.islice(elements, CHUNK)):
         rest = Several(chunk, 0, len(chunk))
-        while (wait := _take_together(node, rest)) is not None:
+        step = functools.partial(_take_together, node)
+        while (wait := node._pipeline.again.emit(step, rest)) is not None:
             await wait
         if len(chunk) == CHUNK:
             await asyncio.sleep(0)

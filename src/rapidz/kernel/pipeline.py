@@ -104,6 +104,9 @@ class Pipeline:
         self.policies = 0
         self.watched = self.compiled = False
         self.trampoline = Trampoline(self)
+        """For edges that lead back, and very long pipelines."""
+        self.again = Trampoline(self)
+        """For what is emitted from within."""
         self.needs_loop = loop is not None or asynchronous is not None
         self.merged_into: Pipeline | None = None
         self._orphans: list[Running] = []
@@ -147,6 +150,8 @@ class Pipeline:
         self.loop_given |= other.loop_given
         self.needs_loop |= other.needs_loop
         self.tracked |= other.tracked
+        self.again.left.extend(other.again.left)
+        self.trampoline.left.extend(other.trampoline.left)
         self.policies += other.policies
         self.active |= other.active
         self.kept.absorb(other.kept)
@@ -325,6 +330,7 @@ class Pipeline:
             try:
                 with self.turn:
                     self.emitters.add(threading.current_thread())
+                    self.take_up_left()
                     wait = action()
             except Exception as error:
                 leaves(error)
@@ -348,6 +354,32 @@ class Pipeline:
         if here is not None:
             return asyncio.wrap_future(hop, loop=here)
         return self.block(hop) if blocks else hop
+
+    # --- what an interruption has left -------------------------------------------------
+
+    def left(self) -> bool:
+        """Return whether elements wait that an interruption has left in a trampoline."""
+        return bool(self.trampoline.left or self.again.left)
+
+    def left_over(self, trampoline: Trampoline) -> None:
+        """See that what an interruption has left in *trampoline* is taken up."""
+        if self.needs_loop and self.is_alive():
+
+            async def resume() -> None:
+                trampoline.resume()
+
+            Running(resume(), self)
+        else:  # the next call does it, by the general way in
+            self.compiled = True
+            self.forget_all()
+
+    def take_up_left(self) -> None:
+        """Take up what an interruption has left; the turn is the caller's."""
+        if self.trampoline.left or self.again.left:
+            self.trampoline.resume()
+            self.again.resume()
+            self.compiled = True
+            self.forget_all()
 
     def promise(self, wait: Pending) -> Awaitable[object]:
         """What an asynchronous `emit` returns for *wait*."""

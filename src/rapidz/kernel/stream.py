@@ -6,6 +6,7 @@ import functools
 import logging
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar
 
 from rapidz.kernel import alignment, ending, entrance, loop
@@ -281,6 +282,8 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         pipeline = self._pipeline
         if metadata is not None:
             pipeline.track()
+        if pipeline.turn.inside == get_ident():
+            return entrance.emit_within(self, x, asynchronous, metadata)
         return pipeline.run(lambda: entrance.push_in(self, x, metadata), asynchronous=asynchronous)
 
     def emit_many(self, elements: Iterable[T]) -> Any:

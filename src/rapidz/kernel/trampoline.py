@@ -1,7 +1,9 @@
-"""Keeps Python's stack flat, however long the way of an element is."""
+"""Trampolines: they keep Python's stack flat, however long the way of an element is."""
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import weakref
 from collections import deque
 from collections.abc import Awaitable
@@ -9,21 +11,37 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.push import Pending, Push, group, when_all
+from rapidz.kernel.running import peek
 
 if TYPE_CHECKING:
     from rapidz.kernel.pipeline import Pipeline
+
+#: How many emits of one pipeline may be on the stack, one within the other.
+MOST_NESTED = 64
+
+#: How much of Python's stack is left to the functions of users and to long pipelines.
+RESERVE = 300
 
 
 class Trampoline:
     """Takes up elements one after the other that would else pile up on the stack.
 
-    The first push through a trampoline runs at once and then sees to all those
-    that came in meanwhile, in the same thread; these return at once.
+    The first push through a trampoline runs at once and then takes up all those
+    that came in meanwhile, in the same thread; these return at once.  What an
+    interruption (`KeyboardInterrupt`, `SystemExit` …) leaves in the queue is
+    taken up by `resume`.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = weakref.ref(pipeline)
+        self._turn = pipeline.turn
         self._queues: dict[int, deque[tuple[Push[Any], Any]]] = {}
+        self.left: deque[tuple[Push[Any], Any]] = deque()
+        """What interruptions have left."""
+        self.nested = 0
+        """How many emits are on the stack."""
+        self.returned = 0
+        """How many elements have come back by way of this trampoline."""
 
     def take(self, push: Push[Any], *, feedback: bool) -> Push[Any]:
         """Return *push* by way of the trampoline.
@@ -33,6 +51,8 @@ class Trampoline:
         """
 
         def hop(x: Any) -> Pending:
+            if feedback:
+                self.returned += 1
             queue = self._queues.get(get_ident())
             if queue is not None:
                 queue.append((push, x))
@@ -41,6 +61,29 @@ class Trampoline:
             return None if feedback else wait
 
         return hop
+
+    def emit(self, push: Push[Any], x: Any) -> Pending:
+        """Push *x*, emitted by way of the general entrance.
+
+        At once, as long as few emits are on the stack, so that feedback is depth
+        first; beyond that, one after the other.
+        """
+        if self.nested:
+            self.returned += 1
+            if self.nested >= MOST_NESTED or is_deep():
+                queue = self._queues.get(get_ident())
+                if queue is not None:
+                    queue.append((push, x))
+                    return None
+                return self._drive(push, x)
+        turn = self._turn
+        inside, turn.inside = turn.inside, get_ident()
+        self.nested += 1
+        try:
+            return push(x)
+        finally:
+            self.nested -= 1
+            turn.inside = inside
 
     def _drive(self, push: Push[Any], x: Any) -> Pending:
         me = get_ident()
@@ -51,10 +94,13 @@ class Trampoline:
             while queue:
                 push, x = queue.popleft()
                 try:
-                    if (wait := push(x)) is not None:
+                    if (wait := push(x)) is not None and not _is_well(wait):
                         waits.append(wait)
                 except Exception as error:
                     errors.append(error)
+        except BaseException:
+            self._leave(queue, errors)
+            raise
         finally:
             del self._queues[me]
         if not waits:
@@ -65,3 +111,40 @@ class Trampoline:
         if len(waits) == 1 and not errors:
             return waits[0]
         return None if pipeline is None else pipeline.start(when_all(waits, errors))
+
+    def _leave(self, queue: deque[tuple[Push[Any], Any]], errors: list[Exception]) -> None:
+        """Keep for later what an interruption does not let come through now."""
+        pipeline = self._pipeline()
+        if pipeline is None:
+            return
+        pipeline = pipeline.root()
+        for error in errors:
+            pipeline.keep(error)
+        if queue:
+            self.left.extend(queue)
+            pipeline.left_over(self)
+
+    def resume(self) -> None:
+        """Take up what interruptions have left; what fails is kept."""
+        pipeline = self._pipeline()
+        while self.left and pipeline is not None:
+            push, x = self.left.popleft()
+            try:
+                self._drive(push, x)
+            except Exception as error:
+                pipeline.keep(error)
+
+
+def is_deep() -> bool:
+    """Return whether little is left of Python's stack."""
+    limit = sys.getrecursionlimit()
+    try:
+        sys._getframe(max(limit - RESERVE, limit // 2))
+    except ValueError:
+        return False
+    return True
+
+
+def _is_well(wait: Any) -> bool:
+    """Return whether *wait* is over, and nothing failed."""
+    return isinstance(wait, asyncio.Future) and wait.done() and peek(wait) is None

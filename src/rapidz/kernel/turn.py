@@ -31,12 +31,14 @@ class Turn:
     A thread that has it may take it again.
     """
 
-    __slots__ = ("_changed", "_free", "_lock", "_owner", "busy", "waiters")
+    __slots__ = ("_changed", "_free", "_lock", "_owner", "busy", "inside", "waiters")
 
     def __init__(self) -> None:
         self.busy = False
         self.waiters = 0
         """How many threads wait for the turn."""
+        self.inside = 0
+        """The thread, once it is known to run nodes: what it emits comes from within."""
         self._owner = 0
         """The thread, if it came in by `take`; 0 if by a compiled entrance."""
         self._lock = threading.Lock()
@@ -117,14 +119,15 @@ class Turn:
 
         Whether something has changed.
         """
-        owner = self._owner
+        owner, inside = self._owner, self.inside
+        self.inside = 0
         with self._lock:
             self._owner = 0
             self.busy = False
             self._free.notify()
             changed = self._changed.wait(timeout)
         self._queue(get_ident())
-        self._owner = owner
+        self._owner, self.inside = owner, inside
         return changed
 
     def _is_on_stack(self, frame: FrameType | None) -> bool:
