@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
-from rapidz.kernel.failures import interrupted
 from rapidz.kernel.push import Pending
 from rapidz.kernel.running import Running
+from rapidz.kernel.supervision import being_ended, keep_fate
 
 if TYPE_CHECKING:
     from rapidz.kernel.gate import Gate
@@ -76,6 +76,7 @@ class Conveyor:
     async def _run(
         self, carry: Callable[[Any], Coroutine[Any, Any, object]], pipeline: Pipeline
     ) -> None:
+        task = asyncio.current_task()
         try:
             while self.entries or self._lets_in(pipeline):
                 entry = self.entries.popleft()
@@ -85,13 +86,10 @@ class Conveyor:
                             await wait
                     else:
                         await carry(entry)
-                except Exception as error:
-                    pipeline.keep(error)
-                except asyncio.CancelledError as error:
-                    task = asyncio.current_task()
-                    if task is None or task.cancelling():
+                except BaseException as error:
+                    if being_ended(error, task):
                         raise  # it is this queue that was cancelled, with its loop
-                    pipeline.keep(interrupted(error))
+                    keep_fate(pipeline, error)
         finally:
             self.running = False
 

@@ -76,7 +76,11 @@ class Hop(concurrent.futures.Future[None]):
 
     def __del__(self) -> None:
         error: BaseException | None = self._exception
-        if isinstance(error, Exception) and not self._claimed:
+        if error is None or self._claimed:
+            return
+        if isinstance(error, concurrent.futures.CancelledError) or not isinstance(error, Exception):
+            self._pipeline.interrupted(error)
+        else:
             self._pipeline.keep(error)
 
 
@@ -522,6 +526,8 @@ class Pipeline:
 def _settle(result: Hop, wait: Any) -> None:
     """An element that came from elsewhere is through: tell."""
     if wait.cancelled():
+        if isinstance(wait, Running):
+            wait.exception()  # taken, by whoever waits for the hop
         result.set_exception(concurrent.futures.CancelledError())
     elif (error := wait.exception()) is not None:
         result.set_exception(error)

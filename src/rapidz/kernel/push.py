@@ -103,6 +103,7 @@ async def when_all(
 ) -> None:
     """Wait for every one of *waits*, then raise what failed, *errors* included."""
     stop: BaseException | None = None
+    task = asyncio.current_task()
     for at, wait in enumerate(waits, 1):
         try:
             await wait
@@ -110,7 +111,7 @@ async def when_all(
             errors.append(error)
         except BaseException as error:
             stop = stop or error
-            if being_ended(error):
+            if being_ended(error, task):
                 withdraw(waits[at:])
                 break
     if stop is not None:
@@ -119,12 +120,16 @@ async def when_all(
         raise group(errors, what)
 
 
-def being_ended(error: BaseException) -> bool:
-    """Whether *error* asks the coroutine that calls this to end, and is not what it awaited."""
+def being_ended(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
+    """Whether *error* ends the coroutine that calls this, and was not raised by what it awaits.
+
+    *task*: the one that the coroutine runs in, as it was when that began.
+    """
     if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
         return task is None or task.cancelling() > 0
-    return isinstance(error, GeneratorExit)
+    if isinstance(error, GeneratorExit):  # a coroutine is closed from outside of its task
+        return asyncio._get_running_loop() is None or asyncio.current_task() is not task
+    return False
 
 
 def withdraw(waits: Iterable[Any]) -> None:

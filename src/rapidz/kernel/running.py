@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
-from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.push import Pending, Push, being_ended
 
 if TYPE_CHECKING:
     from rapidz.kernel.pending_failures import PendingFailure
@@ -28,6 +28,8 @@ class Running:
     _ahead: Running | None = None
     _next: Running | None = None
     _own = _claimed = _done = False
+    withdrawn = False
+    """Whether it was cancelled from outside, and did not fail by itself."""
     _error: BaseException | None = None
     _task: asyncio.Task[None] | None = None
 
@@ -122,7 +124,7 @@ class Running:
         """The task was cancelled before it could begin."""
         if not self._done and self._driven is not None:
             _close(self._driven)
-            self._claimed = True
+            self.withdrawn = True
             self._finish(asyncio.CancelledError())
 
     def abandon(self) -> None:
@@ -140,7 +142,7 @@ class Running:
         """Cancel it, unless it is the pipeline's own or in the hands of another task."""
         if self._done or self._own:
             return
-        self._claimed = True
+        self.withdrawn = True
         if self.coroutine is not None:
             self.abandon()
             self._finish(asyncio.CancelledError())
@@ -149,18 +151,22 @@ class Running:
 
     async def _run(self, coroutine: Coroutine[Any, Any, object]) -> None:
         outcome: BaseException | None = None
+        task = asyncio.current_task()
         try:
             await coroutine
         except BaseException as error:
             outcome = error
-        self._finish(outcome)
         if outcome is not None and not isinstance(outcome, Exception):
-            if isinstance(outcome, asyncio.CancelledError) or not loops.in_background():
-                raise outcome
-            self._pipeline.interrupted(outcome)  # the loop serves others too
+            self.withdrawn |= being_ended(outcome, task)
+        self._finish(outcome)
+        if self.withdrawn and outcome is not None:
+            raise outcome
+        if isinstance(outcome, (KeyboardInterrupt, SystemExit)) and not loops.in_background():
+            self._claimed = True
+            raise outcome  # the loop is the user's, and is to end
         # The traceback holds this frame: let go, so that a failure which
         # nobody is left to take is noticed at once and not by the collector.
-        del self, coroutine, outcome
+        del self, coroutine, outcome, task
 
     def _finish(self, error: BaseException | None = None) -> None:
         self._done, self._error = True, error
@@ -187,8 +193,11 @@ class Running:
 
     def __del__(self) -> None:
         error = self._error
-        if error is not None and not self._claimed and isinstance(error, Exception):
-            self._pipeline.keep(error)
+        if error is not None and not self._claimed and not self.withdrawn:
+            if isinstance(error, Exception):
+                self._pipeline.keep(error)
+            else:
+                self._pipeline.interrupted(error)
 
 
 class Refusal(Running):

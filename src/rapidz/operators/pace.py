@@ -22,6 +22,7 @@ from rapidz.kernel.loop import new_condition
 from rapidz.kernel.push import SKIP, Pending, Push
 from rapidz.kernel.running import following, resolve
 from rapidz.kernel.stream import Stream, T
+from rapidz.kernel.supervision import being_ended, supervised
 from rapidz.kernel.tracking import Entry, fail, rebox, unbox
 from rapidz.kernel.tuning import Cell, Options, Tuned
 
@@ -423,8 +424,14 @@ class map_async(_Queued[T]):
         handler = None if self._in_force is None else Handler(self, self._in_force)
 
         async def call(x: Any) -> Any:
-            result = func(unbox(x), *args, **kwargs)
-            return await result if inspect.isawaitable(result) else result
+            task = asyncio.current_task()
+            try:
+                result = func(unbox(x), *args, **kwargs)
+                return await result if inspect.isawaitable(result) else result
+            except (KeyboardInterrupt, SystemExit, GeneratorExit) as error:
+                if being_ended(error, task):
+                    raise
+                raise supervised(error) from error  # a task cannot hand it on
 
         async def call_again(x: Any) -> None:
             await deliver(x, await call(x))

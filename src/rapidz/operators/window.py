@@ -16,8 +16,9 @@ from rapidz.kernel.in_turn import spreading
 from rapidz.kernel.intervals import Interval
 from rapidz.kernel.push import Pending, Push
 from rapidz.kernel.registry import identity
-from rapidz.kernel.running import following, own, owned, resolve
+from rapidz.kernel.running import following, own, owned
 from rapidz.kernel.stream import Stream
+from rapidz.kernel.supervision import push_supervised
 from rapidz.kernel.tracking import unbox
 from rapidz.kernel.tuning import Tuned
 
@@ -183,7 +184,7 @@ class partition(Stream[tuple[T, ...]]):
 
     def _expire(self, k: Any) -> None:
         """The time of a batch is over."""
-        _push_by_itself(self, self._take(k))
+        push_supervised(self._pipeline, self._outlet.send, self._take(k))
 
     def _buffered(self) -> int:
         return len(self._buffer)
@@ -195,27 +196,6 @@ class partition(Stream[tuple[T, ...]]):
             self._batch.clear()
         held.extend(self._take(k) for k in list(self._batches))
         return spreading(self)(held) if held else None
-
-
-def _push_by_itself(node: Stream[Any], x: Any) -> asyncio.Future[None] | None:
-    """Push what no emitter waits for: a failure is kept; return what says it is over."""
-    pipeline = node._pipeline
-    try:
-        wait: Any = node._outlet.send(x)
-    except Exception as error:
-        pipeline.keep(error)
-        return None
-    if wait is None:
-        return None
-    room = pipeline.running_on.create_future()
-
-    def over(wait: Any) -> None:
-        if not wait.cancelled() and (error := wait.exception()) is not None:
-            pipeline.keep(error)
-        resolve(room)
-
-    wait.add_done_callback(over)
-    return room
 
 
 class _Unique(Stream[tuple[T, ...]]):
@@ -521,23 +501,30 @@ class _Timed(Stream[Any]):
         self._schedule()
 
     def _give_up(self, held: Any) -> Pending:
-        self._room = room = _push_by_itself(self, held)
-        if room is None:
-            self._token.end(self._pipeline)
-        else:
+        room = push_supervised(self._pipeline, self._outlet.send, held)
+        if room is not None:
+            self._room = room
             room.add_done_callback(self._over)
-        return room
+            return following(room)
+        self._settle_token()
+        return None
 
-    def _over(self, _: object) -> None:
-        self._room = None
-        if not self._holds_any():
+    def _over(self, room: object) -> None:
+        if self._room is room:  # else a flush has sent more meanwhile
+            self._room = None
+        self._settle_token()
+
+    def _settle_token(self) -> None:
+        if self._room is None and not self._holds_any():  # something may have been fed back
             self._token.end(self._pipeline)
 
     def _holds_any(self) -> bool:
         return self._buffered() > 0
 
     def _flush_held(self) -> Pending:
-        return self._give_up(self._take()) if self._holds_any() else self._room
+        if self._holds_any():
+            return self._give_up(self._take())
+        return None if self._room is None else following(self._room)
 
     def _finish(self) -> None:
         self._alarm.cancel()

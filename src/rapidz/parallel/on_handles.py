@@ -7,6 +7,7 @@ operators of plain streams, and get handles for elements.
 
 from __future__ import annotations
 
+import asyncio
 import operator
 import types
 import weakref
@@ -19,6 +20,7 @@ from rapidz.kernel.pipeline import Pipeline
 from rapidz.kernel.push import Pending, Push
 from rapidz.kernel.running import over, wait_for
 from rapidz.kernel.stream import Stream, T
+from rapidz.kernel.supervision import being_ended, keep_fate
 from rapidz.kernel.tuning import Cell
 from rapidz.operators.pace import no_room
 from rapidz.parallel.batch import HANDLES, Span
@@ -148,7 +150,7 @@ class Carrier:
             await wait
 
     async def _carry_all(self, span: Span) -> None:
-        outlet = self._outlet
+        outlet, task = self._outlet, asyncio.current_task()
         while (at := span.at) < span.stop:
             try:
                 try:
@@ -158,8 +160,10 @@ class Carrier:
                     self._freed(span.at - at)
                 if wait is not None:
                     await wait
-            except Exception as error:
-                self._pipeline.keep(error)
+            except BaseException as error:
+                if being_ended(error, task):
+                    raise
+                keep_fate(self._pipeline, error)
 
     def _freed(self, count: int) -> None:
         self._held.value -= count

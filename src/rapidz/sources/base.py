@@ -17,6 +17,7 @@ from rapidz.kernel.intervals import Interval
 from rapidz.kernel.push import flat
 from rapidz.kernel.signals import Arrivals
 from rapidz.kernel.stream import Stream
+from rapidz.kernel.supervision import being_ended, supervised
 from rapidz.kernel.tracking import Metadata
 from rapidz.sources.run import Run, Through, current_run, runs
 
@@ -188,16 +189,18 @@ class Source(Stream[T]):
         if not self._works():
             return
         current_run.set(run)
+        task = asyncio.current_task()
         try:
             await self._work()
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
             if not run.retired and task is not None and task.cancelling():
                 raise  # the loop is going down
             if not run.retired:
                 self._failed(run, _cancelled(self, error))
-        except Exception as error:
-            self._failed(run, error)
+        except BaseException as error:
+            if being_ended(error, task):
+                raise
+            self._failed(run, supervised(error))
         else:
             if self._turn is run and not self.stopped and self._ends_with_run():
                 await self._done(run)
