@@ -298,3 +298,23 @@ def test_a_lossless_input_that_comes_back_keeps_its_meaning() -> None:
     b.emit("c")
     a.emit(10)
     assert seen[2:] == [(10, "c")]
+
+
+def test_an_edit_while_a_node_is_being_linked_is_not_lost() -> None:
+    seen: list[tuple[str, int]] = []
+
+    class Edited(Stream[Any]):
+        """Gets another sink in the midst of being linked, as from another thread."""
+
+        edited = False
+
+        def _branched(self, pushes: Any, start: Any) -> Any:
+            if not self.edited:
+                self.edited = True
+                self.sink(lambda x: seen.append(("late", x)))
+            return super()._branched(pushes, start)
+
+    source = Edited()
+    source.sink(lambda x: seen.append(("first", x)))
+    source.emit(1)
+    assert seen == [("first", 1), ("late", 1)]

@@ -64,18 +64,35 @@ class Outlet:
         node = self._ref()
         if node is None:
             return None
-        link(node)
-        return self.push(x)
+        while True:
+            link(node)
+            push = self.push
+            if push != self._link_and_push:
+                return push(x)
+            self.linked = False  # another thread was forgetting it meanwhile
 
     def _link_and_send(self, x: Any) -> Pending:
         node = self._ref()
         if node is None:
             return None
-        link(node)
-        return self.send(x)
+        while True:
+            link(node)
+            send = self.send
+            if send not in (self._link_and_push, self._link_and_send):
+                return send(x)
+            self.linked = False
 
     def connect(self, node: Stream[Any], branches: list[Branch]) -> None:
-        """Take up the compiled *branches* of *node*."""
+        """Take up the compiled *branches* of *node*.
+
+        Another thread may edit the graph at the same time: then they are forgotten at once.
+        """
+        version = self.version
+        self._connect(node, branches)
+        if self.version != version:
+            self.forget()
+
+    def _connect(self, node: Stream[Any], branches: list[Branch]) -> None:
         pipeline = node._pipeline
         self._start = pipeline.start
         self.run = whole(branches)
@@ -168,8 +185,9 @@ def link(root: Stream[Any]) -> None:
                 finish(branch, under_way, policies)
             version = under_way.pop(node)[0]
             if node._outlet.version == version:  # else it was edited meanwhile: once more
-                stack.pop()
                 node._outlet.connect(node, branches)
+                if node._outlet.linked:
+                    stack.pop()
 
 
 def trace(down: Stream[Any], port: int, under_way: UnderWay, policies: Policies) -> Branch:

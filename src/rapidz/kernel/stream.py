@@ -415,6 +415,8 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
                     del node.__dict__["emit"]
             if node._outlet.linked:
                 node._outlet.forget()
+            else:
+                node._outlet.version += 1  # it may be in the midst of being linked
             if node._compiled:
                 node._compiled = False
                 stack.extend(up for up in node.upstreams if up is not None)
