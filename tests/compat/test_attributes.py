@@ -212,18 +212,22 @@ async def test_loop_speaks_tornado() -> None:
 # ------------------------------------------------------------- attributes of nodes
 
 
+def of_four(x: Any, a: Any, b: Any = None, *, k: Any) -> Any:
+    return (x, a, b, k)
+
+
 @pytest.mark.parametrize("kind", ["map", "starmap", "sink", "starsink"])
 def test_func_args_and_kwargs_are_kept(kind: str) -> None:
-    node = getattr(stream(), kind)(operator.add, 1, 2, k=3)
-    assert node.func is operator.add
+    node = getattr(stream(), kind)(of_four, 1, 2, k=3)
+    assert node.func is of_four
     assert node.args == (1, 2)
     assert node.kwargs == {"k": 3}
     node.destroy()
 
 
 def test_predicate_args_and_kwargs_of_filter_are_kept() -> None:
-    node = stream().filter(operator.eq, 1, k=2)
-    assert (node.predicate, node.args, node.kwargs) == (operator.eq, (1,), {"k": 2})
+    node = stream().filter(of_four, 1, k=2)
+    assert (node.predicate, node.args, node.kwargs) == (of_four, (1,), {"k": 2})
 
 
 def test_accumulate_shows_its_state() -> None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from rapidz.kernel.checks import check_callable
 from rapidz.kernel.fusion import Code
 from rapidz.kernel.loop import is_async
+from rapidz.kernel.signatures import check_arguments
 from rapidz.kernel.stream import Stream
 from rapidz.kernel.tuning import Options, Tuned
 
@@ -29,6 +30,7 @@ class Calling(Stream[T]):
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> None:
         check_callable(type(self).__name__, "func", func)
+        check_arguments(self, func, args, kwargs, elements=None if self._spreads else 1)
         self.func, self.args, self.kwargs = func, args, Options(kwargs)
 
     def _inlines(self) -> bool:

@@ -21,6 +21,7 @@ from rapidz.kernel.legacy import interpreted
 from rapidz.kernel.loop import new_condition
 from rapidz.kernel.push import SKIP, Pending, Push
 from rapidz.kernel.running import following, resolve
+from rapidz.kernel.signatures import check_arguments
 from rapidz.kernel.stream import Stream, T
 from rapidz.kernel.supervision import being_ended, supervised
 from rapidz.kernel.tracking import Entry, fail, rebox, unbox
@@ -394,6 +395,7 @@ class map_async(_Queued[T]):
         **kwargs: Any,
     ) -> None:
         check_callable("map_async", "func", func)
+        check_arguments(self, func, args, kwargs)
         check_count("map_async", "parallelism", parallelism)
         self.func, self.args, self.kwargs = func, args, Options(kwargs)
         self.parallelism = parallelism

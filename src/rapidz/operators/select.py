@@ -14,6 +14,7 @@ from rapidz.kernel.in_turn import awaiting
 from rapidz.kernel.loop import is_async
 from rapidz.kernel.push import Push
 from rapidz.kernel.registry import identity
+from rapidz.kernel.signatures import check_arguments
 from rapidz.kernel.stream import Stream
 from rapidz.kernel.tuning import Options, Tuned
 
@@ -58,6 +59,7 @@ class filter(Stream[T]):
     ) -> None:
         predicate = _truthy if predicate is None else predicate
         check_callable("filter", "predicate", predicate)
+        check_arguments(self, predicate, args, kwargs, argument="predicate")
         self.predicate, self.args, self.kwargs = predicate, args, Options(kwargs)
         super().__init__(upstream, stream_name=stream_name, ensure_io_loop=is_async(predicate))
 
