@@ -259,7 +259,8 @@ def test_every_operator_takes_a_name_and_shows_it(case: Case) -> None:
         return
     source = Stream[int]()
     build = getattr(source, case.name)
-    arguments = (same,) if case.awaits else _arguments(case.name)
+    own = max if case.name == "accumulate" else same  # of two arguments
+    arguments = (own,) if case.awaits else _arguments(case.name)
     node = build(*arguments, stream_name="called")
     assert node.name == "called"
     assert "called" in str(node)

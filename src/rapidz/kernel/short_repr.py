@@ -67,8 +67,9 @@ class _Writer:
                 kind.__repr__ is base.__repr__ or base.__len__(value) > self._length
             ):
                 return self._text(value, base)
-        if isinstance(value, int) and kind.__repr__ is int.__repr__:
-            bits = int.bit_length(value)
+        base = int
+        if isinstance(value, int) and kind.__repr__ is base.__repr__:
+            bits = value.bit_length()
             return int.__repr__(value) if bits <= MOST_BITS else f"<{kind.__name__} of {bits} bits>"
         for base, write in _CONTAINERS.items():
             if isinstance(value, base):
