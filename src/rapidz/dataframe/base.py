@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import operator
 import sys
 from collections.abc import Callable, Hashable, Iterable
@@ -87,6 +88,23 @@ class BaseFrame(RowWise, Streaming):
     def set_index(self, index: Any, **kwargs: Any) -> Any:
         """Take a column, by its name or as a streaming series, for the index."""
         return self._each(Method("set_index"), index, **kwargs)
+
+    @property
+    def plot(self) -> Any:
+        """Live plots by hvplot, which must be installed: ``sdf.plot.line(x="time", y="load")``.
+
+        They follow the stream: the last rows, ``backlog=`` of them, or the newest result.
+        """
+        return importlib.import_module("rapidz.dataframe.plotting").plots(self)
+
+    @property
+    def hvplot(self) -> Any:
+        """Live plots by hvplot; another name of `plot`."""
+        return self.plot
+
+    def __panel__(self) -> Any:
+        """Return what Panel shows of this: a table of the newest element."""
+        return importlib.import_module("rapidz.dataframe.plotting").pane(self)
 
     def tail(self, n: int = 5) -> Any:
         """The last *n* rows of every element."""
