@@ -20,7 +20,7 @@ from rapidz.kernel.attribution import failed_in
 from rapidz.kernel.fusion import LONGEST, Form, Run, fuse
 from rapidz.kernel.in_turn import behind
 from rapidz.kernel.legacy import interpret, interpreted, overridden_emit
-from rapidz.kernel.push import Pending, Push, Several, Start, settle
+from rapidz.kernel.push import Pending, Push, Several, Start, Step, drop, settle, step_of
 from rapidz.kernel.tracking import boxing, unboxing
 
 if TYPE_CHECKING:
@@ -42,7 +42,18 @@ class Outlet:
     the graph reaches it.
     """
 
-    __slots__ = ("_ref", "_start", "depth", "linked", "many", "push", "run", "send", "version")
+    __slots__ = (
+        "_ref",
+        "_start",
+        "depth",
+        "linked",
+        "many",
+        "push",
+        "room",
+        "run",
+        "send",
+        "version",
+    )
 
     def __init__(self, node: Stream[Any]) -> None:
         self._ref = weakref.ref(node)
@@ -57,6 +68,8 @@ class Outlet:
         self.depth = 0
         self.many: Callable[[Several], Pending] | None = None
         """Takes several elements at once, if the one node below can do that."""
+        self.room: Callable[[], int] | None = None
+        """How many elements `many` takes without a wait, if there is a bound."""
         self.push: Push[Any] = self._link_and_push
         self.send: Push[Any] = self._link_and_send
 
@@ -108,7 +121,7 @@ class Outlet:
         if pipeline.tracked and node._holds:
             self.send = unboxing(self.send, still_holding(node))
         if self.send is self.push is self.run.tail and not node._pipeline.tracked:
-            self.many = getattr(self.push, "many", None)
+            _, self.many, self.room = branches[0].step
         self.linked = True
 
     def fused(self, form: Form, node: Stream[Any], **surroundings: Any) -> Callable[..., Any]:
@@ -123,12 +136,14 @@ class Outlet:
 class Branch:
     """One edge of a node: the simple nodes it leads through, and what comes then."""
 
-    __slots__ = ("depth", "edge", "run", "then")
+    __slots__ = ("depth", "edge", "run", "step", "then")
 
     def __init__(self) -> None:
         self.run = Run()
         self.edge: tuple[Stream[Any], int] | None = None
         """The node, and its port, whose step ends the run."""
+        self.step = Step(drop)
+        """The step that ends the run, as it was compiled."""
         self.then: Stream[Any] | None = None
         """The node that must be linked first, if any."""
         self.depth = 1
@@ -239,7 +254,8 @@ def finish(branch: Branch, under_way: UnderWay, policies: Policies) -> None:
     below = 0 if branch.then is None else branch.then._outlet.depth
     if branch.edge is not None:
         node, port = branch.edge
-        branch.run.tail = prepare(node, port, policies)
+        branch.step = prepare(node, port, policies)
+        branch.run.tail = branch.step.push
         below += step_depth(node)
     elif branch.then is not None:
         node = branch.then
@@ -256,13 +272,15 @@ def step_depth(node: Stream[Any]) -> int:
     return 8 if interpreted(node) or node._pipeline.policies or node._pipeline.tracked else 1
 
 
-def prepare(node: Stream[Any], port: int, policies: Policies) -> Push[Any]:
+def prepare(node: Stream[Any], port: int, policies: Policies) -> Step:
     """Compile the step for what arrives at *port* of *node*."""
     policy = node._in_force = policies.of(node)
+    compiled = Step(drop)
     if interpreted(node):
         step = interpret(node, port)
     else:
-        step = node.compile(node._outlet.send, port)
+        compiled = step_of(node.compile(node._outlet.send, port))
+        step = compiled.push
         if node._line.busy() and node._inlines():
             step = behind(node, step)
         if node._pipeline.tracked and node._holds:
@@ -275,7 +293,9 @@ def prepare(node: Stream[Any], port: int, policies: Policies) -> Push[Any]:
         step = attributing(node, step)
     step = node._received(step, port)
     above = node.upstreams[port] if port < len(node.upstreams) else None
-    return step if above is None else above._handed(step, node, port)
+    if above is not None:
+        step = above._handed(step, node, port)
+    return compiled if step is compiled.push else Step(step)
 
 
 def attributing(node: Stream[Any], step: Push[Any]) -> Push[Any]:

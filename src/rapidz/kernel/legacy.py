@@ -16,7 +16,7 @@ from rapidz.kernel import attribution
 from rapidz.kernel import loop as loops
 from rapidz.kernel.attribution import failed_in, mine
 from rapidz.kernel.in_turn import bound
-from rapidz.kernel.push import Pending, Push, settle
+from rapidz.kernel.push import Pending, Push, settle, step_of
 from rapidz.kernel.tracking import boxing, current_metadata, tracked_push, unboxing
 
 if TYPE_CHECKING:
@@ -145,10 +145,11 @@ def _step_by_hand(node: Stream[Any], port: int, emitted: list[Any]) -> Push[Any]
         return settle(waits, start)
 
     if not (node._pipeline.tracked and node._holds):
-        return node.compile(push, port)
+        return step_of(node.compile(push, port)).push
 
     def still_holds(entry: Any) -> bool:
         node = ref()
         return node is not None and node._still_holds(entry)
 
-    return boxing(node.compile(unboxing(push, still_holds), port), failed_in(node))
+    step = step_of(node.compile(unboxing(push, still_holds), port)).push
+    return boxing(step, failed_in(node))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rapidz.kernel.push import Pending, Push, Start, fan_out
+from rapidz.kernel.push import Pending, Push, Start, Step, fan_out
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -61,7 +61,7 @@ class Node:
 
     # --- its work ------------------------------------------------------------------------
 
-    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
         """Return the step for what arrives at *port*: a closure over values and state.
 
         Compile time.  The step returns what *push* returned: None, or an

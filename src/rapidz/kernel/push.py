@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -40,15 +40,32 @@ no_default: Final[Any] = "--no-default--"
 class Several:
     """Elements that go along an edge together, and how far they have come.
 
-    A step may have an attribute ``many``, a function that takes elements from
-    here on, moves `at`, and returns None when all are taken, or what to wait
-    for before more can be.  Whatever wraps the step does without.
+    `Step.many` takes elements from here on, moves `at`, and returns None when
+    all are taken, or what to wait for before more can be.
     """
 
     __slots__ = ("at", "items", "stop")
 
     def __init__(self, items: Any, start: int, stop: int) -> None:
         self.items, self.at, self.stop = items, start, stop
+
+
+class Step(NamedTuple):
+    """What `compile` may return in place of a push: a step that also takes elements together.
+
+    Whatever wraps the step, a policy for one, does without `many` and `room`.
+    """
+
+    push: Push[Any]
+    many: Callable[[Any], Pending] | None = None
+    """Takes a `Several`."""
+    room: Callable[[], int] | None = None
+    """Returns how many elements `many` takes without a wait; None: any number."""
+
+
+def step_of(compiled: Push[Any] | Step) -> Step:
+    """Return what `compile` returned as a `Step`."""
+    return compiled if isinstance(compiled, Step) else Step(compiled)
 
 
 class Done:

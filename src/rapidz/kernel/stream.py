@@ -19,7 +19,7 @@ from rapidz.kernel.mixins import give_way, gives_way
 from rapidz.kernel.node import Node
 from rapidz.kernel.pipeline import Pipeline
 from rapidz.kernel.provenance import remember
-from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.push import Pending, Push, Step
 from rapidz.kernel.registry import APIRegisterMixin
 from rapidz.kernel.running import Line, doing, own
 from rapidz.kernel.signals import Arrivals
@@ -183,7 +183,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
     def _inlines(self) -> bool:
         return type(self).compile is Stream.compile
 
-    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
         """Return the step for what arrives at *port*: see `rapidz.kernel.node`."""
         return self._alone(push, port)
 

@@ -19,7 +19,7 @@ from rapidz.kernel.gate import Gate
 from rapidz.kernel.intervals import Interval
 from rapidz.kernel.legacy import interpreted
 from rapidz.kernel.loop import new_condition
-from rapidz.kernel.push import SKIP, Pending, Push
+from rapidz.kernel.push import SKIP, Pending, Push, Step
 from rapidz.kernel.running import following, resolve
 from rapidz.kernel.signatures import check_arguments
 from rapidz.kernel.stream import Stream, T
@@ -121,7 +121,7 @@ class buffer(_Queued[T]):
     def _set_bound(self, maxsize: int) -> None:
         self.maxsize = maxsize or sys.maxsize
 
-    def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
+    def compile(self, push: Push[T], port: int = 0) -> Push[Any] | Step:
         conveyor, gate, maxsize = self._conveyor, self._gate, self.maxsize
         conveyor.gate = gate
         pipeline, outlet = self._pipeline, self._outlet

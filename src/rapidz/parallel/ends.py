@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from rapidz.kernel.fusion import EDITED
-from rapidz.kernel.push import Pending, Push, Several
+from rapidz.kernel.push import Pending, Push, Several, Step
 from rapidz.kernel.running import Line
 from rapidz.kernel.stream import Stream, T
 from rapidz.parallel.backends import find_backend
@@ -85,7 +85,7 @@ class scatter(Head[T]):
         super()._finish()
         self._crew.finish()
 
-    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
         ops = followers(self)
         if not ops:
             self._here()
@@ -96,7 +96,7 @@ class scatter(Head[T]):
         def step(x: Any) -> Pending:
             return push(add(x))
 
-        further, room = self._outlet.many, getattr(push, "room", None)
+        further, room = self._outlet.many, self._outlet.room
         if further is not None and room is not None:
 
             def many(several: Several) -> Pending:
@@ -110,7 +110,7 @@ class scatter(Head[T]):
                     further(stage.add_many(several.items[start:stop]))
                 return None
 
-            step.many = many  # type: ignore[attr-defined]
+            return Step(step, many)
         return step
 
 
@@ -149,7 +149,7 @@ class gather(Stream[T]):
         super()._rebound()
         self._line = new_line(self._crew)
 
-    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
         crew, line, outlet = self._crew, self._line, self._outlet
 
         async def arrive(x: Any) -> None:
@@ -170,8 +170,7 @@ class gather(Stream[T]):
                     return push(value)
             return later(x)
 
-        step.many = in_bulk(weakref.ref(self), step, line)  # type: ignore[attr-defined]
-        return step
+        return Step(step, in_bulk(weakref.ref(self), step, line))
 
 
 def in_bulk(

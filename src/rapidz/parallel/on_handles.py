@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from rapidz import operators as plain
 from rapidz.kernel.gate import Gate
 from rapidz.kernel.pipeline import Pipeline
-from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.push import Pending, Push, Step
 from rapidz.kernel.running import over, wait_for
 from rapidz.kernel.stream import Stream, T
 from rapidz.kernel.supervision import being_ended, keep_fate
@@ -83,7 +83,7 @@ class Keyed(Settled[T]):
         stage.nodes = [weakref.ref(self)]
         return stage
 
-    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
         if self.key is None:
             return super().compile(push, port)
         key = self.key
@@ -212,7 +212,7 @@ class buffer(Passing[T], plain.buffer[T]):
         self._pipeline.start(when_all_are_there())
         return True
 
-    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
         conveyor, gate, maxsize, held = self._conveyor, self._gate, self.maxsize, self._held
         conveyor.gate = gate
         pipeline, line = self._pipeline, gate.line
@@ -239,8 +239,7 @@ class buffer(Passing[T], plain.buffer[T]):
                 held.value += span.stop - span.at
                 return put(span)
 
-            step.many = many  # type: ignore[attr-defined]
-            step.room = lambda: 0 if line else maxsize - held.value  # type: ignore[attr-defined]
+            return Step(step, many, lambda: 0 if line else maxsize - held.value)
         return step
 
     def _when_there(self, put: Callable[[Any], Pending]) -> Callable[[Any], Pending]:
