@@ -344,9 +344,9 @@ async def test_an_emit_that_nobody_awaits_and_that_is_refused_is_told() -> None:
     a.zip(b, maxsize=1).sink(print)
     await send(a, 1)
     a.emit(2)
-    await settle(b.close())
     with pytest.raises(BackPressureError):
-        await settle(a.close())
+        await settle(b.close())
+    await settle(a.close())
 
 
 class Stop(BaseException):

@@ -47,13 +47,19 @@ class Conveyor:
     conveyor goes on.
     """
 
-    __slots__ = ("entries", "gate", "running")
+    __slots__ = ("carrier", "entries", "gate", "running")
 
     def __init__(self) -> None:
         self.entries = Entries()
         self.gate: Gate | None = None
         """Where elements wait that there is no room for here."""
         self.running = False
+        self.carrier: Running | None = None
+        """What carries, while `running`."""
+
+    def makers(self) -> tuple[Running | None]:
+        """What makes room here."""
+        return (self.carrier if self.running else None,)
 
     def put(
         self, entry: Any, carry: Callable[[Any], Coroutine[Any, Any, object]], pipeline: Pipeline
@@ -62,7 +68,7 @@ class Conveyor:
         self.entries.append(entry)
         if not self.running:
             self.running = True
-            Running(self._run(carry, pipeline), pipeline)
+            self.carrier = Running(self._run(carry, pipeline), pipeline)
         return None
 
     def resume(
@@ -71,7 +77,7 @@ class Conveyor:
         """Go on with what an earlier loop has left."""
         if self.entries and not self.running:
             self.running = True
-            Running(self._run(carry, pipeline), pipeline)
+            self.carrier = Running(self._run(carry, pipeline), pipeline)
 
     async def _run(
         self, carry: Callable[[Any], Coroutine[Any, Any, object]], pipeline: Pipeline

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
 from rapidz.kernel import signals
+from rapidz.kernel.circular import caller_in, described
 from rapidz.kernel.pipeline import Pipeline, pipelines
 from rapidz.kernel.push import DONE, Pending, group, when_all
 from rapidz.kernel.running import over, own
@@ -52,7 +53,13 @@ def flush(node: Stream[Any]) -> Any:
 
 
 def join(node: Stream[Any], timeout: float | None) -> Any:
-    return wait_until_idle(node._pipeline.root(), timeout)
+    pipeline = node._pipeline.root()
+    if (running := caller_in(pipeline)) is not None:
+        raise RuntimeError(
+            f"join: called by {described(running)}, which it would wait for; call it outside of "
+            "the functions of the pipeline"
+        )
+    return wait_until_idle(pipeline, timeout)
 
 
 def close(node: Stream[Any], timeout: float | None) -> Any:
@@ -63,6 +70,8 @@ def close(node: Stream[Any], timeout: float | None) -> Any:
         wait = pipeline.run(lambda: own(pipeline, signals.send(node, Signal.END)))
     except Exception as error:  # what was given up at the end failed; the rest goes on
         failure = error
+    if caller_in(pipeline) is not None:  # it goes on by itself: the caller would wait for itself
+        return pipeline.promise(None) if failure is None else pipeline.failed(failure)
     if wait is None or wait is DONE:
         try:
             result = wait_until_idle(pipeline, timeout)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rapidz.kernel import loop as loops
+from rapidz.kernel.circular import Waiting, waits_for_caller
 from rapidz.kernel.push import Pending
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ class Gate:
         self._shared = shared
         self._threads = 0
         self._refused = False
+        self.hopeless: Callable[[], bool] = bool
+        """Returns whether there will never be room again."""
+        self.makers: Callable[[], Iterable[Waiting | None]] = tuple
+        """Returns what makes room here by its end, and so is not to wait for it."""
         self.line: deque[Waiter | None] = deque()
         """Who waits; None for a thread."""
 
@@ -76,10 +81,13 @@ class Gate:
         *refusal* makes the error for a thread that only itself could let in.
         """
         pipeline = pipeline.root()
+        if self.hopeless():
+            raise refusal()
         if self._shared:
             pipeline.gates.add(self)
         if pipeline.needs_loop or loops.running_loop() is not None:
-            return self.queue(pipeline, admit, refusal)
+            waiter = self.queue(pipeline, admit, refusal)
+            return None if waits_for_caller(*self.makers()) else waiter
         pipeline.watch()
         self.line.append(None)
         self._threads += 1
@@ -87,7 +95,7 @@ class Gate:
             with pipeline.holding(full):
                 quiet = 0
                 while full():
-                    if self._refused or pipeline.helpless(quiet):
+                    if self._refused or self.hopeless() or pipeline.helpless(quiet):
                         raise refusal()
                     quiet = 0 if pipeline.turn.wait(pipeline.patience) else quiet + 1
         finally:
@@ -129,6 +137,10 @@ class Gate:
     def refuse(self) -> None:
         """Turn away all who wait: nobody can make room."""
         self._refused = True
+        self.turn_away()
+
+    def turn_away(self) -> None:
+        """Refuse those who wait now."""
         for waiter in list(self.line):
             if waiter is not None:
                 self._leave(waiter)

@@ -86,6 +86,12 @@ class Node:
 
     # --- signals and the end ---------------------------------------------------------------
 
+    def _input_ended(self, port: int) -> None:
+        """Note that nothing comes at *port* any more, while another input may go on.
+
+        Called only for nodes with several inputs.  By default nothing happens.
+        """
+
     def _flush_held(self) -> Pending:
         """Emit what the node buffers, by ``self._outlet.send``; return what that returned.
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
+from rapidz.kernel.circular import drivers, waits_for_caller
 from rapidz.kernel.push import Pending, Push, being_ended
 
 if TYPE_CHECKING:
@@ -200,6 +201,9 @@ class Running:
                 self._pipeline.interrupted(error)
 
 
+drivers.update({Running.__await__.__code__, Running._run.__code__})
+
+
 class Refusal(Running):
     """An element that comes while a failure is kept: who awaits it gets that instead.
 
@@ -265,11 +269,11 @@ class Line:
         """Run *coroutine* after all that came before it.
 
         Returns None, nothing to wait for, to what itself is at work in this
-        line: it would wait for its own end.
+        line, or to what that waits for: it would wait for its own end.
         """
-        front = self.front
+        circular = waits_for_caller(self.front)
         running = Running(coroutine, pipeline, self)
-        return None if front is not None and front.is_executing() else running
+        return None if circular else running
 
 
 async def _after(running: Running, coroutine: Coroutine[Any, Any, object]) -> None:

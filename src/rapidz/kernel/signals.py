@@ -38,6 +38,10 @@ class Arrivals:
         self._flushed: Counter[int] = Counter()
         self._ended: set[int] = set()
 
+    def ended(self, port: int) -> bool:
+        """Whether nothing comes at *port* any more."""
+        return port in self._ended
+
     def complete(self, signal: Signal, port: int, awaited: list[int]) -> bool:
         """Note that *signal* came in at *port*; whether it has at all that are *awaited*."""
         if signal is Signal.END:
@@ -75,7 +79,10 @@ class Wave:
             and (down, at) not in self._feedback
             and all(up is not other for other in down.upstreams[:at])  # once for each stream
         ]
-        return down._arrivals.complete(self.signal, port, awaited)
+        complete = down._arrivals.complete(self.signal, port, awaited)
+        if self.signal is Signal.END:
+            down._input_ended(port)
+        return complete
 
     def act(self, node: Stream[Any]) -> Pending:
         """Let one node do what the signal says; a failure does not stop the wave."""

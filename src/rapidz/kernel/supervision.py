@@ -42,7 +42,13 @@ def _raise(error: BaseException) -> None:
     raise error
 
 
-def push_supervised(pipeline: Pipeline, push: Push[Any], x: Any) -> asyncio.Future[None] | None:
+class Through(asyncio.Future[None]):
+    """Is done when what was *carried* is through."""
+
+    carried: Running | None = None
+
+
+def push_supervised(pipeline: Pipeline, push: Push[Any], x: Any) -> Through | None:
     """Push what no emitter waits for; return what is done when it is through."""
     try:
         wait: Any = push(x)
@@ -51,7 +57,8 @@ def push_supervised(pipeline: Pipeline, push: Push[Any], x: Any) -> asyncio.Futu
         return None
     if wait is None:
         return None
-    through = pipeline.running_on.create_future()
+    through = Through(loop=pipeline.running_on)
+    through.carried = wait if isinstance(wait, Running) else None
 
     def over(wait: Any) -> None:
         error = None if isinstance(wait, Running) and wait.withdrawn else peek(wait)

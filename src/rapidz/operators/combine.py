@@ -289,7 +289,18 @@ class zip(_Joining):
         line, pipeline, label = gate.line, self._pipeline, str(self)
         ref, lost = weakref.ref(self), self._losses
 
+        def exhausted() -> bool:
+            node = ref()
+            return node is not None and node._exhausted(upstream)
+
+        gate.hopeless = exhausted
+
         def refusal() -> Exception:
+            if exhausted():
+                return BackPressureError(
+                    f"{label}: input {port} is maxsize={maxsize} elements ahead of another one, "
+                    "which has ended; the element was not taken"
+                )
             return BackPressureError(
                 f"{label}: input {port} is maxsize={maxsize} elements ahead of another one, and "
                 "nobody else is there to emit to that; the element was not taken"
@@ -323,6 +334,21 @@ class zip(_Joining):
             for gate in self._gates.values():
                 if gate.line:
                     gate.open(self._pipeline)
+                if gate.line and gate.hopeless():
+                    gate.turn_away()
+
+    def _exhausted(self, upstream: Stream[Any]) -> bool:
+        """Whether elements of *upstream* will never have partners again."""
+        return any(
+            up is not upstream and not self.buffers[up] and self._arrivals.ended(port)
+            for port, up in enumerate(self.upstreams)
+            if up in self.buffers
+        )
+
+    def _input_ended(self, port: int) -> None:
+        for gate in self._gates.values():
+            if gate.hopeless():
+                gate.turn_away()
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._is_repeated(port):
@@ -600,7 +626,20 @@ class zip_latest(_Joining):
                 return None
             return spread(node._waiting())
 
+        def exhausted() -> bool:
+            node = ref()
+            return node is not None and any(
+                up in missing and node._arrivals.ended(at) for at, up in enumerate(node.upstreams)
+            )
+
+        gate.hopeless = exhausted
+
         def refusal() -> Exception:
+            if exhausted():
+                return BackPressureError(
+                    f"{label}: the lossless input is maxsize={maxsize} elements ahead of another "
+                    "one, which has ended without any; the element was not taken"
+                )
             return BackPressureError(
                 f"{label}: the lossless input is maxsize={maxsize} elements ahead, and nobody else "
                 "is there to emit to the others; the element was not taken"
@@ -651,6 +690,10 @@ class zip_latest(_Joining):
 
     def _buffered(self) -> int:
         return len(self.lossless_buffer) + self._gate.waiting()
+
+    def _input_ended(self, port: int) -> None:
+        if self._gate.hopeless():
+            self._gate.turn_away()
 
     def _finish(self) -> None:
         _tell_of_the_unpaired(self)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from rapidz.kernel import attribution
 from rapidz.kernel.attribution import blame
 from rapidz.kernel.checks import check_callable, check_count, check_queue, read_interval
+from rapidz.kernel.circular import waits_for_caller
 from rapidz.kernel.conveyor import Conveyor, Mark, elements_in
 from rapidz.kernel.failures import BackPressureError, Handler, StreamClosed
 from rapidz.kernel.gate import Gate
@@ -36,6 +37,7 @@ class _Queued(Stream[T]):
     def __init__(self, upstream: Stream[Any], **kwargs: Any) -> None:
         self._conveyor = Conveyor()
         self._gate = Gate(shared=False)
+        self._gate.makers = self._conveyor.makers
         kwargs["ensure_io_loop"] = True
         super().__init__(upstream, **kwargs)
 
@@ -230,7 +232,9 @@ class delay(_Queued[T]):
 
         def step(x: T) -> Pending:
             conveyor.put((clock.time() + interval, space, x), carry, pipeline)
-            return None if room.value is None else following(room.value)
+            if room.value is None or waits_for_caller(*conveyor.makers()):
+                return None
+            return following(room.value)
 
         return step
 
@@ -401,6 +405,7 @@ class map_async(_Queued[T]):
         self.parallelism = parallelism
         self.stop_on_exception = stop_on_exception
         self._under_way = Cell(0)
+        self._calls: set[asyncio.Task[Any]] = set()
         self._emitted = Cell(0)
         """How many of these are through here, and wait for downstream."""
         self._most = Cell(parallelism)
@@ -420,6 +425,8 @@ class map_async(_Queued[T]):
         func, args, kwargs, parallelism = self.func, self.args, self.kwargs, self.parallelism
         pipeline, outlet, conveyor, gate = self._pipeline, self._outlet, self._conveyor, self._gate
         under_way, stopped_by, stops = self._under_way, self._stopped_by, self.stop_on_exception
+        calls = self._calls
+        gate.makers = lambda: (*conveyor.makers(), *calls)  # in order: each is in the way
         most, emitted = self._most, self._emitted
         most.value = parallelism
         ref, label = weakref.ref(self), str(self)
@@ -464,6 +471,7 @@ class map_async(_Queued[T]):
                 else:
                     await deliver(x, result)
             finally:
+                calls.discard(task)
                 if type(x) is Entry:
                     x.release()
                 under_way.value -= 1
@@ -477,6 +485,7 @@ class map_async(_Queued[T]):
         def begin(x: Any) -> Pending:
             under_way.value += 1
             task = pipeline.running_on.create_task(call(x))
+            calls.add(task)
             return conveyor.put((x, task), carry, pipeline)
 
         conveyor.resume(carry, pipeline)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from collections import deque
 from collections.abc import Callable, Hashable, Sized
@@ -11,6 +10,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from rapidz.kernel.attribution import blame
 from rapidz.kernel.busy import Alarm, Busy
 from rapidz.kernel.checks import check_choice, check_count, read_interval
+from rapidz.kernel.circular import waits_for_caller
 from rapidz.kernel.fusion import Code
 from rapidz.kernel.in_turn import spreading
 from rapidz.kernel.intervals import Interval
@@ -18,7 +18,7 @@ from rapidz.kernel.push import Pending, Push
 from rapidz.kernel.registry import identity
 from rapidz.kernel.running import following, own, owned
 from rapidz.kernel.stream import Stream
-from rapidz.kernel.supervision import push_supervised
+from rapidz.kernel.supervision import Through, push_supervised
 from rapidz.kernel.tracking import unbox
 from rapidz.kernel.tuning import Tuned
 
@@ -432,7 +432,7 @@ class _Timed(Stream[Any]):
         self.emit_empty = emit_empty
         self._token = Busy()
         self._last: float | None = None
-        self._room: asyncio.Future[None] | None = None
+        self._room: Through | None = None
         kwargs["ensure_io_loop"] = True
         super().__init__(upstream, **kwargs)
         self._alarm = Alarm(self)
@@ -475,7 +475,7 @@ class _Timed(Stream[Any]):
             busy.begin(pipeline)
             node = ref()
             room = None if node is None else node._room
-            return None if room is None else following(room)
+            return None if room is None or waits_for_caller(room.carried) else following(room)
 
         return step
 

@@ -1,0 +1,149 @@
+"""The wait-for graph, upwards: what is in flight and waits for the code that asks.
+
+A function that runs for an element may emit into its own pipeline: directly, in
+the tasks of a group, or by way of other nodes.  What it emits may come to a
+place that the element itself keeps, a line or a full queue, and would wait there
+for its own end.  asyncio does not know who started a task; but whoever waits for
+a task or a future has left a callback there, and these are followed.
+
+It is looked at only where something would have to wait, and costs the elements
+that need not wait nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+from rapidz.kernel import loop as loops
+from rapidz.kernel.short_repr import short_repr
+
+if TYPE_CHECKING:
+    from rapidz.kernel.pipeline import Pipeline
+    from rapidz.kernel.running import Running
+
+Waiting: TypeAlias = Union["Running", "asyncio.Task[Any]"]
+
+#: How many tasks are followed at most.
+FURTHEST = 64
+
+#: The code of what runs a `Running`, whose `self` that is.
+drivers: set[CodeType] = set()
+
+
+def waits_for_caller(*those: Waiting | None) -> bool:
+    """Return whether one of *those* waits, directly or not, for the code that asks."""
+    wanted = {id(one) for one in those if one is not None and not one.done()}
+    return bool(wanted) and any(id(one) in wanted for one in waiting())
+
+
+def waiting() -> Iterator[Waiting]:
+    """Yield what is in flight and waits for the code that asks, the innermost first."""
+    links: list[tuple[asyncio.Task[Any], object]] = []
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code in drivers:
+            running = frame.f_locals["self"]
+            yield running
+            links.extend(_behind(running._callbacks or ()))
+        frame = frame.f_back
+    here = loops.running_loop()
+    task = None if here is None else asyncio.current_task(here)
+    if task is not None:
+        yield task
+        links.extend(_behind(getattr(task, "_callbacks", None) or ()))
+    seen: set[int] = set()
+    while links and len(seen) < FURTHEST:
+        task, group = links.pop()
+        if id(task) in seen:
+            continue
+        driven = _driven_by(task, group)
+        if driven is None:
+            continue
+        seen.add(id(task))
+        yield task
+        for running in driven:
+            yield running
+            links.extend(_behind(running._callbacks or ()))
+        links.extend(_behind(getattr(task, "_callbacks", None) or ()))
+
+
+def _driven_by(task: asyncio.Task[Any], group: object) -> list[Running] | None:
+    """What *task* runs around the place where it waits.
+
+    Or around that where it uses *group*: it will wait for that there.  None if
+    it does not.
+    """
+    driven: list[Running] = []
+    around: list[Running] | None = driven if group is None else None
+    at: Any = task.get_coro()
+    while at is not None:
+        frame = getattr(at, "cr_frame", None) or getattr(at, "gi_frame", None)
+        if frame is not None and frame.f_code in drivers:
+            running: Running = frame.f_locals["self"]
+            driven.append(running)
+            at = running._driven
+            continue
+        if group is not None and any(value is group for value in _locals(frame)):
+            around = driven.copy()
+        at = getattr(at, "cr_await", None) or getattr(at, "gi_yieldfrom", None)
+    return around
+
+
+def _locals(frame: FrameType | None) -> Iterable[object]:
+    return () if frame is None else frame.f_locals.values()
+
+
+def caller_in(pipeline: Pipeline) -> Running | None:
+    """What is in flight in *pipeline* and waits for the code that asks, if anything."""
+    for one in waiting():
+        if not isinstance(one, asyncio.Task) and one._pipeline.root() is pipeline:
+            return one
+    return None
+
+
+def _behind(callbacks: Iterable[Any]) -> Iterator[tuple[asyncio.Task[Any], object]]:
+    """The tasks that have left *callbacks* at what they wait for, and the groups they use."""
+    for callback in callbacks:
+        function: Any = callback[0] if isinstance(callback, tuple) else callback
+        for one in _held(function):
+            if isinstance(one, asyncio.Task):
+                yield one, None
+            elif isinstance(one, asyncio.Future):
+                yield from _behind(getattr(one, "_callbacks", None) or ())
+            else:  # a group of tasks, asyncio's or anyio's
+                scope = getattr(one, "cancel_scope", None)
+                parent = getattr(one, "_parent_task", None) or getattr(scope, "_host_task", None)
+                if isinstance(parent, asyncio.Task):
+                    yield parent, one
+
+
+def _held(function: Any) -> Collection[Any]:
+    """What a callback refers to."""
+    held = [getattr(function, "__self__", None)]
+    if isinstance(function, functools.partial):  # asyncio.wait_for
+        held += function.args
+    for cell in getattr(function, "__closure__", None) or ():
+        try:
+            held.append(cell.cell_contents)  # gather, wait, shield, and ours
+        except ValueError:
+            continue
+    return held
+
+
+def described(running: Running) -> str:
+    """Return which node and element *running* is about, for a message."""
+    coroutine: Any = running._driven
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is None:
+            break
+        x, ref = frame.f_locals.get("x"), frame.f_locals.get("ref")
+        if ref is not None and (node := ref()) is not None:
+            return f"{node._described()} with element {short_repr(x)}"
+        coroutine = frame.f_locals.get("coroutine")
+    return "one of its functions"
