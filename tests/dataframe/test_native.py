@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import math
 import sys
 from typing import Any
@@ -142,18 +143,27 @@ def test_dates_become_instants() -> None:
 
 
 @pytest.mark.parametrize(
-    ("frame", "named"),
+    "column",
     [
-        (pl.DataFrame({"x": [[1]]}), "List"),
-        (pl.DataFrame({"x": [{"a": 1}]}), "Struct"),
-        (pl.DataFrame({"x": [datetime.time(1)]}), "Time"),
-        (pl.DataFrame({"x": [b"1"]}), "Binary"),
-        (pa.table({"x": [[1]]}), "List"),
+        pl.Series([[1], None, [2, 3]]),
+        pl.Series([[1, 2], [3, 4]], dtype=pl.Array(pl.Int64, 2)),
+        pl.Series([{"a": 1}, None]),
+        pl.Series([datetime.time(1), None]),
+        pl.Series([b"1", None]),
+        pl.Series([decimal.Decimal("1.50"), None]),
     ],
+    ids=lambda column: str(column.dtype),
 )
-def test_what_pandas_cannot_hold_is_refused_by_name(frame: Any, named: str) -> None:
-    with pytest.raises(TypeError, match=f"^column 'x' must be of a dtype .* got {named}"):
-        native.to_pandas(frame)
+def test_what_pandas_has_no_dtype_for_passes_through(column: pl.Series) -> None:
+    frame = pl.DataFrame({"x": column, "n": range(len(column))})
+    for kind, one in (("polars", frame), ("pyarrow", frame.to_arrow())):
+        back = native.like(kind, native.to_pandas(one))
+        assert back.equals(one)
+
+
+def test_what_pandas_cannot_hold_is_refused_by_name() -> None:
+    with pytest.raises(TypeError, match=r"^column 'x' must be of a dtype .* got Object.*leave it"):
+        native.to_pandas(pl.DataFrame({"x": pl.Series([object()], dtype=pl.Object)}))
 
 
 @pytest.mark.parametrize(

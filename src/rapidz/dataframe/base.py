@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import operator
 import sys
 from collections.abc import Callable, Hashable, Iterable
@@ -14,7 +13,8 @@ from rapidz.dataframe.calls import Method
 from rapidz.dataframe.collection import Streaming, map_partitions
 from rapidz.dataframe.columns import dir_with_columns, has_columns, may_be_column
 from rapidz.dataframe.kinds import is_dataframe_like
-from rapidz.dataframe.native import kind_of, refuse, to_pandas
+from rapidz.dataframe.native import has_index, kind_of, refuse, to_pandas
+from rapidz.dataframe.nullable import mapped
 from rapidz.dataframe.parts import assigned, largest, named_in, selected, with_column
 from rapidz.dataframe.rowwise import ColumnWise, RowWise, ValueWise
 
@@ -74,7 +74,9 @@ class BaseFrame(RowWise, Streaming):
 
     def map(self, func: Any, na_action: Any = None) -> Any:
         """Apply a function, or for a series a dict, to every value."""
-        return self._each(Method("map"), func, na_action=na_action)
+        if has_index(self._example.kind or "pandas"):
+            return self._each(Method("map"), func, na_action=na_action)
+        return self._each(mapped, func, na_action)  # a dtype that missing values do not change
 
     def round(self, decimals: Any = 0) -> Any:
         """Round numbers to so many decimals."""
@@ -88,23 +90,6 @@ class BaseFrame(RowWise, Streaming):
     def set_index(self, index: Any, **kwargs: Any) -> Any:
         """Take a column, by its name or as a streaming series, for the index."""
         return self._each(Method("set_index"), index, **kwargs)
-
-    @property
-    def plot(self) -> Any:
-        """Live plots by hvplot, which must be installed: ``sdf.plot.line(x="time", y="load")``.
-
-        They follow the stream: the last rows, ``backlog=`` of them, or the newest result.
-        """
-        return importlib.import_module("rapidz.dataframe.plotting").plots(self)
-
-    @property
-    def hvplot(self) -> Any:
-        """Live plots by hvplot; another name of `plot`."""
-        return self.plot
-
-    def __panel__(self) -> Any:
-        """Return what Panel shows of this: a table of the newest element."""
-        return importlib.import_module("rapidz.dataframe.plotting").pane(self)
 
     def tail(self, n: int = 5) -> Any:
         """The last *n* rows of every element."""

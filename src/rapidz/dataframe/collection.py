@@ -167,7 +167,7 @@ class Streaming(OperatorMixin, APIRegisterMixin):
         if self._example.kind is None:
             return self._inner
         if self._outer is None:
-            self._outer = self._inner.map(Like(self._example.kind))
+            self._outer = self._inner.map(Like(self._example.kind, self._example.get()))
         return self._outer
 
     @stream.setter

@@ -29,6 +29,11 @@ def like(kind: str | None, x: Any) -> Any:
     return x if kind is None else _native().like(kind, x)
 
 
+def _exact(owner: str, kind: str, x: Any, example: Any) -> Any:
+    nullable: Any = importlib.import_module("rapidz.dataframe.nullable")
+    return nullable.exact(owner, kind, x, example)
+
+
 def _native() -> Any:
     return importlib.import_module("rapidz.dataframe.native")
 
@@ -53,7 +58,9 @@ class Verify:
         if example is None:
             return self._first(self.conform(x, None))
         try:
-            return self.conform(x, example)
+            x = self.conform(x, example)
+            kind = self.example.kind
+            return x if kind is None else _exact(self.owner, kind, x, example)
         except Exception as problem:
             if self.by_first:
                 problem.add_note(f"{self.owner}: the first element is the example: give another")
@@ -70,13 +77,22 @@ class Verify:
 
 
 class Like:
-    """Makes of what was worked with what elements were; of a state and a result, of the result."""
+    """Makes of what was worked with what elements were; of a state and a result, of the result.
 
-    def __init__(self, kind: str) -> None:
+    The *example* of what was worked with, if it is known, fixes the schema.
+    """
+
+    def __init__(self, kind: str, example: Any = None) -> None:
         self.kind = kind
         self.__name__ = f"like_{kind}"
+        example = example[1] if _is_pair(example) else example
+        self._outputs = _native().Outputs(kind, example)
 
     def __call__(self, x: Any) -> Any:
-        if isinstance(x, tuple) and len(x) == 2:
-            return x[0], like(self.kind, x[1])
-        return like(self.kind, x)
+        if _is_pair(x):
+            return x[0], self._outputs.of(x[1])
+        return self._outputs.of(x)
+
+
+def _is_pair(x: Any) -> bool:
+    return isinstance(x, tuple) and len(x) == 2

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from rapidz.dataframe.collection import Streaming
-from rapidz.dataframe.state import Held
+from rapidz.dataframe.state import AggregateState, Held
+from rapidz.dataframe.state.by_column import ByColumn
 from rapidz.kernel.push import SKIP
 
 #: Makes a state from a frame that says which columns there are; picklable.
@@ -39,8 +40,9 @@ def follow(
     kind : class, optional
         The class of what is returned, as long as no example tells.
     """
+    native = collection._example.kind is not None
     return collection.accumulate_partitions(
-        Follow(make, rows, with_state),
+        Follow(make, rows, with_state, native),
         start=copy.deepcopy(start),
         returns_state=True,
         with_state=with_state,
@@ -57,8 +59,9 @@ class Follow:
         make: Make,
         rows: Callable[[Any], tuple[Any, Any]] | None = None,
         copies: bool = False,
+        native: bool = False,
     ) -> None:
-        self._make, self._rows, self._copies = make, rows, copies
+        self._make, self._rows, self._copies, self._native = make, rows, copies, native
         how = getattr(make, "keywords", {}).get("how")
         self.__name__ = how if isinstance(how, str) else "follow"
 
@@ -68,7 +71,10 @@ class Follow:
             state = self._make(new.iloc[:0])
         elif self._copies:
             state = copy.deepcopy(state)
-        return state, state.update(new, *keys)
+        result = state.update(new, *keys)
+        if self._native and isinstance(state, AggregateState) and (row := state.row()) is not None:
+            result = ByColumn.of(result, row)
+        return state, result
 
 
 def late_rows(collection: Streaming, over: Any, start: Any = None) -> Any:

@@ -11,6 +11,7 @@ from rapidz.dataframe.calls import Example
 from rapidz.dataframe.collection import Streaming, _made
 from rapidz.dataframe.columns import has_columns, no_column
 from rapidz.dataframe.in_step import together
+from rapidz.dataframe.native import is_nested
 from rapidz.dataframe.parts import selected
 from rapidz.dataframe.state.keys import Given
 from rapidz.kernel.stream import Stream
@@ -69,6 +70,11 @@ class Grouper:
         example = self._root._example.get()
         if example is not None and label not in example.columns:
             raise no_column("groupby: other", example.columns, label)
+        if example is not None and is_nested(example.dtypes[label]):
+            raise TypeError(
+                f"groupby: other must name columns whose values can be keys, got {label!r} of "
+                f"{example.dtypes[label]}: group by a value made of it, by map_partitions"
+            )
         self._root._example.ask(functools.partial(_must_name, label=label), self._root._inner)
         return label
 

@@ -13,7 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["has_index", "kind_of", "like", "refuse", "to_pandas"]
+from rapidz.dataframe.state.by_column import ByColumn
+from rapidz.dataframe.state.dtypes import is_object
+
+__all__ = ["Outputs", "has_index", "is_nested", "kind_of", "like", "refuse", "to_pandas"]
 
 #: Dtypes, as narwhals names them, that have one of pandas to go to and to come back from.
 _HELD = (
@@ -21,6 +24,12 @@ _HELD = (
     *("Float32", "Float64", "Boolean", "String", "Categorical", "Enum"),
     *("Date", "Datetime", "Duration"),
 )
+#: Those of which pandas holds the Arrow values as they are: they pass through.
+_PASSED = ("List", "Array", "Struct", "Time", "Decimal", "Binary")
+
+#: Categories of polars and pyarrow, of which each frame may bring others: text, told apart by
+#: where it is kept.
+_CATEGORIES = pd.StringDtype("python", na_value=pd.NA)
 
 #: Of what Arrow calls these, pandas gets the dtype that holds missing values beside them.
 _NULLABLE = {
@@ -88,17 +97,14 @@ def to_pandas(x: Any) -> Any:
 
     Whole numbers, truth values and text get the nullable dtypes of pandas, missing values or not,
     so that all frames of a stream have the same; floats have NaN for what is missing.  Dates
-    become instants.  Rows are numbered from 0, unless the kind has an index of its own.
+    become instants, categories text; lists, structs, decimals, times of day and binary values stay
+    as Arrow has them.  Rows are numbered from 0, unless the kind has an index of its own.
 
     >>> import polars
     >>> to_pandas(polars.DataFrame({"x": [1, None]}))
           x
     0     1
     1  <NA>
-    >>> to_pandas(polars.DataFrame({"x": [[1, 2], [3]]}))
-    Traceback (most recent call last):
-    ...
-    TypeError: column 'x' must be of a dtype that pandas has too, got List(Int64)
     """
     kind = kind_of(x)
     if kind == "pandas":
@@ -132,23 +138,80 @@ def like(kind: str | None, x: Any) -> Any:
     >>> like("polars", table.x.sum()), like("polars", table.x[:0].mean())
     (6, None)
     """
-    if kind is None or kind == "pandas":
-        return x
-    if isinstance(x, pd.Index):
-        x = x.to_series(index=pd.RangeIndex(len(x)))
-    if not isinstance(x, (pd.DataFrame, pd.Series)):
-        return _plain(x)
-    if has_index(kind):
-        home: Any = _namespace(kind)
-        return getattr(home, type(x).__name__)(x)
-    if isinstance(x, pd.DataFrame):
-        return _frame_like(kind, x.index, dict(zip(_names(x.columns), _columns(x), strict=True)))
-    if _is_by_column(x):
-        return like(kind, x.to_frame().T.infer_objects().reset_index(drop=True))
-    if _are_row_numbers(x.index):
-        frame = _narwhals().from_native(_frame_like(kind, x.index, {_VALUE: x}), eager_only=True)
-        return frame[_VALUE].alias("" if x.name is None else str(x.name)).to_native()
-    return _frame_like(kind, x.index, {_VALUE if x.name is None else str(x.name): x})
+    return x if kind is None or kind == "pandas" else Outputs(kind).of(x)
+
+
+class Outputs:
+    """Makes frames, series and values of a kind, all of the schema that the first one has.
+
+    An *example* of what pandas will make fixes it. Dtypes that the values depend on in pandas,
+    as that of whole numbers beside missing ones, become those of the schema where nothing is lost.
+    A column of which nothing is known yet takes the dtype of its first values.
+
+    >>> hours = Outputs("polars", pd.Series([1, 2], dtype="int32"))
+    >>> str(hours.of(pd.Series([3.0, float("nan")])).dtype)
+    'Int32'
+    """
+
+    def __init__(self, kind: str, example: Any = None) -> None:
+        self.kind = kind
+        self.schema: dict[str, Any] = {}
+        """The types of Arrow by column; those of which nothing is known are left out."""
+        if example is not None and not has_index(kind):
+            self.of(example)
+
+    def of(self, x: Any) -> Any:
+        """What pandas made as one of the kind."""
+        if isinstance(x, ByColumn):
+            x = x.row
+        if isinstance(x, pd.Index):
+            x = x.to_series(index=pd.RangeIndex(len(x)))
+        if not isinstance(x, (pd.DataFrame, pd.Series)):
+            return _plain(x)
+        if has_index(self.kind):
+            home: Any = _namespace(self.kind)
+            return getattr(home, type(x).__name__)(x)
+        if isinstance(x, pd.DataFrame):
+            return self._frame(x.index, dict(zip(_names(x.columns), _columns(x), strict=True)))
+        if _is_by_column(x):
+            return self.of(x.to_frame().T.infer_objects().reset_index(drop=True))
+        if _are_row_numbers(x.index):
+            frame = _narwhals().from_native(self._frame(x.index, {_VALUE: x}), eager_only=True)
+            return frame[_VALUE].alias("" if x.name is None else str(x.name)).to_native()
+        return self._frame(x.index, {_VALUE if x.name is None else str(x.name): x})
+
+    def _frame(self, index: pd.Index[Any], columns: dict[str, Any]) -> Any:
+        """A frame: columns, after those that an index makes which says something."""
+        if not _are_row_numbers(index):
+            columns = {**_labels(index, columns), **columns}
+        arrays = {name: self._array(name, one) for name, one in columns.items()}
+        table = _arrow().table(arrays)
+        return table if self.kind == "pyarrow" else _frame_like(self.kind, table, columns)
+
+    def _array(self, name: str, column: Any) -> Any:
+        made = _array(self.kind, name, column)
+        known = self.schema.get(name)
+        if known is None:
+            if not _arrow().types.is_null(made.type):
+                self.schema[name] = made.type
+            return made
+        return made if made.type == known else _cast(self.kind, name, made, known)
+
+
+def _cast(kind: str, name: str, made: Any, known: Any) -> Any:
+    """Values as the type that a column has had, if nothing is lost."""
+    arrow = _arrow()
+    try:
+        if arrow.types.is_dictionary(known) and not arrow.types.is_dictionary(made.type):
+            return made.cast(known.value_type).dictionary_encode()
+        return made.cast(known)
+    except (arrow.ArrowException, TypeError) as error:
+        present = made.drop_null()
+        value = f", such as {present[0].as_py()!r}" if len(present) else ""
+        raise TypeError(
+            f"column {name!r} must stay {known}, as in the frames of {kind} before it, got "
+            f"{made.type}{value}: use astype, or give an example whose result has the dtype meant"
+        ) from error
 
 
 # --- to pandas --------------------------------------------------------------------------------
@@ -156,20 +219,63 @@ def like(kind: str | None, x: Any) -> Any:
 
 def _frame_of(wrapped: Any) -> Any:
     """The frame in pandas, by way of Arrow."""
-    for name, dtype in wrapped.schema.items():
-        if dtype.__class__.__name__ not in _HELD and not _is_null(wrapped, name, dtype):
-            raise TypeError(f"column {name!r} must be of a dtype that pandas has too, got {dtype}")
+    schema = wrapped.schema
+    for name, dtype in schema.items():
+        known = dtype.__class__.__name__ in (*_HELD, *_PASSED)
+        if not (known or _is_passed(wrapped, name, dtype)):
+            raise TypeError(
+                f"column {name!r} must be of a dtype that pandas has too, got {dtype}: leave it "
+                "out of frames and example, or cast it before"
+            )
     _arrow()  # says so if it is not installed
-    return wrapped.to_arrow().to_pandas(
-        types_mapper=_nullable().get, date_as_object=False, use_threads=False, ignore_metadata=True
+    frame = wrapped.to_arrow().to_pandas(
+        types_mapper=_to_dtype, date_as_object=False, use_threads=False, ignore_metadata=True
     )
+    texts = {
+        name: frame[name].astype(_CATEGORIES)
+        for name, dtype in schema.items()
+        if dtype.__class__.__name__ == "Categorical" and _are_texts(frame[name].dtype)
+    }
+    return frame.assign(**texts) if texts else frame
 
 
-def _is_null(wrapped: Any, name: str, dtype: Any) -> bool:
-    """Whether a column has no values, and so no dtype either."""
+def _to_dtype(arrow_type: Any) -> Any:
+    """The dtype of pandas for a type of Arrow; None where pandas knows one itself."""
+    known = _nullable().get(arrow_type)
+    if known is not None:
+        return known
+    types = _arrow().types
+    kept = (
+        types.is_nested,
+        types.is_time,
+        types.is_decimal,
+        types.is_binary,
+        types.is_large_binary,
+    )
+    others = (types.is_fixed_size_binary, getattr(types, "is_binary_view", types.is_binary))
+    passed = any(is_kind(arrow_type) for is_kind in (*kept, *others))
+    return pd.ArrowDtype(arrow_type) if passed else None
+
+
+def is_nested(dtype: Any) -> bool:
+    """Return whether a column holds lists or structs of Arrow."""
+    return isinstance(dtype, pd.ArrowDtype) and bool(_arrow().types.is_nested(dtype.pyarrow_dtype))
+
+
+def _are_texts(dtype: Any) -> bool:
+    """Whether categories are text, in no order."""
+    if not isinstance(dtype, pd.CategoricalDtype) or dtype.ordered:
+        return False
+    of = dtype.categories.dtype
+    return isinstance(of, pd.StringDtype) or (is_object(of) and not len(dtype.categories))
+
+
+def _is_passed(wrapped: Any, name: str, dtype: Any) -> bool:
+    """Whether a column that narwhals has no name for is of a dtype, or has no values."""
     if dtype.__class__.__name__ != "Unknown":
         return False
-    return bool(_arrow().types.is_null(wrapped.select(name).to_arrow().schema.field(0).type))
+    arrow_type = wrapped.select(name).to_arrow().schema.field(0).type
+    return bool(_arrow().types.is_null(arrow_type)) or _to_dtype(arrow_type) is not None
 
 
 @functools.cache
@@ -182,13 +288,8 @@ def _nullable() -> dict[Any, Any]:
 # --- and back ---------------------------------------------------------------------------------
 
 
-def _frame_like(kind: str, index: pd.Index[Any], columns: dict[str, Any]) -> Any:
-    """A frame of *kind*: columns, after those that an index makes which says something."""
-    if not _are_row_numbers(index):
-        columns = {**_labels(index, columns), **columns}
-    table = _arrow().table({name: _array(kind, name, one) for name, one in columns.items()})
-    if kind == "pyarrow":
-        return table
+def _frame_like(kind: str, table: Any, columns: dict[str, Any]) -> Any:
+    """A frame of *kind*."""
     made = _narwhals().DataFrame.from_arrow(table, backend=kind)
     enums = {
         name: _narwhals().Enum(list(one.dtype.categories))
@@ -219,6 +320,9 @@ def _array(kind: str, name: Any, column: Any) -> Any:
     if pd.api.types.is_float_dtype(column.dtype):  # a nullable one may hold NaN and missing values
         bits = "float32" if str(column.dtype).lower() == "float32" else "float64"
         return arrow.array(column.to_numpy(bits, na_value=float("nan")), from_pandas=True)
+    if column.dtype == _CATEGORIES:
+        texts = arrow.array(column.to_numpy(object, na_value=None), arrow.string())
+        return texts.dictionary_encode()
     try:
         made = arrow.Array.from_pandas(column)
     except (arrow.ArrowException, TypeError) as error:
@@ -227,6 +331,8 @@ def _array(kind: str, name: Any, column: Any) -> Any:
         made = made.combine_chunks()
     if isinstance(made, arrow.ExtensionArray):
         raise _not_held(kind, name, column)
+    if arrow.types.is_decimal(made.type) and is_object(column.dtype):  # as wide as the values are
+        return made.cast(arrow.decimal128(38, made.type.scale))
     return _with_plain_text(arrow, made)
 
 

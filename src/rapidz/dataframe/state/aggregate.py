@@ -99,3 +99,14 @@ class AggregateState:
                 return self.store.result()
         plan = self.plan or self._plan(self.schema.empty)
         return plan.of_nothing(self.schema.empty, self.keys.empty(self.schema.empty))
+
+    def row(self) -> Any:
+        """The present result of a frame by column as one row; None if it is of another form."""
+        empty = self.schema.empty
+        if self.keys.given or isinstance(empty, pd.Series):
+            return None
+        plan = self.plan or self._plan(empty)
+        if plan.spec.shape not in ("one", "map"):
+            return None
+        with np.errstate(all="ignore"):
+            return plan.row_of_nothing(empty) if self.store is None else self.store.row()

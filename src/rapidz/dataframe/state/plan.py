@@ -11,6 +11,7 @@ import pandas as pd
 
 from rapidz.dataframe.state import assemble, pandas_says
 from rapidz.dataframe.state.aliases import Frame
+from rapidz.dataframe.state.by_column import is_of_column, one_row
 from rapidz.dataframe.state.columns import Column
 from rapidz.dataframe.state.dtypes import is_object
 from rapidz.dataframe.state.keys import Keys
@@ -169,6 +170,20 @@ class Plan:
         slow.whole = groups.size()
         return slow
 
+    def row(self, values: Sequence[Any], dtypes: Sequence[Any]) -> Any:
+        """Aggregates by column as one row: see `by_column`."""
+        columns = [column_of(self.empty, output.column).dtype for output in self.spec.outputs]
+        own = [
+            of_column if is_of_column(output, of_column) else dtype
+            for output, of_column, dtype in zip(self.spec.outputs, columns, dtypes, strict=True)
+        ]
+        return one_row(self.spec.outputs, values, own)
+
+    def row_of_nothing(self, empty: Frame) -> Any:
+        """That row before the first row of all."""
+        values = self.of_rows(Rows(empty, [])).values
+        return self.row([values[n] for n in range(len(self.spec.outputs))], self.dtypes(empty))
+
     def of_nothing(self, empty: Frame, keys: Sequence[pd.Series[Any]]) -> Any:
         """The result before the first row."""
         slow = self.of_rows(Rows(empty, keys))
@@ -176,6 +191,10 @@ class Plan:
             return slow.whole if self.grouped or self.counting else 0
         values = [slow.values[number] for number in range(len(self.spec.outputs))]
         if self.grouped:
+            values = [
+                one if dtype is None else pd.array(one).astype(dtype)
+                for one, dtype in zip(values, self.dtypes(empty), strict=True)
+            ]
             return assemble.grouped(self.spec, empty, values, slow.whole.index, self.labels)
         return assemble.reduced(self.spec, empty, values, assemble.form_of(self.spec, empty))
 
@@ -183,12 +202,23 @@ class Plan:
 def _one_group(sample: Frame) -> Any:
     # One row is asked for, without missing floats: pandas' mean by group of float32 is float64
     # or float32 by whether there are some, and a stream needs one dtype.
-    first = sample.iloc[:1]
+    first = sample.iloc[:1] if len(sample) else _row_like(sample)
     if isinstance(first, pd.Series):
         first = first.fillna(0.0) if _is_float(first.dtype) else first
     else:
         first = first.fillna({label: 0.0 for label in first if _is_float(first[label].dtype)})
     return first.groupby(np.zeros(len(first), int))
+
+
+def _row_like(sample: Frame) -> Frame:
+    """A row of the dtypes of a frame that has none: zeros, or missing values."""
+    if isinstance(sample, pd.Series):
+        zero = pd.api.types.is_numeric_dtype(sample.dtype)
+        if zero and not isinstance(sample.dtype, pd.ArrowDtype):
+            return pd.Series([0], name=sample.name).astype(sample.dtype)
+        return sample.reset_index(drop=True).reindex([0])
+    columns = {number: _row_like(sample.iloc[:, number]) for number in range(len(sample.columns))}
+    return pd.DataFrame(columns, index=range(1)).set_axis(sample.columns, axis=1)
 
 
 def _wide(output: Output, dtype: Any) -> Any:

@@ -225,13 +225,16 @@ class Store:
         spec = self.plan.spec
         if spec.shape == "whole":
             return self.held * self.plan.width
-        values = []
-        for number in range(len(spec.outputs)):
-            if number in self.slow.values:
-                values.append(self.slow.values[number])
-            else:
-                values.append(self._scalar(number))
-        return assemble.reduced(spec, self.plan.empty, values, self.form)
+        return assemble.reduced(spec, self.plan.empty, self._values(), self.form)
+
+    def _values(self) -> list[Any]:
+        slow = self.slow.values
+        numbers = range(len(self.plan.spec.outputs))
+        return [slow[number] if number in slow else self._scalar(number) for number in numbers]
+
+    def row(self) -> Any:
+        """The aggregates of a frame by column as one row, each in its own dtype."""
+        return self.plan.row(self._values(), self.dtypes)
 
     def _counts(self) -> Any:
         column = self.columns[None]
