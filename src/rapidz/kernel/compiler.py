@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rapidz.kernel import attribution, failures
 from rapidz.kernel.attribution import failed_in
+from rapidz.kernel.diamond import joints
 from rapidz.kernel.fusion import LONGEST, Form, Run, fuse
 from rapidz.kernel.in_turn import behind
 from rapidz.kernel.legacy import interpret, interpreted, overridden_emit
@@ -114,6 +115,7 @@ class Outlet:
         if node._record is not None:
             self.push = recording(self.push, node)
         elif 1 < len(branches) <= WIDEST and any(branch.run.nodes for branch in branches):
+            self.run.joints = joints(node, branches, self._start)
             self.push = fuse(self.run, start=self._start)
         self.send = self.push
         if overridden_emit(node):
@@ -136,7 +138,7 @@ class Outlet:
 class Branch:
     """One edge of a node: the simple nodes it leads through, and what comes then."""
 
-    __slots__ = ("depth", "edge", "run", "step", "then")
+    __slots__ = ("depth", "edge", "hops", "run", "step", "then")
 
     def __init__(self) -> None:
         self.run = Run()
@@ -147,6 +149,8 @@ class Branch:
         self.then: Stream[Any] | None = None
         """The node that must be linked first, if any."""
         self.depth = 1
+        self.hops = False
+        """Whether elements go on by way of the trampoline at the end of the run."""
 
     def push(self, start: Start) -> Push[Any]:
         if not self.run.nodes and self.run.tail is not None:
@@ -264,7 +268,7 @@ def finish(branch: Branch, under_way: UnderWay, policies: Policies) -> None:
         return
     branch.depth = below + 1
     if feedback or branch.depth > DEEPEST:
-        branch.depth = 2
+        branch.depth, branch.hops = 2, True
         branch.run.tail = node._pipeline.trampoline.take(branch.run.tail, feedback=feedback)
 
 

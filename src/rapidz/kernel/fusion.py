@@ -28,6 +28,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from rapidz.kernel.attribution import add_note, blame, leaves
+from rapidz.kernel.diamond import MISSING, Joint
 from rapidz.kernel.push import SKIP, Pending, Push, Start, together
 from rapidz.kernel.running import own
 from rapidz.kernel.tuning import Options
@@ -47,27 +48,31 @@ LONGEST, DEEPEST = 64, 12
 class Run:
     """Simple nodes in a row, held weakly, each with the port it is entered by, and what comes then.
 
-    That is a push (*tail*), several runs (*forks*), or nothing.
+    That is a push (*tail*), several runs (*forks*), or nothing.  Some of the
+    forks may meet again (*joints*).
     """
 
-    __slots__ = ("forks", "nodes", "tail")
+    __slots__ = ("forks", "joints", "nodes", "tail")
 
     def __init__(self) -> None:
         self.nodes: list[tuple[weakref.ref[Stream[Any]], int]] = []
         self.tail: Push[Any] | None = None
         self.forks: list[Run] = []
+        self.joints: list[Joint] = []
 
 
 class Code:
     """The lines of a run, being written."""
 
-    def __init__(self, form: Form) -> None:
-        self.form = form
-        self.values: dict[str, Any] = {"SKIP": SKIP}
+    def __init__(self, form: Form, start: Start) -> None:
+        self.form, self.start = form, start
+        self.values: dict[str, Any] = {"SKIP": SKIP, "MISSING": MISSING}
         self.lines: list[str] = []
         self.nodes: list[weakref.ref[Stream[Any]] | None] = []
         self.depth = 3
         self.forked = 0
+        self.changed = False
+        """Whether ``x`` may be another one now than at the last fork."""
         self.owned = ""
         """The name of what lets a wait go on by itself, once the element is one of several."""
         self._node: weakref.ref[Stream[Any]] | None = None
@@ -123,42 +128,133 @@ class Code:
         else:
             self.line(f"return {wait}")
 
-    def write(self, run: Run) -> None:
-        """Write *run*, and all that comes of it."""
+    def work(self, run: Run) -> None:
+        """Write what the nodes of *run* do."""
         for ref, port in run.nodes:
             if (node := ref()) is not None:  # else it has gone, and this is compiled anew
                 self.at(node)
                 node.inline(self, port)
-                if node._gathers:
-                    own_wait = functools.partial(own, node._pipeline)
-                    self.owned = self.owned or self.bind("own", own_wait)
+                self.gathered(node)
         self.at(None)
+
+    def gathered(self, node: Stream[Any]) -> None:
+        """Let waits go on by themselves from here on, if *node* emits more than the element."""
+        if node._gathers:
+            own_wait = functools.partial(own, node._pipeline)
+            self.owned = self.owned or self.bind("own", own_wait)
+
+    def write(self, run: Run) -> None:
+        """Write *run*, and all that comes of it."""
+        self.work(run)
         if run.tail is not None:
             self.give(f"{self.bind('push', run.tail)}(x)")
         elif run.forks:
-            self.fork(run.forks)
+            self.fork(run)
         elif self.form == "batch":
             self.line("append(x); continue")
         else:
             self.line("pass")  # the block may be empty: a node may have gone meanwhile
 
-    def fork(self, runs: Sequence[Run]) -> None:
-        """Write every one of *runs*, from the same element on; each is tried."""
+    def fork(self, run: Run) -> None:
+        """Write every one of the forks of *run*, from the same element on; each is tried."""
+        if run.joints:
+            self.unless_elements_wait(run)
         self.forked += 1
         saved = f"x_{len(self.lines)}"
         self.line(f"{saved} = x")
-        owned = self.owned
-        for index, run in enumerate(runs):
-            depth, self.owned = self.depth, owned
-            if index:
+        rows: dict[Joint, list[Place]] = {joint: [] for joint in run.joints}
+        owned, self.changed = self.owned, False
+        for index, fork in enumerate(run.forks):
+            if self.changed:
                 self.line(f"x = {saved}")
-            self.line("try:")
-            self.depth += 1
-            self.write(run)
-            self.depth = depth
-            self.line("except BaseException as error:")  # the other branches get it all the same
-            self.line("    blame_line(error); left = (left or []) + [error]")
+                self.changed = False
+            joint = next((joint for joint in run.joints if index in joint.before), None)
+            if joint is None:
+                self.attempt(functools.partial(self.write, fork))
+                self.changed = True
+            else:
+                place = Place(f"{saved}_{index}")
+                self.attempt(functools.partial(self.keep, joint.before[index][1], place))
+                self.line(f"    {place.name} = {place.absent}")
+                rows[joint].append(place)
+                if len(rows[joint]) == len(joint.before):
+                    self.attempt(functools.partial(self.join, joint, rows[joint]))
+                    self.changed = True
+            self.owned = owned
         self.forked -= 1
+
+    def attempt(self, write: Callable[[], None]) -> None:
+        """Write lines that may fail without harm to what comes after them."""
+        depth = self.depth
+        self.line("try:")
+        self.depth += 1
+        write()
+        self.depth = depth
+        self.line("except BaseException as error:")  # the other branches get it all the same
+        self.line("    blame_line(error); left = (left or []) + [error]")
+
+    def keep(self, before: Run, place: Place) -> None:
+        """Write a fork as far as a join that closes a diamond: what comes out is in *place*."""
+        start, depth = len(self.lines), self.depth
+        self.work(before)
+        if self.lines[-1].endswith("if x is not SKIP:"):  # it tells by itself that it was skipped
+            del self.lines[-1], self.nodes[-1]
+            self.depth -= 1
+            place.absent = "SKIP"
+        only = self.lines[-1] if self.depth == depth and len(self.lines) == start + 1 else ""
+        if only.lstrip().startswith("x = "):
+            self.lines[-1] = only.replace("x = ", f"{place.name} = ", 1)
+            return  # x is what it was
+        self.line(f"{place.name} = x")
+        self.changed = True
+        if self.depth > depth:
+            self.lines.insert(start, "    " * depth + f"{place.name} = {place.absent}")
+            self.nodes.insert(start, None)
+
+    def unless_elements_wait(self, run: Run) -> None:
+        """Run the general form of a fork while there is something in the queues of its joins."""
+        queues = [queue for joint in run.joints for queue in joint.queues]
+        self.nest(" or ".join(self.bind("waiting", queue) for queue in queues))
+        self.give(f"{self.bind('queued', without_joints(run, self.start))}(x)")
+        self.otherwise()
+
+    def join(self, joint: Joint, row: Sequence[Place]) -> None:
+        """Write the work of a join whose inputs are in the places *row*, and what comes then."""
+        node = joint.node()
+        if node is None:
+            return self.line("pass")
+        take = functools.partial(joint.take, [self.values[place.absent] for place in row])
+        names = [place.name for place in row]
+        self.nest(" or ".join(f"{place.name} is {place.absent}" for place in row))
+        self.give(f"{self.bind('take', take)}(({', '.join(names)},))")
+        self.otherwise()
+        values = {up(): name for (up, _), name in zip(joint.before.values(), names, strict=True)}
+        self.at(node)
+        node.inline_row(self, [values[up] for up in node.upstreams])
+        self.gathered(node)
+        self.write(joint.rest)
+
+
+class Place:
+    """A variable for what comes out of a branch, and what it is if nothing does."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.absent = "MISSING"
+
+
+def without_joints(run: Run, start: Start) -> Push[Any]:
+    """The fork *run* in its general form, compiled when it is first needed."""
+    general = Run()
+    general.forks = run.forks
+    made: list[Push[Any]] = []
+
+    def push(x: Any) -> Pending:
+        if not made:
+            made.append(fuse(general, start=start))
+        return made[0](x)
+
+    return push
 
 
 def nobody(awaitable: Awaitable[object]) -> Pending:
@@ -176,7 +272,7 @@ def fuse(
 
     *start* is that of the pipeline; a run that forks needs it.
     """
-    code = Code(form)
+    code = Code(form, start)
     if run.forks:
         code.line("left = None")
         code.write(run)
@@ -299,5 +395,6 @@ def blame_line(table: list[weakref.ref[Stream[Any]] | None], error: BaseExceptio
     node, x = line_of(table, error)
     if node is not None:
         blame(error, node, x)
-        if node._in_force is None:  # else its policy may yet get it through
+        if node._in_force is None or not isinstance(error, Exception):
+            # else its policy may yet get it through
             node._element_lost()

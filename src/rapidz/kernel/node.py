@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rapidz.kernel.push import Pending, Push, Start, Step, fan_out
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sized
 
     from rapidz.kernel.fusion import Code
     from rapidz.kernel.stream import Stream
@@ -147,6 +147,22 @@ class Node:
         False.
         """
         return False
+
+    # --- rows whose elements come from one element ---------------------------------------------
+
+    def _queues(self) -> list[Sized] | None:
+        """Return the queues of a join that are empty if `inline_row` will do; None: it will not.
+
+        Compile time, and only if `_joins`.
+        """
+        return None
+
+    def inline_row(self, code: Code, row: list[str]) -> None:
+        """Write ``x = `` what a join makes of the elements in the variables *row*, one a port.
+
+        Compile time, and only if there are `_queues`.
+        """
+        raise NotImplementedError
 
     # --- elements that were lost ---------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import functools
 import logging
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any, ClassVar
 
 from rapidz.kernel.alignment import LOST, Tally
@@ -264,6 +264,16 @@ class zip(_Joining):
     def _inlines(self) -> bool:
         return len(self.upstreams) == len(self.buffers) == 2 and not self.literals
 
+    def _queues(self) -> list[Sized] | None:
+        compiled = type(self).compile is zip.compile and type(self).inline is zip.inline
+        return list(self.buffers.values()) if compiled else None
+
+    def inline_row(self, code: Code, row: list[str]) -> None:
+        items = list(row)
+        for position, literal in self.literals:
+            items.insert(position, code.bind("literal", literal))
+        code.line(f"x = ({', '.join(items)},)")
+
     def inline(self, code: Code, port: int = 0) -> None:
         mine = code.bind("mine", self.buffers[self.upstreams[port]])
         other = code.bind("other", self.buffers[self.upstreams[1 - port]])
@@ -373,7 +383,7 @@ class zip(_Joining):
 
     def _buffered(self) -> int:
         waiting = sum(gate.waiting() for gate in self._gates.values())
-        return sum(map(len, self.buffers.values())) + waiting
+        return sum(map(len, self.buffers.values())) - len(self._losses) + waiting
 
     def _finish(self) -> None:
         _tell_of_the_unpaired(self)
