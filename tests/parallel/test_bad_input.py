@@ -47,9 +47,73 @@ def test_what_is_no_backend_at_all_is_refused(source: Any, backend: Any) -> None
     assert not list(source.downstreams)
 
 
-def test_a_function_that_returns_no_backend_is_refused(source: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("threads", "thread"),
+        ("Thread", "thread"),
+        ("processes", "process"),
+        ("multiprocessing", "process"),
+        ("distributed", "dask"),
+        ("dsk", "dask"),
+    ],
+)
+def test_an_unknown_backend_is_refused_with_a_hint(name: str, meant: str, source: Any) -> None:
+    with pytest.raises(ValueError, match=f"got '{name}'; did you mean '{meant}'\\?"):
+        source.scatter(name)
+
+
+@pytest.mark.parametrize(
+    "client",
+    [object(), "tcp://somewhere:8786", ThreadPoolExecutor],
+    ids=["object", "text", "class"],
+)
+def test_what_is_no_client_is_refused(client: Any, source: Any) -> None:
+    with pytest.raises(TypeError, match=r"scatter: client must be a distributed\.Client .*, got"):
+        source.scatter(client=client)
+    assert not list(source.downstreams)
+
+
+@pytest.mark.parametrize("ordered", ["yes", None, 1.5, []], ids=repr)
+def test_whether_order_counts_is_true_or_false(ordered: Any, source: Any) -> None:
+    with pytest.raises(TypeError, match=r"scatter: ordered must be True or False, got"):
+        source.scatter("thread", ordered=ordered)
+    assert not list(source.downstreams)
+
+
+def test_an_argument_that_is_misspelled_is_refused(source: Any) -> None:
+    with pytest.raises(TypeError, match="bacth"):
+        source.scatter("thread", bacth=3)
+    assert not list(source.downstreams)
+
+
+def test_a_class_of_executors_is_a_function_that_returns_one(source: Any) -> None:
+    seen = source.scatter(ThreadPoolExecutor).map(f.inc).gather().sink_to_list()
+    source.emit(1)
+    assert seen == [2]
+
+
+def test_a_function_that_fails_is_named(source: Any) -> None:
+    def make() -> Any:
+        raise f.Bad("no cluster today")
+
+    with pytest.raises(f.Bad) as caught:
+        source.scatter(make)
+    (note,) = caught.value.__notes__
+    assert note.startswith("scatter: raised by backend, the function ")
+    assert "make" in note
+
+
+async def later() -> Any:
+    return None
+
+
+@pytest.mark.parametrize(
+    "backend", [later, lambda: "thread", lambda: None], ids=["async", "name", "None"]
+)
+def test_a_function_that_returns_no_backend_is_refused(backend: Any, source: Any) -> None:
     with pytest.raises(TypeError, match="scatter: backend must be"):
-        source.scatter(lambda: None)
+        source.scatter(backend)
     assert not list(source.downstreams)
 
 

@@ -14,13 +14,11 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.support import printed_by
 
 from rapidz import Stream
 from rapidz.parallel import WorkerDied, WorkersGone
-from rapidz.parallel.duplicates import duplicated, shortened
+from rapidz.parallel.duplicates import duplicated
 
 
 class Odd(Exception):
@@ -250,10 +248,3 @@ def test_the_message_about_a_backend_that_is_gone_is_bounded() -> None:
         source.emit(1)
     assert len(str(caught.value)) < 1000
     source.close()
-
-
-@given(st.text(max_size=60), st.integers(10, 40))
-def test_a_text_is_shortened_in_its_middle(text: str, most: int) -> None:
-    short = shortened(text, most)
-    assert len(short) <= most + 3
-    assert short == text or (short[:5] == text[:5] and short[-5:] == text[-5:])

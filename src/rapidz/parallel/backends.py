@@ -1,13 +1,14 @@
-"""Backends: what they can do, and which one is meant by a name, an executor or a client."""
+"""Backend interface: what `scatter` asks of a place where tasks run, and a base class for it."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+import os
+import pickle
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-from rapidz.parallel.executors import executor_to_client
+from rapidz.parallel.pickling import check_travels
 
 if TYPE_CHECKING:
     from rapidz.parallel.outcomes import Result
@@ -24,8 +25,9 @@ class Unsent(RuntimeError):
     """The backend could not take a task, which is no fault of the task's."""
 
 
+@runtime_checkable
 class Backend(Protocol):
-    """Where tasks are done."""
+    """Where tasks are done.  `FutureBackend` has all of it but `submit`."""
 
     name: str
     chains: bool
@@ -106,106 +108,83 @@ class Backend(Protocol):
         ...
 
 
-_RULE = "'dask', 'thread', 'process', an Executor, a Client, or a function that returns one"
+#: What an object must have to be a backend.
+MEMBERS = frozenset(
+    name for name in {**Backend.__annotations__, **vars(Backend)} if not name.startswith("_")
+)
 
 
-def find_backend(backend: Any = "dask", client: Any = None) -> Backend:
-    """Return what *backend*, an argument of `scatter`, stands for."""
-    if client is not None:
-        if backend != "dask":
-            raise ValueError(f"scatter: client must go with backend='dask', got {backend!r}")
-        return _from_made(client)
-    if isinstance(backend, str):
-        if backend in _NAMED:
-            return _NAMED[backend]()
-        raise ValueError(f"scatter: backend must be {_RULE}, got {backend!r}")
-    if hasattr(backend, "submit"):
-        return _from_made(backend)
-    if callable(backend):
-        return _from_function(backend)
-    raise TypeError(f"scatter: backend must be {_RULE}, got {backend!r}")
+class FutureBackend:
+    """Backend whose tasks are futures of `concurrent.futures`: derive from it and write `submit`.
+
+    Results come back to this process, and a task is sent once the values that it needs are here.
+    A task that fails with `concurrent.futures.BrokenExecutor` is not done: by default the backend
+    is then taken to be gone.
+    """
+
+    name = "own"
+    chains = patient = False
+    travels = True
+
+    def slots(self) -> int:
+        return cpus()
+
+    def submit(self, work: Work, needs: list[Any], *, alone: bool = False) -> Any:
+        raise NotImplementedError(f"{type(self).__name__}: submit must be written")
+
+    def loaded(self, result: Any) -> Result:
+        return pickle.loads(result) if isinstance(result, bytes) else result  # type: ignore[no-any-return]
+
+    def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
+        return ref
+
+    def lost(self, ref: Any) -> bool:
+        return False
+
+    def stranded(self, ref: Any) -> bool:
+        return False
+
+    def verdict(self, ref: Any, error: BaseException) -> Verdict:
+        if isinstance(error, (Unsent, concurrent.futures.CancelledError)):
+            return "again"
+        return "gone" if isinstance(error, concurrent.futures.BrokenExecutor) else "final"
+
+    def explained(self, error: BaseException) -> str:
+        return f"{self.name}: {error}"
+
+    def is_future(self, x: Any) -> bool:
+        return isinstance(x, concurrent.futures.Future)
+
+    def value(self, future: Any) -> Any:
+        return future
+
+    def future(self, ref: Any, index: int, value: Any) -> Any:
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        future.set_result(value)
+        return future
+
+    def same(self, other: Any) -> bool:
+        return other is self
+
+    def home_loop(self) -> asyncio.AbstractEventLoop | None:
+        return None
+
+    def check(self, spec: Spec) -> None:
+        if self.travels:
+            check_travels(spec)
+
+    def client_of(self) -> Any:
+        return self
+
+    def close(self) -> None:
+        """Free what belongs to the backend alone."""
+
+    def __repr__(self) -> str:
+        return self.name
 
 
-def _threads() -> Backend:
-    from rapidz.parallel.pools import Pool, threads_for_here
-
-    return Pool("thread", threads_for_here())
-
-
-def _processes() -> Backend:
-    from rapidz.parallel.pools import Pool, new_processes
-
-    return Pool("process", new_processes, owned=True)
-
-
-def _dask() -> Backend:
-    remedy = (
-        "make one first (`from distributed import Client; client = Client()`), give it as client=, "
-        "or choose backend='thread' or 'process', which need none"
-    )
-    try:
-        from rapidz.parallel.dask import Dask, current_client
-    except ImportError as error:
-        raise RuntimeError(
-            "scatter: backend 'dask' needs Dask (pip install 'rapidz[dask]') "
-            f"and a client: {remedy}"
-        ) from error
-    try:
-        return Dask(current_client())
-    except ValueError as error:
-        raise RuntimeError(f"scatter: backend 'dask' needs a client: {remedy}") from error
-
-
-_NAMED: dict[str, Callable[[], Backend]] = {
-    "dask": _dask,
-    "thread": _threads,
-    "process": _processes,
-}
-
-
-def _from_made(made: Any) -> Backend:
-    """The backend of a client or an executor that is there already."""
-    if type(made).__module__.partition(".")[0] == "distributed" and hasattr(made, "scheduler"):
-        from rapidz.parallel.dask import Dask
-
-        return Dask(made)
-    if not callable(getattr(made, "submit", None)):
-        raise TypeError(f"scatter: backend must be {_RULE}, got {made!r}")
-    from rapidz.parallel.pools import Pool
-
-    return Pool(repr(made), _Given(made), renewed=False)
-
-
-class _Given:
-    """Gives what is there already; equal to others that give the same."""
-
-    def __init__(self, made: Any) -> None:
-        self._made = made
-
-    def __call__(self) -> Any:
-        return self._made
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Given) and other._made is self._made
-
-    def __hash__(self) -> int:
-        return id(self._made)
-
-
-def _from_function(function: Callable[[], Any]) -> Backend:
-    """The backend that *function* makes, and makes again when an executor is broken."""
-    made = function()
-    if isinstance(made, concurrent.futures.Executor):
-        backend: Any = _from_executor(executor_to_client(made), function)
-    else:
-        backend = _from_made(made)
-    backend.client_of = function
-    return backend  # type: ignore[no-any-return]
-
-
-def _from_executor(made: Any, function: Callable[[], Any]) -> Backend:
-    from rapidz.parallel.pools import Pool
-
-    pool = Pool(getattr(function, "__name__", repr(function)), function)
-    pool.begin_with(made)
-    return pool
+def cpus() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

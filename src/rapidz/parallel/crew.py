@@ -9,6 +9,7 @@ from collections import deque
 from concurrent.futures import BrokenExecutor, CancelledError
 from typing import TYPE_CHECKING, Any
 
+from rapidz.kernel.short_repr import cut
 from rapidz.parallel.backends import Unsent
 from rapidz.parallel.batch import (
     HANDLES,
@@ -22,7 +23,7 @@ from rapidz.parallel.batch import (
     parts,
 )
 from rapidz.parallel.containers import leaves
-from rapidz.parallel.duplicates import duplicated, shortened
+from rapidz.parallel.duplicates import duplicated
 from rapidz.parallel.encoding import STAND_INS, Encoder, Needs
 from rapidz.parallel.outcomes import (
     ELSEWHERE,
@@ -322,7 +323,7 @@ class Crew:
 
     def _as_gone(self, error: BaseException) -> WorkersGone:
         """Say that the backend is gone; what fails for the same reason shares one cause."""
-        text = shortened(self.backend.explained(error), LONGEST_TEXT)
+        text = cut(self.backend.explained(error), LONGEST_TEXT)
         if self._gone is None or self._gone.args != (text,):
             self._gone = WorkersGone(text)
             self._gone.__cause__ = error.with_traceback(None)  # its frames hold a whole task
@@ -363,7 +364,7 @@ class Crew:
             self.send(self.suspects[0])
 
     def _obituary(self, error: BaseException) -> str:
-        cause = shortened(self.backend.explained(error), LONGEST_TEXT)
+        cause = cut(self.backend.explained(error), LONGEST_TEXT)
         return f"its worker died, whenever it was given to one; {cause}"
 
     def _give_up(self, task: Task, error: BaseException) -> None:

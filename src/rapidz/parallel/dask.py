@@ -22,7 +22,7 @@ from distributed.scheduler import KilledWorker
 from rapidz.kernel.ending import drain_first
 from rapidz.parallel.backends import Verdict
 from rapidz.parallel.outcomes import Result
-from rapidz.parallel.pools import check_travels
+from rapidz.parallel.pickling import check_travels
 from rapidz.parallel.work import HEAVY_CHAIN, Chain, Spec, Work, pick, report, run, unpickled
 
 drain_first()  # before the pools that Dask uses shut down

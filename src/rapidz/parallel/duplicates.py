@@ -80,10 +80,3 @@ def _text_of(error: BaseException) -> str:
         return str(error)
     except Exception:
         return "its text cannot be shown"
-
-
-def shortened(text: str, most: int) -> str:
-    """Return *text*, with its middle left out if it has more than *most* characters."""
-    if len(text) <= most:
-        return text
-    return f"{text[: most // 2]} … {text[-(most // 2) :]}"

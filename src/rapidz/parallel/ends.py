@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 from rapidz.kernel.fusion import EDITED
 from rapidz.kernel.push import Pending, Push, Several, Step
 from rapidz.kernel.running import Line
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream, T
-from rapidz.parallel.backends import find_backend
 from rapidz.parallel.batch import Here, Remote, Span
 from rapidz.parallel.crew import Crew
+from rapidz.parallel.find import find_backend
 from rapidz.parallel.on_workers import Head, followers
 from rapidz.parallel.outcomes import SPECIAL
 from rapidz.parallel.settling import brought, in_order, new_line
@@ -73,8 +74,10 @@ class scatter(Head[T]):
             raise TypeError(f"scatter: upstream must not be scattered already, got {upstream!r}")
         if batch != "auto" and (not isinstance(batch, int) or isinstance(batch, bool) or batch < 1):
             raise ValueError(
-                f"scatter: batch must be 'auto' or a count of at least 1, got {batch!r}"
+                f"scatter: batch must be 'auto' or a count of at least 1, got {short_repr(batch)}"
             )
+        if not isinstance(ordered, bool):
+            raise TypeError(f"scatter: ordered must be True or False, got {short_repr(ordered)}")
         self._found = Crew(find_backend(backend, client), batch=batch, ordered=ordered)
         super().__init__(upstream, **kwargs)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
 from typing import Any
@@ -49,13 +50,22 @@ def executor_to_client(executor: Executor) -> Executor:
     """
     client: Any = executor
     if not hasattr(client, "_submit"):
-        submit = executor.submit
+        submit = _unbound(executor)
         with contextlib.suppress(AttributeError, TypeError):
             client._submit = submit
             client.submit = functools.partial(_submit, submit)
             client.scatter = _scattered
             client.gather = _gathered
     return executor
+
+
+def _unbound(executor: Executor) -> Callable[..., Future[Any]]:
+    """The method `submit`, without a reference to the executor: a pool ends when it is dropped."""
+    function = getattr(executor.submit, "__func__", None)
+    if function is None:
+        return executor.submit
+    ref = weakref.ref(executor)
+    return lambda *args, **kwargs: function(ref(), *args, **kwargs)
 
 
 def _submit(submit: Callable[..., Any], func: Any, *args: Any, **kwargs: Any) -> Any:

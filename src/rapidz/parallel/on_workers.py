@@ -14,9 +14,9 @@ from rapidz.kernel.compiler import edges
 from rapidz.kernel.failures import Retry
 from rapidz.kernel.push import Push, no_default
 from rapidz.kernel.stream import Stream, T, described
-from rapidz.parallel.backends import find_backend
 from rapidz.parallel.branches import allowance_below
 from rapidz.parallel.crew import Crew
+from rapidz.parallel.find import find_backend
 from rapidz.parallel.outcomes import NOTHING, Restart
 from rapidz.parallel.settling import settled
 from rapidz.parallel.stage import Pace, Stage

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import pickle
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from rapidz.kernel.short_repr import short_repr
+
+if TYPE_CHECKING:
+    from rapidz.parallel.work import Spec
 
 
 def _cloudpickle() -> Any:
@@ -43,3 +49,17 @@ def travels(x: Any) -> bool:
     except Exception:
         return False
     return True
+
+
+def check_travels(spec: Spec) -> None:
+    """Refuse an operator whose function, or another argument, cannot be sent to a process."""
+    for name, part in spec.parts():
+        try:
+            by_value(part)
+        except Exception as error:
+            found = find_spec("cloudpickle") is not None
+            remedy = "" if found else "; define it in a module, or install cloudpickle"
+            raise TypeError(
+                f"{spec.name}: {name} must be something that can be sent to another process, "
+                f"got {short_repr(part)} ({error}){remedy}"
+            ) from error

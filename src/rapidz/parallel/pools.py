@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import importlib
 import os
-import pickle
 import signal
 import sys
 import tempfile
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rapidz.kernel.ending import drain_first
-from rapidz.parallel.backends import Unsent, Verdict
+from rapidz.parallel.backends import FutureBackend, Unsent, Verdict, cpus
 from rapidz.parallel.executors import executor_to_client
-from rapidz.parallel.outcomes import Result
-from rapidz.parallel.pickling import by_value, pickled
+from rapidz.parallel.pickling import pickled
 from rapidz.parallel.processes import Processes
 from rapidz.parallel.start import is_importing_the_script, is_worker, travels_by_value
 from rapidz.parallel.work import HEAVY_CHAIN, Chain, Spec, Work, run, run_pickled
@@ -42,13 +38,6 @@ _threads: dict[int, ThreadPoolExecutor] = {}
 _makers: dict[int, Callable[[], ThreadPoolExecutor]] = {}
 _here = threading.local()
 _lock = threading.Lock()
-
-
-def cpus() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def shared_threads(depth: int = 0) -> ThreadPoolExecutor:
@@ -103,7 +92,7 @@ def _is_broken(executor: Any) -> bool:
     return bool(getattr(executor, "_broken", False))
 
 
-class Pool:
+class Pool(FutureBackend):
     """Tasks go to an executor; their results come back to this process.
 
     Parameters
@@ -115,8 +104,6 @@ class Pool:
     owned : bool
         Whether to shut the executor down at the end.
     """
-
-    chains = patient = False
 
     def __init__(
         self, name: str, make: Callable[[], Any], *, owned: bool = False, renewed: bool = True
@@ -214,15 +201,6 @@ class Pool:
             path.write_bytes(chain.pickled)
             chain.path = str(path)
 
-    def loaded(self, result: Any) -> Result:
-        return pickle.loads(result) if isinstance(result, bytes) else result  # type: ignore[no-any-return]
-
-    def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
-        return ref
-
-    def lost(self, ref: Any) -> bool:
-        return False
-
     def stranded(self, ref: Any) -> bool:
         return not ref.done() and _is_broken(self._made_by.get(ref))
 
@@ -253,27 +231,12 @@ class Pool:
             return f"the process ended with code {code}{_signal_of(code)}"
         return f"{self.name}: {error}"
 
-    def is_future(self, x: Any) -> bool:
-        return isinstance(x, Future)
-
-    def value(self, future: Any) -> Any:
-        return future
-
-    def future(self, ref: Any, index: int, value: Any) -> Any:
-        future: Future[Any] = Future()
-        future.set_result(value)
-        return future
-
-    def home_loop(self) -> asyncio.AbstractEventLoop | None:
-        return None
-
     def same(self, other: Any) -> bool:
         return isinstance(other, Pool) and other.make == self.make
 
     def check(self, spec: Spec) -> None:
         self.executor()
-        if self.travels:
-            check_travels(spec)
+        super().check(spec)
 
     def client_of(self) -> Any:
         return executor_to_client(self.executor())
@@ -284,9 +247,6 @@ class Pool:
         for executor in made:
             if self._owned and executor is not None:
                 executor.shutdown(wait=False)
-
-    def __repr__(self) -> str:
-        return self.name
 
 
 def _remedy() -> str:
@@ -299,17 +259,3 @@ def _signal_of(code: int) -> str:
         return f" ({signal.Signals(-code).name})"
     except ValueError:
         return ""
-
-
-def check_travels(spec: Spec) -> None:
-    """Refuse an operator whose function, or another argument, cannot be sent to a process."""
-    for name, part in spec.parts():
-        try:
-            by_value(part)
-        except Exception as error:
-            found = find_spec("cloudpickle") is not None
-            remedy = "" if found else "; define it in a module, or install cloudpickle"
-            raise TypeError(
-                f"{spec.name}: {name} must be something that can be sent to another process, "
-                f"got {part!r} ({error}){remedy}"
-            ) from error

@@ -12,7 +12,6 @@ from rapidz.kernel.legacy import interpreted
 from rapidz.kernel.push import Pending, Push, Start
 from rapidz.kernel.running import Line, doing
 from rapidz.kernel.stream import Stream, T
-from rapidz.parallel.backends import find_backend
 from rapidz.parallel.batch import HANDLES, Here, parts
 from rapidz.parallel.branches import (
     allowance_below,
@@ -21,6 +20,7 @@ from rapidz.parallel.branches import (
 )
 from rapidz.parallel.containers import CONTAINERS, rebuilt
 from rapidz.parallel.crew import Crew
+from rapidz.parallel.find import find_backend
 from rapidz.parallel.home_loop import bound, emitted
 from rapidz.parallel.settling import Allowance, brought, concluded, in_order, new_line, settled
 

@@ -8,10 +8,12 @@ everywhere.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import functools
 import inspect
 import pickle
+import sys
 import time
 import uuid
 import weakref
@@ -357,6 +359,14 @@ def run(work: Work, *results: Any) -> Result:
 def run_pickled(data: bytes) -> bytes:
     """Do the work in *data*; what cannot be unpickled, here or there, is nobody's end."""
     return pickled(run(pickle.loads(data)))
+
+
+def serve() -> None:
+    """Do the work that comes by standard input; what functions print goes to standard error."""
+    results = sys.stdout.buffer
+    with contextlib.redirect_stdout(sys.stderr):
+        results.write(run_pickled(sys.stdin.buffer.read()))
+    results.flush()
 
 
 def _prepare(outcome: Any, uid: str) -> None:
