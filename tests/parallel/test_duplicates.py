@@ -233,6 +233,19 @@ def test_failures_for_one_reason_share_one_cause(batch: Any) -> None:
     assert len({id(failure.exception) for failure in failures}) == 20
     assert len({id(failure.exception.__cause__) for failure in failures}) == 1
     assert len({str(failure.exception) for failure in failures}) == 1
+    assert failures[0].exception.elements == list(range(20))
+
+
+def test_failures_for_one_reason_are_raised_together_with_all_their_elements() -> None:
+    pool = ThreadPoolExecutor(2)
+    source: Any = Stream()
+    source.scatter(pool, batch=3).map(abs).buffer(100).gather().sink(print)
+    pool.shutdown()
+    source.emit_many(range(20))
+    with pytest.raises(WorkersGone) as caught:
+        source.close()
+    assert sorted(caught.value.elements) == list(range(20))
+    assert any(note.startswith("20 elements failed") for note in caught.value.__notes__)
 
 
 def test_the_message_about_a_backend_that_is_gone_is_bounded() -> None:

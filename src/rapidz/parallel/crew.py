@@ -52,6 +52,8 @@ MOST_TRIALS = 2
 MOST_PARTS, MOST_PARTS_OF_PATIENT = 8, 1024
 #: How many characters the message of a failure may have that is not the function's own.
 LONGEST_TEXT = 500
+#: How many elements are kept for those who ask what was not done because workers are gone.
+MOST_ELEMENTS = 10_000
 #: A state of more bytes stays on the workers, and is fetched only now and then.
 SMALL_STATE = 1 << 16
 #: After so many tasks a large state is fetched after all, so that it can be rebuilt from there.
@@ -70,6 +72,15 @@ class WorkersGone(RuntimeError):
 
     element: Any = None
     """An element that it should have worked on."""
+    elements: list[Any]
+    """All of them, this one too, that failed for the same reason; 10,000 at most.
+
+    They share a list, for they may be raised together: then only one exception is seen.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self.elements = []
 
 
 class Crew:
@@ -386,6 +397,8 @@ def _own(error: BaseException, element: Any, size: int) -> Exception:
     own = duplicated(error)
     if isinstance(own, (WorkerDied, WorkersGone)):
         own.element = element
+        if isinstance(own, WorkersGone) and len(own.elements) < MOST_ELEMENTS:
+            own.elements.append(element)
     elif size > 1 and own.__cause__ is None:
         own.__cause__ = error
     return own

@@ -61,7 +61,7 @@ def test_an_executor_of_the_user_that_breaks_is_gone() -> None:
         with pytest.raises((WorkersGone, ExceptionGroup)) as raised:
             source.join(60)
         errors: Any = getattr(raised.value, "exceptions", (raised.value,))
-        lost = [error.element for error in errors]
+        lost = [element for error in errors for element in error.elements]
         assert sorted([*(x // 2 for x in results), *lost]) == [1, 2, 77]
         source.emit(3)
         with pytest.raises(WorkersGone):
