@@ -40,6 +40,7 @@ while time.monotonic() < end:
     except KeyboardInterrupt:
         interrupts += 1
 signal.setitimer(signal.ITIMER_REAL, 0)
+feedback.join()  # takes up what the last interruption has left
 seen = []
 source.sink(seen.append)
 feedback.sink(seen.append)

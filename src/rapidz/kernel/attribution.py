@@ -217,11 +217,11 @@ def settled(error: BaseException) -> None:
 
 def leaves(error: BaseException) -> None:
     """*error* is raised to whoever called `emit`: it is dealt with, unless that was a node."""
-    if not _called_by_a_node():
+    if not called_by_a_node():
         settled(error)
 
 
-def _called_by_a_node() -> bool:
+def called_by_a_node() -> bool:
     """Whether the code that called into the library was itself called by a node."""
     frame: FrameType | None = sys._getframe(2)
     if frame is not None and frame.f_code.co_filename.startswith(_FUSED):

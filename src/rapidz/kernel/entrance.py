@@ -18,12 +18,13 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rapidz.kernel import loop as loops
+from rapidz.kernel.attribution import called_by_a_node
 from rapidz.kernel.compiler import link
 from rapidz.kernel.failures import StreamClosed
 from rapidz.kernel.fusion import EDITED
 from rapidz.kernel.legacy import takes
 from rapidz.kernel.push import Pending, Several
-from rapidz.kernel.running import Refusal
+from rapidz.kernel.running import Refusal, own
 from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.tracking import tracked_push
 from rapidz.kernel.turn import ATOMIC
@@ -60,7 +61,14 @@ class Entrance:
         node = self._node
         pipeline = node._pipeline
         slowly = node._emit_slowly
-        if node._ended or pipeline.tracked or pipeline.watched or pipeline.left() or not ATOMIC:
+        if (
+            node._closing
+            or node._ended
+            or pipeline.tracked
+            or pipeline.watched
+            or pipeline.left()
+            or not ATOMIC
+        ):
             return slowly
         if not pipeline.needs_loop:
             link(node)
@@ -116,9 +124,17 @@ def push_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
     if pipeline.kept and loops.running_loop() is not None:
         return refuse(node, x, metadata)
     pipeline.raise_kept()
-    if node._ended:
+    if node._ended or (node._closing and not called_by_a_node()):
         raise closed(node, x)
-    return pipeline.again.emit(pushing(node, metadata), x)
+    return unless_closing(node, pipeline.again.emit(pushing(node, metadata), x))
+
+
+def unless_closing(node: Stream[Any], wait: Pending) -> Pending:
+    """Let *wait* go on by itself while *node* drains: it may be behind whoever would await it."""
+    if not node._closing:
+        return wait
+    own(node._pipeline.root(), wait)
+    return None
 
 
 def emit_within(node: Stream[Any], x: Any, asynchronous: bool, metadata: Any) -> Any:
@@ -134,7 +150,8 @@ def emit_within(node: Stream[Any], x: Any, asynchronous: bool, metadata: Any) ->
     try:
         if node._ended:
             raise closed(node, x)
-        return pipeline.promise(pipeline.again.emit(pushing(node, metadata), x))
+        wait = pipeline.again.emit(pushing(node, metadata), x)
+        return pipeline.promise(unless_closing(node, wait))
     except Exception as error:
         return pipeline.failed(error)
 
@@ -228,7 +245,7 @@ def take(node: Stream[Any], elements: Iterator[Any]) -> Pending:
     """Take in *elements* until one must be waited for, or all are in."""
     while True:
         pipeline = node._pipeline
-        if node._ended or pipeline.tracked:
+        if node._closing or node._ended or pipeline.tracked:
             for x in elements:
                 if (wait := push_in(node, x, None)) is not None:
                     return wait

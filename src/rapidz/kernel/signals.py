@@ -6,18 +6,26 @@ several inputs acts once all of them have delivered it, save those that steer
 it or are fed from what lies below it.  What a node does is in its hooks:
 `Stream._flush_held` gives up what it holds, `Stream._finish` frees what it
 uses.
+
+Elements that a flush sends round a cycle, by an edge or by an `emit` from
+within, may come to rest where the signal has passed.  So a flush goes round
+again while elements come back, and an end is sent when none do any more.
 """
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import functools
+import warnings
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.compiler import edges
+from rapidz.kernel.node import Node
 from rapidz.kernel.push import Pending, group, when_all
+from rapidz.kernel.running import Running
 
 if TYPE_CHECKING:
     from rapidz.kernel.pipeline import Pipeline
@@ -28,7 +36,13 @@ class Signal(enum.Enum):
     """What a pipeline is told from outside."""
 
     FLUSH = "flush"
+    DRAIN = "drain"
+    """A flush ahead of the end."""
     END = "end"
+
+
+#: How often a signal goes round a cycle.
+MOST_ROUNDS = 1000
 
 
 class Arrivals:
@@ -57,18 +71,49 @@ class Arrivals:
         return True
 
 
-class Wave:
-    """One signal on its way through a pipeline; every node acts on it once."""
+def _nothing() -> None:
+    """Called when a wave has been everywhere before anybody could wait for that."""
 
-    def __init__(self, signal: Signal, pipeline: Pipeline) -> None:
+
+class Wave:
+    """One signal on its way through a pipeline; every node acts on it once.
+
+    *drained*: the nodes that have emitted already what they buffered.
+    """
+
+    def __init__(
+        self, signal: Signal, node: Stream[Any], drained: frozenset[Stream[Any]] = frozenset()
+    ) -> None:
+        pipeline = node._pipeline.root()
         self.signal = signal
+        self.drained = drained
+        self.hopeless = False
+        """Whether elements would come back for ever."""
         self.errors: list[Exception] = []
         self.acted: set[Stream[Any]] = set()
-        self._feedback = feedback_edges(pipeline)
+        self.queued = 0
+        """At how many nodes it waits behind elements."""
+        self.through: Callable[[], object] = _nothing
+        """Called when it has been everywhere, at last."""
+        self.feedback = feedback_edges(pipeline, node)
+
+    def queue(self, node: Stream[Any]) -> None:
+        """Go on from *node* once the elements in flight there are through."""
+        self.queued += 1
+
+        def go_on() -> Pending:
+            self.queued -= 1
+            try:
+                return _carry(self, node, in_turn=True)
+            finally:
+                if not self.queued:
+                    self.through()
+
+        node._in_turn(go_on)
 
     def reaches(self, down: Stream[Any], port: int) -> bool:
         """Whether *down* is to act, now that the signal has come to *port*."""
-        if port in down._side_ports or (down, port) in self._feedback or down in self.acted:
+        if port in down._side_ports or (down, port) in self.feedback or down in self.acted:
             return False
         if len(down.upstreams) <= 1:
             return True
@@ -76,7 +121,7 @@ class Wave:
             at
             for at, up in enumerate(down.upstreams)
             if at not in down._side_ports
-            and (down, at) not in self._feedback
+            and (down, at) not in self.feedback
             and all(up is not other for other in down.upstreams[:at])  # once for each stream
         ]
         complete = down._arrivals.complete(self.signal, port, awaited)
@@ -88,7 +133,9 @@ class Wave:
         """Let one node do what the signal says; a failure does not stop the wave."""
         self.acted.add(node)
         try:
-            return None if node._ended else node._flush_held()
+            if node._ended or (node in self.drained and (self.hopeless or not node._buffered())):
+                return None
+            return node._flush_held()
         except Exception as error:
             self.errors.append(error)
             return None
@@ -97,12 +144,12 @@ class Wave:
                 node._end()
 
 
-def feedback_edges(pipeline: Pipeline) -> set[tuple[Stream[Any], int]]:
-    """The edges that lead back to where an element has been."""
+def feedback_edges(pipeline: Pipeline, first: Stream[Any]) -> set[tuple[Stream[Any], int]]:
+    """The edges that lead back to where an element from *first*, or elsewhere, has been."""
     feedback: set[tuple[Stream[Any], int]] = set()
     done: set[Stream[Any]] = set()
     on_path: set[Stream[Any]] = set()
-    nodes = sorted(pipeline.nodes, key=lambda node: len(node.upstreams))  # the sources first
+    nodes = [first, *sorted(pipeline.nodes, key=lambda node: len(node.upstreams))]
     for root in nodes:
         stack = [] if root in done else [(root, iter(edges(root)))]
         on_path.update(node for node, _ in stack)
@@ -122,9 +169,133 @@ def feedback_edges(pipeline: Pipeline) -> set[tuple[Stream[Any], int]]:
     return feedback
 
 
+class Rounds:
+    """A signal on its way from *node*, again and again while elements come back.
+
+    An end goes ahead as a `Signal.DRAIN`, and goes through itself when nothing
+    comes back any more.
+    """
+
+    def __init__(self, node: Stream[Any], signal: Signal) -> None:
+        self.node, self.signal = node, signal
+        self.count = 0
+        self._drained: frozenset[Stream[Any]] = frozenset()
+        self._returned = 0
+        self._wave: Wave | None = None
+
+    def go(self) -> Pending:
+        """Send the signal through, until it must wait behind elements or is done."""
+        waits: list[Awaitable[object]] = []
+        errors: list[Exception] = []
+        while self._wave is None or self._goes_round():
+            self.count += 1
+            self._send(Signal.FLUSH if self.signal is Signal.FLUSH else Signal.DRAIN, waits, errors)
+            if self._wave is not None and self._wave.queued:
+                self._wave.through = self._later
+                return self._outcome(waits, errors)
+        if self.signal is Signal.END:
+            self._drained = frozenset(self._wave.acted)
+            self._send(Signal.END, waits, errors)
+        return self._outcome(waits, errors)
+
+    def _send(
+        self, signal: Signal, waits: list[Awaitable[object]], errors: list[Exception]
+    ) -> None:
+        pipeline = self.node._pipeline.root()
+        self._returned = returned(pipeline)
+        self._wave = wave = Wave(signal, self.node, self._drained)
+        wave.hopeless = self.count >= MOST_ROUNDS
+        try:
+            wait = pipeline.again.within(functools.partial(_carry, wave, self.node))
+            if wait is not None:
+                waits.append(wait)
+        except Exception as error:
+            errors.append(error)
+
+    def _outcome(self, waits: list[Awaitable[object]], errors: list[Exception]) -> Pending:
+        if waits:
+            return self.node._pipeline.start(when_all(waits, errors))
+        if errors:
+            raise group(errors, "branches")
+        return None
+
+    def _later(self) -> None:
+        """The signal has been everywhere, at last: see what came back, in a task of its own.
+
+        What called this may be the very queue that has to take what another round sends.
+        """
+
+        async def go_on() -> None:
+            await asyncio.sleep(0)  # so that this queue is idle if nothing else is in it
+            if (wait := self.go()) is not None:
+                await wait
+
+        Running(go_on(), self.node._pipeline.root())
+
+    def _goes_round(self) -> bool:
+        """Return whether elements have come back that another round would send on."""
+        wave = self._wave
+        assert wave is not None
+        rest = [node for node in wave.acted if not node._ended and _is_left(node)]
+        if not rest or (
+            self.signal is Signal.FLUSH and returned(self.node._pipeline.root()) == self._returned
+        ):
+            return False
+        if self.count < MOST_ROUNDS:
+            return True
+        what = "close" if self.signal is Signal.END else "flush"
+        warnings.warn(
+            f"{self.node}: {what}: elements still come back after {self.count} rounds through "
+            f"{described_cycle(wave, rest)}; what is left stays there",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return False
+
+
+def returned(pipeline: Pipeline) -> int:
+    """Return how many elements have come back in *pipeline* so far."""
+    return pipeline.trampoline.returned + pipeline.again.returned
+
+
+def _is_left(node: Stream[Any]) -> bool:
+    """Return whether *node* has something that is in flight, or that a flush would emit."""
+    if node._is_busy():
+        return True
+    return type(node)._flush_held is not Node._flush_held and node._buffered() > 0
+
+
+def described_cycle(wave: Wave, rest: list[Stream[Any]]) -> str:
+    """The nodes of the cycle that *wave* went round, or where elements are if no edge closes it."""
+    for down, port in wave.feedback:
+        if down in wave.acted:
+            return " → ".join(map(str, _path(down, down.upstreams[port])))
+    return ", ".join(map(str, rest))
+
+
+def _path(start: Stream[Any], end: Stream[Any]) -> list[Stream[Any]]:
+    """The nodes from *start* down to *end*."""
+    came: dict[Stream[Any], Stream[Any] | None] = {start: None}
+    ahead = [start]
+    for node in ahead:
+        for down, _ in edges(node):
+            if down not in came:
+                came[down] = node
+                ahead.append(down)
+    path: list[Stream[Any]] = []
+    at = end if end in came else None
+    while at is not None:
+        path.append(at)
+        at = came[at]
+    return path[::-1]
+
+
 def send(node: Stream[Any], signal: Signal) -> Pending:
     """Give *signal* to *node* and all below it; return what to wait for."""
-    return _carry(Wave(signal, node._pipeline.root()), node)
+    if signal is Signal.END and not node._ended:
+        node._closing = True
+        node._forget()
+    return Rounds(node, signal).go()
 
 
 def _carry(wave: Wave, node: Stream[Any], *, in_turn: bool = False) -> Pending:
@@ -134,12 +305,12 @@ def _carry(wave: Wave, node: Stream[Any], *, in_turn: bool = False) -> Pending:
     while stack:
         at = stack.pop()
         if at._is_busy() and not (in_turn and at is node):
-            at._in_turn(functools.partial(_carry, wave, at, in_turn=True))
+            wave.queue(at)
             continue
         if at not in wave.acted and (wait := wave.act(at)) is not None:
             waits.append(wait)
             if at._is_busy():  # it has more to give up than there is room for now
-                at._in_turn(functools.partial(_carry, wave, at, in_turn=True))
+                wave.queue(at)
                 continue
         stack.extend(down for down, port in reversed(edges(at)) if wave.reaches(down, port))
     errors, wave.errors = wave.errors, []

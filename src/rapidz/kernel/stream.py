@@ -108,7 +108,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
     _record: Record | None = None
     _entry: entrance.Entrance | None = None
     _by_hand: Any = None
-    _compiled = _ended = False
+    _compiled = _closing = _ended = False
     _skipped = 0
     _init_args: tuple[Any, ...]
     _init_kwargs: dict[str, Any]

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import weakref
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -76,14 +76,32 @@ class Trampoline:
                     queue.append((push, x))
                     return None
                 return self._drive(push, x)
-        turn = self._turn
-        inside, turn.inside = turn.inside, get_ident()
+        # From here to `try` there is no call, so that no interruption comes in between.
+        turn, me = self._turn, get_ident()
+        inside = turn.inside
+        turn.inside = me
         self.nested += 1
         try:
             return push(x)
         finally:
             self.nested -= 1
             turn.inside = inside
+
+    def within(self, action: Callable[[], Pending]) -> Pending:
+        """Do *action*; what it emits counts as emitted from within."""
+        turn, me = self._turn, get_ident()
+        inside, busy = turn.inside, turn.busy
+        turn.inside = me
+        turn.busy = True
+        self.nested += 1
+        try:
+            return action()
+        finally:
+            self.nested -= 1
+            turn.inside = inside
+            turn.busy = busy
+            if turn.waiters and not busy:
+                turn.pass_on()
 
     def _drive(self, push: Push[Any], x: Any) -> Pending:
         me = get_ident()

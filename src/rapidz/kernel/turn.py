@@ -52,6 +52,8 @@ class Turn:
         me = get_ident()
         if self._try(me):
             return True
+        if self.inside == me:
+            return False
         if self._owner == me or (self._owner == 0 and self._is_on_stack(sys._getframe(1))):
             return False
         self._queue(me)

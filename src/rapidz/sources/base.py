@@ -349,7 +349,7 @@ def reopen(source: Stream[Any]) -> None:
     stack = [source]
     while stack:
         node = stack.pop()
-        node._ended = False
+        node._closing = node._ended = False
         node._arrivals = Arrivals()
         node._forget()
         node._begin_again()
