@@ -135,3 +135,15 @@ def test_the_state_of_accumulate_is_the_newest_that_is_known_here() -> None:
     source.emit(1)
     source.close()
     assert seen == [1, 3, 101]
+
+
+@pytest.mark.parametrize("where", ["plain", "thread"])
+def test_a_filter_before_zip_pairs_by_position_as_without_scatter(where: str) -> None:
+    """In rapidz 0.2 pools paired by origin, and plain pipelines by position."""
+    source: Any = Stream()
+    top = source if where == "plain" else source.scatter(where)
+    pairs = top.filter(is_odd).zip(top.map(increment))
+    seen = pairs.gather().sink_to_list()
+    source.emit_many(range(5))
+    source.close()
+    assert seen == [(1, 1), (3, 2)]

@@ -17,6 +17,8 @@ import pytest
 from tests.support import printed_by
 
 from rapidz import Stream
+from rapidz.kernel.attribution import blame
+from rapidz.kernel.attribution import raised_by as raised_by_node
 from rapidz.parallel import WorkerDied, WorkersGone
 from rapidz.parallel.duplicates import duplicated
 
@@ -140,6 +142,21 @@ def test_notes_and_attributes_of_a_copy_are_its_own(case: Callable[[], None]) ->
     assert not hasattr(error, "element") or error.element is None
 
 
+def test_a_copy_was_raised_by_no_node_yet() -> None:
+    source: Any = Stream()
+    node = source.map(abs)
+    error = ValueError("x")
+    error.add_note("a note of the function's own")
+    blame(error, node, 1)
+    own = duplicated(error)
+    assert own.__notes__ == ["a note of the function's own"]
+    assert raised_by_node(own) is None
+    blame(own, node, 2)
+    assert "for element 1" in error.__notes__[1]
+    assert "for element 2" in own.__notes__[1]
+    source.close()
+
+
 class Unusual(Exception):
     """A class that nothing can be made of."""
 
@@ -196,6 +213,8 @@ IMPORTS = ("import rapidz.parallel", "import distributed", "import tblib, cloudp
 PROGRAM = """
 from concurrent.futures import ThreadPoolExecutor
 from rapidz import Stream
+from rapidz.kernel.attribution import blame
+from rapidz.kernel.attribution import raised_by as raised_by_node
 pool = ThreadPoolExecutor(2)
 source = Stream()
 node = source.scatter(pool, batch=5).map(abs).on_error("send")

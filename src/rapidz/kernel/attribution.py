@@ -100,6 +100,12 @@ def attribution(error: BaseException) -> Attribution | None:
     return found if type(found) is Attribution else None
 
 
+def forget(error: BaseException) -> None:
+    """Drop the attribution of *error*, a copy of what a node has raised."""
+    with contextlib.suppress(Exception):
+        object.__getattribute__(error, "__dict__").pop("_rapidz_raised", None)
+
+
 def add_note(error: BaseException, note: str) -> None:
     """Add *note* to *error*, once, also if its class is frozen; never raises."""
     notes = _read(error, "__notes__")

@@ -11,6 +11,8 @@ import contextlib
 from types import MemberDescriptorType
 from typing import Any, Final
 
+from rapidz.kernel.attribution import attribution, forget
+
 _HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that is not built into the interpreter
 _LINKS: Final = ("args", "__cause__", "__context__", "__traceback__", "__suppress_context__")
 
@@ -18,6 +20,7 @@ _LINKS: Final = ("args", "__cause__", "__context__", "__traceback__", "__suppres
 def duplicated(error: BaseException) -> Exception:
     """Copy *error*: same class, arguments, links and attributes, but attributes of its own.
 
+    The copy has not been raised by any node yet, whatever the original says of itself.
     The constructor is not called.  An error that cannot be copied, or that is not an `Exception`,
     becomes a `RuntimeError` with its text, caused by the original.
     """
@@ -44,7 +47,10 @@ def _duplicate(error: Exception) -> Exception:
     if (attributes := getattr(error, "__dict__", None)) is not None:
         assign(own, "__dict__", dict(attributes))
     if (notes := getattr(error, "__notes__", None)) is not None:
-        assign(own, "__notes__", list(notes))
+        record = attribution(error)
+        ours = () if record is None else record.notes
+        assign(own, "__notes__", [note for note in notes if note not in ours])
+    forget(own)
     return own
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +34,23 @@ def pickled(x: Any) -> bytes:
         if _cloudpickle() is None:
             raise
         return by_value(x)
-    return by_value(x) if b"__main__" in data and _cloudpickle() is not None else data
+    return by_value(x) if _names_the_script(data) and _cloudpickle() is not None else data
+
+
+def _names_the_script(data: bytes) -> bool:
+    """Whether *data* may refer to the script: ``__main__``, or ``__mp_main__`` in a process that
+    `multiprocessing` has started."""
+    return b"_main__" in data
 
 
 def by_value(x: Any) -> bytes:
     """Pickle *x*, such as a function of ``__main__``: itself and not its name, if possible."""
-    data: bytes = (_cloudpickle() or pickle).dumps(x)
+    library = _cloudpickle()
+    if library is None:
+        return pickle.dumps(x)
+    if (script := sys.modules.get("__mp_main__")) is not None:
+        library.register_pickle_by_value(script)
+    data: bytes = library.dumps(x)
     return data
 
 

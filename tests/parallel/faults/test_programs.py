@@ -66,7 +66,9 @@ if __name__ == "__main__":
     ending.EXIT_SECONDS = 0.5
     source = Stream()
     source.scatter("process", batch=1).map(stuck).buffer(9).gather().sink(print)
-    source.emit_many(range(2))
+    source.emit(0)
+    source.join()  # processes take as long to start as the machine pleases
+    source.emit(1)
     try:
         source.close(0.5)
     except TimeoutError:
