@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.support import bounded, send, settle
 
-from rapidz import Stream
+from rapidz import Stream, TimedNode
 
 
 class Stop(BaseException):
@@ -49,6 +49,28 @@ def two_branches(node: Stream[Any], function: Raising) -> Stream[Any]:
     return node.map(function)
 
 
+class later(TimedNode[Any]):
+    """Emits by a timer, or from a task."""
+
+    def __init__(self, upstream: Any, by: str) -> None:
+        self.by = by
+        super().__init__(upstream)
+
+    def on_element(self, x: Any) -> None:
+        if self.by == "timer":
+            self.set_timer(0.001, name=x)
+        else:
+            self.start_task(self.emit_later(x))
+
+    def on_timer(self, name: Any) -> Any:
+        return self.push(name)
+
+    async def emit_later(self, x: Any) -> None:
+        await asyncio.sleep(0.001)
+        if (wait := self.push(x)) is not None:
+            await wait
+
+
 nodes: dict[str, Callable[[Stream[Any], Raising], Stream[Any]]] = {
     "buffer": lambda s, f: s.buffer(9).map(f),
     "buffer and a fork": lambda s, f: two_branches(s.buffer(9), f),
@@ -61,6 +83,8 @@ nodes: dict[str, Callable[[Stream[Any], Raising], Stream[Any]]] = {
     "partition, timed": lambda s, f: s.partition(3, timeout=0.01).map(f),
     "map_async": lambda s, f: s.map_async(f),
     "map_async, below": lambda s, f: s.map_async(itself).map(f),
+    "timer of a node of one's own": lambda s, f: later(s, "timer").map(f),
+    "task of a node of one's own": lambda s, f: later(s, "task").map(f),
     "buffer on threads": lambda s, f: s.scatter("thread").buffer(9).gather().map(f),
 }
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidz.kernel.alignment import emits_one_for_one
 from rapidz.kernel.legacy import interpreted, overridden_emit
-from rapidz.kernel.push import Pending, Push, Start, when_all
+from rapidz.kernel.push import Pending, Push, Start, step_of, when_all
 
 if TYPE_CHECKING:
     from rapidz.kernel.compiler import Branch
@@ -55,7 +55,7 @@ class Joint:
         self.rest = rest
         """What comes after the join."""
         ports = [node.upstreams.index(up) for up, _ in before.values()]
-        steps = [node.compile(node._outlet.send, port) for port in ports]
+        steps = [step_of(node.compile(node._outlet.send, port)).push for port in ports]
         self.take = queueing(steps, start)
         """Takes what came out of the branches, in their order, into the queues."""
 

@@ -14,6 +14,7 @@ from rapidz.kernel.loop import is_async
 from rapidz.kernel.push import Pending, Push, no_default, settle
 from rapidz.kernel.running import Running, doing
 from rapidz.kernel.stream import Stream
+from rapidz.kernel.supervision import push_supervised
 from rapidz.kernel.tracking import unbox
 
 T = TypeVar("T")
@@ -139,9 +140,15 @@ class TimedNode(Stream[T]):
 
         To be called from `on_element`, `on_timer` or a task.
         """
-        task = Running(_run_task(weakref.ref(self), coroutine), self._pipeline)
-        task.own()
-        self._tasks.add(task)
+        pipeline, tasks = self._pipeline, self._tasks
+
+        def start(task: Coroutine[Any, Any, None]) -> Pending:
+            running = Running(task, pipeline)
+            running.own()
+            tasks.add(running)
+            return running
+
+        push_supervised(pipeline, start, _run_task(weakref.ref(self), coroutine))
 
     # --- for the engine ----------------------------------------------------------------------
 
@@ -194,7 +201,10 @@ class TimedNode(Stream[T]):
 
         policy = self._in_force
         step: Push[Timer] = call if policy is None else guard(self, call, policy)
-        self._line.follow(doing(lambda: step(Timer(name))), pipeline)
+        line = self._line
+        push_supervised(
+            pipeline, lambda x: line.follow(doing(lambda: step(x)), pipeline), Timer(name)
+        )
         self._rest()
 
     def _rest(self) -> None:
