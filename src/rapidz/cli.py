@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import rapidz
 from rapidz.demo import run
 from rapidz.demo.data import MissingDataError
+from rapidz.kernel.short_repr import short_repr
 
 FAILED, INTERRUPTED = 2, 130
 
@@ -52,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 def _count(text: str) -> int:
     if text.isdecimal() and (n := int(text)) > 0:
         return n
-    raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, got {text!r}")
+    raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, got {short_repr(text)}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rapidz.kernel.short_repr import short_repr
+
 __all__ = ["link"]
 
 
@@ -48,7 +50,9 @@ def link(*args: Callable[..., Mapping[str, Any] | None], **kwargs: Any) -> dict[
             continue
         if not isinstance(made, Mapping):
             name = getattr(part, "__name__", type(part).__name__)
-            raise TypeError(f"link: {name} must return a dict of names or None, got {made!r}")
+            raise TypeError(
+                f"link: {name} must return a dict of names or None, got {short_repr(made)}"
+            )
         rest = _rest_parameter(part)
         namespace.update({name: value for name, value in made.items() if name != rest})
     return namespace

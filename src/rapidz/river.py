@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
 
 __all__ = ["RiverPredict", "RiverTrain", "RiverTransform"]
@@ -17,7 +18,9 @@ __all__ = ["RiverPredict", "RiverTrain", "RiverTransform"]
 def _check_method(node: str, argument: str, value: object, method: str) -> None:
     """Refuse a model or metric that lacks what the node will call."""
     if not callable(getattr(value, method, None)):
-        raise TypeError(f"{node}: {argument} must have a method {method!r}, got {value!r}")
+        raise TypeError(
+            f"{node}: {argument} must have a method {short_repr(method)}, got {short_repr(value)}"
+        )
 
 
 class RiverTransform(Stream[Any]):

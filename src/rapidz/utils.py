@@ -5,6 +5,8 @@ from __future__ import annotations
 import weakref
 from typing import Any, ClassVar
 
+from rapidz.kernel.short_repr import short_repr
+
 __all__ = ["M", "MethodCache", "methodcaller"]
 
 
@@ -28,7 +30,7 @@ class methodcaller:
 
     def __new__(cls, method: str) -> methodcaller:
         if not isinstance(method, str):
-            raise TypeError(f"methodcaller: method must be a str, got {method!r}")
+            raise TypeError(f"methodcaller: method must be a str, got {short_repr(method)}")
         caller = super().__new__(cls)
         caller.method = method
         return cls._known.setdefault(method, caller)

@@ -17,6 +17,7 @@ from rapidz.dataframe.native import has_index, kind_of, refuse, to_pandas
 from rapidz.dataframe.nullable import mapped
 from rapidz.dataframe.parts import assigned, largest, named_in, selected, with_column
 from rapidz.dataframe.rowwise import ColumnWise, RowWise, ValueWise
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["BaseFrame", "_DataFrameMixin", "_SeriesMixin", "family"]
 
@@ -38,7 +39,8 @@ class BaseFrame(RowWise, Streaming):
     def _check_example(self, example: Any) -> None:
         if not self._is_kind(example):
             raise TypeError(
-                f"{type(self).__name__}: example must be {self._kind_name}, got {example!r}"
+                f"{type(self).__name__}: example must be {self._kind_name}, "
+                f"got {short_repr(example)}"
             )
         self._subtype = type(example)
 

@@ -11,6 +11,7 @@ from typing import Any
 from rapidz.dataframe.collection import Streaming, _stream_types, map_partitions
 from rapidz.kernel.checks import check_callable
 from rapidz.kernel.push import SKIP
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
 
 __all__ = ["Batch"]
@@ -108,7 +109,7 @@ class Batch(Streaming):
 
 def _check_batch(argument: str, x: Any) -> None:
     if isinstance(x, (str, bytes)) or not isinstance(x, Iterable):
-        raise TypeError(f"Batch: {argument} must be a list, tuple or set, got {x!r}")
+        raise TypeError(f"Batch: {argument} must be a list, tuple or set, got {short_repr(x)}")
 
 
 def _to_frame(batch: Any, empty: Any = SKIP) -> Any:

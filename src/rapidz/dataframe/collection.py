@@ -26,6 +26,7 @@ from rapidz.dataframe.operators import OperatorMixin
 from rapidz.kernel.checks import check_callable
 from rapidz.kernel.push import no_default
 from rapidz.kernel.registry import APIRegisterMixin
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
 
 __all__ = [
@@ -73,7 +74,8 @@ stream_type = get_stream_type
 def _checked_type(stream_type: object) -> str:
     if stream_type not in ("streaming", "updating"):
         raise ValueError(
-            f"Streaming: stream_type must be 'streaming' or 'updating', got {stream_type!r}"
+            f"Streaming: stream_type must be 'streaming' or 'updating', "
+            f"got {short_repr(stream_type)}"
         )
     return str(stream_type)
 
@@ -136,7 +138,7 @@ class Streaming(OperatorMixin, APIRegisterMixin):
             stream, kind = stream._inner, stream._example.kind
         if not isinstance(stream, Stream):
             if stream is not None:
-                raise TypeError(f"{name}: stream must be a Stream, got {stream!r}")
+                raise TypeError(f"{name}: stream must be a Stream, got {short_repr(stream)}")
             stream = Stream()
         if stream_type is not None:
             self._stream_type = _checked_type(stream_type)
@@ -382,7 +384,9 @@ def map_partitions(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> An
     call = Call(func, args, kwargs, Streaming)
     collections = [arg for arg in (*args, *kwargs.values()) if isinstance(arg, Streaming)]
     if not collections:
-        raise TypeError(f"map_partitions: args must include a Streaming collection, got {args!r}")
+        raise TypeError(
+            f"map_partitions: args must include a Streaming collection, got {short_repr(args)}"
+        )
     known = Example(given, call.on, [one._example for one in collections])
     stream_type = _type_of(func, collections)
     if known.get() is not None:

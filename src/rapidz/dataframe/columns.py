@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Self
 
+from rapidz.kernel.short_repr import short_repr
+
 __all__ = [
     "Columns",
     "NoColumnError",
@@ -80,4 +82,6 @@ def no_column(argument: str, columns: Iterable[Any], got: Any) -> ValueError:
     >>> no_column("groupby: other", ["x", "y"], "z")
     ValueError("groupby: other must name columns of ['x', 'y'], got 'z'")
     """
-    return ValueError(f"{argument} must name columns of {list(columns)!r}, got {got!r}")
+    return ValueError(
+        f"{argument} must name columns of {short_repr(list(columns))}, got {short_repr(got)}"
+    )

@@ -12,6 +12,7 @@ from rapidz.dataframe.kinds import is_dataframe_like, is_index_like, is_series_l
 from rapidz.dataframe.native import kind_of
 from rapidz.dataframe.state.dtypes import alike, fit, is_object
 from rapidz.dataframe.state.schema import same_dtypes, with_columns
+from rapidz.kernel.short_repr import short_repr
 
 #: The dtypes of examples, by the place where they are.
 _known: dict[int, tuple[weakref.ref[pd.DataFrame], list[Any]]] = {}
@@ -117,7 +118,7 @@ def _of_zone(owner: str, x: Any, example: Any) -> None:
             words, zone = "times with a time zone", str(wanted.tz)
         raise TypeError(
             f"{owner}: index must hold {words}, as the example's {wanted.dtype}, got "
-            f"{index.dtype}, such as {index[0]!r}: use tz_localize({zone!r})"
+            f"{index.dtype}, such as {short_repr(index[0])}: use tz_localize({zone!r})"
         )
 
 
@@ -145,5 +146,7 @@ def _in_order(owner: str, columns: list[Any], wanted: list[Any]) -> list[Any]:
     ]
     if faults or len(columns) != len(wanted):
         reason = "; ".join(faults) or "not as often"
-        raise ColumnsError(f"{owner}: columns must be {wanted!r}, got {columns!r}: {reason}")
+        raise ColumnsError(
+            f"{owner}: columns must be {short_repr(wanted)}, got {short_repr(columns)}: {reason}"
+        )
     return wanted

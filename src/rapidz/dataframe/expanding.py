@@ -10,6 +10,7 @@ from rapidz.dataframe.seeds import begin, go_on
 from rapidz.dataframe.state import Everything, EwmState
 from rapidz.dataframe.state.ewm import decay
 from rapidz.dataframe.window import Window, result_class
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["EWM", "Expanding"]
 
@@ -86,7 +87,7 @@ class EWM(Expanding):
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
         if how != "mean":
-            raise NotImplementedError(f"EWM: only mean is there, got {how!r}")
+            raise NotImplementedError(f"EWM: only mean is there, got {short_repr(how)}")
         make = functools.partial(EwmState, **self._decay)
         kind = result_class(self.root, how)
         return self._follow(make, start, with_state, kind, stay=self._stay)

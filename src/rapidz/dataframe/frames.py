@@ -14,6 +14,7 @@ from rapidz.dataframe.kinds import is_dataframe_like, is_index_like, is_series_l
 from rapidz.dataframe.parts import accumulate_size, cumulate, of_columns
 from rapidz.dataframe.periodic_data import random_datablock
 from rapidz.dataframe.updating import DataFrames, Frames, Seriess
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = [
     "BaseFrame",
@@ -157,7 +158,8 @@ def _joined(columns: Mapping[Any, Any]) -> Any:
     """A streaming frame of *columns*."""
     if not any(isinstance(value, Streaming) for value in columns.values()):
         raise TypeError(
-            f"DataFrame: columns must include a streaming series, got {list(columns.values())!r}"
+            f"DataFrame: columns must include a streaming series, "
+            f"got {short_repr(list(columns.values()))}"
         )
     return map_partitions(of_columns, tuple(columns), *columns.values(), _kind=DataFrame)
 

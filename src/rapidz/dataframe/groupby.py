@@ -23,6 +23,7 @@ from rapidz.dataframe.seeds import begin, go_on
 from rapidz.dataframe.state import Everything, EwmState, make_state
 from rapidz.dataframe.state.ewm import decay as decay_of
 from rapidz.dataframe.updating import DataFrames, Seriess
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["EWMGroupBy", "GroupBy", "WindowedGroupBy"]
 
@@ -84,7 +85,7 @@ class GroupBy(Columns, Aggregates):
         if callable(getattr(how, "on_new", None)):
             raise TypeError(
                 f"{type(self).__name__}: aggregation must be a name, a list or a dict, for groups, "
-                f"got {how!r}"
+                f"got {short_repr(how)}"
             )
         make = functools.partial(
             make_state, how=how, over=self._over, by=self._by, **self._options, **options
@@ -134,7 +135,7 @@ class GroupBy(Columns, Aggregates):
         if beside and len(keys) > 1:
             raise TypeError(
                 f"{type(self).__name__}: grouper must be columns or one series for that, "
-                f"got {self.grouper!r}"
+                f"got {short_repr(self.grouper)}"
             )
         by = None if beside else keys if len(keys) > 1 else keys[0]
         fold, options = self._old_fold(by)
@@ -153,7 +154,7 @@ class GroupBy(Columns, Aggregates):
         return groupby_accumulator, {}
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} by {self.grouper!r}>"
+        return f"<{type(self).__name__} by {short_repr(self.grouper)}>"
 
 
 class WindowedGroupBy(GroupBy):
@@ -208,7 +209,7 @@ class EWMGroupBy(GroupBy):
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
         if how != "mean":
-            raise NotImplementedError(f"EWM: only mean is there, got {how!r}")
+            raise NotImplementedError(f"EWM: only mean is there, got {short_repr(how)}")
         options = {name: self._options[name] for name in ("sort", "dropna")}
         make = functools.partial(EwmState, by=self._by, **self._decay, **options)
         return self._follow(make, start, with_state, how)

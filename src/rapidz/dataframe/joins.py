@@ -13,6 +13,7 @@ from rapidz.dataframe.kinds import is_dataframe_like, is_series_like
 from rapidz.dataframe.native import kind_of, to_pandas
 from rapidz.dataframe.pairs import Pairs
 from rapidz.kernel.checks import check_choice
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["join", "merge"]
 
@@ -48,17 +49,23 @@ def merge(left: Any, right: Any, how: str = "inner", on: Any = None, **kwargs: A
     if all(streams):
         raise TypeError("merge: right must be a frame that does not change; use join for streams")
     if not any(streams):
-        raise TypeError(f"merge: left or right must be a streaming frame, got {left!r}, {right!r}")
+        raise TypeError(
+            f"merge: left or right must be a streaming frame, "
+            f"got {short_repr(left)}, {short_repr(right)}"
+        )
     kept = "left" if streams[0] else "right"
     allowed = ("inner", kept)
     if how not in allowed:
         raise ValueError(
             f"merge: how must be {' or '.join(map(repr, allowed))} with a stream on the {kept}, "
-            f"got {how!r}: what else there is, is not known before all rows have come"
+            f"got {short_repr(how)}: what else there is, is not known before all rows have come"
         )
     unknown = sorted(kwargs.keys() - _MERGE_OPTIONS)
     if unknown:
-        raise TypeError(f"merge: options must be among {sorted(_MERGE_OPTIONS)!r}, got {unknown!r}")
+        raise TypeError(
+            f"merge: options must be among {short_repr(sorted(_MERGE_OPTIONS))}, "
+            f"got {short_repr(unknown)}"
+        )
     fixed, rows = (right, left) if streams[0] else (left, right)
     if kwargs.get(f"{kept}_index"):
         needs_index(rows, f"merge with {kept}_index")
@@ -66,7 +73,9 @@ def merge(left: Any, right: Any, how: str = "inner", on: Any = None, **kwargs: A
         fixed = to_pandas(fixed)
     if not (is_dataframe_like(fixed) or is_series_like(fixed)):
         name = "right" if streams[0] else "left"
-        raise TypeError(f"merge: {name} must be a data frame or a named series, got {fixed!r}")
+        raise TypeError(
+            f"merge: {name} must be a data frame or a named series, got {short_repr(fixed)}"
+        )
     merging = Merge(fixed, kept, {"how": how, "on": on, **kwargs})
     return map_partitions(merging, rows, _kind=family[rows._stream_type, "frame"])
 
@@ -144,7 +153,7 @@ def join(
     check_choice("join", "how", how, ("inner",))
     for name, value in (("left", left), ("other", other)):
         if not (isinstance(value, BaseFrame) and has_columns(value)):
-            raise TypeError(f"join: {name} must be a streaming data frame, got {value!r}")
+            raise TypeError(f"join: {name} must be a streaming data frame, got {short_repr(value)}")
     if on is None:
         raise TypeError("join: on must name the columns that both have, got None")
     if not isinstance(within, numbers.Integral):

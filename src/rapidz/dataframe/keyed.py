@@ -14,6 +14,7 @@ from rapidz.dataframe.in_step import together
 from rapidz.dataframe.native import is_nested
 from rapidz.dataframe.parts import selected
 from rapidz.dataframe.state.keys import Given
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
 
 __all__ = ["Grouper", "Keyed"]
@@ -42,7 +43,9 @@ class Grouper:
     def _key(self, other: Any) -> Any:
         if isinstance(other, Streaming):
             if has_columns(other):
-                raise TypeError(f"groupby: other must be a streaming series, got {other!r}")
+                raise TypeError(
+                    f"groupby: other must be a streaming series, got {short_repr(other)}"
+                )
             if other._stream_type == "updating":
                 raise TypeError(
                     "groupby: other must be a streaming series of the rows that are grouped, got "
@@ -57,7 +60,7 @@ class Grouper:
         if not has_columns(self._root):
             raise TypeError(
                 "groupby: other must be a streaming series, or a function of the index, to group "
-                f"a series by, got {other!r}"
+                f"a series by, got {short_repr(other)}"
             )
         return self._named(other)
 
@@ -65,7 +68,7 @@ class Grouper:
         if not isinstance(label, Hashable):
             raise TypeError(
                 "groupby: other must be a label, a streaming series, a function of the index, "
-                f"or a list of these, got {label!r}"
+                f"or a list of these, got {short_repr(label)}"
             )
         example = self._root._example.get()
         if example is not None and label not in example.columns:

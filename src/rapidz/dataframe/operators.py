@@ -5,6 +5,8 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+from rapidz.kernel.short_repr import short_repr
+
 # The operands come in the order (collection, other): these put them the right way round.
 
 
@@ -78,7 +80,8 @@ class OperatorMixin:
 
     def __contains__(self, item: object) -> bool:
         raise TypeError(
-            f"{type(self).__name__}: `in` must be given a collection with an end, got {item!r} in "
+            f"{type(self).__name__}: `in` must be given a collection with an end, "
+            f"got {short_repr(item)} in "
             "one that is still to come: use collection == value, which is asked of each element"
         )
 

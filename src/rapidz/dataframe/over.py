@@ -11,6 +11,7 @@ import pandas as pd
 from rapidz.dataframe.base import needs_index
 from rapidz.dataframe.collection import Streaming
 from rapidz.dataframe.state import LastRows, Span
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["by_position", "over_of"]
 
@@ -39,7 +40,8 @@ def over_of(owner: str, root: Streaming, n: Any, value: Any) -> LastRows | Span:
     """
     if (n is None) == (value is None):
         raise ValueError(
-            f"{owner}: exactly one of n and value must be given, got n={n!r}, value={value!r}"
+            f"{owner}: exactly one of n and value must be given, "
+            f"got n={short_repr(n)}, value={short_repr(value)}"
         )
     if n is not None:
         return LastRows(n)

@@ -13,6 +13,7 @@ from rapidz.dataframe.state import LastRows, Span
 from rapidz.dataframe.state.schema import Schema
 from rapidz.dataframe.state.windows import index_numbers
 from rapidz.kernel.push import SKIP
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["Pairs"]
 
@@ -65,8 +66,8 @@ class Pairs:
         if missing:
             name = ("left", "right")[side]
             raise ValueError(
-                f"join: on must name columns of {list(frame.columns)!r} on the {name}, "
-                f"got {missing[0]!r}"
+                f"join: on must name columns of {short_repr(list(frame.columns))} on the {name}, "
+                f"got {short_repr(missing[0])}"
             )
         return Schema(frame)
 

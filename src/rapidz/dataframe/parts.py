@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from rapidz.dataframe.columns import NoColumnError
+from rapidz.kernel.short_repr import short_repr
 
 
 def selected(frame: Any, index: Any) -> Any:
@@ -38,7 +39,9 @@ def largest(frame: Any, n: int, *args: Any, **kwargs: Any) -> Any:
 
 
 def _no_columns(argument: str, frame: Any, got: Any) -> NoColumnError:
-    return NoColumnError(f"{argument} must name columns of {list(frame)!r}, got {got!r}")
+    return NoColumnError(
+        f"{argument} must name columns of {short_repr(list(frame))}, got {short_repr(got)}"
+    )
 
 
 def with_column(frame: Any, key: Any, value: Any) -> Any:

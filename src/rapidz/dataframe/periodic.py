@@ -11,6 +11,7 @@ import pandas as pd
 from rapidz.dataframe.frames import DataFrame
 from rapidz.dataframe.periodic_data import random_datablock, random_datapoint
 from rapidz.kernel.checks import check_callable, read_interval
+from rapidz.kernel.short_repr import short_repr
 from rapidz.sources import from_periodic
 
 __all__ = ["PeriodicDataFrame", "Random", "random_datablock", "random_datapoint"]
@@ -113,7 +114,7 @@ class Random(PeriodicDataFrame):
     ) -> None:
         freq = pd.Timedelta(freq)
         if not freq > pd.Timedelta(0):
-            raise ValueError(f"Random: freq must be a time > 0, got {freq!r}")
+            raise ValueError(f"Random: freq must be a time > 0, got {short_repr(freq)}")
         super().__init__(datafn, interval, dask, start, freq=freq)
 
 

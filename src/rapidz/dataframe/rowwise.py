@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.dataframe.calls import Method
 from rapidz.dataframe.collection import Streaming, map_partitions
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["REFUSED", "ColumnWise", "RowWise", "ValueWise"]
 
@@ -120,7 +121,8 @@ class RowWise(_Mixed):
         for argument, value in (("cond", cond), ("other", other)):
             if callable(value):
                 raise TypeError(
-                    f"{name}: {argument} must be a streaming collection or a value, got {value!r}: "
+                    f"{name}: {argument} must be a streaming collection or a value, "
+                    f"got {short_repr(value)}: "
                     "a function would see one batch at a time; use map_partitions for that"
                 )
         rest = () if other is None else (other,)
@@ -136,7 +138,8 @@ class RowWise(_Mixed):
         """Replace some values by others, as pandas reads *to_replace*, *value* and *regex*."""
         if value is None and not isinstance(to_replace, Mapping):
             raise TypeError(
-                f"replace: value must be given unless to_replace is a dict, got {to_replace!r}: "
+                f"replace: value must be given unless to_replace is a dict, "
+                f"got {short_repr(to_replace)}: "
                 "pandas would take values from other rows"
             )
         rest = () if value is None else (value,)
@@ -212,11 +215,12 @@ def _refuse(name: str, argument: str, value: Any) -> None:
     """Raise TypeError for an argument that is not row-wise, or that pandas does not know."""
     why = REFUSED.get(name, {}).get(argument)
     if why is None:
-        raise TypeError(f"{name}: got an unexpected argument {argument!r}")
+        raise TypeError(f"{name}: got an unexpected argument {short_repr(argument)}")
     if value is None or value is False:  # what pandas does anyway
         return
     raise TypeError(
-        f"{name}: {argument} must not be given for a streaming frame, got {value!r}: {why}"
+        f"{name}: {argument} must not be given for a streaming frame, "
+        f"got {short_repr(value)}: {why}"
     )
 
 

@@ -20,6 +20,7 @@ from rapidz.dataframe.state import (
     RollingState,
 )
 from rapidz.dataframe.state.keys import Given
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["Totals", "begin", "go_on"]
 
@@ -42,11 +43,12 @@ def begin(owner: str, how: Any, start: Any, make: Callable[..., Any]) -> tuple[A
         return Accumulated(make, copy.deepcopy(start)), None
     if not isinstance(how, str) or how not in (*TOTALS, "mean"):
         raise ValueError(
-            f"{owner}: start must be a state that with_state=True gave, for {how!r}, got {start!r}"
+            f"{owner}: start must be a state that with_state=True gave, for {short_repr(how)}, "
+            f"got {short_repr(start)}"
         )
     if how == "mean" and not (isinstance(start, (tuple, list)) and len(start) == 2):
         raise ValueError(
-            f"{owner}: start must be a state or (sums, counts), for a mean, got {start!r}"
+            f"{owner}: start must be a state or (sums, counts), for a mean, got {short_repr(start)}"
         )
     parts = zip(("sum", "count"), start, strict=True) if how == "mean" else [(how, start)]
     for part, total in parts:
@@ -61,15 +63,19 @@ def _check_total(owner: str, how: str, total: Any) -> None:
     elif pd.api.types.is_scalar(total):
         missing = bool(pd.isna(total))
         if how in ("count", "size") and not isinstance(total, numbers.Number):
-            raise TypeError(f"{owner}: start must be a number, for a {how}, got {total!r}")
+            raise TypeError(
+                f"{owner}: start must be a number, for a {how}, got {short_repr(total)}"
+            )
     else:
         raise TypeError(
             f"{owner}: start must be a state, or a total as a single value, a Series or a "
-            f"DataFrame, for {how!r}, got {total!r}"
+            f"DataFrame, for {short_repr(how)}, got {short_repr(total)}"
         )
     # No rows have no smallest value, but their sum is 0.
     if missing and how not in ("min", "max"):
-        raise ValueError(f"{owner}: start must not be missing, for a {how}, got {total!r}")
+        raise ValueError(
+            f"{owner}: start must not be missing, for a {how}, got {short_repr(total)}"
+        )
 
 
 def go_on(
@@ -95,7 +101,7 @@ def go_on(
         return Preceded(make, *(rows(start.copy()) if rows else (start.copy(),))), None
     raise TypeError(
         f"{owner}: start must be a state that with_state=True gave, or the rows before, "
-        f"got {start!r}"
+        f"got {short_repr(start)}"
     )
 
 
@@ -105,7 +111,8 @@ def _fitting(owner: str, state: Any, **wanted: Any) -> Any:
         got = _of_state(state, name)
         if type(got) is not type(value) or _plain(got) != _plain(value):
             raise ValueError(
-                f"{owner}: start must be a state with {name}={value!r}, got one with {got!r}"
+                f"{owner}: start must be a state with {name}={short_repr(value)}, "
+                f"got one with {short_repr(got)}"
             )
     return state
 
@@ -122,7 +129,8 @@ def _check_groups(owner: str, state: Any, make: Callable[..., Any]) -> None:
     columns = by if isinstance(by, list) else [by]
     if keys.columns and not isinstance(by, Given) and columns != keys.columns:
         raise ValueError(
-            f"{owner}: start must be a state of groups by {columns!r}, got one by {keys.columns!r}"
+            f"{owner}: start must be a state of groups by {short_repr(columns)}, "
+            f"got one by {short_repr(keys.columns)}"
         )
 
 
@@ -200,15 +208,20 @@ def _joined(start: Any, result: Any, rule: str) -> Any:
     """One total of two: numbers, or series or frames by label."""
     if not isinstance(result, (pd.Series, pd.DataFrame)):
         if isinstance(start, (pd.Series, pd.DataFrame)):
-            raise TypeError(f"start must be a single value, as the total is, got {start!r}")
+            raise TypeError(
+                f"start must be a single value, as the total is, got {short_repr(start)}"
+            )
         try:
             return getattr(pd.Series([start, result]), rule)()
         except TypeError as problem:
             raise TypeError(
-                f"start must be a total of such values as {result!r}, got {start!r}"
+                f"start must be a total of such values as {short_repr(result)}, "
+                f"got {short_repr(start)}"
             ) from problem
     if not isinstance(start, type(result)):
-        raise TypeError(f"start must be a {type(result).__name__}, as totals are, got {start!r}")
+        raise TypeError(
+            f"start must be a {type(result).__name__}, as totals are, got {short_repr(start)}"
+        )
     joined = added(start, result, sort=False, rule=rule)
     if (
         not len(result)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rapidz.dataframe.kinds import is_dataframe_like, is_index_like, is_series_like
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = [
     "get_base_frame_type",
@@ -38,6 +39,7 @@ def get_base_frame_type(
         raise TypeError("Missing required argument:'example'")
     if not is_frame_like(example):
         raise TypeError(
-            f"{frame_name}: example must be like a {frame_name.lower()}, got {type(example)!r}"
+            f"{frame_name}: example must be like a {frame_name.lower()}, "
+            f"got {short_repr(type(example))}"
         )
     return type(example)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidz.graph.text import to_dot, to_mermaid
 from rapidz.graph.walk import _clean_text, picture
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _target(filename: str | Path | None, form: str | None) -> tuple[Path | None,
     extension = "" if path is None else path.suffix[1:].lower()
     if form is not None and form not in _FORMATS:
         listed = ", ".join(_FORMATS)
-        raise ValueError(f"visualize: format must be one of {listed}, got {form!r}")
+        raise ValueError(f"visualize: format must be one of {listed}, got {short_repr(form)}")
     if path is not None and extension not in _FORMATS:
         form = form or "png"
         path = path.with_name(f"{path.name}.{form}")
@@ -178,7 +179,9 @@ def _get_display_cls(format: str) -> Callable[..., Any]:
     Without IPython, and for a format that it cannot show, a function that returns None.
     """
     if format not in _FORMATS:
-        raise ValueError(f"_get_display_cls: format must be a format of pictures, got {format!r}")
+        raise ValueError(
+            f"_get_display_cls: format must be a format of pictures, got {short_repr(format)}"
+        )
 
     def nothing(*args: Any, **kwargs: Any) -> None:
         return None

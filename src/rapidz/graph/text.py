@@ -6,6 +6,7 @@ import re
 from typing import Any, Final
 
 from rapidz.graph.walk import Dot, picture, plain_label
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
 
 #: Mermaid's brackets for the shapes of Graphviz.
@@ -83,7 +84,8 @@ def to_mermaid(node: Stream[Any], direction: str = "TD") -> str:
     """
     if direction not in ("TB", "TD", "BT", "LR", "RL"):
         raise ValueError(
-            f"to_mermaid: direction must be 'TB', 'TD', 'BT', 'LR' or 'RL', got {direction!r}"
+            f"to_mermaid: direction must be 'TB', 'TD', 'BT', 'LR' or 'RL', "
+            f"got {short_repr(direction)}"
         )
     drawn = picture(node)
     lines = [f"flowchart {direction}"]

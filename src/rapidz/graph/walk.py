@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
 
 #: How often to look again at a set that another thread keeps changing.
@@ -41,7 +42,7 @@ def build_node_set(node: Stream[Any], s: set[Any] | None = None) -> set[Any]:
 def _connected(node: Stream[Any], known: Iterable[Any] = ()) -> list[Stream[Any]]:
     """The nodes connected with *node*, in the order in which they are found."""
     if not isinstance(node, Stream):
-        raise TypeError(f"graph: node must be a Stream, got {node!r}")
+        raise TypeError(f"graph: node must be a Stream, got {short_repr(node)}")
     seen, found, stack = set(known), [], [node]
     while stack:
         at = stack.pop()

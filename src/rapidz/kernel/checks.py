@@ -7,6 +7,7 @@ from operator import index as operator_index
 from typing import Any, SupportsIndex
 
 from rapidz.kernel.intervals import seconds
+from rapidz.kernel.short_repr import short_repr
 
 
 def check_callable(operator: str, argument: str, value: object) -> None:
@@ -18,7 +19,7 @@ def check_callable(operator: str, argument: str, value: object) -> None:
     TypeError: map: func must be callable, got 3
     """
     if not callable(value):
-        raise TypeError(f"{operator}: {argument} must be callable, got {value!r}")
+        raise TypeError(f"{operator}: {argument} must be callable, got {short_repr(value)}")
 
 
 def check_count(operator: str, argument: str, value: object, least: int = 1) -> None:
@@ -29,7 +30,7 @@ def check_count(operator: str, argument: str, value: object, least: int = 1) -> 
     ...
     ValueError: partition: n must be an int >= 1, got 0
     """
-    rule = f"{operator}: {argument} must be an int >= {least}, got {value!r}"
+    rule = f"{operator}: {argument} must be an int >= {least}, got {short_repr(value)}"
     if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         raise TypeError(rule)
     if operator_index(value) < least:
@@ -44,7 +45,7 @@ def check_number(operator: str, argument: str, value: object, least: float) -> N
     ...
     ValueError: Retry: factor must be a number >= 1, got 0.5
     """
-    rule = f"{operator}: {argument} must be a number >= {least}, got {value!r}"
+    rule = f"{operator}: {argument} must be a number >= {least}, got {short_repr(value)}"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(rule)
     if not value >= least:
@@ -62,7 +63,7 @@ def check_choice(operator: str, argument: str, value: object, choices: Iterable[
     allowed = list(choices)
     if not any(value is choice or value == choice for choice in allowed):
         listed = " or ".join(repr(choice) for choice in allowed)
-        raise ValueError(f"{operator}: {argument} must be {listed}, got {value!r}")
+        raise ValueError(f"{operator}: {argument} must be {listed}, got {short_repr(value)}")
 
 
 def check_queue(operator: str, value: object) -> None:
@@ -75,7 +76,7 @@ def check_queue(operator: str, value: object) -> None:
     """
     if not all(hasattr(value, name) for name in ("maxsize", "empty", "get_nowait")):
         rule = f"{operator}: queue must have maxsize, empty() and get_nowait()"
-        raise TypeError(f"{rule}, got {value!r}")
+        raise TypeError(f"{rule}, got {short_repr(value)}")
 
 
 def read_interval(

@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, MutableSet
 from typing import Any, TypeVar
 
+from rapidz.kernel.short_repr import short_repr
+
 T = TypeVar("T")
 
 
@@ -58,7 +60,7 @@ class OrderedSet(MutableSet[T]):
         return len(self._od)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({list(self)!r})"
+        return f"{type(self).__name__}({short_repr(list(self))})"
 
     def add(self, value: T) -> None:
         if value not in self._od:

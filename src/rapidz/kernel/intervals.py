@@ -9,6 +9,8 @@ from fractions import Fraction
 from numbers import Real
 from typing import Final
 
+from rapidz.kernel.short_repr import short_repr
+
 __all__ = ["Interval", "seconds"]
 
 Interval = float | str | timedelta
@@ -88,4 +90,4 @@ def _parse(text: str) -> float | None:
 def _complaint(value: object, operator: str, argument: str, allow_zero: bool) -> str:
     rule = f"a number of seconds {'>=' if allow_zero else '>'} 0 or a string such as '500ms'"
     voice = f"{operator}: " if operator else ""
-    return f"{voice}{argument} must be {rule}, got {value!r}"
+    return f"{voice}{argument} must be {rule}, got {short_repr(value)}"

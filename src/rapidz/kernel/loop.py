@@ -21,6 +21,8 @@ from tornado.ioloop import IOLoop
 from tornado.locks import Condition
 from tornado.platform.asyncio import AsyncIOLoop
 
+from rapidz.kernel.short_repr import short_repr
+
 #: Makes the loop of the background thread; replaced by virtual time in tests.
 new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 
@@ -102,7 +104,9 @@ def asyncio_loop(loop: Any) -> asyncio.AbstractEventLoop:
     inner = getattr(loop, "asyncio_loop", None)
     if isinstance(inner, asyncio.AbstractEventLoop):
         return inner
-    raise TypeError(f"Stream: loop must be a Tornado IOLoop or an asyncio loop, got {loop!r}")
+    raise TypeError(
+        f"Stream: loop must be a Tornado IOLoop or an asyncio loop, got {short_repr(loop)}"
+    )
 
 
 def io_loop(loop: asyncio.AbstractEventLoop) -> IOLoop:

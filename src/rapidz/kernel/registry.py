@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rapidz.kernel.short_repr import short_repr
+
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
@@ -131,7 +133,7 @@ class APIRegisterMixin(metaclass=_LooksForPlugins):
             if not (isinstance(node, type) and issubclass(node, APIRegisterMixin)):
                 raise TypeError(
                     f"plug-in {entry_point.name!r}: {_target(entry_point)} must be a Stream class, "
-                    f"got {node!r}"
+                    f"got {short_repr(node)}"
                 )
             cls.register_api(modifier=modifier, attribute_name=entry_point.name)(node)
             return node(*args, **kwargs)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 #: At most so many items of a container, and characters of a text, are shown by default.
-ITEMS, LENGTH = 6, 200
+ITEMS, LENGTH = 10, 200
 #: How deep containers are shown in each other.
 DEPTH = 3
 #: Integers with more bits than this are described: their digits take quadratic time.
@@ -31,7 +31,7 @@ def short_repr(value: object, items: int = ITEMS, length: int = LENGTH) -> str:
     """Return a repr of *value* that is cheap to make, of about *length* characters at most.
 
     >>> short_repr(list(range(10**6)))
-    '[0, 1, 2, 3, 4, 5, ...]'
+    '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...]'
     >>> short_repr("x" * 10**6, length=20)
     "'xxxxxxxx...xxxxxxx'"
     """

@@ -22,6 +22,7 @@ from rapidz.kernel.provenance import remember
 from rapidz.kernel.push import Pending, Push, Step
 from rapidz.kernel.registry import APIRegisterMixin
 from rapidz.kernel.running import Line, doing, own
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.signals import Arrivals
 from rapidz.kernel.tracking import Metadata, current_metadata, release, retain
 
@@ -151,14 +152,16 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
     def _checked(self, upstream: object) -> Stream[Any]:
         if isinstance(upstream, Stream):
             return upstream
-        raise TypeError(f"{type(self).__name__}: upstream must be a Stream, got {upstream!r}")
+        raise TypeError(
+            f"{type(self).__name__}: upstream must be a Stream, got {short_repr(upstream)}"
+        )
 
     def _join_pipeline(self, loop: Any, asynchronous: bool | None) -> Pipeline:
         """Become part of the pipeline of the nodes above."""
         if asynchronous not in (None, True, False):
             raise TypeError(
                 f"{type(self).__name__}: asynchronous must be True, False or None, "
-                f"got {asynchronous!r}"
+                f"got {short_repr(asynchronous)}"
             )
         own = Pipeline(loop, asynchronous)
         for up in self.upstreams:
@@ -346,7 +349,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         1
         """
         if not isinstance(downstream, Stream):
-            raise TypeError(f"connect: downstream must be a Stream, got {downstream!r}")
+            raise TypeError(f"connect: downstream must be a Stream, got {short_repr(downstream)}")
         self._check_edge(downstream)
         pipeline = self._pipeline.absorb(downstream._pipeline)
 

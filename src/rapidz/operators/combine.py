@@ -20,6 +20,7 @@ from rapidz.kernel.in_turn import spreading
 from rapidz.kernel.loop import new_condition
 from rapidz.kernel.push import Pending, Push, drop
 from rapidz.kernel.running import own, owned
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream, T, move_to_first
 from rapidz.kernel.tuning import Cell, Tuned
 
@@ -31,7 +32,7 @@ def _check_streams(operator: str, streams: Sequence[object]) -> None:
         raise ValueError(f"{operator}: upstreams must be at least one Stream, got none")
     for stream in streams:
         if not isinstance(stream, Stream):
-            raise TypeError(f"{operator}: upstreams must be Streams, got {stream!r}")
+            raise TypeError(f"{operator}: upstreams must be Streams, got {short_repr(stream)}")
 
 
 def _put_first(node: Stream[Any], first: Any) -> None:
@@ -42,7 +43,7 @@ def _put_first(node: Stream[Any], first: Any) -> None:
     for upstream in chosen:
         if upstream not in node.upstreams:
             raise ValueError(
-                f"{type(node).__name__}: first must be upstreams of it, got {upstream!r}"
+                f"{type(node).__name__}: first must be upstreams of it, got {short_repr(upstream)}"
             )
     move_to_first(node, list(chosen))
 
@@ -504,10 +505,12 @@ def _chosen(upstreams: Sequence[Stream[Any]], emit_on: Any) -> tuple[Stream[Any]
             kind = ValueError if isinstance(one, (int, Stream)) else TypeError
             raise kind(
                 "combine_latest: emit_on must be upstreams, or positions below "
-                f"{len(upstreams)}, got {one!r}"
+                f"{len(upstreams)}, got {short_repr(one)}"
             )
     if not chosen:
-        raise ValueError(f"combine_latest: emit_on must be at least one upstream, got {emit_on!r}")
+        raise ValueError(
+            f"combine_latest: emit_on must be at least one upstream, got {short_repr(emit_on)}"
+        )
     return tuple(chosen)
 
 

@@ -14,6 +14,7 @@ from rapidz.kernel.in_turn import awaiting
 from rapidz.kernel.loop import is_async
 from rapidz.kernel.push import Push
 from rapidz.kernel.registry import identity
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.signatures import check_arguments
 from rapidz.kernel.stream import Stream
 from rapidz.kernel.tuning import Options, Tuned
@@ -192,7 +193,8 @@ class unique(Stream[T]):
         check_callable("unique", "key", key)
         if history is not None and maxsize is not None:
             raise ValueError(
-                f"unique: maxsize must not be given with history, got {maxsize!r} and {history!r}"
+                f"unique: maxsize must not be given with history, "
+                f"got {short_repr(maxsize)} and {short_repr(history)}"
             )
         if history is not None:
             check_count("unique", "history", history)

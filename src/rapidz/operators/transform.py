@@ -13,6 +13,7 @@ from rapidz.kernel.fusion import Code
 from rapidz.kernel.in_turn import awaiting, spreading
 from rapidz.kernel.loop import is_async
 from rapidz.kernel.push import SKIP, Pending, Push, no_default
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.signatures import check_arguments
 from rapidz.kernel.stream import Stream, T
 from rapidz.kernel.tuning import Cell, Options, Tuned
@@ -139,7 +140,9 @@ class accumulate(Stream[T]):
         check_callable("accumulate", "func", func)
         check_arguments(self, func, (), kwargs, elements=2)
         if reset_stream is not None and not isinstance(reset_stream, Stream):
-            raise TypeError(f"accumulate: reset_stream must be a Stream, got {reset_stream!r}")
+            raise TypeError(
+                f"accumulate: reset_stream must be a Stream, got {short_repr(reset_stream)}"
+            )
         self.func, self.kwargs = func, Options(kwargs)
         self.returns_state, self.with_state = returns_state, with_state
         self._side_ports = frozenset() if reset_stream is None else frozenset({1})

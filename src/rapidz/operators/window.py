@@ -17,6 +17,7 @@ from rapidz.kernel.intervals import Interval
 from rapidz.kernel.push import Pending, Push
 from rapidz.kernel.registry import identity
 from rapidz.kernel.running import following, own, owned
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
 from rapidz.kernel.supervision import Through, push_supervised
 from rapidz.kernel.tracking import unbox
@@ -381,7 +382,9 @@ class collect(Stream[tuple[T, ...]]):
     ) -> None:
         for argument, value in (("cache", cache), ("metadata_cache", metadata_cache)):
             if value is not None and not (hasattr(value, "append") and hasattr(value, "clear")):
-                raise TypeError(f"collect: {argument} must have append and clear, got {value!r}")
+                raise TypeError(
+                    f"collect: {argument} must have append and clear, got {short_repr(value)}"
+                )
         self.cache = deque() if cache is None else cache
         self.metadata_cache = deque() if metadata_cache is None else metadata_cache
         super().__init__(upstream, **kwargs)

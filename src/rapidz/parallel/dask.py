@@ -20,6 +20,7 @@ from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from rapidz.kernel.ending import drain_first
+from rapidz.kernel.short_repr import short_repr
 from rapidz.parallel.backends import Verdict
 from rapidz.parallel.outcomes import Result
 from rapidz.parallel.pickling import check_travels
@@ -66,7 +67,7 @@ class Dask:
 
     def submit(self, work: Work, needs: list[Any], *, alone: bool = False) -> Any:
         if self.client.status in ("closed", "closing"):
-            raise RuntimeError(f"the client must be open, got {self.client!r}")
+            raise RuntimeError(f"the client must be open, got {short_repr(self.client)}")
         label = work.chain.label
         if self.travels and len(work.chain.pickled) > HEAVY_CHAIN:
             work, needs = self._relieved(work, needs)

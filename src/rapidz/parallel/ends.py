@@ -71,7 +71,9 @@ class scatter(Head[T]):
         **kwargs: Any,
     ) -> None:
         if isinstance(upstream, ParallelStream):
-            raise TypeError(f"scatter: upstream must not be scattered already, got {upstream!r}")
+            raise TypeError(
+                f"scatter: upstream must not be scattered already, got {short_repr(upstream)}"
+            )
         if batch != "auto" and (not isinstance(batch, int) or isinstance(batch, bool) or batch < 1):
             raise ValueError(
                 f"scatter: batch must be 'auto' or a count of at least 1, got {short_repr(batch)}"
@@ -143,7 +145,7 @@ class gather(Stream[T]):
     def __init__(self, upstream: Stream[T], **kwargs: Any) -> None:
         kwargs.pop("backend", None)  # it is that of the upstream
         if not isinstance(upstream, ParallelStream):
-            raise TypeError(f"gather: upstream must be scattered, got {upstream!r}")
+            raise TypeError(f"gather: upstream must be scattered, got {short_repr(upstream)}")
         self._crew = upstream._crew
         super().__init__(upstream, **kwargs)
         self._line = new_line(self._crew)

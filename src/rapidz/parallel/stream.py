@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from rapidz.kernel.legacy import interpreted
 from rapidz.kernel.push import Pending, Push, Start
 from rapidz.kernel.running import Line, doing
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream, T
 from rapidz.parallel.batch import HANDLES, Here, parts
 from rapidz.parallel.branches import (
@@ -78,7 +79,7 @@ class ParallelStream(Stream[T]):
         if not mine.same(theirs):
             raise ValueError(
                 f"{type(self).__name__}: backend must be the same for all inputs, got "
-                f"{mine!r} and {theirs!r}; gather() one of them first"
+                f"{short_repr(mine)} and {short_repr(theirs)}; gather() one of them first"
             )
 
     def _check_edge(self, downstream: Stream[Any]) -> None:

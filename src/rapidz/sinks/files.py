@@ -8,6 +8,7 @@ from typing import Any, TextIO, TypeVar
 
 from rapidz.kernel.fusion import Code
 from rapidz.kernel.push import Push
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
 from rapidz.sinks.base import Sink
 
@@ -50,7 +51,9 @@ class sink_to_textfile(Sink[T]):
     ) -> None:
         self._path = file if isinstance(file, (str, os.PathLike)) else None
         if self._path is None and not callable(getattr(file, "write", None)):
-            raise TypeError(f"sink_to_textfile: file must be a path or a file object, got {file!r}")
+            raise TypeError(
+                f"sink_to_textfile: file must be a path or a file object, got {short_repr(file)}"
+            )
         self.file, self.end, self.mode = file, end, mode
         self._fp: Any = file if self._path is None else open(self._path, mode)  # noqa: SIM115
         try:

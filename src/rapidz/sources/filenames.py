@@ -8,6 +8,7 @@ import os
 from typing import Any, ClassVar
 
 from rapidz.kernel.intervals import Interval
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
 from rapidz.sources.base import Seconds, Source
 
@@ -82,4 +83,4 @@ def _checked(path: Any) -> str:
     if isinstance(name, str) and name:
         return name
     kind = ValueError if name == "" else TypeError
-    raise kind(f"filenames: path must be a path or a pattern, got {path!r}")
+    raise kind(f"filenames: path must be a path or a pattern, got {short_repr(path)}")

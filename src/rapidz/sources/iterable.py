@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from rapidz.kernel.fusion import EDITED
 from rapidz.kernel.legacy import overridden_emit
 from rapidz.kernel.push import Pending
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
 from rapidz.sources.base import Source
 from rapidz.sources.run import LONGEST_BREATH, Run, Unfinished, current_run
@@ -72,7 +73,9 @@ class from_iterable(Source[T]):
 
     def __init__(self, iterable: Iterable[T], **kwargs: Any) -> None:
         if not isinstance(iterable, Iterable) and not hasattr(iterable, "__getitem__"):
-            raise TypeError(f"from_iterable: iterable must be an iterable, got {iterable!r}")
+            raise TypeError(
+                f"from_iterable: iterable must be an iterable, got {short_repr(iterable)}"
+            )
         self.iterable = iterable
         self._elements: Elements[T] | None = None
         super().__init__(**kwargs)
@@ -157,7 +160,7 @@ class from_async_iterable(Source[T]):
         if not isinstance(aiterable, AsyncIterable):
             raise TypeError(
                 f"from_async_iterable: aiterable must be an asynchronous iterable, "
-                f"got {aiterable!r}"
+                f"got {short_repr(aiterable)}"
             )
         self.aiterable = aiterable
         self._elements: AsyncIterator[T] | None = None

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from rapidz.kernel.checks import check_callable
 from rapidz.kernel.intervals import Interval
 from rapidz.kernel.push import SKIP
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
 from rapidz.sources.base import Seconds, Source
 
@@ -118,9 +119,13 @@ def PeriodicCallback(  # noqa: N802  its name since ever
     name = "PeriodicCallback"
     check_callable(name, "callback", callback)
     if isinstance(callback_time, bool) or not isinstance(callback_time, Real):
-        raise TypeError(f"{name}: callback_time must be milliseconds > 0, got {callback_time!r}")
+        raise TypeError(
+            f"{name}: callback_time must be milliseconds > 0, got {short_repr(callback_time)}"
+        )
     if not 0 < callback_time < math.inf:
-        raise ValueError(f"{name}: callback_time must be milliseconds > 0, got {callback_time!r}")
+        raise ValueError(
+            f"{name}: callback_time must be milliseconds > 0, got {short_repr(callback_time)}"
+        )
     start = kwargs.pop("start", True)
     source = from_periodic(callback, callback_time / 1000, asynchronous=asynchronous, **kwargs)
     source._delayed = True

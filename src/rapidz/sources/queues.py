@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from tornado import queues
 
 from rapidz.kernel.intervals import Interval
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
 from rapidz.sources.base import Seconds, Source
 from rapidz.sources.run import Unfinished
@@ -63,7 +64,7 @@ class from_q(Source[Any]):
 
     def __init__(self, q: Any, sleep_time: Interval = 0.01, **kwargs: Any) -> None:
         if not isinstance(q, deque) and not callable(getattr(q, "get_nowait", None)):
-            raise TypeError(f"from_q: q must be a queue with get_nowait, got {q!r}")
+            raise TypeError(f"from_q: q must be a queue with get_nowait, got {short_repr(q)}")
         self.q = q
         self.sleep_time = sleep_time
         self._getting = Unfinished()

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TextIO
 
 from rapidz.kernel.intervals import Interval
 from rapidz.kernel.push import Pending, settle
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
 from rapidz.sources.base import Seconds, Source
 from rapidz.sources.run import Unfinished
@@ -137,19 +138,21 @@ def _tail_of(f: Any, encoding: str, from_end: bool) -> Tail | Given:
             codecs.lookup(encoding)
         except (LookupError, TypeError):
             raise ValueError(
-                f"from_textfile: encoding must be one that Python knows, got {encoding!r}"
+                f"from_textfile: encoding must be one that Python knows, got {short_repr(encoding)}"
             ) from None
         return Tail(path, encoding, from_end)
     if callable(getattr(f, "read", None)):
         return Given(f, from_end)
-    raise TypeError(f"from_textfile: f must be a path or a file object, got {f!r}")
+    raise TypeError(f"from_textfile: f must be a path or a file object, got {short_repr(f)}")
 
 
 def _checked_delimiter(delimiter: Any) -> str:
     if isinstance(delimiter, str) and delimiter:
         return delimiter
     kind = ValueError if delimiter == "" else TypeError
-    raise kind(f"from_textfile: delimiter must be a str that is not empty, got {delimiter!r}")
+    raise kind(
+        f"from_textfile: delimiter must be a str that is not empty, got {short_repr(delimiter)}"
+    )
 
 
 @contextlib.contextmanager
@@ -189,7 +192,7 @@ def sink_to_file(
     '- one\n'
     """
     if not isinstance(upstream, Stream):
-        raise TypeError(f"sink_to_file: upstream must be a Stream, got {upstream!r}")
+        raise TypeError(f"sink_to_file: upstream must be a Stream, got {short_repr(upstream)}")
     with open(filename, mode=mode) as file:
 
         def write(x: str) -> None:

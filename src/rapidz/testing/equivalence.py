@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from rapidz.kernel.short_repr import short_repr
 from rapidz.testing.loop import run
 
 if TYPE_CHECKING:
@@ -94,12 +95,13 @@ def assert_equivalent(
     """
     ways = list(on)
     if len(ways) < 2:
-        raise ValueError(f"assert_equivalent: on must be at least two ways, got {on!r}")
+        raise ValueError(f"assert_equivalent: on must be at least two ways, got {short_repr(on)}")
     for way in ways:
         if isinstance(way, str) and way not in (*_PLAIN, *_SCATTERED):
             known = ", ".join(map(repr, (*_PLAIN, *_SCATTERED)))
             raise ValueError(
-                f"assert_equivalent: on must be of {known}, Executors and Clients, got {way!r}"
+                f"assert_equivalent: on must be of {known}, Executors and Clients, "
+                f"got {short_repr(way)}"
             )
     _refuse_a_running_loop()
     inputs = list(elements)

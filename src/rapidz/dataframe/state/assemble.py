@@ -9,6 +9,7 @@ import pandas as pd
 
 from rapidz.dataframe.state.aliases import Frame
 from rapidz.dataframe.state.spec import Output, Spec
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["columns_of", "form_of", "grouped", "reduced"]
 
@@ -36,7 +37,7 @@ def columns_of(spec: Spec, empty: Frame) -> Any:
         if {len(label) for label in labels} != {empty.columns.nlevels + 1}:
             raise TypeError(
                 f"{spec.how!r} by group: columns must have labels of {empty.columns.nlevels} "
-                f"levels, as their index has, got {list(empty.columns)!r}"
+                f"levels, as their index has, got {short_repr(list(empty.columns))}"
             )
         return pd.MultiIndex.from_tuples(labels, names=[*empty.columns.names, None])
     return empty.columns[[empty.columns.get_loc(label) for label in labels]]

@@ -10,6 +10,7 @@ import pandas as pd
 from rapidz.dataframe.state.aliases import Frame
 from rapidz.dataframe.state.schema import Schema
 from rapidz.dataframe.state.sums import LARGE
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["CumulativeState"]
 
@@ -32,7 +33,9 @@ class CumulativeState:
 
     def __init__(self, example: Frame, how: str) -> None:
         if how not in HOWS:
-            raise ValueError(f"cumulative: how must be one of {', '.join(HOWS)}, got {how!r}")
+            raise ValueError(
+                f"cumulative: how must be one of {', '.join(HOWS)}, got {short_repr(how)}"
+            )
         self.schema = Schema(example)
         self.how = how
         self.carry: Any = None

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from rapidz.dataframe.state.lanes import Lane
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["alike", "fit", "fit_nothing", "has_values", "is_object"]
 
@@ -141,7 +142,7 @@ def _refusal(column: pd.Series[Any], dtype: Any, what: str) -> TypeError:
     if isinstance(dtype, pd.CategoricalDtype) and isinstance(new, pd.CategoricalDtype):
         return _other_categories(new, dtype, what)
     present = column.dropna()
-    value = f", such as {present.iloc[0]!r}" if len(present) else " without a value"
+    value = f", such as {short_repr(present.iloc[0])}" if len(present) else " without a value"
     return TypeError(
         f"{what} must stay {dtype}, got {new}{value}: give an example of the dtype meant, "
         "or use astype"
@@ -153,8 +154,9 @@ def _other_categories(new: pd.CategoricalDtype, known: pd.CategoricalDtype, what
     got = ", ".join(map(repr, excess[:5])) + ", ..." * (len(excess) > 5) + " besides"
     if not excess:
         words = {True: "ordered", False: "unordered", None: "unordered"}
-        got = f"{words[new.ordered]} ones {new.categories.tolist()!r}"
+        got = f"{words[new.ordered]} ones {short_repr(new.categories.tolist())}"
     return TypeError(
-        f"{what} must stay category with the categories {known.categories.tolist()!r}, got {got}: "
+        f"{what} must stay category with the categories {short_repr(known.categories.tolist())}, "
+        f"got {got}: "
         "give an example that has all of them, or use astype(str)"
     )

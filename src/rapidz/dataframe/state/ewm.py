@@ -14,6 +14,7 @@ from rapidz.dataframe.state.groups import Groups
 from rapidz.dataframe.state.keys import Keys
 from rapidz.dataframe.state.schema import Schema
 from rapidz.dataframe.state.spec import numeric_columns
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["EwmState", "decay"]
 
@@ -46,11 +47,12 @@ Can only provide one of `com`, `span`, `halflife`, `alpha`. They are mutually ex
     name, value = names.popitem()
     least, open_ = RULES[name]
     if not isinstance(value, numbers.Real):
-        raise TypeError(f"ewm: {name} must be a number, got {value!r}")
+        raise TypeError(f"ewm: {name} must be a number, got {short_repr(value)}")
     if value < least or (open_ and value == least) or (name == "alpha" and value > 1):
         rule = f"above {least:g}" if open_ else f"at least {least:g}"
         raise ValueError(
-            f"ewm: {name} must be {rule}{' and at most 1' * (name == 'alpha')}, got {value!r}: "
+            f"ewm: {name} must be {rule}{' and at most 1' * (name == 'alpha')}, "
+            f"got {short_repr(value)}: "
             f"{WORDS[name]}"
         )
     if name == "halflife":
@@ -83,7 +85,7 @@ class EwmState:
         dropna: bool = True,
     ) -> None:
         if how != "mean":
-            raise ValueError(f"ewm: how must be 'mean', got {how!r}")
+            raise ValueError(f"ewm: how must be 'mean', got {short_repr(how)}")
         self.stay = decay(com=com, span=span, halflife=halflife, alpha=alpha)
         self.schema = Schema(example)
         self.keys = Keys(by, example)

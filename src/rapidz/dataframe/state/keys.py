@@ -11,6 +11,7 @@ import pandas as pd
 
 from rapidz.dataframe.state.aliases import Frame
 from rapidz.dataframe.state.dtypes import fit
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["Given", "Keys"]
 
@@ -41,7 +42,10 @@ class Keys:
         self.columns = list(by) if isinstance(by, list) else [by]
         for label in self.columns:
             if label not in labels:
-                raise ValueError(f"by must name columns of {labels!r} or be 'given', got {label!r}")
+                raise ValueError(
+                    f"by must name columns of {short_repr(labels)} or be 'given', "
+                    f"got {short_repr(label)}"
+                )
         if not self.columns:
             raise ValueError("by must name at least one column, got []")
 
@@ -49,7 +53,9 @@ class Keys:
         """The keys of the rows, checked against those of earlier batches."""
         if self.columns:
             if keys is not None:
-                raise TypeError(f"keys must not be given beside the columns {self.columns!r}")
+                raise TypeError(
+                    f"keys must not be given beside the columns {short_repr(self.columns)}"
+                )
             return [frame[label] for label in self.columns]
         if not self.given:
             if keys is not None:

@@ -9,6 +9,7 @@ from rapidz.dataframe.state.aliases import Frame
 from rapidz.dataframe.state.custom import CustomState, is_custom
 from rapidz.dataframe.state.pandas_says import Grouping
 from rapidz.dataframe.state.windows import Everything, LastRows, Over, Span
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["make_state"]
 
@@ -46,10 +47,14 @@ def make_state(
     """
     over = Everything() if over is None else over
     if not isinstance(over, (Everything, LastRows, Span)):
-        raise TypeError(f"over must be Everything(), LastRows(n) or Span(value), got {over!r}")
+        raise TypeError(
+            f"over must be Everything(), LastRows(n) or Span(value), got {short_repr(over)}"
+        )
     if is_custom(how):
         if by is not None or options:
-            raise TypeError(f"by and options must not be given with an aggregation, got {by!r}")
+            raise TypeError(
+                f"by and options must not be given with an aggregation, got {short_repr(by)}"
+            )
         return CustomState(example, how, over)
     grouping = Grouping(sort=sort, dropna=dropna, observed=observed)
     return AggregateState(example, how, over, by, grouping, options)

@@ -20,6 +20,7 @@ from rapidz.dataframe.state.pandas_says import Grouping
 from rapidz.dataframe.state.recipes import Recipe, recipe
 from rapidz.dataframe.state.rows import Rows
 from rapidz.dataframe.state.spec import Output, parse
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["Plan", "column_of"]
 
@@ -75,10 +76,10 @@ class Plan:
         try:
             self._ask(column, output)
         except (TypeError, NotImplementedError) as problem:
-            of = "series" if output.column is None else f"column {output.column!r}"
+            of = "series" if output.column is None else f"column {short_repr(output.column)}"
             raise TypeError(
                 f"{output.word}: {of} must have a dtype with this aggregate, got {column.dtype}"
-                f" and options {dict(self.spec.options)!r}"
+                f" and options {short_repr(dict(self.spec.options))}"
             ) from problem
 
     def _ask(self, column: pd.Series[Any], output: Output) -> None:
@@ -98,8 +99,8 @@ class Plan:
         if self.empty.dtypes.map(is_object).any():  # there may be numbers to come
             return
         raise TypeError(
-            f"{how!r}: frame must have a column whose dtype has such aggregates, "
-            f"got {self.empty.dtypes.to_dict()!r}"
+            f"{short_repr(how)}: frame must have a column whose dtype has such aggregates, "
+            f"got {short_repr(self.empty.dtypes.to_dict())}"
         )
 
     def columns(self) -> dict[Any, Column]:

@@ -11,6 +11,7 @@ from rapidz.dataframe.state.aliases import Frame
 from rapidz.dataframe.state.schema import Schema
 from rapidz.dataframe.state.spec import numeric_columns
 from rapidz.dataframe.state.windows import same_clock
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["RollingState"]
 
@@ -39,13 +40,16 @@ class RollingState:
         **options: Any,
     ) -> None:
         if how not in HOWS:
-            raise ValueError(f"rolling: how must be one of {', '.join(HOWS)}, got {how!r}")
+            raise ValueError(
+                f"rolling: how must be one of {', '.join(HOWS)}, got {short_repr(how)}"
+            )
         self.schema = Schema(example)
         self.window, self.timed = _window(window)
         self.how, self.min_periods, self.options = how, min_periods, options
         if min_periods is not None and not self._allows(min_periods):
             raise ValueError(
-                f"rolling: min_periods must be between 0 and the window, got {min_periods!r}"
+                f"rolling: min_periods must be between 0 and the window, "
+                f"got {short_repr(min_periods)}"
             )
         self.tail: Frame | None = None
 
@@ -97,7 +101,7 @@ class RollingState:
 def _window(window: Any) -> tuple[Any, bool]:
     if isinstance(window, numbers.Integral) and not isinstance(window, bool):
         if window < 1:
-            raise ValueError(f"rolling: window must be a number above 0, got {window!r}")
+            raise ValueError(f"rolling: window must be a number above 0, got {short_repr(window)}")
         return int(window), False
     try:
         length = pd.Timedelta(window) if not isinstance(window, (float, bool)) else None
@@ -105,6 +109,7 @@ def _window(window: Any) -> tuple[Any, bool]:
         length = None
     if length is None or not length > pd.Timedelta(0):
         raise ValueError(
-            f"rolling: window must be a number of rows or a length of time, got {window!r}"
+            f"rolling: window must be a number of rows or a length of time, "
+            f"got {short_repr(window)}"
         )
     return length, True

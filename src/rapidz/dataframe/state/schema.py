@@ -8,6 +8,7 @@ import pandas as pd
 
 from rapidz.dataframe.state.aliases import Frame
 from rapidz.dataframe.state.dtypes import alike, fit, fit_nothing, has_values, is_object
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["Schema", "same_dtypes", "with_columns"]
 
@@ -30,9 +31,11 @@ class Schema:
         self, example: Frame, *, settled: bool = False, missing: frozenset[Any] = frozenset()
     ) -> None:
         if not isinstance(example, (pd.DataFrame, pd.Series)):
-            raise TypeError(f"example must be a DataFrame or a Series, got {example!r}")
+            raise TypeError(f"example must be a DataFrame or a Series, got {short_repr(example)}")
         if isinstance(example, pd.DataFrame) and not example.columns.is_unique:
-            raise ValueError(f"example must have unique columns, got {list(example.columns)!r}")
+            raise ValueError(
+                f"example must have unique columns, got {short_repr(list(example.columns))}"
+            )
         self.empty: Frame = example.iloc[:0]
         self.dtypes = _dtypes(example)
         self.settled = settled
@@ -85,7 +88,8 @@ class Schema:
         missing = [label for label in columns if label not in frame.columns]
         if missing:
             raise ValueError(
-                f"frame must have the columns {list(columns)!r}, got no {missing[0]!r}"
+                f"frame must have the columns {short_repr(list(columns))}, "
+                f"got no {short_repr(missing[0])}"
             )
         return frame[list(columns)]
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from rapidz.dataframe.state.aliases import Frame
 from rapidz.dataframe.state.dtypes import has_values, is_object
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["HOWS", "Output", "Spec", "numeric_columns", "parse"]
 
@@ -76,7 +77,7 @@ def parse(example: Frame, how: Any, by: Sequence[Any], options: Mapping[str, Any
         return Spec("table", tuple(_table(table)), how, options)
     if callable(how):
         return Spec("one", tuple(Output(c, c, _known(how)) for c in columns), how, options)
-    raise TypeError(f"how must be a name, a list, a dict or an aggregation, got {how!r}")
+    raise TypeError(f"how must be a name, a list, a dict or an aggregation, got {short_repr(how)}")
 
 
 def _mapping(example: Frame, how: Mapping[Any, Any], options: Mapping[str, Any]) -> Spec:
@@ -84,7 +85,8 @@ def _mapping(example: Frame, how: Mapping[Any, Any], options: Mapping[str, Any])
         if any(isinstance(value, (list, tuple)) for value in how.values()):
             raise TypeError(
                 "how must be a list of aggregates, or a dict of one each by the label of the"
-                f" result, for a series: lists by column are for frames, got {dict(how)!r}"
+                f" result, for a series: lists by column are for frames, "
+                f"got {short_repr(dict(how))}"
             )
         named = tuple(Output(label, None, _known(h)) for label, h in how.items())
         return Spec("named", named, how, options)
@@ -117,16 +119,20 @@ def _table(table: Mapping[Any, Sequence[How]]) -> list[Output]:
 def _known(how: Any) -> How:
     if isinstance(how, str):
         if how not in HOWS:
-            raise ValueError(f"how must be one of {', '.join(sorted(HOWS))}, got {how!r}")
+            raise ValueError(f"how must be one of {', '.join(sorted(HOWS))}, got {short_repr(how)}")
     elif not callable(how):
-        raise TypeError(f"how must be the name of an aggregate or a function, got {how!r}")
+        raise TypeError(
+            f"how must be the name of an aggregate or a function, got {short_repr(how)}"
+        )
     known: How = how
     return known
 
 
 def _column(example: pd.DataFrame, label: Any) -> Any:
     if label not in list(example.columns):  # of two levels, both
-        raise ValueError(f"how must name columns of {list(example.columns)!r}, got {label!r}")
+        raise ValueError(
+            f"how must name columns of {short_repr(list(example.columns))}, got {short_repr(label)}"
+        )
     return label
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from rapidz.dataframe.state.aliases import Numbers
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["Everything", "LastRows", "Over", "Span", "index_numbers", "same_clock"]
 
@@ -37,7 +38,7 @@ class LastRows:
         whole = isinstance(self.n, numbers.Integral) and not isinstance(self.n, bool)
         if not whole or self.n < 1:
             kind = ValueError if whole else TypeError
-            raise kind(f"LastRows: n must be a whole number above 0, got {self.n!r}")
+            raise kind(f"LastRows: n must be a whole number above 0, got {short_repr(self.n)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +62,23 @@ class Span:
     def __post_init__(self) -> None:
         value: Any = self.value
         if isinstance(value, bool) or value is None:
-            raise TypeError(f"Span: value must be a length of time or a number, got {value!r}")
+            raise TypeError(
+                f"Span: value must be a length of time or a number, got {short_repr(value)}"
+            )
         if not isinstance(value, numbers.Real):
             try:
                 value = pd.Timedelta(value)
             except (ValueError, TypeError) as problem:
                 raise type(problem)(
-                    f"Span: value must be a length of time or a number, got {self.value!r}"
+                    f"Span: value must be a length of time or a number, "
+                    f"got {short_repr(self.value)}"
                 ) from problem
             object.__setattr__(self, "value", value)
         nothing: Any = pd.Timedelta(0) if isinstance(value, pd.Timedelta) else 0
         if not value > nothing:
             raise ValueError(
-                f"Span: value must be a length of time or a number above 0, got {self.value!r}"
+                f"Span: value must be a length of time or a number above 0, "
+                f"got {short_repr(self.value)}"
             )
 
     @property
