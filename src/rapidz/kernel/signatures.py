@@ -146,5 +146,6 @@ def _name(func: Any) -> str:
 
 
 def _shown(parameter: inspect.Parameter) -> str:
+    stars = 1 if parameter.kind is parameter.VAR_POSITIONAL else 2
     several = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    return str(parameter) if several else parameter.name
+    return "*" * stars * several + parameter.name

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from rapidz.kernel.short_repr import short_repr
 from rapidz.parallel.pickling import pickled, travels
 
 
@@ -95,7 +96,7 @@ class Bad:
         if not travels(self.error):
             self.error = RuntimeError(f"{type(self.error).__name__}: {self.error}")
         if not travels(self.element):
-            self.element = repr(self.element)
+            self.element = short_repr(self.element)
         return self
 
     def arrived(self) -> Exception:

@@ -74,7 +74,7 @@ class Keys:
     def _column(self, key: Any, size: int, number: int) -> pd.Series[Any]:
         column = key if isinstance(key, pd.Series) else pd.Series(key)
         if not isinstance(key, (pd.Series, pd.Index, np.ndarray, pd.api.extensions.ExtensionArray)):
-            raise TypeError(f"keys must be arrays or Series, got {key!r}")
+            raise TypeError(f"keys must be arrays or Series, got {short_repr(key)}")
         if len(column) != size:
             raise ValueError(f"keys must be as long as the frame ({size} rows), got {len(column)}")
         if not size or self.known is None:
