@@ -186,7 +186,7 @@ def test_a_repr_that_raises_replaces_no_error(x: Any) -> None:
 #: Names that stand for short texts of the library itself, or for attributes that were asked for.
 TEXTS = {"name", "key", "_name", "__name__", "named", "zone", "how"}
 #: Labels in messages that are made for each batch, whether there is something to tell or not.
-LABELS = {"label", "example.name", "self.empty.name"}
+LABELS = {"label", "example.name", "self.empty.name", "x.name"}
 
 
 def formatted_by_repr(path: Path) -> Iterator[str]:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from rapidz.dataframe.state.by_column import ByColumn
 from rapidz.dataframe.state.dtypes import is_object
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["Outputs", "has_index", "is_nested", "kind_of", "like", "refuse", "to_pandas"]
 
@@ -207,7 +208,7 @@ def _cast(kind: str, name: str, made: Any, known: Any) -> Any:
         return made.cast(known)
     except (arrow.ArrowException, TypeError) as error:
         present = made.drop_null()
-        value = f", such as {present[0].as_py()!r}" if len(present) else ""
+        value = f", such as {short_repr(present[0].as_py())}" if len(present) else ""
         raise TypeError(
             f"column {name!r} must stay {known}, as in the frames of {kind} before it, got "
             f"{made.type}{value}: use astype, or give an example whose result has the dtype meant"
@@ -361,7 +362,8 @@ def _names(labels: pd.Index[Any]) -> list[str]:
     several = isinstance(labels, pd.MultiIndex)
     names = ["_".join(map(str, label)) if several else str(label) for label in labels]
     if len(set(names)) < len(names):
-        raise ValueError(f"columns must have names of their own as text, got {list(labels)!r}")
+        shown = short_repr(list(labels))
+        raise ValueError(f"columns must have names of their own as text, got {shown}")
     return names
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from rapidz.dataframe import native
 from rapidz.dataframe.state.dtypes import is_object
+from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["exact", "mapped"]
 
@@ -44,7 +45,7 @@ def _exact(owner: str, what: str, column: pd.Series[Any], dtype: Any) -> pd.Seri
     if wrong.any():
         raise TypeError(
             f"{owner}: {what} must stay {dtype}, as in the example, got {column.dtype}, such as "
-            f"{column[wrong].iloc[0]!r}: cast it, or give an example of the dtype meant"
+            f"{short_repr(column[wrong].iloc[0])}: cast it, or give an example of the dtype meant"
         )
     return made
 

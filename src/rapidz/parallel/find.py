@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from rapidz.kernel.attribution import add_note
 from rapidz.kernel.short_repr import short_repr
 from rapidz.parallel.backends import MEMBERS, Backend
 from rapidz.parallel.executors import executor_to_client
@@ -62,8 +63,8 @@ def _from_entry_point(name: str) -> Backend:
         return find_backend(_loaded(found[name]))
     known = {**dict.fromkeys([*_NAMED, *found]), **_MEANT}
     (close,) = difflib.get_close_matches(name.lower(), known, 1) or [None]
-    hint = "" if close is None else f"; did you mean {_MEANT.get(close, close)!r}?"
-    more = "".join(f", {other!r}" for other in sorted(found))
+    hint = "" if close is None else f"; did you mean {short_repr(_MEANT.get(close, close))}?"
+    more = "".join(f", {short_repr(other)}" for other in sorted(found))
     raise ValueError(f"scatter: backend must be {_RULE}{more}, got {short_repr(name)}{hint}")
 
 
@@ -108,7 +109,7 @@ def _loaded(point: EntryPoint) -> Any:
     try:
         return point.load()
     except Exception as error:
-        error.add_note(f"scatter: raised by the entry point {point.name!r} of {GROUP}")
+        add_note(error, f"scatter: raised by the entry point {point.name!r} of {GROUP}")
         raise
 
 
@@ -167,7 +168,7 @@ def _from_function(function: Callable[[], Any]) -> Backend:
     try:
         made = function()
     except Exception as error:
-        error.add_note(f"scatter: raised by backend, the function {short_repr(function)}")
+        add_note(error, f"scatter: raised by backend, the function {short_repr(function)}")
         raise
     if isinstance(made, concurrent.futures.Executor):
         backend: Any = _from_executor(executor_to_client(made), function)
@@ -180,6 +181,6 @@ def _from_function(function: Callable[[], Any]) -> Backend:
 def _from_executor(made: Any, function: Callable[[], Any]) -> Backend:
     from rapidz.parallel.pools import Pool
 
-    pool = Pool(getattr(function, "__name__", repr(function)), function)
+    pool = Pool(getattr(function, "__name__", short_repr(function)), function)
     pool.begin_with(made)
     return pool
