@@ -18,6 +18,7 @@ from benchmarks.rows import (
     importing,
     iterable,
     pools,
+    waiting,
     wide,
 )
 
@@ -33,6 +34,7 @@ ROWS: tuple[Row, ...] = (
     async_sink.ROW,
     blocking.ROW,
     blocking.BULK_ROW,
+    waiting.ROW,
     buffer.ROW,
     dask.ROW,
     dask.STREAMZ_ROW,

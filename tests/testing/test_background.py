@@ -15,12 +15,13 @@ async def instant_after(pause: float) -> float:
 
 
 def test_the_background_loop_runs_in_virtual_time() -> None:
+    before = door.new_event_loop
     with virtual_background() as clock:
         assert clock.time() == 0.0
         assert door.sync(door.background_loop(), instant_after, 3600) == 3600.0
         assert clock.time() == 3600.0
         assert isinstance(clock.loop, VirtualLoop)
-    assert door.new_event_loop is asyncio.new_event_loop
+    assert door.new_event_loop is before
 
 
 def test_time_stands_still_while_the_test_works(virtual_background: VirtualBackground) -> None:
@@ -57,9 +58,13 @@ def test_a_blocking_call_that_cannot_return_raises(virtual_background: VirtualBa
         await gate.wait()
 
     gates: list[asyncio.Event] = []
+    loop = door.background_loop()
     with pytest.raises(Deadlock, match="at 5 s"):
-        asyncio.run_coroutine_threadsafe(in_vain(asyncio.Event()), door.background_loop()).result()
-    door.background_loop().call_soon_threadsafe(gates[0].set)
+        asyncio.run_coroutine_threadsafe(in_vain(asyncio.Event()), loop).result()
+    with pytest.raises(Deadlock, match="at 10 s"):
+        door.sync(loop, in_vain, asyncio.Event())
+    for gate in gates:
+        loop.call_soon_threadsafe(gate.set)
     virtual_background.let_pass(0)
 
 

@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.push import no_default
 from rapidz.kernel.short_repr import short_repr
-from rapidz.kernel.turn import LINES_BEFORE
 
 if TYPE_CHECKING:
     from rapidz.kernel.pipeline import Pipeline
@@ -245,7 +244,7 @@ def _is_entrance(frame: FrameType) -> bool:
     """Whether *frame* is code of the kernel, or a compiled `emit` that went the slow way."""
     code = frame.f_code
     if code.co_filename.startswith(_FUSED):
-        return code.co_name == "emit" and frame.f_lineno - code.co_firstlineno <= LINES_BEFORE
+        return "mine" in code.co_varnames and frame.f_locals.get("mine") is not True
     return _is_ours(code.co_filename)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from operator import index as operator_index
 from typing import Any, SupportsIndex
@@ -85,3 +86,18 @@ def read_interval(
     """Return an interval in seconds; a number stays the number that it was."""
     length = seconds(value, operator=operator, argument=argument, allow_zero=allow_zero)
     return value if isinstance(value, (int, float)) else length
+
+
+def read_timeout(operator: str, value: object) -> float | None:
+    """Return a time limit in seconds, None for none.
+
+    >>> read_timeout("join", "2s")
+    2.0
+    >>> read_timeout("join", "x")
+    Traceback (most recent call last):
+    ...
+    ValueError: join: timeout must be a number of seconds >= 0 or a string such as '500ms', got 'x'
+    """
+    if value is None or value == math.inf:
+        return None
+    return read_interval(operator, value, argument="timeout", allow_zero=True)

@@ -65,10 +65,13 @@ class Conveyor:
         self, entry: Any, carry: Callable[[Any], Coroutine[Any, Any, object]], pipeline: Pipeline
     ) -> Pending:
         """Put *entry* at the end; ``carry(entry)`` will be awaited in its turn."""
+        if self.running:
+            self.entries.append(entry)
+            return None
+        pipeline.check_loop()  # before anything is taken in
         self.entries.append(entry)
-        if not self.running:
-            self.running = True
-            self.carrier = Running(self._run(carry, pipeline), pipeline)
+        self.running = True
+        self.carrier = Running(self._run(carry, pipeline), pipeline)
         return None
 
     def resume(

@@ -13,7 +13,6 @@ import time
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
@@ -21,8 +20,9 @@ from rapidz.kernel import signals
 from rapidz.kernel.circular import caller_in, described
 from rapidz.kernel.pipeline import Pipeline, pipelines
 from rapidz.kernel.push import DONE, Pending, group, when_all
-from rapidz.kernel.running import over, own
+from rapidz.kernel.running import over, own, wait_for
 from rapidz.kernel.signals import Signal
+from rapidz.kernel.threadfuture import ThreadFuture
 
 if TYPE_CHECKING:
     from rapidz.kernel.stream import Stream
@@ -43,6 +43,9 @@ EXIT_SECONDS = 10.0
 
 
 def flush(node: Stream[Any]) -> Any:
+    if node._pipeline.root().waits_for_loop():
+        return _in_loop(lambda: flush(node))
+
     def action() -> Pending:
         wait = signals.send(node, Signal.FLUSH)
         for stream in signals.streams_of_failures(node._pipeline.root(), ended=False):
@@ -52,8 +55,15 @@ def flush(node: Stream[Any]) -> Any:
     return node._pipeline.run(action)
 
 
+async def _in_loop(action: Callable[[], Any]) -> None:
+    """Do *action* in the loop that runs this: elements are left over from one that has ended."""
+    await wait_for(action())
+
+
 def join(node: Stream[Any], timeout: float | None) -> Any:
     pipeline = node._pipeline.root()
+    if pipeline.waits_for_loop():
+        return _in_loop(lambda: join(node, timeout))
     if (running := caller_in(pipeline)) is not None:
         raise RuntimeError(
             f"join: called by {described(running)}, which it would wait for; call it outside of "
@@ -64,6 +74,8 @@ def join(node: Stream[Any], timeout: float | None) -> Any:
 
 def close(node: Stream[Any], timeout: float | None) -> Any:
     pipeline = node._pipeline.root()
+    if pipeline.waits_for_loop():
+        return _in_loop(lambda: close(node, timeout))
     failure: Exception | None = None
     wait: Any = None
     try:
@@ -80,6 +92,8 @@ def close(node: Stream[Any], timeout: float | None) -> Any:
         if failure is not None:
             raise failure
         return result
+    if isinstance(wait, ThreadFuture):  # in flight on a loop that is elsewhere
+        return pipeline.hop(lambda: asyncio.ensure_future(_closed(wait, pipeline, timeout)))
     return asyncio.ensure_future(_closed(wait, pipeline, timeout))
 
 
@@ -92,6 +106,8 @@ async def _closed(wait: Awaitable[object], pipeline: Pipeline, timeout: float | 
 def wait_until_idle(pipeline: Pipeline, timeout: float | None) -> Any:
     """Wait, in the manner of the pipeline, until nothing is under way."""
     here = loops.running_loop()
+    if pipeline.has_left_over():
+        pipeline.bind()
     loop = pipeline.loop if pipeline.is_alive() else None
     if loop is None:
         with pipeline.turn:
@@ -104,18 +120,19 @@ def wait_until_idle(pipeline: Pipeline, timeout: float | None) -> Any:
     if here is loop:
         return loop.create_task(drained(pipeline, timeout))
     left = threading.Event()
-    waiting = asyncio.run_coroutine_threadsafe(drained(pipeline, timeout, left), loop)
-    if here is not None:
-        return asyncio.wrap_future(waiting)
+    waiting = pipeline.hop(lambda: asyncio.ensure_future(drained(pipeline, timeout, left)))
+    if not pipeline.blocks():
+        return waiting
     try:
-        return waiting.result()
+        pipeline.block(waiting)
     except KeyboardInterrupt:
         left.set()
         waiting.add_done_callback(functools.partial(_give_back, pipeline))
         raise
+    return None if here is None else DONE
 
 
-def _give_back(pipeline: Pipeline, waiting: Future[None]) -> None:
+def _give_back(pipeline: Pipeline, waiting: ThreadFuture[None]) -> None:
     """Keep for others what was about to be raised to one who was interrupted."""
     error = waiting.exception()
     for failure in error.exceptions if isinstance(error, ExceptionGroup) else [error]:

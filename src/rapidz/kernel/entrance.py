@@ -12,7 +12,6 @@ import asyncio
 import functools
 import itertools
 import operator
-import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sized
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -34,8 +33,12 @@ if TYPE_CHECKING:
 
 Emit: TypeAlias = Callable[..., Any]
 
-#: At most so many elements go to the loop at once, or as many as come in so many seconds.
-CHUNK, CHUNK_SECONDS = 4096, 0.01
+#: At most so many elements go in before others have the loop.
+CHUNK = 4096
+
+#: Iterators that never wait for anything, and do not care in which thread they are.
+_COLLECTIONS: list[Any] = [[], (), range(0), range(1 << 64), {}, {}.values(), {}.items(), set(), ""]
+IN_MEMORY = frozenset(type(iter(each)) for each in _COLLECTIONS)
 
 
 class Life:
@@ -104,15 +107,24 @@ def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, life: Life) -> E
     done.set_result(None)
 
     def emit(x: Any, asynchronous: bool = False, metadata: Any = None) -> Any:
-        if life.over or turn.busy or metadata is not None or kept or here() is not loop:
+        if (
+            life.over
+            or turn.busy
+            or metadata is not None
+            or kept
+            or here() is not loop
+            or (asynchronous is not False and asynchronous is not True)
+        ):
             return slowly(x, asynchronous, metadata)
-        turn.busy = True
+        turn.busy = mine = True  # for interrupts, which look for these two
         try:
             wait = push(x)
         except Exception as error:
             return pipeline.failed(error)
         finally:
-            turn.busy = False
+            turn.busy = mine = False  # noqa: F841
+            if turn.waiters:
+                turn.pass_on()
         return done if wait is None else wait
 
     return emit
@@ -154,6 +166,14 @@ def emit_within(node: Stream[Any], x: Any, asynchronous: bool, metadata: Any) ->
         return pipeline.promise(unless_closing(node, wait))
     except Exception as error:
         return pipeline.failed(error)
+
+
+def emit_later(node: Stream[Any], x: Any, metadata: Any) -> None:
+    """Take in *x*, which an interrupt has left behind; what fails is kept."""
+    try:
+        emit_within(node, x, False, metadata)
+    except Exception as error:
+        node._pipeline.keep(error)
 
 
 def pushing(node: Stream[Any], metadata: Any) -> Callable[[Any], Pending]:
@@ -206,25 +226,48 @@ def push_below(node: Stream[Any], x: Any, metadata: Any) -> Pending:
 
 
 def emit_many(node: Stream[Any], elements: Iterable[Any]) -> Any:
-    """Take *elements* into *node* one after the other, each when there is room."""
-    pipeline = node._pipeline.root()
+    """Take *elements* into *node* one after the other, each when there is room.
+
+    No more is taken from an iterator than is pushed.  One that may be slow, or
+    belongs to a thread, is asked for elements in the thread that calls.
+    """
+    pipeline, rest = node._pipeline.root(), iter(elements)
     if pipeline.turn.inside == get_ident():
-        return many_within(node, iter(elements))
-    if not pipeline.needs_loop and isinstance(elements, Sized):
-        rest = iter(elements)
+        if pipeline.turn.later(functools.partial(many_later, node, rest)):
+            return pipeline.promise(None) if pipeline.needs_loop else None
+        return many_within(node, rest)
+    sized = isinstance(elements, Sized)
+    if not pipeline.needs_loop:
+        if not sized:
+            return _one_by_one(node, rest)
         with pipeline.turn:
             pipeline.take_up_left()
             wait = pipeline.again.emit(functools.partial(take, node), rest)
         return None if wait is None else pipeline.start(_take_rest(node, wait, rest))
-    if loops.running_loop() is not None and pipeline.needs_loop:
-        return pipeline.run(lambda: pipeline.start(_take_all(node, iter(elements))))
-    if not pipeline.needs_loop:
-        return _one_by_one(node, iter(elements))
-    for chunk in chunks(elements):
-        wait = pipeline.run(lambda c=chunk: pipeline.start(_take_all(node, iter(c))))  # type: ignore[misc]
-        if wait is not None:
-            wait.result()
-    return None
+    if loops.running_loop() is not None and not pipeline.blocks():
+        return pipeline.run(lambda: pipeline.start(_take_all(node, rest, sized)))
+    if sized or type(rest) in IN_MEMORY:
+        wait = pipeline.run(lambda: pipeline.start(_take_all(node, rest, sized)))
+        return _waited(wait)
+    wait = None
+    for x in rest:
+        wait = _waited(node.emit(x))
+    return wait
+
+
+def _waited(wait: Any) -> Any:
+    """Wait for an element that is on its way to a loop; return what `emit` does."""
+    if wait is not None:
+        wait.result()
+    return wait
+
+
+def many_later(node: Stream[Any], rest: Iterator[Any]) -> None:
+    """Take in *rest*, which an interrupt has left behind; what fails is kept."""
+    try:
+        many_within(node, rest)
+    except Exception as error:
+        node._pipeline.keep(error)
 
 
 def many_within(node: Stream[Any], rest: Iterator[Any]) -> Any:
@@ -263,15 +306,26 @@ async def _take_rest(node: Stream[Any], wait: Awaitable[object], rest: Iterator[
         again = take(node, rest)
 
 
-async def _take_all(node: Stream[Any], elements: Iterator[Any]) -> None:
+async def _take_all(node: Stream[Any], elements: Iterator[Any], sized: bool) -> None:
     """Take in all of *elements*, and let others have the loop now and then."""
-    while chunk := list(itertools.islice(elements, CHUNK)):
-        rest = Several(chunk, 0, len(chunk))
-        step = functools.partial(_take_together, node)
-        while (wait := node._pipeline.again.emit(step, rest)) is not None:
+    ended: list[bool] = []
+    elements = itertools.chain(elements, _tell_end(ended))
+    while not ended:
+        some: Any = itertools.islice(elements, CHUNK)
+        if sized:
+            items = list(some)
+            some = Several(items, 0, len(items))
+        step = functools.partial(_take_together if sized else take, node)
+        while (wait := node._pipeline.again.emit(step, some)) is not None:
             await wait
-        if len(chunk) == CHUNK:
+        if not ended:
             await asyncio.sleep(0)
+            loops.let_others_run()
+
+
+def _tell_end(ended: list[bool]) -> Iterator[Any]:
+    ended.append(True)
+    yield from ()
 
 
 def _take_together(node: Stream[Any], rest: Several) -> Pending:
@@ -300,21 +354,3 @@ def _one_by_one(node: Stream[Any], elements: Iterator[Any]) -> Pending:
         if (wait := node.emit(x)) is not None:
             return node._pipeline.start(_take_rest(node, wait, elements))
     return None
-
-
-def chunks(elements: Iterable[Any]) -> Iterator[list[Any]]:
-    """Cut *elements* into lists: all of a collection, else what comes in a short while."""
-    if isinstance(elements, Sized):
-        yield list(elements)
-        return
-    chunk: list[Any] = []
-    due = 0.0
-    for x in elements:
-        if not chunk:
-            due = time.monotonic() + CHUNK_SECONDS
-        chunk.append(x)
-        if len(chunk) >= CHUNK or time.monotonic() >= due:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

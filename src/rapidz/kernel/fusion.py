@@ -316,7 +316,7 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
             "    def emit(x, asynchronous=False, metadata=None):",
             "        if turn.busy or life.over or asynchronous or metadata is not None:",
             "            return slowly(x, asynchronous, metadata)",
-            "        turn.busy = True",
+            "        turn.busy = mine = True",
             "        try:",
         ],
         [
@@ -324,7 +324,7 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
             "            blame_line(error); leaves(error)",
             "            raise",
             "        finally:",
-            "            turn.busy = False",
+            "            turn.busy = mine = False",
             "            if turn.waiters: turn.pass_on()",
         ],
     ),

@@ -85,7 +85,7 @@ class Gate:
             raise refusal()
         if self._shared:
             pipeline.gates.add(self)
-        if pipeline.needs_loop or loops.running_loop() is not None:
+        if pipeline.needs_loop or (loops.running_loop() is not None and not loops.in_notebook()):
             waiter = self.queue(pipeline, admit, refusal)
             return None if waits_for_caller(*self.makers()) else waiter
         pipeline.watch()

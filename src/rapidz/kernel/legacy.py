@@ -38,6 +38,15 @@ def interpreted(node: Stream[Any]) -> bool:
     return False
 
 
+def has_async_update(node: Stream[Any]) -> bool:
+    """Whether the node's work is in an asynchronous ``update``: it needs a loop."""
+    from rapidz.kernel.stream import Stream
+
+    if type(node).update is Stream.update and "update" not in node.__dict__:
+        return False
+    return interpreted(node) and loops.is_async(node.update)
+
+
 def overridden_emit(node: Stream[Any]) -> bool:
     """Whether elements are to go through the node's own ``_emit``."""
     from rapidz.kernel.stream import Stream

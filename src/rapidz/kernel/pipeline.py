@@ -20,10 +20,13 @@ from rapidz.kernel import loop as loops
 from rapidz.kernel.alignment import Alignment
 from rapidz.kernel.attribution import leaves
 from rapidz.kernel.clock import Clock
+from rapidz.kernel.compiler import link
+from rapidz.kernel.conveyor import Mark
 from rapidz.kernel.failures import interrupted
 from rapidz.kernel.pending_failures import PendingFailures
-from rapidz.kernel.push import DONE, Failed, Pending
+from rapidz.kernel.push import DONE, Done, Failed, Pending
 from rapidz.kernel.running import Refusal, Running, as_coroutine
+from rapidz.kernel.threadfuture import ThreadFuture
 from rapidz.kernel.trampoline import Trampoline
 from rapidz.kernel.turn import Turn
 
@@ -51,8 +54,8 @@ _IDLE = {
 pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
 
 
-class Hop(concurrent.futures.Future[None]):
-    """An element on its way to the loop, for a thread that is elsewhere.
+class Hop(ThreadFuture[None]):
+    """An element on its way to the loop, for a thread or a loop that is elsewhere.
 
     A failure that nobody took is kept by the pipeline.
     """
@@ -62,26 +65,35 @@ class Hop(concurrent.futures.Future[None]):
         self._pipeline = pipeline
         self._claimed = False
 
-    def result(self, timeout: float | None = None) -> None:
-        try:
-            return super().result(timeout)
-        finally:
-            self._claimed = self.done()  # else who waits was interrupted, or looks again
-
     def exception(self, timeout: float | None = None) -> BaseException | None:
         try:
             return super().exception(timeout)
         finally:
-            self._claimed = self.done()
+            self._claimed = self.done()  # else who waits was interrupted, or looks again
 
     def __del__(self) -> None:
-        error: BaseException | None = self._exception
+        error = self._error
         if error is None or self._claimed:
             return
         if isinstance(error, concurrent.futures.CancelledError) or not isinstance(error, Exception):
             self._pipeline.interrupted(error)
         else:
             self._pipeline.keep(error)
+
+
+class LoopEnded(RuntimeError):
+    """The event loop of the pipeline ended before the element was through."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(
+            message
+            or "the event loop of the pipeline ended before the element was through; the next use "
+            "binds the pipeline to another loop, and elements in queues go on there"
+        )
+
+
+class NoLoop(RuntimeError):
+    """A node needs an event loop where none is running and none can be started."""
 
 
 class Pipeline:
@@ -96,6 +108,8 @@ class Pipeline:
         self.nodes: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
         self.turn = Turn()
         self.active: set[Any] = set()
+        self.hops: set[Hop] = set()
+        """What other threads and loops wait for."""
         self.gates: weakref.WeakSet[Gate] = weakref.WeakSet()
         self.kept = PendingFailures()
         self.emitters: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
@@ -164,7 +178,9 @@ class Pipeline:
         self.edits += other.edits + 1
         self.emitters |= other.emitters
         self.held |= other.held
+        self.hops |= other.hops
         other.active, other.kept, other.held = self.active, self.kept, self.held
+        other.hops = self.hops
         other.merged_into = self
         other.loop, other.turn = None, self.turn
         for node in other.nodes:
@@ -211,6 +227,10 @@ class Pipeline:
             return self.root().running_on
         return self.loop if self.loop is not None else self.bind()
 
+    def check_loop(self) -> None:
+        """Raise if the pipeline has no loop to run on, and there is none to bind it to."""
+        assert self.running_on is not None
+
     @property
     def clock(self) -> Clock:
         return Clock(self.running_on)
@@ -220,32 +240,123 @@ class Pipeline:
         loop, here = self.loop, loops.running_loop()
         if self._process != os.getpid():
             self._process, loop = os.getpid(), None
-        if (
-            loop is not None
-            and not loop.is_closed()
-            and (self.loop_given or loop.is_running() or here is None)
-        ):
+        if loop is not None and self._keeps(loop, here):
+            if self.loop_given and loop is here:
+                loops.tell_end(loop, self)
             return loop
-        if here is not None and self.asynchronous is not False:
-            fresh = here
-        elif self.asynchronous:
-            raise RuntimeError(
-                "Stream: asynchronous=True needs a running event loop; emit from within it"
-            )
-        else:
-            fresh = loops.background_loop()
+        fresh = self._choose(here)
         if fresh is not self.loop:
             rebound, self.loop = self.loop is not None, fresh
             self.loop_given = False
             if rebound:
-                self.active.clear()
-                for running in self._orphans:
-                    running.abandon()
-                self._orphans.clear()
-                for node in list(self.nodes):
-                    node._loop_changed()
+                self._leave_loop()
             self.forget_all()
+            if rebound:
+                self._take_up_on(fresh)
+        if fresh is here:
+            loops.tell_end(fresh, self)
         return fresh
+
+    def _keeps(
+        self, loop: asyncio.AbstractEventLoop, here: asyncio.AbstractEventLoop | None
+    ) -> bool:
+        """Whether the pipeline stays on *loop*, where it was."""
+        if loops.has_ended(loop):
+            return False
+        if self.loop_given or loop.is_running():
+            return True
+        return here is None and self.asynchronous is not None  # it will run again
+
+    def _choose(self, here: asyncio.AbstractEventLoop | None) -> asyncio.AbstractEventLoop:
+        """Return the loop that a pipeline used in the loop *here*, if any, is to run on."""
+        threads = loops.can_start_threads()
+        if here is not None and (not threads or self._is_of_running_loop()):
+            return here
+        if self.asynchronous:
+            raise NoLoop(
+                "Stream: asynchronous=True needs a running event loop; emit from within it"
+                + loops.foreign_loop()
+            )
+        if not threads:
+            raise NoLoop(
+                "Stream: no thread can start here, so a node that needs an event loop must be "
+                "used within a running one"
+            )
+        return loops.background_loop()
+
+    def _is_of_running_loop(self) -> bool:
+        """Whether to run on the loop that is running, and not on that in the background."""
+        return not loops.in_notebook() if self.asynchronous is None else self.asynchronous
+
+    def born(self) -> None:
+        """A node told to be asynchronous was built: it belongs to the loop that runs here."""
+        here = loops.running_loop()
+        if self.asynchronous and self.loop is None:
+            self.loop = here
+        if here is not None and self.loop is here:
+            loops.tell_end(here, self)
+
+    def _leave_loop(self) -> None:
+        """Let go of all that belonged to a loop that has ended."""
+        self._fail_hops()
+        self.active.clear()
+        for running in self._orphans:
+            running.abandon()
+        self._orphans.clear()
+        for node in list(self.nodes):
+            node._loop_changed()
+
+    def _fail_hops(self) -> None:
+        """Tell those who wait in other threads and loops that the loop has ended."""
+        for hop in list(self.hops):
+            self.active.discard(hop)
+            hop.set_exception(LoopEnded())
+
+    def _take_up_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let queues go on with what the loop before has left in them."""
+
+        def link_all() -> None:
+            for node in list(self.nodes):
+                if self.left_in(node) and not node._ended:
+                    for up in node.upstreams:
+                        link(up)
+
+        if loops.running_loop() is loop:
+            link_all()
+        else:
+            loop.call_soon_threadsafe(link_all)
+
+    @staticmethod
+    def left_in(node: Stream[Any]) -> int:
+        """Return how many elements wait in the queue of *node*, if it has one."""
+        conveyor = getattr(node, "_conveyor", None)
+        return 0 if conveyor is None else sum(type(x) is not Mark for x in conveyor.entries)
+
+    def has_left_over(self) -> bool:
+        """Whether a loop that has ended has left elements in a queue."""
+        loop = self.loop
+        if loop is None or (loop.is_running() and not loops.has_ended(loop)):
+            return False
+        return any(self.left_in(node) for node in list(self.nodes))
+
+    def waits_for_loop(self) -> bool:
+        """Whether elements are left over that only a loop which is not running here can take."""
+        return bool(self.asynchronous) and loops.running_loop() is None and self.has_left_over()
+
+    def loop_ended(self, end: object) -> None:
+        """Say what is left: the loop of the pipeline ends, and runs no more tasks."""
+        if self.merged_into is not None or self.loop is not loops.running_loop():
+            return
+        self._fail_hops()
+        left = [(node, n) for node in list(self.nodes) if (n := self.left_in(node))]
+        for node, n in left:
+            logger.warning(
+                "%s: the event loop has ended with %d element%s in the queue; they go on when the "
+                "pipeline is used in another one. Await close() or join() before the loop ends.",
+                node,
+                n,
+                "" if n == 1 else "s",
+            )
 
     def here(self) -> bool:
         """Whether the nodes may be run, and compiled, in the calling thread."""
@@ -272,6 +383,9 @@ class Pipeline:
             return awaitable
         if self.merged_into is not None:
             return self.root().start(awaitable)
+        if isinstance(awaitable, (Done, Failed)):
+            awaitable.result()  # this needs no loop
+            return None
         loop = self.running_on
         if loops.running_loop() is loop:
             if isinstance(awaitable, asyncio.Future):
@@ -284,7 +398,7 @@ class Pipeline:
         # An awaitable came out of a function that did not look asynchronous, in
         # a thread without a loop: run it in the background, and wait here.
         self.need_loop()
-        hop = asyncio.run_coroutine_threadsafe(as_coroutine(awaitable), loop)
+        hop = self.hop(lambda: Running(as_coroutine(awaitable), self), blocks=True)
         hop.add_done_callback(self.notify)
         with self.turn as turn:
             while not hop.done():
@@ -294,6 +408,8 @@ class Pipeline:
 
     def orphaned(self, running: Running) -> None:
         """See that *running* is run, if nobody awaits it in this turn of the loop."""
+        if self.loop is None and running.is_of_one() and loops.running_loop() is None:
+            return running.run_at_once()
         if not self._orphans:
             (self.loop or self.running_on).call_soon(self._adopt_orphans)
         self._orphans.append(running)
@@ -317,7 +433,7 @@ class Pipeline:
 
         pipeline = self.root()
         loop = pipeline.loop
-        if pipeline.needs_loop and loop is not None and pipeline.is_alive() and not self.here():
+        if pipeline.needs_loop and loop is not None and pipeline.is_alive() and not pipeline.here():
             pipeline.block(pipeline.hop(change))
         else:
             with pipeline.turn:
@@ -330,34 +446,72 @@ class Pipeline:
         """
         if self.merged_into is not None:
             return self.root().run(action, asynchronous=asynchronous)
-        if not self.needs_loop:
-            try:
-                with self.turn:
-                    self.emitters.add(threading.current_thread())
-                    self.take_up_left()
-                    wait = action()
-            except Exception as error:
-                leaves(error)
-                if asynchronous:
-                    return self.failed(error)
-                raise
-            return self.promise(wait) if asynchronous else wait
         here = loops.running_loop()
+        if not self.needs_loop:
+            return self._run_here(action, asynchronous)
         if self.asynchronous and here is None and (self.loop is None or self.loop.is_closed()):
-            with self.turn:
-                return self.promise(action())
+            return self._run_without_loop(action, asynchronous)
         loop = self.bind()
         if here is loop:
+            if self.turn.busy and self.turn.later(functools.partial(self._do, action)):
+                return self.promise(None)
             try:
                 return self.promise(action())
             except Exception as error:
                 return self.failed(error)
         self.emitters.add(threading.current_thread())
-        blocks = here is None and not asynchronous and not self.asynchronous
+        blocks = not asynchronous and self.blocks()
         hop = self.hop(action, blocks=blocks)
-        if here is not None:
-            return asyncio.wrap_future(hop, loop=here)
-        return self.block(hop) if blocks else hop
+        if not blocks:
+            return hop
+        self.block(hop)
+        return None if here is None else DONE
+
+    def blocks(self) -> bool:
+        """Whether `emit`, called here, blocks until there is room; it returns an awaitable else."""
+        here = loops.running_loop()
+        if not self.needs_loop or (here is not None and here is self.loop):
+            return False
+        if self.asynchronous is None:
+            return here is None or loops.in_notebook()
+        return not (self.asynchronous or loops.in_background())
+
+    def _run_here(self, action: Callable[[], Pending], asynchronous: bool) -> Any:
+        """Run *action* in the calling thread, when it is its turn."""
+        turn = self.turn
+        if turn.busy and turn.later(functools.partial(self._do, action)):
+            return self.promise(None) if asynchronous else None
+        try:
+            with turn:
+                self.emitters.add(threading.current_thread())
+                self.take_up_left()
+                wait = action()
+        except Exception as error:
+            leaves(error)
+            if asynchronous:
+                return self.failed(error)
+            raise
+        return self.promise(wait) if asynchronous else wait
+
+    def _run_without_loop(self, action: Callable[[], Pending], asynchronous: bool) -> Any:
+        """Run *action* of an asynchronous pipeline where no loop is running.
+
+        Only a node that needs a loop asks for one, and is refused.
+        """
+        try:
+            wait = self._run_here(action, asynchronous)
+        except NoLoop:
+            self._leave_loop()  # what such a node has begun it will not go on with
+            self.forget_all()
+            raise
+        return wait if asynchronous else self.promise(wait)
+
+    def _do(self, action: Callable[[], Pending]) -> None:
+        """Do what an interrupt has left behind; nobody is there to take what fails."""
+        try:
+            action()
+        except Exception as error:
+            self.keep(error)
 
     # --- what an interruption has left -------------------------------------------------
 
@@ -433,24 +587,24 @@ class Pipeline:
                     wait.add_done_callback(functools.partial(_settle, result))
             del result
 
+        loop = self.running_on
         self.active.add(result)
-        self.running_on.call_soon_threadsafe(deliver)
+        self.hops.add(result)
+        result.add_done_callback(self.hops.discard)
+        loop.call_soon_threadsafe(deliver)
         return result
 
-    def block(self, hop: concurrent.futures.Future[None]) -> None:
+    def block(self, hop: Hop) -> None:
         """Hold the calling thread back until *hop* is done."""
         quiet = 0
         with self.holding(lambda: not hop.done()):
-            while True:
-                try:
-                    hop.result(PATIENCE)
-                    return
-                except concurrent.futures.TimeoutError:
-                    if hop.done():
-                        return hop.result()
-                    quiet += 1
-                    if self.gates and self.helpless(quiet):
-                        self.running_on.call_soon_threadsafe(self.break_deadlock)
+            while not hop.wait(PATIENCE):
+                quiet += 1
+                if self.loop is None or self.loop.is_closed():
+                    hop.set_exception(LoopEnded())
+                elif self.gates and self.helpless(quiet):
+                    self.running_on.call_soon_threadsafe(self.break_deadlock)
+        hop.result()
 
     # --- who could still help --------------------------------------------------------
 
@@ -526,9 +680,13 @@ class Pipeline:
 def _settle(result: Hop, wait: Any) -> None:
     """An element that came from elsewhere is through: tell."""
     if wait.cancelled():
+        task = wait._task if isinstance(wait, Running) else wait
         if isinstance(wait, Running):
             wait.exception()  # taken, by whoever waits for the hop
-        result.set_exception(concurrent.futures.CancelledError())
+        if isinstance(task, asyncio.Task) and task.cancelling():
+            result.set_exception(LoopEnded())  # the function has not cancelled itself
+        else:
+            result.set_exception(concurrent.futures.CancelledError())
     elif (error := wait.exception()) is not None:
         result.set_exception(error)
     else:
@@ -539,6 +697,8 @@ def _start_anew_after_fork() -> None:
     """A forked child has none of the threads that may have had their turn in the parent."""
     for pipeline in list(pipelines):
         pipeline.turn = Turn()
+        pipeline.trampoline.belong_to(pipeline.turn)
+        pipeline.again.belong_to(pipeline.turn)
         pipeline.compiled = True
         pipeline.forget_all()
 

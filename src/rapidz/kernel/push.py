@@ -69,9 +69,18 @@ def step_of(compiled: Push[Any] | Step) -> Step:
 
 
 class Done:
-    """An awaitable that is finished already and needs no event loop."""
+    """An awaitable that is finished already and needs no event loop.
+
+    At the end of a cell of a notebook it shows nothing.
+    """
 
     __slots__ = ()
+
+    def _ipython_display_(self) -> None:
+        pass
+
+    def _mime_(self) -> tuple[str, str]:
+        return "text/plain", ""
 
     def __await__(self) -> Generator[Any, None, None]:
         return

@@ -128,6 +128,28 @@ class Running:
             self.withdrawn = True
             self._finish(asyncio.CancelledError())
 
+    def is_of_one(self) -> bool:
+        """Whether it is the work of a node on one element."""
+        return self._line is not None
+
+    def run_at_once(self) -> None:
+        """Run it where no loop is running: it must not have to wait for anything."""
+        coroutine, self.coroutine = self.coroutine, None
+        assert coroutine is not None
+        failure: Exception | None = None
+        try:
+            coroutine.send(None)
+        except StopIteration:
+            return self._finish()
+        except Exception as error:
+            failure = error
+        coroutine.close()
+        if failure is None or str(failure) == "no running event loop":
+            self._claimed = True
+            self._finish(asyncio.CancelledError())
+            self._pipeline.check_loop()
+        self._finish(failure)
+
     def abandon(self) -> None:
         """Its loop has gone before it could begin."""
         if self.coroutine is not None:

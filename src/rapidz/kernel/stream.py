@@ -10,16 +10,18 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar
 
 from rapidz.kernel import alignment, ending, entrance, loop
+from rapidz.kernel.checks import read_timeout
 from rapidz.kernel.compiler import Outlet, edges
 from rapidz.kernel.edges import Downstreams, Upstreams
 from rapidz.kernel.failures import Failure, PolicyLike, guard, make_policy
 from rapidz.kernel.fusion import Run, fuse
-from rapidz.kernel.legacy import by_hand
+from rapidz.kernel.intervals import Interval
+from rapidz.kernel.legacy import by_hand, has_async_update
 from rapidz.kernel.mixins import give_way, gives_way
 from rapidz.kernel.node import Node
 from rapidz.kernel.pipeline import Pipeline
 from rapidz.kernel.provenance import remember
-from rapidz.kernel.push import Pending, Push, Step
+from rapidz.kernel.push import DONE, Pending, Push, Step
 from rapidz.kernel.registry import APIRegisterMixin
 from rapidz.kernel.running import Line, doing, own
 from rapidz.kernel.short_repr import short_repr
@@ -142,7 +144,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         self._errors: Stream[Failure] | None = None
         self._outlet = Outlet(self)
         self._pipeline = self._join_pipeline(loop, asynchronous)
-        if ensure_io_loop:
+        if ensure_io_loop or has_async_update(self):
             self._pipeline.need_loop()
         for up in self.upstreams:
             up._check_edge(self)
@@ -174,11 +176,15 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         for up in self.upstreams[1:]:
             pipeline = pipeline.absorb(up._pipeline)
         pipeline.nodes.add(self)
+        if asynchronous or loop is not None:
+            pipeline.born()
         return pipeline
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name in _REPLACED and "_pipeline" in self.__dict__:
+            if has_async_update(self):
+                self._pipeline.need_loop()
             self._forget()
 
     # --- the engine's side of the contract in `Node` ----------------------------------
@@ -277,15 +283,20 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         >>> source.emit("hello")
         HELLO
         """
-        if self._entry is None and not self._pipeline.here():
+        if self._entry is None and (self._pipeline.turn.busy or not self._pipeline.here()):
             return self._emit_slowly(x, asynchronous, metadata)
         return self._entrance().emit(x, asynchronous, metadata)
 
     def _emit_slowly(self, x: T, asynchronous: bool, metadata: Metadata | None) -> Any:
         pipeline = self._pipeline
+        if not isinstance(asynchronous, bool) and asynchronous is not None:
+            raise TypeError(f"emit: asynchronous must be True or False, got {asynchronous!r}")
         if metadata is not None:
             pipeline.track()
         if pipeline.turn.inside == get_ident():
+            later = functools.partial(entrance.emit_later, self, x, metadata)
+            if pipeline.turn.later(later):
+                return pipeline.promise(None) if asynchronous or pipeline.needs_loop else None
             return entrance.emit_within(self, x, asynchronous, metadata)
         return pipeline.run(lambda: entrance.push_in(self, x, metadata), asynchronous=asynchronous)
 
@@ -501,15 +512,16 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         """
         return ending.flush(self)
 
-    def join(self, timeout: float | None = None) -> Any:
+    def join(self, timeout: Interval | None = None) -> Any:
         """Wait until nothing is under way in the pipeline any more.
 
         Raises what failed meanwhile and nobody took, TimeoutError after
-        *timeout* seconds.  In an asynchronous pipeline returns an awaitable.
+        *timeout* (seconds, or a string such as ``"2s"``).  In an asynchronous
+        pipeline returns an awaitable.
         """
-        return ending.join(self, timeout)
+        return ending.join(self, read_timeout("join", timeout))
 
-    def close(self, timeout: float | None = None) -> Any:
+    def close(self, timeout: Interval | None = None) -> Any:
         """End the stream here: flush, wait until all is through, and free the sinks.
 
         An `emit` after it raises `StreamClosed`.  To close again is no matter.
@@ -521,7 +533,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         >>> source.close()
         (1,)
         """
-        return ending.close(self, timeout)
+        return ending.close(self, read_timeout("close", timeout))
 
     def _end(self) -> None:
         """The stream has ended here."""
@@ -534,8 +546,11 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
 
     def __exit__(self, *_: object) -> None:
         wait = ending.close(self, None)
-        if wait is not None and loop.running_loop() is not None:
+        if wait is None or wait is DONE:
+            return
+        if loop.running_loop() is not None:
             raise RuntimeError(f"{self}: use `async with` in an asynchronous pipeline")
+        wait.result()  # it ends on a loop that runs elsewhere
 
     async def __aenter__(self) -> Self:
         return self

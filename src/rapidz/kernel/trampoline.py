@@ -15,6 +15,7 @@ from rapidz.kernel.running import peek
 
 if TYPE_CHECKING:
     from rapidz.kernel.pipeline import Pipeline
+    from rapidz.kernel.turn import Turn
 
 #: How many emits of one pipeline may be on the stack, one within the other.
 MOST_NESTED = 64
@@ -42,6 +43,11 @@ class Trampoline:
         """How many emits are on the stack."""
         self.returned = 0
         """How many elements have come back by way of this trampoline."""
+
+    def belong_to(self, turn: Turn) -> None:
+        """Go by another *turn*: that of the parent means nothing in a forked child."""
+        self._turn = turn
+        self.nested = 0
 
     def take(self, push: Push[Any], *, feedback: bool) -> Push[Any]:
         """Return *push* by way of the trampoline.
@@ -81,11 +87,14 @@ class Trampoline:
         inside = turn.inside
         turn.inside = me
         self.nested += 1
+        mine = True  # for interrupts, which look for it
         try:
             return push(x)
         finally:
             self.nested -= 1
-            turn.inside = inside
+            turn.inside, mine = inside, False  # noqa: F841
+            if turn.waiters and not turn.busy:
+                turn.pass_on()
 
     def within(self, action: Callable[[], Pending]) -> Pending:
         """Do *action*; what it emits counts as emitted from within."""

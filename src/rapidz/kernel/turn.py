@@ -5,24 +5,38 @@ interpreter lock of CPython it is not needed: a thread is only ever switched at
 a call, a jump backwards or the start of a function, so to look at `busy` and
 then to set it, with none of these between, is atomic.  The compiled `emit`
 does just that; everything rarer goes through `Turn` itself.  Without such a
-lock there are no compiled entrances, and a real lock does the work.
+lock there are no compiled entrances, and one atomic operation of a dict does
+the work.
+
+Signal handlers and finalizers may come in anywhere, here too, and may emit.  So
+nothing in this module waits for a lock that its own thread may have: whoever
+waits has a lock of its own, which others release.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
-import threading
-from threading import get_ident
+import weakref
+from _thread import LockType, allocate_lock
+from collections import deque
+from collections.abc import Callable
+from inspect import CO_VARARGS
+from threading import get_ident, local
 from types import FrameType, TracebackType
 
+#: The newest version whose switches between threads CI has tested.
+NEWEST_TESTED = (3, 13)
+
 #: Whether compiled entrances may use the flag alone.
-ATOMIC = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+ATOMIC = (
+    sys.implementation.name == "cpython"
+    and sys.version_info[:2] <= NEWEST_TESTED
+    and getattr(sys, "_is_gil_enabled", lambda: True)()
+)
 
 #: How often a thread that waits for its turn looks whether anybody has it, in seconds.
 PATIENCE = 0.2
-
-#: How many lines of a compiled `emit` come before it has the turn, its first one not counted.
-LINES_BEFORE = 2
 
 
 class Turn:
@@ -31,123 +45,209 @@ class Turn:
     A thread that has it may take it again.
     """
 
-    __slots__ = ("_changed", "_free", "_lock", "_owner", "busy", "inside", "waiters")
+    __slots__ = ("_cell", "_frame", "_lent", "_owner", "_watchers", "busy", "inside", "waiters")
 
     def __init__(self) -> None:
         self.busy = False
-        self.waiters = 0
-        """How many threads wait for the turn."""
+        self.waiters: deque[LockType | Callable[[], object]] = deque()
+        """Threads that wait for the turn, each by its lock, and what is to be done in it."""
         self.inside = 0
         """The thread, once it is known to run nodes: what it emits comes from within."""
         self._owner = 0
         """The thread, if it came in by `take`; 0 if by a compiled entrance."""
-        self._lock = threading.Lock()
-        self._free = threading.Condition(self._lock)
-        """For those who wait for the turn."""
-        self._changed = threading.Condition(self._lock)
-        """For those who have lent it to others, until something changes."""
+        self._frame: FrameType | None = None
+        """Where that thread took it."""
+        self._cell: dict[int, tuple[int, FrameType]] = {}
+        """Has one entry, who and where, while it is anybody's turn and the flag will not do."""
+        self._lent: deque[int] = deque()
+        """Threads that have lent it to others, until something changes."""
+        self._watchers: deque[LockType] = deque()
+        """Their locks."""
+
+    # --- to take it and to end it ----------------------------------------------------------
 
     def take(self) -> bool:
         """Wait for the turn; whether it was not the caller's already."""
+        return self._take(sys._getframe(1))
+
+    def _take(self, frame: FrameType) -> bool:
         me = get_ident()
-        if self._try(me):
+        if self._try(me, frame):
             return True
-        if self.inside == me:
+        if self.inside == me or self._is_inside(me, frame):
             return False
-        if self._owner == me or (self._owner == 0 and self._is_on_stack(sys._getframe(1))):
-            return False
-        self._queue(me)
+        self._queue(me, frame)
         return True
 
-    def _queue(self, me: int) -> None:
+    def _try(self, me: int, frame: FrameType) -> bool:
+        if not ATOMIC:
+            mine = (me, frame)
+            if self._cell.setdefault(0, mine) is not mine:
+                return False
+            self.busy = True
+        elif self.busy:
+            return False
+        else:
+            self.busy = True
+        self._owner = me
+        self._frame = frame
+        return True
+
+    def _queue(self, me: int, frame: FrameType) -> None:
         """Wait for the turn."""
-        with self._lock:
-            self.waiters += 1
-            try:
-                while not self._try(me):
-                    if not self._free.wait(PATIENCE) and self._is_abandoned():
-                        self._owner, self.busy = 0, False
-            finally:
-                self.waiters -= 1
+        lock = allocate_lock()
+        lock.acquire()
+        self.waiters.append(lock)
+        try:
+            # To look comes after the entry in `waiters`, and whoever ends a turn looks there
+            # after that: so one of the two sees the other.
+            while not self._try(me, frame):
+                if lock.acquire(timeout=PATIENCE):
+                    self.waiters.appendleft(lock)
+                elif self._is_abandoned():
+                    self._free()
+        finally:
+            with contextlib.suppress(ValueError):
+                self.waiters.remove(lock)
+            if self.waiters and not self.busy:  # an interrupt: it was told, and leaves
+                self.pass_on()
 
     def _is_abandoned(self) -> bool:
-        """Whether the thread that took the turn is not in the library any more.
+        """Whether the thread that took the turn has left the place where it did.
 
         A KeyboardInterrupt may come between taking the turn and the block that
         would end it, or a thread may be killed.
         """
-        owner = self._owner
-        if owner == 0 or not self.busy:
+        owner, mark = self._owner, self._frame
+        if owner == 0 or mark is None or not self.busy:
             return False
         frame = sys._current_frames().get(owner)
         while frame is not None:
-            if frame.f_globals.get("__name__", "").startswith("rapidz.kernel."):
+            if frame is mark:
                 return False
             frame = frame.f_back
-        return owner == self._owner
+        return owner == self._owner and mark is self._frame
 
-    def _try(self, me: int) -> bool:
-        if ATOMIC:
-            if self.busy:
-                return False
-            self.busy = True
-        else:
-            with _arbiter:
-                if self.busy:
-                    return False
-                self.busy = True
-        self._owner = me
-        return True
+    def _free(self) -> None:
+        self._owner, self._frame = 0, None
+        self.busy = False
+        self._cell.pop(0, None)
 
     def give(self) -> None:
         """End the turn."""
-        self._owner = 0
-        self.busy = False
+        self._free()
         if self.waiters:
             self.pass_on()
 
     def pass_on(self) -> None:
-        """Tell one of those who wait for the turn that it is free."""
-        with self._lock:
-            self._free.notify()
+        """Do what interrupts have left behind, and wake one of those who wait for the turn."""
+        me, frame = get_ident(), sys._getframe()
+        while self.waiters and not self.busy:
+            try:
+                first = self.waiters.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            if isinstance(first, LockType):
+                with contextlib.suppress(RuntimeError):  # it has been told already
+                    first.release()
+                return
+            if not self._try(me, frame):
+                self.waiters.appendleft(first)
+                continue  # whoever has the turn does it, unless that is over already
+            try:
+                first()
+            finally:
+                self._free()
+
+    # --- to lend it ------------------------------------------------------------------------
 
     def wake(self) -> None:
         """Tell those who wait for it that something has changed."""
-        with self._lock:
-            self._changed.notify_all()
+        watchers = self._watchers
+        for _ in range(len(watchers)):
+            try:
+                lock = watchers.popleft()
+            except IndexError:
+                return
+            with contextlib.suppress(RuntimeError):
+                lock.release()
 
     def wait(self, timeout: float) -> bool:
         """Let others have the turn until something changes, or for *timeout* seconds.
 
         Whether something has changed.
         """
-        owner, inside = self._owner, self.inside
+        me, owner, frame, inside = get_ident(), self._owner, self._frame, self.inside
+        lock = allocate_lock()
+        lock.acquire()
+        self._watchers.append(lock)
+        self._owner = me  # for an interrupt between here and the end of the turn
+        self._lent.append(me)
         self.inside = 0
-        with self._lock:
-            self._owner = 0
-            self.busy = False
-            self._free.notify()
-            changed = self._changed.wait(timeout)
-        self._queue(get_ident())
-        self._owner, self.inside = owner, inside
-        return changed
+        try:
+            self.give()
+            return lock.acquire(timeout=timeout)
+        finally:
+            with contextlib.suppress(ValueError):
+                self._watchers.remove(lock)
+            self._queue(me, sys._getframe())
+            self._lent.remove(me)
+            self._owner, self._frame, self.inside = owner, frame, inside
 
-    def _is_on_stack(self, frame: FrameType | None) -> bool:
-        """Whether the calling thread is within a compiled entrance of this pipeline."""
+    # --- who is inside ---------------------------------------------------------------------
+
+    def later(self, action: Callable[[], object]) -> bool:
+        """Leave *action* to whoever ends the turn, if the caller is an interrupt; whether it is.
+
+        That is so if it has left a step of this pipeline in its own thread, or would
+        have to wait for another thread, which may wait for what it has left.
+        """
+        if not (self.busy or self.inside or self._cell):
+            return False
+        holder = self._holder(sys._getframe(1))
+        at: FrameType | None = sys._getframe(1)
+        while at is not None and at is not holder:
+            if is_interrupt(at):
+                break
+            at = at.f_back
+        else:
+            return False
+        self.waiters.append(action)
+        if not self.busy:
+            self.pass_on()
+        return True
+
+    def _is_inside(self, me: int, frame: FrameType) -> bool:
+        """Whether it is the calling thread's turn already."""
+        if (taken := self._cell.get(0)) is not None:
+            return taken[0] == me
+        if self._owner:
+            return self._owner == me
+        return me not in self._lent and self._holder(frame) is not None
+
+    def _holder(self, frame: FrameType | None) -> FrameType | None:
+        """Return the frame of the calling thread in which the turn was taken."""
+        me = get_ident()
+        taken = self._cell.get(0)
+        if (self._owner and self._owner != me) or (taken is not None and taken[0] != me):
+            return None
+        mark = self._frame if taken is None else taken[1]
+        lent = not self._owner and me in self._lent
         while frame is not None:
-            code = frame.f_code
-            if (
-                code.co_name == "emit"
-                and "turn" in code.co_freevars
-                and frame.f_lineno > code.co_firstlineno + LINES_BEFORE
-                and frame.f_locals.get("turn") is self
-            ):
-                return True
+            if frame is mark or (not lent and self._is_entrance(frame)):
+                return frame
             frame = frame.f_back
-        return False
+        return None
+
+    def _is_entrance(self, frame: FrameType) -> bool:
+        """Whether *frame* is in an entrance of this pipeline that took the turn by the flag."""
+        if "mine" not in frame.f_code.co_varnames:
+            return False
+        values = frame.f_locals
+        return values.get("turn") is self and values.get("mine") is True
 
     def __enter__(self) -> Turn:
-        _depth.stack.append(self.take())
+        _depth.stack.append(self._take(sys._getframe(1)))
         return self
 
     def __exit__(
@@ -160,7 +260,34 @@ class Turn:
             self.give()
 
 
-class _Depth(threading.local):
+_FINALIZE = weakref.finalize.__call__.__code__
+
+
+def is_interrupt(frame: FrameType) -> bool:
+    """Return whether *frame* was not called by the one below, but came in between.
+
+    That is a finalizer, the callback of a weak reference, or a signal handler:
+    the interpreter gives it the frame that it interrupts.
+    """
+    code, back = frame.f_code, frame.f_back
+    if code.co_name == "__del__" or code is _FINALIZE:
+        return True
+    positional = code.co_argcount
+    names = code.co_varnames[:positional]
+    if code.co_flags & CO_VARARGS:
+        names += (code.co_varnames[positional + code.co_kwonlyargcount],)
+    if not names or back is None:
+        return False
+    values = frame.f_locals
+    for name in names:
+        value = values.get(name)
+        for argument in value if type(value) is tuple else (value,):
+            if argument is back or (type(argument) is weakref.ref and argument() is None):
+                return True
+    return False
+
+
+class _Depth(local):
     """For every nested `with`, whether it is the one that ends the turn."""
 
     def __init__(self) -> None:
@@ -168,4 +295,3 @@ class _Depth(threading.local):
 
 
 _depth = _Depth()
-_arbiter = threading.Lock()

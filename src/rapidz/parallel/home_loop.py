@@ -51,7 +51,7 @@ class Emitted:
         self._hop = hop
 
     def __await__(self) -> Generator[Any, Any, None]:
-        return asyncio.wrap_future(self._hop).__await__()
+        return self._hop.__await__()
 
 
 def emitted(node: Stream[Any], x: Any, metadata: Any) -> Emitted | None:

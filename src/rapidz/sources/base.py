@@ -149,7 +149,7 @@ class Source(Stream[T]):
         if run is not None:
             run.retire()
 
-    def close(self, timeout: float | None = None) -> Any:
+    def close(self, timeout: Interval | None = None) -> Any:
         """Stop, and end the stream: see `Stream.close`."""
         self._closed = True
         return super().close(timeout)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from rapidz.kernel.fusion import EDITED
 from rapidz.kernel.legacy import overridden_emit
+from rapidz.kernel.loop import let_others_run
 from rapidz.kernel.push import Pending
 from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
@@ -97,6 +98,7 @@ class from_iterable(Source[T]):
             elif 4 * took < LONGEST_BREATH:
                 n = min(4 * n, CHUNK)
             await asyncio.sleep(0)
+            let_others_run()
         if elements.ended:
             self._elements = None
 

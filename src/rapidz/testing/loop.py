@@ -20,6 +20,8 @@ from typing import Any, Final, TypeVar
 
 from tornado.platform.asyncio import AsyncIOLoop
 
+from rapidz.kernel.loop import in_notebook
+from rapidz.kernel.threadfuture import ThreadFuture
 from rapidz.testing.threads import Doing, Threads
 
 __all__ = ["Deadlock", "LeftBehindWarning", "VirtualLoop", "run"]
@@ -212,6 +214,8 @@ class _VirtualSelector(selectors.DefaultSelector):
 def run(coroutine: Coroutine[Any, Any, T], *, limit: float | None = None) -> T:
     """Run `coroutine` on a fresh `VirtualLoop` and return its result.
 
+    In a cell of a notebook, where a loop is running already, the fresh one has a thread of its own.
+
     Raises `Deadlock` where it could only wait for ever, TimeoutError when virtual time would pass
     `limit` seconds. Tasks that it leaves behind are cancelled and told of in a `LeftBehindWarning`.
 
@@ -221,12 +225,37 @@ def run(coroutine: Coroutine[Any, Any, T], *, limit: float | None = None) -> T:
     >>> run(two_hours())
     7200.0
     """
-    with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit=limit)) as runner:
-        result = runner.run(coroutine)
-        report = left_behind(runner)
+    if in_notebook():
+        result, report = in_own_thread(lambda: _run(coroutine, limit))
+    else:
+        result, report = _run(coroutine, limit)
     if report:
         warnings.warn(report, LeftBehindWarning, stacklevel=2)
     return result
+
+
+def _run(coroutine: Coroutine[Any, Any, T], limit: float | None) -> tuple[T, str]:
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit=limit)) as runner:
+        return runner.run(coroutine), left_behind(runner)
+
+
+def in_own_thread(function: Callable[[], T]) -> T:
+    """Call *function* in a thread of its own: where a cell of a notebook runs, a loop does."""
+    outcome: ThreadFuture[T] = ThreadFuture()
+
+    def call() -> None:
+        try:
+            outcome.set_result(function())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    thread = threading.Thread(target=call, name="rapidz.testing.run", daemon=True)
+    thread.start()
+    try:
+        return outcome.result()
+    finally:
+        if outcome.done():
+            thread.join()
 
 
 def left_behind(runner: asyncio.Runner) -> str:

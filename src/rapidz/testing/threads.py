@@ -13,6 +13,9 @@ from concurrent.futures import Future
 from types import FrameType
 from typing import Any, Final
 
+from rapidz.kernel.threadfuture import ThreadFuture
+from rapidz.kernel.turn import Turn
+
 __all__ = ["Doing", "Threads"]
 
 _PATIENCE: Final = 0.25
@@ -22,6 +25,8 @@ _CONDITION_WAIT: Final = threading.Condition.wait.__code__
 _EVENT_WAIT: Final = threading.Event.wait.__code__
 _THREAD_START: Final = threading.Thread.start.__code__
 _FUTURE_WAITS: Final = {Future.result.__code__, Future.exception.__code__}
+_THREAD_FUTURE_WAIT: Final = ThreadFuture.wait.__code__
+_TURN_WAITS: Final = {getattr(Turn, "_queue").__code__, Turn.wait.__code__}  # noqa: B009
 _JOINS: Final = {"_wait_for_tstate_lock", "join"}
 _POOL_WORKER: Final = getattr(pools, "_worker").__code__  # noqa: B009  private, hence unknown to type checkers
 
@@ -59,11 +64,12 @@ class Threads:
         found = [self._judge(thread, frame) for thread, frame in self._others()]
         return max(found, default=None)
 
-    def futures_waited_for(self) -> list[Future[Any]]:
-        """The `concurrent.futures` futures in whose `result()` other threads stand."""
+    def futures_waited_for(self) -> list[Future[Any] | ThreadFuture[Any]]:
+        """The futures in whose `result()` other threads stand."""
+        ours = [frame for _, frame in self._others() if frame.f_code is _THREAD_FUTURE_WAIT]
         callers = [frame.f_back for _, frame in self._others() if frame.f_code is _CONDITION_WAIT]
         waits = [frame for frame in callers if frame and frame.f_code in _FUTURE_WAITS]
-        return [frame.f_locals["self"] for frame in waits]
+        return [frame.f_locals["self"] for frame in (*waits, *ours)]
 
     def _others(self) -> Iterator[tuple[int, FrameType]]:
         mine = threading.get_ident()
@@ -111,6 +117,8 @@ def _doing(frame: FrameType) -> Doing:
     code = frame.f_code
     if code is _CONDITION_WAIT:
         return _in_condition(frame)
+    if code is _THREAD_FUTURE_WAIT or code in _TURN_WAITS:
+        return _behind_a_lock(frame)
     if code.co_filename == threading.__file__ and code.co_name in _JOINS:
         return Doing.RESTING  # what it waits for may be a worker on its way out
     if code.co_filename == selectors.__file__:
@@ -130,3 +138,11 @@ def _in_condition(frame: FrameType) -> Doing:
         if starts_a_thread or caller.f_locals["self"].is_set():
             return Doing.RUNNING  # a thread on its way up has no frame yet
     return Doing.WAITING if frame.f_locals["timeout"] is None else Doing.RESTING
+
+
+def _behind_a_lock(frame: FrameType) -> Doing:
+    """Tell a thread that waits for a lock of its own from one that was woken."""
+    lock = frame.f_locals.get("lock")
+    if lock is None or not lock.locked():
+        return Doing.RUNNING
+    return Doing.WAITING if frame.f_locals.get("timeout", 0) is None else Doing.RESTING

@@ -1,0 +1,15 @@
+"""Pages of the documentation show in a notebook what they show in a script."""
+
+from __future__ import annotations
+
+import pytest
+from tests.notebooks.notebooks import differences
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "docs/guide.md", "docs/running.md", "docs/parallel.md", "docs/frames.md"],
+)
+def test_every_cell_of_a_page_shows_in_a_notebook_what_it_shows_in_a_script(page: str) -> None:
+    assert differences(page) == []
