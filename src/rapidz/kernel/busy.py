@@ -22,8 +22,10 @@ class Busy:
 
     def begin(self, pipeline: Pipeline) -> None:
         if self._token is None:
-            self._token = pipeline.running_on.create_future()
-            pipeline.active.add(self._token)
+            token = pipeline.running_on.create_future()
+            if self._token is None:  # a finalizer may have come in between
+                self._token = token
+                pipeline.active.add(token)
 
     def end(self, pipeline: Pipeline) -> None:
         if self._token is not None:

@@ -476,7 +476,7 @@ class combine_latest(_Joining):
             return drop
         upstream, last, missing = self.upstreams[port], self.last, self.missing
         places = [i for i, up in enumerate(self.upstreams) if up is upstream]
-        emits = upstream in self.emit_on
+        emits, place = upstream in self.emit_on, places[0]
         above, push = weakref.ref(upstream), owned(self._pipeline, push)
 
         def step(x: Any) -> Pending:
@@ -484,7 +484,12 @@ class combine_latest(_Joining):
                 last[i] = x
             if missing:
                 missing.discard(above())
-            return push(tuple(last)) if emits and not missing else None
+            if not emits or missing:
+                return None
+            latest = tuple(last)
+            if latest[place] is not x:  # a finalizer has emitted here when the tuple was made
+                latest = tuple(x if i in places else y for i, y in enumerate(latest))
+            return push(latest)
 
         tally = self._tally(upstream)
         return step if tally is None else tally.dropping(step)

@@ -21,7 +21,7 @@ from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
 from rapidz.kernel.supervision import Through, push_supervised
 from rapidz.kernel.tracking import unbox
-from rapidz.kernel.tuning import Tuned
+from rapidz.kernel.tuning import Cell, Tuned
 
 T = TypeVar("T")
 Key = Callable[[Any], Any] | Hashable
@@ -109,11 +109,18 @@ class partition(Stream[tuple[T, ...]]):
         return self.timeout is None and self.key is None
 
     def inline(self, code: Code, port: int = 0) -> None:
-        batch = code.bind("batch", self._batch)
+        # To make a list may run a finalizer, which may emit here.  So x is in no batch before
+        # that, and all that follows, until the batch is ours alone, makes nothing.
+        batch, n = code.bind("batch", self._batch), self.n
+        code.nest(f"len({batch}) < {n - 1}")
         code.line(f"{batch}.append(x)")
-        code.nest(f"len({batch}) >= {self.n}")
-        code.line(f"x = tuple({batch})")
+        code.otherwise()
+        code.line(f"row = [*{batch}, x]")
+        code.nest(f"len(row) < {n}")
+        code.line(f"{batch}.append(x)")
+        code.otherwise()
         code.line(f"{batch}.clear()")
+        code.line("x = tuple(row)")
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._inlines():
@@ -170,8 +177,7 @@ class partition(Stream[tuple[T, ...]]):
 
     def _flush(self, key: Any) -> list[Any]:
         """Emit the batch of one key: as code for streamz does."""
-        batch = tuple(self._batch) if self._inlines() else self._take(key)
-        self._batch.clear()
+        batch = tuple(_taken_out(self._batch)) if self._inlines() else self._take(key)
         return self._emit(batch)
 
     def _take(self, k: Any) -> tuple[T, ...]:
@@ -185,7 +191,10 @@ class partition(Stream[tuple[T, ...]]):
 
     def _expire(self, k: Any) -> None:
         """The time of a batch is over."""
-        push_supervised(self._pipeline, self._outlet.send, self._take(k))
+        if k in self._batches:
+            push_supervised(self._pipeline, self._outlet.send, self._take(k))
+        elif self._alarms.pop(k, None) is not None and not self._alarms:
+            self._token.end(self._pipeline)
 
     def _buffered(self) -> int:
         return len(self._buffer)
@@ -193,10 +202,23 @@ class partition(Stream[tuple[T, ...]]):
     def _flush_held(self) -> Pending:
         held: list[tuple[T, ...]] = []
         if self._batch:
-            held.append(tuple(self._batch))
-            self._batch.clear()
+            held.append(tuple(_taken_out(self._batch)))
         held.extend(self._take(k) for k in list(self._batches))
         return spreading(self)(held) if held else None
+
+
+def _values_out(held: dict[Any, Any]) -> list[Any]:
+    """Take all values out of *held*, with nothing made between: a finalizer may put more in."""
+    taken = [*held.values()]
+    held.clear()
+    return taken
+
+
+def _taken_out(held: list[Any]) -> list[Any]:
+    """Take all out of *held*, but for what a finalizer may put in meanwhile."""
+    taken = list(held)
+    del held[: len(taken)]
+    return taken
 
 
 class _Unique(Stream[tuple[T, ...]]):
@@ -277,8 +299,10 @@ class partition_unique(_Unique[T]):
         held = code.bind("held", self._held)
         code.line(f"{code.bind('hold', self._holding(self._held))}(x)")
         code.nest(f"len({held}) >= {self.n}")
-        code.line(f"x = tuple({held}.values())")
-        code.line(f"{held}.clear()")
+        code.line(f"row = [*{held}.values()]")
+        code.line(f"{held}.clear()")  # with nothing made between, for a finalizer may emit here
+        code.nest("row")
+        code.line("x = tuple(row)")
 
     def _buffered(self) -> int:
         return len(self._held)
@@ -286,9 +310,7 @@ class partition_unique(_Unique[T]):
     def _flush_held(self) -> Pending:
         if not self._held:
             return None
-        batch = tuple(self._held.values())
-        self._held.clear()
-        return self._outlet.send(batch)
+        return self._outlet.send(tuple(_values_out(self._held)))
 
 
 @Stream.register_api()
@@ -324,7 +346,8 @@ class sliding_window(Stream[tuple[T, ...]]):
     ) -> None:
         check_count("sliding_window", "n", n)
         self.n, self.return_partial = n, return_partial
-        self._buffer: deque[T] = deque()
+        self._window: Cell[tuple[T, ...]] = Cell(())
+        """The last elements, as far as the next window needs them."""
         super().__init__(upstream, **kwargs)
 
     def _retuned(self, name: str, value: Any) -> None:
@@ -333,20 +356,28 @@ class sliding_window(Stream[tuple[T, ...]]):
         super()._retuned(name, value)
 
     def _still_holds(self, entry: Any) -> bool:
-        return any(held is entry for held in self._buffer)
+        return any(held is entry for held in self._window.value)
+
+    @property
+    def _buffer(self) -> deque[T]:
+        """The elements that the next window will have."""
+        return deque(self._window.value)
 
     def _inlines(self) -> bool:
         return True
 
     def inline(self, code: Code, port: int = 0) -> None:
         # What the next window does not need is let go before this one is pushed.
-        buffer, n = code.bind("buffer", self._buffer), self.n
-        code.line(f"{buffer}.append(x)")
+        window, n = code.bind("window", self._window), self.n
+        code.line("while True:")
+        code.line(f"    w = {window}.value; y = w + (x,)")
+        code.line(f"    if len(y) > {n}: y = y[-{n}:]")
+        code.line(f"    rest = y[{code.bind('tail', slice(1, None))}] if len(y) == {n} else y")
+        code.line(f"    if {window}.value is w: break")  # else a finalizer has emitted here first
+        code.line(f"{window}.value = rest")
         if not self.return_partial:
-            code.nest(f"len({buffer}) >= {n}")
-        code.line(f"while len({buffer}) > {n}: {buffer}.popleft()")
-        code.line(f"x = tuple({buffer})")
-        code.line(f"if len({buffer}) == {n}: {buffer}.popleft()")
+            code.nest(f"len(y) == {n}")
+        code.line("x = y; w = None")
 
 
 @Stream.register_api()
@@ -411,9 +442,13 @@ class collect(Stream[tuple[T, ...]]):
         return len(self.cache) if isinstance(self.cache, Sized) else 0
 
     def _give_up(self) -> Pending:
-        held = tuple(self.cache)
-        self.cache.clear()
-        return own(self._pipeline, self._outlet.send(held))
+        cache = self.cache
+        if isinstance(cache, deque):  # one by one, for a finalizer may emit here
+            held = [cache.popleft() for _ in range(len(cache))]
+        else:
+            held = list(cache)
+            cache.clear()
+        return own(self._pipeline, self._outlet.send(tuple(held)))
 
     def _flush_held(self) -> Pending:
         return self._give_up() if self.cache else None
@@ -572,9 +607,7 @@ class timed_window(_Timed):
         return self._held.append
 
     def _take(self) -> Any:
-        held = self._held[:]
-        self._held.clear()
-        return held
+        return _taken_out(self._held)
 
     def _buffered(self) -> int:
         return len(self._held)
@@ -625,9 +658,7 @@ class timed_window_unique(_Timed, _Unique[Any]):
         return self._holding(self._held)
 
     def _take(self) -> Any:
-        held = tuple(self._held.values())
-        self._held.clear()
-        return held
+        return tuple(_values_out(self._held))
 
     def _buffered(self) -> int:
         return len(self._held)
