@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import weakref
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from rapidz.parallel.crew import Crew
 from rapidz.parallel.find import find_backend
 from rapidz.parallel.on_workers import Head, followers
 from rapidz.parallel.outcomes import SPECIAL
-from rapidz.parallel.settling import brought, in_order, new_line
+from rapidz.parallel.settling import brought, in_order, new_line, reporting
 from rapidz.parallel.stream import ParallelStream
 
 
@@ -59,6 +60,7 @@ class scatter(Head[T]):
     """
 
     _graphviz_shape = "hexagon"
+    _emits_one_for_one: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -138,6 +140,7 @@ class gather(Stream[T]):
     """
 
     _graphviz_shape = "hexagon"
+    _emits_one_for_one: ClassVar[bool] = True
     _attributes_failures: ClassVar[bool] = True
     _fuses: ClassVar[bool] = False
     _takes_handles: ClassVar[bool] = True
@@ -155,10 +158,15 @@ class gather(Stream[T]):
         self._line = new_line(self._crew)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
-        crew, line, outlet = self._crew, self._line, self._outlet
+        crew, line, outlet, ref = self._crew, self._line, self._outlet, weakref.ref(self)
+        bring = functools.partial(brought, crew=crew)
+
+        def lost() -> None:
+            if (node := ref()) is not None:
+                node._element_lost()
 
         async def arrive(x: Any) -> None:
-            for value in await brought(x, crew):
+            for value in await reporting(x, bring, lost):
                 if (wait := outlet.send(value)) is not None:
                     line.emitted += 1
                     try:

@@ -178,6 +178,8 @@ class buffer(Passing[T], plain.buffer[T]):
     If order does not matter, those go on first that are there first.
     """
 
+    _emits_one_for_one: ClassVar[bool] = True
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._held = held = Cell(0)
         vacant = weakref.ref(self)

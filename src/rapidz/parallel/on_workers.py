@@ -7,7 +7,7 @@ operators of plain streams, whose configuration and checks they share.
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from typing import Any, ClassVar
 
 from rapidz import operators as plain
 from rapidz.kernel.compiler import edges
@@ -65,6 +65,9 @@ class Operator(Head[T]):
         except Exception:
             self.destroy()  # what is refused stays out of the graph
             raise
+
+    def _element_lost(self) -> None:
+        """Report nothing: the handle of the element tells that it failed, wherever it goes."""
 
     def _spec(self) -> Spec:
         """What a worker needs to know of the node."""
@@ -132,6 +135,8 @@ def wanted(last: Stream[Any]) -> tuple[bool, bool]:
 class map(Operator[T], plain.map[T]):
     """`rapidz.map`, applied where the elements are."""
 
+    _emits_one_for_one: ClassVar[bool] = True
+
     def _spec(self) -> Spec:
         return Spec(type(self).__name__, (self.func, *self.args), dict(self.kwargs))
 
@@ -153,6 +158,8 @@ class filter(Operator[T], plain.filter[T]):
 class pluck(Operator[Any], plain.pluck):
     """`rapidz.pluck`, applied where the elements are."""
 
+    _emits_one_for_one: ClassVar[bool] = True
+
     def _spec(self) -> Spec:
         return Spec("pluck", (self.pick,), {})
 
@@ -172,6 +179,8 @@ class flatten(Operator[T], plain.flatten[T]):
 @ParallelStream.register_api()
 class map_async(Operator[T], plain.map_async[T]):
     """`rapidz.map_async`, applied where the elements are: *parallelism* at once in a task."""
+
+    _emits_one_for_one: ClassVar[bool] = True
 
     def __init__(self, *args: Any, stop_on_exception: bool = False, **kwargs: Any) -> None:
         if stop_on_exception:
@@ -193,6 +202,8 @@ class accumulate(Operator[T], plain.accumulate[T]):
     The state stays there; a small one is known here too, after each task, so
     that nothing is lost with a worker.
     """
+
+    _emits_one_for_one: ClassVar[bool] = True
 
     def _spec(self) -> Spec:
         options = {"returns_state": self.returns_state, "with_state": self.with_state}
@@ -232,7 +243,15 @@ class accumulate(Operator[T], plain.accumulate[T]):
         if self._waits():
             front, one = self._front(-1), not self._side_ports
             allowance = allowance_below(self)
-            return settled(self._here(), front, self._pipeline, step, allowance, one_input=one)
+            return settled(
+                self._here(),
+                front,
+                self._pipeline,
+                step,
+                allowance,
+                lost=self._lost_at(port),
+                one_input=one,
+            )
         return super()._received(step, port)
 
     def _rebound(self) -> None:

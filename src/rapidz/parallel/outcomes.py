@@ -42,8 +42,10 @@ class _Elsewhere(_Single):
     __slots__ = ()
 
 
-#: The element was filtered out, or its failure was dealt with.
+#: The element was filtered out.
 NOTHING: Final = _Nothing("NOTHING")
+#: The element failed, and that was dealt with: its partners in other branches are dropped.
+FAILED: Final = _Nothing("FAILED")
 #: Not known yet.
 PENDING: Final = _Pending("PENDING")
 #: There is a value, and it has stayed on the workers.

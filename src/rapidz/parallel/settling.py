@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rapidz.kernel.attribution import blame
 from rapidz.kernel.failures import Handler, Raise, Retry
@@ -28,11 +28,18 @@ from rapidz.parallel.batch import (
     parts,
 )
 from rapidz.parallel.containers import replaced
-from rapidz.parallel.outcomes import ELSEWHERE, NOTHING, PENDING, SPECIAL, Bad, Many
+from rapidz.parallel.outcomes import ELSEWHERE, FAILED, NOTHING, PENDING, SPECIAL, Bad, Many
 
 if TYPE_CHECKING:
     from rapidz.kernel.pipeline import Pipeline
     from rapidz.parallel.crew import Crew
+
+
+Lost: TypeAlias = Callable[[], None]
+
+
+def nothing_lost() -> None:
+    """Called for a loss where no partners can be."""
 
 
 async def concluded(x: Any) -> list[Any]:
@@ -44,7 +51,7 @@ async def concluded(x: Any) -> list[Any]:
     if type(outcome) is Bad:
         await settle(x)
         outcome = x.outcome()
-    if outcome is NOTHING:
+    if outcome is NOTHING or outcome is FAILED:
         return []
     if type(outcome) is Many:
         found = []
@@ -52,6 +59,23 @@ async def concluded(x: Any) -> list[Any]:
             found += await concluded(Item(x, at))
         return found
     return [x]
+
+
+def has_failed(x: Any) -> bool:
+    """Return whether nothing comes of *x* because it failed."""
+    return (type(x) is Remote or type(x) is Item) and x.outcome() is FAILED
+
+
+async def reporting(x: Any, find: Callable[[Any], Awaitable[list[Any]]], lost: Lost) -> list[Any]:
+    """Return what *find* makes of *x*; call *lost* if it is nothing because *x* failed."""
+    try:
+        found = await find(x)
+    except BaseException:
+        lost()
+        raise
+    if not found and has_failed(x):
+        lost()
+    return found
 
 
 async def there(x: Any) -> None:
@@ -71,7 +95,7 @@ async def settle(x: Remote | Item) -> None:
         await asyncio.shield(under_way)
         return
     batch.settling[place] = future = asyncio.get_running_loop().create_future()
-    outcome: Any = NOTHING
+    outcome: Any = FAILED
     try:
         bad = x.outcome()
         if bad.chain == batch.chain.uid:
@@ -104,7 +128,7 @@ async def _as_the_policy_says(batch: Batch, bad: Bad) -> Any:
             bad = again
         else:
             await wait_for(Handler(node, policy or Raise()).give_up(bad.element, error, attempts))
-            return NOTHING
+            return FAILED
 
 
 async def _inherited(x: Remote | Item, bad: Bad) -> Any:
@@ -121,7 +145,7 @@ async def _inherited(x: Remote | Item, bad: Bad) -> Any:
         for handle in await concluded(source)
     ]
     if not outcomes:
-        return NOTHING
+        return FAILED if has_failed(source) else NOTHING
     return outcomes[0] if len(outcomes) == 1 else Many(outcomes)
 
 
@@ -232,14 +256,14 @@ class Allowance:
 class Entrance:
     """Lets a step have only what is known to be there, in the order in which it came."""
 
-    __slots__ = ("_line", "_pipeline", "_step")
+    __slots__ = ("_line", "_lost", "_pipeline", "_step")
 
-    def __init__(self, line: Line, pipeline: Pipeline, step: Push[Any]) -> None:
-        self._line, self._pipeline, self._step = line, pipeline, step
+    def __init__(self, line: Line, pipeline: Pipeline, step: Push[Any], lost: Lost) -> None:
+        self._line, self._pipeline, self._step, self._lost = line, pipeline, step, lost
 
     async def arrive(self, x: Any) -> None:
         """Let *x* enter; wait until it is through."""
-        for handle in await concluded(x):
+        for handle in await reporting(x, concluded, self._lost):
             if (wait := self._step(handle)) is not None:
                 self._line.emitted += 1
                 try:
@@ -252,7 +276,7 @@ class Entrance:
         waits: list[Awaitable[object]] = []
 
         async def enter() -> None:
-            for handle in await concluded(x):
+            for handle in await reporting(x, concluded, self._lost):
                 if (wait := self._step(handle)) is not None:
                     waits.append(wait)
 
@@ -271,14 +295,16 @@ def settled(
     step: Push[Any],
     allowance: Allowance | None = None,
     *,
+    lost: Lost = nothing_lost,
     one_input: bool = True,
 ) -> Push[Any]:
     """Compile *step* anew such that it gets only what is known to be there.
 
     Inputs of one node share a *line*, so that what came first enters first. It is free again
     as soon as the element has entered: one input may wait there for what comes by another.
+    *lost* is called for an element that failed, in its turn.
     """
-    entrance = Entrance(line, pipeline, step)
+    entrance = Entrance(line, pipeline, step, lost)
     if one_input or not crew.ordered:
         later = in_order(line, pipeline, entrance.arrive)
     else:

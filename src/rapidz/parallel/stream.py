@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, ClassVar
 
+from rapidz.kernel import alignment
 from rapidz.kernel.legacy import interpreted
 from rapidz.kernel.push import Pending, Push, Start
 from rapidz.kernel.running import Line, doing
@@ -129,9 +131,36 @@ class ParallelStream(Stream[T]):
             one = len(self.upstreams) == 1
             front = self._front(port if one else -1)
             return settled(
-                self._here(), front, self._pipeline, step, allowance_below(self), one_input=one
+                self._here(),
+                front,
+                self._pipeline,
+                step,
+                allowance_below(self),
+                lost=self._lost_at(port),
+                one_input=one,
             )
         return step
+
+    def _lost_at(self, port: int) -> Callable[[], None]:
+        """Make what is called, in its turn, for an element that failed on its way to *port*."""
+        ref = weakref.ref(self)
+
+        def lost() -> None:
+            if (node := ref()) is None:
+                return
+            if node._joins:
+                node._partner_lost(port)
+            else:  # it is in front of the node: behind what is in it, and on the way out
+                Stream._in_turn(node, node._report_on_the_way_out)
+
+        return lost
+
+    def _report_on_the_way_out(self) -> Pending:
+        def report() -> Pending:
+            alignment.report(self)
+            return None
+
+        return self._after(list(self._exits.values()), report)
 
     def _handed(self, step: Push[Any], downstream: Stream[Any], port: int) -> Push[Any]:
         """Compile *step* of a node that knows nothing of handles: it gets futures."""
