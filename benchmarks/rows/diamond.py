@@ -29,7 +29,7 @@ ROW = Row(
     name="diamond",
     what="`emit`, two branches zipped; against a loop that builds the pair",
     n=50_000,
-    reach=Reach("ratio", 2.0),
+    reach=Reach("ratio", 2.5),
     baseline=by_hand(DIAMOND),
     rapidz=through_emit(DIAMOND),
     others=(
@@ -42,7 +42,7 @@ BULK_ROW = Row(
     name="diamond-bulk",
     what="`emit_many`, same two branches zipped",
     n=50_000,
-    reach=Reach("ratio", 2.0),
+    reach=Reach("ratio", 1.5),
     baseline=by_hand(DIAMOND),
     rapidz=through_emit_many(DIAMOND),
 )

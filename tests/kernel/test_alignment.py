@@ -303,6 +303,36 @@ def test_a_class_of_ones_own_may_emit_what_it_likes() -> None:
     assert seen == [(1, 12), (3, 4)]
 
 
+class Half(Stream[Any]):
+    """A class with a step of its own."""
+
+    _emits_one_for_one = True
+
+    def compile(self, push: Any, port: int = 0) -> Any:
+        def step(x: int) -> Any:
+            if x % 2:
+                raise Boom(x)
+            return push(x // 2)
+
+        return step
+
+
+@pytest.mark.parametrize("policy", ["raise", "skip"])
+def test_a_class_of_ones_own_may_say_that_it_emits_one_for_one(policy: Any) -> None:
+    source: Stream[int] = Stream()
+    node = Half(source)
+    if policy == "skip":
+        node.on_error(policy)
+    seen = node.zip(source.map(same)).sink_to_list()
+    for x in (2, 3, 4):
+        if x == 3 and policy == "raise":
+            with pytest.raises(Boom):
+                source.emit(x)
+        else:
+            source.emit(x)
+    assert seen == [(1, 2), (2, 4)]
+
+
 # --- edits -----------------------------------------------------------------------------------
 
 

@@ -32,6 +32,12 @@ class Forms:
         return patch
 
     @staticmethod
+    def closures() -> pytest.MonkeyPatch:
+        patch = Forms.queued()
+        patch.setattr(rapidz.zip, "_inlines", lambda _: False)
+        return patch
+
+    @staticmethod
     def stepwise() -> pytest.MonkeyPatch:
         patch = pytest.MonkeyPatch()
         patch.setattr(compiler, "simple", lambda *_: False)
@@ -163,6 +169,7 @@ def test_a_fused_join_does_what_its_queues_would(
     args = (way, xs, edits, shape, literal, sinks)
     fused = outcome(Forms.fused, *args)
     assert fused == outcome(Forms.queued, *args)
+    assert fused == outcome(Forms.closures, *args)
     assert fused == outcome(Forms.stepwise, *args)
 
 

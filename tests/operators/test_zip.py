@@ -369,3 +369,34 @@ def test_a_pool_with_nothing_to_do_is_not_waited_for() -> None:
         with pytest.raises(BackPressureError):
             bounded(lambda: a.emit(2), 20)
         assert pairs == []
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.booleans()), max_size=25),
+    st.integers(1, 3),
+)
+def test_the_two_forms_of_zip_are_one_rule(events: list[tuple[int, bool]], maxsize: int) -> None:
+    """What `inline` writes and what `compile` closes over: pairs, waits and what is let in."""
+
+    async def go() -> list[Any]:
+        log: list[Any] = []
+        async with Stream[int](asynchronous=True) as a, Stream[int](asynchronous=True) as b:
+            seen: list[Any] = a.zip(b, maxsize=maxsize).sink_to_list()
+            waits: list[asyncio.Future[object]] = []
+            for number, (port, lets_run) in enumerate(events):
+                waits.append(begin((a, b)[port], number))
+                if lets_run:
+                    await turns()
+                log.append((list(seen), [wait.done() for wait in waits] if lets_run else None))
+            await turns()
+            log.append((list(seen), [wait.done() for wait in waits]))
+            for wait in waits:
+                wait.cancel()
+            await turns()
+        return log
+
+    inlined = run(go())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rapidz.zip, "_inlines", lambda _: False)
+        closed = run(go())
+    assert inlined == closed

@@ -311,7 +311,9 @@ def attributing(node: Stream[Any], step: Push[Any]) -> Push[Any]:
         try:
             return step(x)
         except Exception as error:
-            attribution.mine(error, ref(), x, since)
+            node = ref()
+            if attribution.mine(error, node, x, since) and node is not None:
+                node._element_lost()
             raise
 
     return attributed

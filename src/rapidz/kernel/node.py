@@ -43,6 +43,8 @@ class Node:
     """Whether the node emits one element for each that comes, in order, unless its
     function fails or skips.  A plain `Stream` does; a class that defines `compile`
     or `inline` says so itself, or does not."""
+    _handles_tell: ClassVar[bool] = False
+    """Whether what the node emits tells by itself that the element failed."""
     _joins: ClassVar[bool] = False
     """Whether the elements of several inputs are partners: `_partner_lost` is called."""
     _fuses: ClassVar[bool] = True

@@ -212,7 +212,8 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
 
     def _element_lost(self) -> None:
         """Report that the node has lost an element: its function failed for good."""
-        alignment.report(self)
+        if not self._handles_tell:
+            alignment.report(self)
 
     def _is_busy(self) -> bool:
         """Return whether elements are in flight in this node."""

@@ -58,6 +58,8 @@ class Head(ParallelStream[T]):
 class Operator(Head[T]):
     """A node whose function is sent to where the elements are."""
 
+    _handles_tell: ClassVar[bool] = True
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         try:
@@ -65,9 +67,6 @@ class Operator(Head[T]):
         except Exception:
             self.destroy()  # what is refused stays out of the graph
             raise
-
-    def _element_lost(self) -> None:
-        """Report nothing: the handle of the element tells that it failed, wherever it goes."""
 
     def _spec(self) -> Spec:
         """What a worker needs to know of the node."""
