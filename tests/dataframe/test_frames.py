@@ -7,7 +7,6 @@ import operator
 import pickle
 import subprocess
 import sys
-import types
 from collections.abc import Callable
 from typing import Any
 
@@ -528,21 +527,6 @@ def test_what_updates_stays_updating() -> None:
 
 
 # --- plots, pictures, doors -------------------------------------------------------------------
-
-
-def test_plot_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "hvplot", None)
-    with pytest.raises(ImportError, match=r"DataFrame\.plot needs hvplot"):
-        frame().plot
-
-
-def test_plot_is_hvplots(monkeypatch: pytest.MonkeyPatch) -> None:
-    hvplot: Any = types.ModuleType("hvplot")
-    hvplot.hvPlot = lambda data: ("plots", data)
-    monkeypatch.setitem(sys.modules, "hvplot", hvplot)
-    source = frame()
-    assert source.plot[0] == "plots"
-    assert source.plot[1] is source
 
 
 def test_what_is_done_to_parts_can_be_pickled() -> None:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import operator
 import sys
 from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import pandas as pd
+
 from rapidz.dataframe.accessors import ACCESSORS, Accessor
 from rapidz.dataframe.calls import Method
 from rapidz.dataframe.collection import Streaming, map_partitions
 from rapidz.dataframe.columns import dir_with_columns, has_columns, may_be_column
+from rapidz.dataframe.elsewhere import in_process
 from rapidz.dataframe.kinds import is_dataframe_like
 from rapidz.dataframe.native import has_index, kind_of, refuse, to_pandas
 from rapidz.dataframe.nullable import mapped
 from rapidz.dataframe.parts import assigned, largest, named_in, selected, with_column
 from rapidz.dataframe.rowwise import ColumnWise, RowWise, ValueWise
 from rapidz.kernel.short_repr import short_repr
+from rapidz.kernel.stream import Stream
 
 __all__ = ["BaseFrame", "_DataFrameMixin", "_SeriesMixin", "family"]
 
@@ -49,8 +54,16 @@ class BaseFrame(RowWise, Streaming):
 
         Columns in another order are all right.
         """
-        if self._conform is not None:
+        if self._conform is not None and not (self._checks and self._checks.knows(x)):
             self._conform(self._taken(x), self._coming.get())
+
+    def _may_defer(self, stream: Stream[Any]) -> bool:
+        return (
+            has_columns(self)
+            and self._example.kind in ("polars", "pyarrow")
+            and self._example.value is not None
+            and in_process(stream)
+        )
 
     def __contains__(self, key: object) -> bool:
         """Return whether *key* is a column, as in pandas."""
@@ -93,6 +106,23 @@ class BaseFrame(RowWise, Streaming):
         """Take a column, by its name or as a streaming series, for the index."""
         return self._each(Method("set_index"), index, **kwargs)
 
+    @property
+    def plot(self) -> Any:
+        """Live plots by hvplot, which must be installed: ``sdf.plot.line(x="time", y="load")``.
+
+        They follow the stream: the last rows, ``backlog=`` of them, or the newest result.
+        """
+        return importlib.import_module("rapidz.dataframe.plotting").plots(self)
+
+    @property
+    def hvplot(self) -> Any:
+        """Live plots by hvplot; another name of `plot`."""
+        return self.plot
+
+    def __panel__(self) -> Any:
+        """Return what Panel shows of this: a table of the newest element."""
+        return importlib.import_module("rapidz.dataframe.plotting").pane(self)
+
     def tail(self, n: int = 5) -> Any:
         """The last *n* rows of every element."""
         return self._each(Method("tail"), n)
@@ -124,6 +154,8 @@ class _DataFrameMixin(ColumnWise, _Mixed):
     def __getitem__(self, index: Any) -> Any:
         one = not isinstance(index, (list, slice, Streaming)) and not callable(index)
         made = self._each(selected, index, kind=_class_for(self, "series") if one else None)
+        if self._deferred is not None and _is_mask(index):
+            made._deferred, made._worked = made._worked, None
         if _names(index):
             self._example.ask(functools.partial(selected, index=index), made._inner)
         return made
@@ -224,6 +256,11 @@ def _names(index: Any) -> bool:
     return not any(
         isinstance(x, rows) or callable(x) or not isinstance(x, Hashable) for x in labels
     )
+
+
+def _is_mask(index: Any) -> bool:
+    """Whether *index* is a streaming series, which chooses rows."""
+    return isinstance(index, Streaming) and isinstance(index._example.get(), pd.Series)
 
 
 def _class_for(collection: Any, kind: str) -> type[Streaming]:

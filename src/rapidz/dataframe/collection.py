@@ -19,7 +19,7 @@ from rapidz.dataframe.calls import (
     apply_args,
     partial_by_order,
 )
-from rapidz.dataframe.elements import Like, Verify, like, taken
+from rapidz.dataframe.elements import Like, Verify, like, taken, whole
 from rapidz.dataframe.elsewhere import in_process
 from rapidz.dataframe.in_step import together
 from rapidz.dataframe.operators import OperatorMixin
@@ -151,8 +151,27 @@ class Streaming(OperatorMixin, APIRegisterMixin):
         self._entry: Stream[Any] = stream
         """Where `emit` puts elements in."""
         self._outer: Stream[Any] | None = None
-        self._inner: Stream[Any] = self._verified(stream)
+        self._deferred: Stream[Any] | None = None
+        """Where elements become frames of pandas on demand: their stream; see `Deferred`."""
+        self._checks: Verify | None = None
+        self._worked: Stream[Any] | None = self._verified(stream)
+        if self._checks is not None and self._checks.defers:
+            self._deferred, self._worked = self._worked, None
+
+    @property
+    def _inner(self) -> Stream[Any]:
         """What the work is done on: frames of pandas, of whatever kind they were."""
+        if self._worked is None:
+            assert self._deferred is not None
+            self._worked = self._deferred.map(whole)
+            _whole.add(self._worked)
+        return self._worked
+
+    def _given_to(self, func: Callable[..., Any]) -> Stream[Any]:
+        """The stream of what *func* gets: deferred frames, if that is all the same to it."""
+        if self._deferred is not None and getattr(func, "takes_deferred", False):
+            return self._deferred
+        return self._inner
 
     @classmethod
     def look_for_plugins(cls) -> bool:
@@ -174,7 +193,7 @@ class Streaming(OperatorMixin, APIRegisterMixin):
 
     @stream.setter
     def stream(self, stream: Stream[Any]) -> None:
-        self._inner, self._outer = stream, None
+        self._worked, self._deferred, self._outer = stream, None, None
 
     @staticmethod
     def _admitted(example: Any) -> tuple[Any, str | None]:
@@ -193,9 +212,16 @@ class Streaming(OperatorMixin, APIRegisterMixin):
                 f"{type(self).__name__}: example must be given where elements are elsewhere, "
                 "got None"
             )
-        verified = stream.map(Verify(self._conform, self._example, type(self).__name__))
+        self._checks = Verify(
+            self._conform, self._example, type(self).__name__, self._may_defer(stream)
+        )
+        verified = stream.map(self._checks)
         _whole.add(verified)
         return verified
+
+    def _may_defer(self, stream: Stream[Any]) -> bool:
+        """Whether elements can become frames of pandas column by column."""
+        return False
 
     # --- elements -----------------------------------------------------------------------
 
@@ -393,7 +419,7 @@ def map_partitions(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> An
         kind = None
     elif kind is None and _is_operator(func):
         kind = type(next(one for one in collections if one._stream_type == stream_type))
-    streams = [one._inner for one in collections]
+    streams = [one._given_to(func) for one in collections]
     stream = call.map(streams[0]) if len(streams) == 1 else together(streams).map(call)
     return _made(stream, known, stream_type, kind)
 

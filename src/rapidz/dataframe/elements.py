@@ -11,7 +11,7 @@ from typing import Any
 
 from rapidz.dataframe.calls import Example
 
-__all__ = ["Like", "Verify", "like", "taken"]
+__all__ = ["Like", "Verify", "like", "taken", "whole"]
 
 
 def taken(owner: str, kind: str | None, x: Any) -> Any:
@@ -34,8 +34,17 @@ def _exact(owner: str, kind: str, x: Any, example: Any) -> Any:
     return nullable.exact(owner, kind, x, example)
 
 
+def whole(x: Any) -> Any:
+    """All columns of an element that may be converted on demand."""
+    return _native_deferred().whole(x)
+
+
 def _native() -> Any:
     return importlib.import_module("rapidz.dataframe.native")
+
+
+def _native_deferred() -> Any:
+    return importlib.import_module("rapidz.dataframe.deferred")
 
 
 class Verify:
@@ -45,26 +54,64 @@ class Verify:
     """
 
     def __init__(
-        self, conform: Callable[[Any, Any], Any], example: Example, owner: str = "Streaming"
+        self,
+        conform: Callable[[Any, Any], Any],
+        example: Example,
+        owner: str = "Streaming",
+        defers: bool = False,
     ) -> None:
         self.conform, self.example, self.owner = conform, example, owner
+        self.defers = defers
+        """Whether elements become frames of pandas column by column, as these are used."""
+        self._schema: Any = None
+        """The schema of an element that fitted as it was: others with it do so too."""
+        self._eager: list[Any] = []
+        """The columns whose values say whether they fit: those of categories."""
         self.by_first = False
         """Whether the example is the first element."""
         self.__name__ = "verify"
 
     def __call__(self, x: Any) -> Any:
+        return self._deferred(x) if self.defers else self._verified(x)
+
+    def knows(self, x: Any) -> bool:
+        """Return whether an element is known to fit by its schema alone."""
+        if self._schema is None or self._eager:
+            return False
+        return type(x) is self._schema[0] and bool(x.schema == self._schema[1])
+
+    def _deferred(self, x: Any) -> Any:
+        """The element as one that becomes a frame of pandas on demand."""
+        made: Any = _native_deferred()
+        if self._schema and type(x) is self._schema[0] and x.schema == self._schema[1]:
+            if not self._eager:
+                return made.Deferred(x)
+            part = taken(self.owner, self.example.kind, x.select(self._eager))
+            fitted = self._fitted(part, self.example.value[self._eager])
+            return made.Deferred(x, dict(fitted.items()))
+        frame = taken(self.owner, self.example.kind, x)
+        fitted = self._fitted(frame, self.example.value)
+        if fitted is frame:
+            self._schema = type(x), x.schema
+            self._eager = list(frame.select_dtypes("category"))
+        return made.Deferred.of(fitted)
+
+    def _verified(self, x: Any) -> Any:
         example = self.example.value
         x = taken(self.owner, self.example.kind, x)
         if example is None:
             return self._first(self.conform(x, None))
         try:
-            x = self.conform(x, example)
-            kind = self.example.kind
-            return x if kind is None else _exact(self.owner, kind, x, example)
+            return self._fitted(x, example)
         except Exception as problem:
             if self.by_first:
                 problem.add_note(f"{self.owner}: the first element is the example: give another")
             raise
+
+    def _fitted(self, x: Any, example: Any) -> Any:
+        x = self.conform(x, example)
+        kind = self.example.kind
+        return x if kind is None else _exact(self.owner, kind, x, example)
 
     def _first(self, x: Any) -> Any:
         if not len(getattr(x, "columns", "?")):  # no columns: nothing is known

@@ -94,17 +94,6 @@ class DataFrame(Frame, _DataFrameMixin):
         else:
             super().__init__(*args, **kwargs)
 
-    @property
-    def plot(self) -> Any:
-        """Plots by hvplot, which must be installed."""
-        try:
-            hvplot: Any = importlib.import_module("hvplot")
-        except ImportError as error:
-            raise ImportError(
-                "DataFrame.plot needs hvplot, which is not installed: pip install rapidz[plot]"
-            ) from error
-        return hvplot.hvPlot(self)
-
     @staticmethod
     def from_periodic(
         datafn: Callable[..., Any] = random_datablock,

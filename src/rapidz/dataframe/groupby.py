@@ -96,7 +96,7 @@ class GroupBy(Columns, Aggregates):
         start = self.start if start is None else start
         first, start = self._begin(start, make, how)
         return follow(
-            self._grouper.elements(),
+            self._grouper.elements(self.index),
             first,
             start=start,
             with_state=with_state or self.with_state,

@@ -78,7 +78,9 @@ class Grouper:
                 f"groupby: other must name columns whose values can be keys, got {label!r} of "
                 f"{example.dtypes[label]}: group by a value made of it, by map_partitions"
             )
-        self._root._example.ask(functools.partial(_must_name, label=label), self._root._inner)
+        if example is None:
+            check = functools.partial(_must_name, label=label)
+            self._root._example.ask(check, self._root._inner)
         return label
 
     @property
@@ -86,12 +88,15 @@ class Grouper:
         """The columns that are keys themselves."""
         return [key for key in self.keys if not isinstance(key, Streaming) and not callable(key)]
 
-    def elements(self) -> Streaming:
-        """The root; where keys come beside it, tuples of both."""
+    def elements(self, chosen: Any = None) -> Streaming:
+        """The root, with the columns *chosen*; where keys come beside it, tuples of both."""
+        root: Streaming = self._root
+        if chosen is not None and root._deferred is not None:
+            labels = chosen if isinstance(chosen, list) else [chosen]
+            root = self._root[list(dict.fromkeys([*self.columns, *labels]))]
         if not self.beside:
-            root: Streaming = self._root
             return root
-        both = [self._root, *self.beside]
+        both = [root, *self.beside]
         stream: Stream[Any] = together([one._inner for one in both])
         known = Example(None, _tuple_of, [one._example for one in both])
         made: Streaming = _made(stream, known, "streaming", Streaming)
@@ -119,7 +124,7 @@ def _as_column(root: Any, other: Streaming) -> Any:
     node = other._inner
     taken = getattr(node, "func", None) is selected and not getattr(node, "kwargs", None)
     args: tuple[Any, ...] = getattr(node, "args", ())
-    if taken and node.upstreams == [root._inner] and len(args) == 1:
+    if taken and node.upstreams == [root._given_to(selected)] and len(args) == 1:
         label = args[0]
         if not isinstance(label, (list, slice)) and not callable(label):
             return label

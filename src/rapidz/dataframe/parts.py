@@ -29,6 +29,9 @@ def selected(frame: Any, index: Any) -> Any:
         raise _no_columns("getitem: index", frame, index) from problem
 
 
+selected.takes_deferred = True  # type: ignore[attr-defined]  # see `rapidz.dataframe.deferred`
+
+
 def largest(frame: Any, n: int, *args: Any, **kwargs: Any) -> Any:
     """Return the *n* largest rows of *frame*, which may be a series."""
     try:

@@ -98,6 +98,8 @@ def recipe(lane: Lane, how: Any, options: Mapping[str, Any], leaving: bool) -> R
     kinds, found = RECIPES.get(how, (set(), None)) if isinstance(how, str) else (set(), None)
     if found is None or lane.kind not in kinds:
         return None
+    if how == "nunique" and _nested(lane.dtype):
+        return None
     if how == "nunique" and leaving:
         return None if options else COUNTING
     if how == "quantile" and pd.api.types.is_bool_dtype(lane.dtype):
@@ -107,6 +109,11 @@ def recipe(lane: Lane, how: Any, options: Mapping[str, Any], leaving: bool) -> R
         value = options[option]
         return Recipe(found.kind, found.read, value) if isinstance(value, (int, float)) else None
     return None if options else found
+
+
+def _nested(dtype: Any) -> bool:
+    """Whether values are lists or structs of Arrow, which cannot be told apart by hashing."""
+    return isinstance(dtype, pd.ArrowDtype) and dtype.type in (list, dict)
 
 
 def make_fold(kind: str, lane: Lane, leaving: bool) -> Fold:
