@@ -55,6 +55,7 @@ def half(label: int) -> int:
     return label // 2
 
 
+@pytest.mark.filterwarnings("ignore::rapidz.dataframe.follow.KeepsRowsWarning")
 @pytest.mark.parametrize("what", SAID)
 @pytest.mark.parametrize("known", [True, False])
 def test_groups_are_what_pandas_says(what: str, known: bool) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import sys
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -62,6 +64,7 @@ class Follow:
         native: bool = False,
     ) -> None:
         self._make, self._rows, self._copies, self._native = make, rows, copies, native
+        self._warned = False
         how = getattr(make, "keywords", {}).get("how")
         self.__name__ = how if isinstance(how, str) else "follow"
 
@@ -72,9 +75,35 @@ class Follow:
         elif self._copies:
             state = copy.deepcopy(state)
         result = state.update(new, *keys)
+        if not self._warned:
+            self._warned = True
+            _warn_of_rows(state)
         if self._native and isinstance(state, AggregateState) and (row := state.row()) is not None:
             result = ByColumn.of(result, row)
         return state, result
+
+
+class KeepsRowsWarning(UserWarning):
+    """An aggregate keeps all rows that come: its memory and time for each batch grow."""
+
+
+def _warn_of_rows(state: Any) -> None:
+    why = getattr(state, "why_rows", lambda: None)()
+    if why is not None:
+        warnings.warn(
+            f"all rows are kept, for {why}: memory and the time for each batch grow with the "
+            "stream; use a window, an aggregate by its name, or an Aggregation of your own",
+            KeepsRowsWarning,
+            stacklevel=_outside(),
+        )
+
+
+def _outside() -> int:
+    """How far up the caller is that asked for the aggregate."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("rapidz."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def late_rows(collection: Streaming, over: Any, start: Any = None) -> Any:

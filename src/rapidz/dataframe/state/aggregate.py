@@ -92,6 +92,11 @@ class AggregateState:
             return store
         return store.widened(self._plan(frame), schema, frame, keys)
 
+    def why_rows(self) -> str | None:
+        """For what all rows since the beginning are held; None if they are not."""
+        plan = self.plan if self.store is None else self.store.plan
+        return None if plan is None or self.arrivals.bounded else plan.why_rows()
+
     def result(self) -> Any:
         """The present result."""
         if self.store is not None:

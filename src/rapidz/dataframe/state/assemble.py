@@ -88,7 +88,7 @@ def _table_dtypes(spec: Spec, row: Any) -> dict[Any, Any]:
     asked: dict[Any, list[Any]] = {}
     for output in spec.outputs:
         if pd.api.types.is_extension_array_dtype(row[output.column].dtype):
-            asked.setdefault(output.column, []).append(output.how)
+            asked.setdefault(output.column, []).append(output.given)
     return {
         label: row[[label]].agg(hows).dtypes.iloc[0]
         for label, hows in asked.items()

@@ -141,9 +141,12 @@ class Distinct(Fold):
 
 def counted(values: Distinct, lane: Lane, name: Any, dtype: Any) -> pd.Series[Any]:
     """The counts of the only group as pandas' `value_counts`: most frequent first."""
-    kept = np.empty(len(values.counts), lane.storage)
-    kept[:] = list(values.counts)
-    numbers = np.fromiter(values.counts.values(), np.int64, len(kept))
+    counts = values.counts
+    if isinstance(lane.dtype, pd.CategoricalDtype):  # those that have not come count too
+        counts = {value: counts.get(value, 0) for value in lane.dtype.categories.tolist()}
+    kept = np.empty(len(counts), lane.storage)
+    kept[:] = list(counts)
+    numbers = np.fromiter(counts.values(), np.int64, len(kept))
     order = np.argsort(-numbers, kind="stable")
     index = pd.Index(as_dtype(kept[order], None, lane.dtype), name=name)
     return pd.Series(as_dtype(numbers[order], None, dtype), index=index, name="count")

@@ -47,8 +47,8 @@ def of_all(column: pd.Series[Any], output: Output, options: Mapping[str, Any]) -
         return column.iloc[:0].reindex([0]).iloc[0]
     if output.how == "size":
         return column.size
-    if plain(output.how):
-        return getattr(column, output.word)(**options)
+    if (name := plain(output.how)) is not None:
+        return getattr(column, name)(**options)
     return column.agg(output.how)
 
 
@@ -64,6 +64,6 @@ def by_group(grouped: Any, output: Output, options: Mapping[str, Any]) -> Any:
 def _of_columns(grouped: Any, output: Output, options: Mapping[str, Any]) -> Any:
     if output.how == "size":
         return grouped.size()
-    if plain(output.how):
-        return getattr(grouped, output.word)(**options)
+    if (name := plain(output.how)) is not None:
+        return getattr(grouped, name)(**options)
     return grouped.agg(output.how)

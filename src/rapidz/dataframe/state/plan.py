@@ -17,7 +17,7 @@ from rapidz.dataframe.state.dtypes import is_object
 from rapidz.dataframe.state.keys import Keys
 from rapidz.dataframe.state.lanes import Lane
 from rapidz.dataframe.state.pandas_says import Grouping
-from rapidz.dataframe.state.recipes import Recipe, recipe
+from rapidz.dataframe.state.recipes import SIZE, Recipe, recipe
 from rapidz.dataframe.state.rows import Rows
 from rapidz.dataframe.state.spec import Output, parse
 from rapidz.kernel.short_repr import short_repr
@@ -55,10 +55,29 @@ class Plan:
         self.counting = self.spec.how == "value_counts"
         # Where no row leaves, values keep the order in which they first came.
         plain = not (self.grouped or leaving or options)
-        categories = isinstance(getattr(sample, "dtype", None), pd.CategoricalDtype)
-        self.counts_values = self.counting and plain and not categories
+        self.counts_values = self.counting and plain
         whole = self.counting and not self.counts_values
         self.holds_rows = self.by_pandas or whole or None in self.recipes
+
+    def why_rows(self) -> str | None:
+        """For what all rows are held, None if they are not."""
+        if not self.holds_rows:
+            return None
+        if self.counting:
+            return "value_counts with groups or options"
+        if self.by_pandas:
+            return "groups with observed=False"
+        outputs = zip(self.spec.outputs, self.recipes, strict=True)
+        output = next(output for output, found in outputs if found is None)
+        if callable(output.how):
+            return f"the function {output.word}"
+        options = "".join(
+            f", {name}={short_repr(value)}" for name, value in self.spec.options.items()
+        )
+        return f"{output.word}{options} of values of dtype {self._dtype(output)}"
+
+    def _dtype(self, output: Output) -> Any:
+        return column_of(self.empty, output.column).dtype
 
     def _recipe(self, sample: Frame, output: Output) -> Recipe | None:
         column = column_of(sample, output.column)
@@ -107,7 +126,7 @@ class Plan:
         """The columns that folds need, with their folds, without rows."""
         columns: dict[Any, Column] = {}
         for output, found in zip(self.spec.outputs, self.recipes, strict=True):
-            if found is None:
+            if found is None or found.kind == SIZE:
                 continue
             if output.column not in columns:
                 dtype = column_of(self.empty, output.column).dtype

@@ -18,7 +18,7 @@ from rapidz.dataframe.state.moments import Moments, WindowMoments
 from rapidz.dataframe.state.order import Sorted
 from rapidz.dataframe.state.sums import Count, FloatSum, WholeSum
 
-__all__ = ["Recipe", "make_fold", "recipe"]
+__all__ = ["SIZE", "Recipe", "make_fold", "recipe"]
 
 Reading = tuple[Numbers, Bools | None]
 
@@ -66,11 +66,14 @@ def _quantile(fold: Fold, q: float) -> Reading:
     return cast(Sorted, fold).quantile(q)
 
 
+# What is read from the sizes of groups, and from no column.
+SIZE = "size"
 NUMBERS = {"int", "float"}
 ALL = NUMBERS | {"time"}
 ANY = ALL | {"other"}
 RECIPES: dict[str, tuple[set[str], Recipe]] = {
     "count": (ANY, Recipe("count", _plain)),
+    "size": (ANY, Recipe(SIZE, _plain)),
     "mean": (NUMBERS, Recipe("float", _mean)),
     "var": (NUMBERS, Recipe("moments", _var, 1)),
     "std": (NUMBERS, Recipe("moments", _std, 1)),

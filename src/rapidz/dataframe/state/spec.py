@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from rapidz.dataframe.state.aliases import Frame
@@ -17,9 +18,19 @@ __all__ = ["HOWS", "Output", "Spec", "numeric_columns", "parse"]
 NUMERIC = {"sum", "mean", "median", "var", "std", "quantile"}
 TIMED = {"mean", "median", "std", "quantile"}
 WHOLE = {"size", "value_counts"}
+# Not of series, but of groups.
+PICKED = {"first", "last"}
 HOWS = NUMERIC | WHOLE | {"count", "min", "max", "first", "last", "nunique"}
 
 How = str | Callable[..., Any]
+
+# Functions that do to a series what an aggregate does, which need not be called for all rows then.
+# Those of Python are not among them, for they know nothing of missing values.
+FUNCTIONS: dict[Any, str] = {
+    **{getattr(np, name): name for name in ("sum", "mean", "min", "max")},
+    **{getattr(pd.Series, name): name for name in sorted(HOWS - WHOLE - PICKED)},
+    len: "size",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +40,18 @@ class Output:
     label: Any
     column: Any
     how: How
+    asked: How | None = None
+    """The function that was asked for, where *how* is the name of the aggregate that it is."""
+
+    @property
+    def given(self) -> How:
+        """What was asked for: a name or a function."""
+        return self.how if self.asked is None else self.asked
 
     @property
     def word(self) -> str:
         """What the aggregate is called."""
-        return self.how if isinstance(self.how, str) else self.how.__name__
+        return self.given if isinstance(self.given, str) else self.given.__name__
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +92,10 @@ def parse(example: Frame, how: Any, by: Sequence[Any], options: Mapping[str, Any
         return _mapping(example, how, options)
     if isinstance(how, list):
         table = {c: [h for h in how if _suits(example, c, h)] for c in columns}
-        return Spec("table", tuple(_table(table)), how, options)
+        return Spec("table", tuple(_table(example, table)), how, options)
     if callable(how):
-        return Spec("one", tuple(Output(c, c, _known(how)) for c in columns), how, options)
+        _known(how)
+        return Spec("one", tuple(_output(example, c, c, how) for c in columns), how, options)
     raise TypeError(f"how must be a name, a list, a dict or an aggregation, got {short_repr(how)}")
 
 
@@ -88,12 +107,12 @@ def _mapping(example: Frame, how: Mapping[Any, Any], options: Mapping[str, Any])
                 f" result, for a series: lists by column are for frames, "
                 f"got {short_repr(dict(how))}"
             )
-        named = tuple(Output(label, None, _known(h)) for label, h in how.items())
+        named = tuple(_output(example, label, None, h) for label, h in how.items())
         return Spec("named", named, how, options)
     pairs = [isinstance(value, tuple) for value in how.values()]
     if all(pairs):
         named = tuple(
-            Output(label, _column(example, value[0]), _known(value[1]))
+            _output(example, label, _column(example, value[0]), value[1])
             for label, value in how.items()
         )
         return Spec("named", named, how, options)
@@ -101,18 +120,27 @@ def _mapping(example: Frame, how: Mapping[Any, Any], options: Mapping[str, Any])
         _column(example, label)
     if any(isinstance(value, list) for value in how.values()):
         table = {c: h if isinstance(h, list) else [h] for c, h in how.items()}
-        return Spec("table", tuple(_table(table)), how, options)
-    return Spec("map", tuple(Output(c, c, _known(h)) for c, h in how.items()), how, options)
+        return Spec("table", tuple(_table(example, table)), how, options)
+    return Spec("map", tuple(_output(example, c, c, h) for c, h in how.items()), how, options)
 
 
-def _table(table: Mapping[Any, Sequence[How]]) -> list[Output]:
+def _output(example: Frame, label: Any, column: Any, how: Any) -> Output:
+    known = _known(how)
+    name = None if isinstance(known, str) else FUNCTIONS.get(known)
+    dtype = example.dtype if column is None else example[column].dtype
+    if name is None or not _fits(dtype, name):
+        return Output(label, column, known)
+    return Output(label, column, name, known)
+
+
+def _table(example: Frame, table: Mapping[Any, Sequence[How]]) -> list[Output]:
     outputs = []
     for column, hows in table.items():
         for how in hows:
-            output = Output(None, column, _known(how))
+            output = _output(example, None, column, how)
             levels = column if isinstance(column, tuple) else (column,)
             label = output.word if column is None else (*levels, output.word)
-            outputs.append(Output(label, column, how))
+            outputs.append(replace(output, label=label))
     return outputs
 
 

@@ -18,6 +18,7 @@ from rapidz.dataframe.state.distinct import Distinct, counted
 from rapidz.dataframe.state.groups import Groups
 from rapidz.dataframe.state.lanes import Values, as_dtype
 from rapidz.dataframe.state.plan import Plan, Slow, column_of
+from rapidz.dataframe.state.recipes import SIZE
 from rapidz.dataframe.state.rows import Rows
 from rapidz.dataframe.state.schema import Schema
 from rapidz.dataframe.state.sums import Count
@@ -47,7 +48,7 @@ class Store:
         self.plan = plan
         self.columns: dict[Any, Column] = plan.columns()
         self.size_dtype = plan.size_dtype(frame) if plan.spec.shape == "whole" else None
-        self.dtypes = plan.dtypes(frame) if self.columns else [None] * len(plan.recipes)
+        self.dtypes = plan.dtypes(frame)
         self.count_dtype = None
         if plan.counts_values:
             self.count_dtype = frame.iloc[:1].value_counts().dtype
@@ -218,6 +219,8 @@ class Store:
     def _reading(self, number: int) -> Any:
         found = self.plan.recipes[number]
         assert found is not None
+        if found.kind == SIZE:
+            return self.sizes.number, None
         fold = self.columns[self.plan.spec.outputs[number].column].folds[found.kind]
         return found.result(fold)
 
