@@ -291,7 +291,9 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
     def _emit_slowly(self, x: T, asynchronous: bool, metadata: Metadata | None) -> Any:
         pipeline = self._pipeline
         if not isinstance(asynchronous, bool) and asynchronous is not None:
-            raise TypeError(f"emit: asynchronous must be True or False, got {asynchronous!r}")
+            raise TypeError(
+                f"emit: asynchronous must be True or False, got {short_repr(asynchronous)}"
+            )
         if metadata is not None:
             pipeline.track()
         if pipeline.turn.inside == get_ident():
