@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
+from rapidz.kernel.awaitables import check_verdict, may_return_coroutine
 from rapidz.kernel.checks import check_callable, check_count
 from rapidz.kernel.fusion import Code
 from rapidz.kernel.in_turn import awaiting
@@ -68,7 +69,12 @@ class filter(Stream[T]):
         return not is_async(self.predicate)
 
     def inline(self, code: Code, port: int = 0) -> None:
-        code.nest(code.call(code.bind("predicate", self.predicate), self.args, self.kwargs))
+        call = code.call(code.bind("predicate", self.predicate), self.args, self.kwargs)
+        if may_return_coroutine(self.predicate):
+            checked = code.bind("checked", functools.partial(check_verdict, "filter"))
+            code.line(f"y = {call}")
+            call = f"y is True or (y is not False and {checked}(y))"
+        code.nest(call)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._inlines():
@@ -105,7 +111,8 @@ def remove(upstream: Stream[T], predicate: Callable[[T], Any]) -> Stream[T]:
 
 
 def _fails(predicate: Callable[[Any], Any], x: Any) -> bool:
-    return not predicate(x)
+    verdict = predicate(x)
+    return verdict is False or (verdict is not True and not check_verdict("remove", verdict))
 
 
 async def _fails_later(predicate: Callable[[Any], Any], x: Any) -> bool:

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, ClassVar
 
+from rapidz.kernel.awaitables import look_at_first, may_return_coroutine
 from rapidz.kernel.calling import Calling
 from rapidz.kernel.checks import check_callable
 from rapidz.kernel.fusion import Code
@@ -17,6 +18,13 @@ from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.signatures import check_arguments
 from rapidz.kernel.stream import Stream, T
 from rapidz.kernel.tuning import Cell, Options, Tuned
+
+
+def _look_at_first(node: map[Any] | accumulate[Any], code: Code) -> None:
+    """Write that the first result must not be a coroutine, if it could be one."""
+    if may_return_coroutine(node.func):
+        looks = code.bind("looks", look_at_first(type(node).__name__, "func"))
+        code.line(f"if {looks}: {looks}[0](x)")
 
 
 @Stream.register_api()
@@ -55,6 +63,7 @@ class map(Calling[T]):
 
     def inline(self, code: Code, port: int = 0) -> None:
         code.line(f"x = {self._written(code)}")
+        _look_at_first(self, code)
         code.nest("x is not SKIP")
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
@@ -195,6 +204,7 @@ class accumulate(Stream[T]):
             code.line("x = (s, y)" if self.with_state else "x = y")
         else:
             code.line(f"x = {call}")
+            _look_at_first(self, code)
             code.nest("x is not SKIP")
             code.line(f"{state}.value = x")
             if self.with_state:
