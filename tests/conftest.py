@@ -21,6 +21,26 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+#: Parts of the suite that start processes or clusters, or work with frames: each takes minutes.
+SLOW = (
+    *("tests/parallel", "tests/dataframe", "tests/typing", "tests/demo", "tests/examples"),
+    *("tests/compat/test_seed.py", "tests/compat/test_programs.py", "tests/notebooks"),
+    *("tests/graph/test_walk.py", "src/rapidz/dataframe", "src/rapidz/parallel", "src/rapidz/demo"),
+    *("docs/parallel.md", "docs/frames.md"),
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is slow, and leave out what is to soak unless it is asked for by ``-m``."""
+    for item in items:
+        if item.path.relative_to(config.rootpath).as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+    if "soak" not in config.option.markexpr:
+        soak = [item for item in items if item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=soak)
+        items[:] = [item for item in items if item not in set(soak)]
+
+
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind(no_leaks: None) -> None:
     """Tasks and threads that a test leaves behind fail it."""
