@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support import Boom, booms, same
+from tests.support import Boom, booms, same, settle
 
 import rapidz
 from rapidz import SKIP, RefCounter, Retry, Stream
@@ -130,6 +130,7 @@ def test_rows_of_an_element_that_fails_in_a_branch_are_dropped_whole(
     assert seen == [(x,) * len(names) for x in kept]
 
 
+@settings(max_examples=50)
 @given(st.data(), elements, policies)
 def test_rows_are_dropped_whole_behind_queues_too(
     data: st.DataObject, xs: list[int], policy: str
@@ -392,6 +393,7 @@ def test_combine_latest_leaves_out_the_partner_of_what_failed() -> None:
     assert seen == PAIRS
 
 
+@settings(max_examples=50)
 @given(elements, bad)
 def test_combine_latest_is_that_of_the_elements_that_do_not_fail(
     xs: list[int], fails: frozenset[int]
@@ -562,3 +564,88 @@ def test_a_failure_without_a_policy_behind_a_queue_is_kept_and_its_partner_dropp
     seen, found = run(go())
     assert seen == [(0, 0), (3, 3), (4, 4)]
     assert [boom.subject for boom in found] == [1, 2]
+
+
+# --- cancellation ----------------------------------------------------------------------------
+
+SLOW: dict[str, Callable[[Any], Any]] = {
+    "map": lambda s: s.map(same),
+    "async map": lambda s: s.map(awaited(same)),
+    "two async maps": lambda s: s.map(awaited(same)).map(awaited(same)),
+    "buffer, async map": lambda s: s.buffer(1).map(awaited(same)),
+    "async map, buffer": lambda s: s.map(awaited(same)).buffer(1),
+    "rate_limit": lambda s: s.rate_limit(0.1),
+    "delay, async map": lambda s: s.delay(0.1).map(awaited(same)),
+    "map_async": lambda s: s.map_async(awaited(same), parallelism=1),
+    "async accumulate": lambda s: s.accumulate(folded(same), start=0),
+    "retry": lambda s: s.map(failing_once()).on_error(Retry(2, wait="50ms")),
+}
+
+
+def failing_once() -> Callable[[int], Any]:
+    met: set[int] = set()
+
+    async def function(x: int) -> int:
+        await asyncio.sleep(0.05)
+        if x not in met:
+            met.add(x)
+            raise Boom(x)
+        return x
+
+    return function
+
+
+moments = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.03, 0.1, 0.2]), st.integers(-4, 9)), min_size=1, max_size=10
+)
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from(sorted(SLOW)), st.sampled_from(sorted(SLOW)), st.sampled_from([1, 20]), moments
+)
+def test_an_element_that_is_cancelled_in_one_branch_is_dropped_with_its_partner(
+    left: str, right: str, maxsize: int, moments: list[tuple[float, int]]
+) -> None:
+    """Ruling 22 and 23: wherever in the branches it was withdrawn."""
+
+    async def go() -> list[Any]:
+        async with Stream[int](asynchronous=True) as source:
+            joined = SLOW[left](source).zip(SLOW[right](source), maxsize=maxsize)
+            seen: list[Any] = joined.sink_to_list()
+            tasks: list[asyncio.Future[Any]] = []
+            for x, (pause, cancels) in enumerate(moments):
+                tasks.append(asyncio.ensure_future(settle(source.emit(x))))
+                if pause:
+                    await asyncio.sleep(pause)
+                if 0 <= cancels < len(tasks):
+                    tasks[cancels].cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return seen
+
+    seen = run(go())
+    assert all(x == y for x, y in seen)
+    assert [x for x, _ in seen] == sorted({x for x, _ in seen})
+    if not any(cancels >= 0 for _, cancels in moments):
+        assert len(seen) == len(moments)
+
+
+@pytest.mark.parametrize("operator", ["zip", "zip_latest"])
+def test_an_element_withdrawn_while_it_waits_outside_is_left_out(operator: str) -> None:
+    async def go() -> list[Any]:
+        async with Stream[int](asynchronous=True) as source:
+            slow = source.delay(1)
+            joined = getattr(source.map(same), operator)(slow, maxsize=1)
+            seen: list[Any] = joined.sink_to_list()
+            waits = [asyncio.ensure_future(settle(source.emit(x))) for x in range(4)]
+            await asyncio.sleep(0)
+            waits[2].cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+        return seen
+
+    seen = run(go())
+    assert [x for x, _ in seen] == [0, 1, 3]
+    if operator == "zip":
+        assert [x for _, x in seen] == [0, 1, 3]
+    else:
+        assert 2 not in [x for _, x in seen]

@@ -177,6 +177,12 @@ class Tally:
             elif peer.came_before is not None:
                 peer.came_before(self.count)
 
+    def withdraws(self, number: int) -> None:
+        """Have the partners of an element dropped that had come here already."""
+        for peer in self._peers:
+            if peer.count < number:
+                peer._due.add(number)
+
     def dropping(self, step: Push[Any]) -> Push[Any]:
         """Compile *step* anew such that it does not get elements whose partner was lost."""
         return lambda x: None if self.arrives() else step(x)

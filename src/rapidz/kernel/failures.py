@@ -208,6 +208,7 @@ class Handler:
         self._retry = policy if isinstance(policy, Retry) else None
         last = policy.then if isinstance(policy, Retry) else policy
         self._last = make_policy(node, last)
+        self._loses = node._losing()
 
     def mine(self, error: Exception, x: Any, since: int) -> bool:
         """Whether this node raised *error* itself."""
@@ -224,7 +225,7 @@ class Handler:
         return self._last.settle(Failure(unbox(x), error, node, attempts))
 
     def in_line(self, step: Push[Any], x: Any) -> Pending:
-        return self.line.follow(self._process(step, x), self._pipeline)
+        return self.line.follow(self._process(step, x), self._pipeline, self._loses)
 
     def recover(self, step: Push[Any], x: Any, error: Exception, since: int) -> Pending:
         """*step* raised at once: try again, or give up."""
@@ -263,13 +264,21 @@ class Handler:
                 raise error
             if self._retry is None or attempts > self._retry.times:
                 return await wait_for(self.give_up(x, error, attempts))
-            await asyncio.sleep(self._retry.pause(attempts))
+            await self._pause(self._retry.pause(attempts))
             attempts += 1
             since = attribution.last_serial
             try:
                 return await wait_for(step(x))
             except Exception as again:
                 error = again
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.sleep(seconds)
+        except BaseException:
+            if self._loses is not None:
+                self._loses()
+            raise
 
     def _retry_here(self, step: Push[Any], x: Any, error: Exception) -> Pending:
         assert self._retry is not None

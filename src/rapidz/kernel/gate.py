@@ -30,8 +30,10 @@ class Waiter(asyncio.Future[Any]):
     def cancel(self, msg: Any = None) -> bool:
         gate, self.gate = self.gate, None
         if gate is not None:
+            at = gate.line.index(self)
             gate.line.remove(self)
             self.admit = _nothing  # it holds the element
+            gate.withdrawn(at)
         return super().cancel(msg)
 
     def __del__(self) -> None:
@@ -58,6 +60,8 @@ class Gate:
         """Returns whether there will never be room again."""
         self.makers: Callable[[], Iterable[Waiting | None]] = tuple
         """Returns what makes room here by its end, and so is not to wait for it."""
+        self.withdrawn: Callable[[int], None] = _ignore
+        """Called when the element at this place in the line was withdrawn."""
         self.line: deque[Waiter | None] = deque()
         """Who waits; None for a thread."""
 
@@ -65,9 +69,9 @@ class Gate:
         """How many wait outside."""
         return len(self.line)
 
-    def waiting_in_loop(self) -> bool:
-        """Whether elements wait outside with a future, and no thread does."""
-        return any(waiter is not None for waiter in self.line)
+    def waiting_in_loop(self) -> int:
+        """How many wait outside with a future; threads do not."""
+        return sum(waiter is not None for waiter in self.line)
 
     def enter(
         self,
@@ -110,6 +114,15 @@ class Gate:
         waiter.gate, waiter.pipeline = self, pipeline
         self.line.append(waiter)
         return waiter
+
+    def keep_place(self, pipeline: Pipeline, at: int, action: Admit) -> None:
+        """Do *action* when it is the turn of place *at* in the line; nobody waits for it."""
+        if at == 0:
+            action()
+            return
+        self.queue(pipeline, action, _no_refusal).add_done_callback(_unwatched)
+        waiter = self.line.pop()
+        self.line.insert(at, waiter)
 
     def _leave(self, waiter: Waiter) -> None:
         """Take *waiter* out of the line: to cancel it from now on harms nothing but the wait."""
@@ -157,6 +170,20 @@ class Gate:
 
 def _nothing() -> None:
     return None
+
+
+def _no_refusal() -> Exception:
+    return RuntimeError("nobody waits here")
+
+
+def _ignore(_: int) -> None:
+    """Called where nobody asks what was withdrawn."""
+
+
+def _unwatched(future: asyncio.Future[Any]) -> None:
+    """Called for a place in the line that nobody waits for."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _pass_on(future: asyncio.Future[Any], wait: Any) -> None:

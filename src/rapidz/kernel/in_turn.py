@@ -56,7 +56,8 @@ def awaiting(
             return follow(turn(x), pipeline)
         return Running(turn(x), pipeline, line)
 
-    return step
+    lost = node._losing()
+    return step if lost is None else lambda x: follow(turn(x), pipeline, lost)
 
 
 def failing(node: Stream[Any] | None, x: Any, error: BaseException) -> None:

@@ -57,6 +57,11 @@ class Running:
         else:
             pipeline.orphaned(self)
 
+    loses: Callable[[], None] | None = None
+    """Called if it is withdrawn before it has begun, once what is ahead of it is over."""
+    _losses: list[Callable[[], None]] | None = None
+    """What of that kind is to be called when this one is over."""
+
     def done(self) -> bool:
         """Whether it is over, well or ill."""
         return self._done
@@ -126,6 +131,7 @@ class Running:
         if not self._done and self._driven is not None:
             _close(self._driven)
             self.withdrawn = True
+            self.lost_unbegun()
             self._finish(asyncio.CancelledError())
 
     def is_of_one(self) -> bool:
@@ -156,6 +162,12 @@ class Running:
             _close(self.coroutine)
             self.coroutine = None
 
+    def lost_unbegun(self) -> None:
+        """Note that its element is lost: nothing was done about it yet."""
+        if self.loses is not None:
+            self._losses = [self.loses, *(self._losses or ())]
+            self.loses = None
+
     def own(self) -> None:
         """Let it go on whatever becomes of those who await it: it is the pipeline's own."""
         self._own = True
@@ -168,6 +180,7 @@ class Running:
         self.withdrawn = True
         if self.coroutine is not None:
             self.abandon()
+            self.lost_unbegun()
             self._finish(asyncio.CancelledError())
         elif self._task is not None:
             self._task.cancel()
@@ -209,6 +222,13 @@ class Running:
                 line.front = behind
             else:
                 ahead._next, self._ahead = behind, None
+            if self._losses is not None:
+                losses, self._losses = self._losses, None
+                if ahead is None:
+                    for lost in losses:
+                        lost()
+                else:
+                    ahead._losses = [*(ahead._losses or ()), *losses]
         if self._callbacks is not None:
             callbacks, self._callbacks = self._callbacks, None
             for callback in callbacks:
@@ -287,14 +307,21 @@ class Line:
             count, running = count + 1, running._next
         return max(0, count - self.emitted)
 
-    def follow(self, coroutine: Coroutine[Any, Any, object], pipeline: Pipeline) -> Pending:
-        """Run *coroutine* after all that came before it.
+    def follow(
+        self,
+        coroutine: Coroutine[Any, Any, object],
+        pipeline: Pipeline,
+        loses: Callable[[], None] | None = None,
+    ) -> Pending:
+        """Run *coroutine* after all that came before it; *loses*: see `Running`.
 
         Returns None, nothing to wait for, to what itself is at work in this
         line, or to what that waits for: it would wait for its own end.
         """
         circular = waits_for_caller(self.front)
         running = Running(coroutine, pipeline, self)
+        if loses is not None:
+            running.loses = loses
         return None if circular else running
 
 
@@ -308,6 +335,7 @@ async def _after(running: Running, coroutine: Coroutine[Any, Any, object]) -> No
             await over(ahead)
     except BaseException:
         coroutine.close()
+        running.lost_unbegun()
         raise
     del running, ahead  # a traceback would keep them, and what is behind them in the line
     await coroutine

@@ -215,6 +215,18 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         if not self._handles_tell:
             alignment.report(self)
 
+    def _losing(self) -> Callable[[], None] | None:
+        """Make what reports the loss of an element here; None if no join could hear of it."""
+        if not self._pipeline.root().joins:
+            return None
+        ref = weakref.ref(self)
+
+        def lost() -> None:
+            if (node := ref()) is not None:
+                node._element_lost()
+
+        return lost
+
     def _is_busy(self) -> bool:
         """Return whether elements are in flight in this node."""
         return self._guard_line.busy() or self._line.busy() or self._busy()

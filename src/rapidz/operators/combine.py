@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import functools
 import logging
@@ -216,10 +215,7 @@ class zip(_Joining):
             return
         gate = self._gates[upstream]
         take = functools.partial(self._take_loss, upstream)
-        if gate.waiting_in_loop():  # behind what came before it, and without anybody who waits
-            gate.queue(self._pipeline, take, no_partner).add_done_callback(_taken)
-        else:
-            take()
+        gate.keep_place(self._pipeline, gate.waiting_in_loop(), take)
 
     def _take_loss(self, upstream: Stream[Any]) -> None:
         if upstream in self.buffers:
@@ -306,6 +302,12 @@ class zip(_Joining):
 
         gate.hopeless = exhausted
 
+        def withdrawn(at: int) -> None:
+            if (node := ref()) is not None and node._aligned(upstream):
+                gate.keep_place(pipeline, at, lambda: node._take_loss(upstream))
+
+        gate.withdrawn = withdrawn
+
         def refusal() -> Exception:
             if exhausted():
                 return BackPressureError(
@@ -390,16 +392,6 @@ class zip(_Joining):
         _tell_of_the_unpaired(self)
         for gate in self._gates.values():
             gate.refuse()
-
-
-def no_partner() -> Exception:
-    return BackPressureError("the partners of an element that was lost will not come")
-
-
-def _taken(loss: asyncio.Future[Any]) -> None:
-    """Nobody waits for a loss to be taken note of."""
-    if not loss.cancelled():
-        loss.exception()
 
 
 @Stream.register_api()
@@ -694,6 +686,14 @@ class zip_latest(_Joining):
                 dropped.add(number)
 
         tally.came_before = lost
+
+        def withdrawn(at: int) -> None:
+            at += len(buffer)
+            if at < len(late):
+                tally.withdraws(late[at])
+                del late[at]
+
+        gate.withdrawn = withdrawn
 
         def step(x: Any) -> Pending:
             number = tally.count

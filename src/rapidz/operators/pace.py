@@ -85,6 +85,26 @@ class _Queued(Stream[T]):
         self._gate.readmit()
 
 
+def take_losses(node: _Queued[Any]) -> None:
+    """Let an element that is withdrawn at the gate of *node* be reported in its place."""
+    lost = node._losing()
+    if lost is None:
+        return
+    gate, conveyor, pipeline = node._gate, node._conveyor, node._pipeline
+
+    def report() -> Pending:
+        lost()
+        return None
+
+    def admit() -> Pending:
+        if conveyor.running:
+            conveyor.entries.append(Mark(report))
+            return None
+        return report()
+
+    gate.withdrawn = lambda at: gate.keep_place(pipeline, at, admit)
+
+
 def no_room() -> Exception:
     return BackPressureError("there is no room, and nobody left who could make some")
 
@@ -126,6 +146,7 @@ class buffer(_Queued[T]):
     def compile(self, push: Push[T], port: int = 0) -> Push[Any] | Step:
         conveyor, gate, maxsize = self._conveyor, self._gate, self.maxsize
         conveyor.gate = gate
+        take_losses(self)
         pipeline, outlet = self._pipeline, self._outlet
         entries, line = conveyor.entries, gate.line
 
@@ -283,8 +304,15 @@ class rate_limit(Stream[T]):
         outlet, pipeline, line, left = self._outlet, self._pipeline, self._line, self._left
         interval, clock = self.interval, self._pipeline.clock
 
+        lost, ref = self._losing(), weakref.ref(self)
+
         async def later(x: T) -> None:
-            await clock.sleep_until(left.value + interval)
+            try:
+                await clock.sleep_until(left.value + interval)
+            except BaseException:
+                if (node := ref()) is not None:
+                    node._element_lost()
+                raise
             left.value = clock.time()
             if (wait := outlet.send(x)) is not None:
                 line.emitted += 1
@@ -296,7 +324,7 @@ class rate_limit(Stream[T]):
         def step(x: T) -> Pending:
             now = clock.time()
             if line.busy() or now < left.value + interval:
-                return line.follow(later(x), pipeline)
+                return line.follow(later(x), pipeline, lost)
             left.value = now
             return push(x)
 
@@ -427,6 +455,7 @@ class map_async(_Queued[T]):
         under_way, stopped_by, stops = self._under_way, self._stopped_by, self.stop_on_exception
         calls = self._calls
         gate.makers = lambda: (*conveyor.makers(), *calls)  # in order: each is in the way
+        take_losses(self)
         most, emitted = self._most, self._emitted
         most.value = parallelism
         ref, label = weakref.ref(self), str(self)
