@@ -204,7 +204,12 @@ class Crowd(Line):
         running.add_done_callback(self._members.discard)
         return running
 
-    def follow(self, coroutine: Coroutine[Any, Any, object], pipeline: Pipeline) -> Pending:
+    def follow(
+        self,
+        coroutine: Coroutine[Any, Any, object],
+        pipeline: Pipeline,
+        loses: Callable[[], None] | None = None,
+    ) -> Pending:
         return self.enter(self._after_all(list(self._members), coroutine), pipeline)
 
     async def _after_all(
