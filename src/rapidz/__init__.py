@@ -8,7 +8,7 @@ from rapidz import graph as graph
 from rapidz import plugins as plugins
 from rapidz import sinks as sinks
 from rapidz import sources as sources
-from rapidz.kernel.failures import BackPressureError, Failure, Retry, StreamClosed
+from rapidz.kernel.failures import BackPressureError, Failure, LoopEnded, Retry, StreamClosed
 from rapidz.kernel.options import options
 from rapidz.kernel.provenance import args_kwargs
 from rapidz.kernel.push import SKIP, no_default
@@ -111,6 +111,7 @@ __all__ = [
     "SKIP",
     "BackPressureError",
     "Failure",
+    "LoopEnded",
     "RefCounter",
     "Retry",
     "StreamClosed",

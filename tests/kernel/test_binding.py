@@ -17,8 +17,7 @@ import pytest
 from tests.support import Boom, bounded, fail_on, in_thread, printed_by, settle
 from tornado import gen
 
-from rapidz import Sink, Stream
-from rapidz.kernel.pipeline import LoopEnded
+from rapidz import BackPressureError, LoopEnded, Sink, Stream
 
 WAIT = 10.0
 
@@ -330,7 +329,7 @@ def test_an_async_update_put_on_a_node_makes_emit_wait() -> None:
         await asyncio.sleep(0.001)
         seen.append(x)
 
-    node.update = update  # type: ignore[method-assign,assignment]
+    node.update = update  # type: ignore[method-assign]
     source.emit(1)
     assert seen == [1]
     source.close()
@@ -380,8 +379,6 @@ async def test_a_blocking_stream_raises_in_the_caller_where_a_loop_is_running(
 
 
 async def test_a_blocking_stream_refuses_a_wait_that_only_this_thread_could_end() -> None:
-    from rapidz import BackPressureError
-
     a, b = Stream[int](asynchronous=False), Stream[int](asynchronous=False)
     seen = a.zip(b, maxsize=1).sink_to_list()
     a.emit(1)
@@ -390,6 +387,25 @@ async def test_a_blocking_stream_refuses_a_wait_that_only_this_thread_could_end(
     b.emit(1)
     assert seen == [(1, 1)]
     a.close()
+
+
+def test_a_sink_that_waits_for_the_loop_that_its_emitter_blocks_is_refused() -> None:
+    async def main() -> list[int]:
+        outer, inner = Stream[int](asynchronous=False), Stream[int](asynchronous=True)
+        seen = inner.sink_to_list()
+
+        async def feed(x: int) -> None:
+            await inner.emit(x)
+
+        outer.sink(feed)
+        with pytest.raises(BackPressureError, match="is blocked by a call that waits"):
+            outer.emit(1)
+        outer.close()
+        await asyncio.sleep(0)
+        await inner.close()
+        return seen
+
+    assert really(main) == [1]
 
 
 def test_the_background_loop_itself_is_never_blocked() -> None:
@@ -465,7 +481,7 @@ def test_a_queue_left_by_an_ended_loop_is_delivered_by_what_asyncio_run_is_given
     if end == "flush":  # it waits for what the node itself holds, and for no queue
         asyncio.run(source.close())
     assert seen == [0, 1, 2, 3]
-    assert {record.args[1] for record in caplog.records if record.args} == {4}  # type: ignore[call-overload,index]
+    assert {record.args[1] for record in caplog.records if record.args} == {4}  # type: ignore[index]
 
 
 def test_a_queue_left_by_an_ended_loop_is_delivered_by_close_outside_one(

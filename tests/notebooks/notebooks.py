@@ -26,8 +26,8 @@ class Shown(NamedTuple):
 
 def executed(cells: list[str]) -> list[Shown]:
     """Run *cells* in a kernel of its own, those after one that failed too."""
-    notebook = nbformat.v4.new_notebook()
-    notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
+    v4: Any = nbformat.v4
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
     client = NotebookClient(
         notebook,
         kernel_name="python3",

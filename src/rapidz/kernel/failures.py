@@ -38,6 +38,17 @@ class BackPressureError(RuntimeError):
     """
 
 
+class LoopEnded(RuntimeError):
+    """The event loop of the pipeline ended before the element was through."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(
+            message
+            or "the event loop of the pipeline ended before the element was through; the next use "
+            "binds the pipeline to another loop, and elements in queues go on there"
+        )
+
+
 class StreamClosed(RuntimeError):
     """An element came after the end.  It was not taken."""
 

@@ -13,16 +13,17 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
 from rapidz.kernel.alignment import Alignment
 from rapidz.kernel.attribution import leaves
+from rapidz.kernel.circular import waits_for_caller
 from rapidz.kernel.clock import Clock
 from rapidz.kernel.compiler import link
 from rapidz.kernel.conveyor import Mark
-from rapidz.kernel.failures import interrupted
+from rapidz.kernel.failures import BackPressureError, LoopEnded, interrupted
 from rapidz.kernel.pending_failures import PendingFailures
 from rapidz.kernel.push import DONE, Done, Failed, Pending
 from rapidz.kernel.running import Refusal, Running, as_coroutine
@@ -64,6 +65,18 @@ class Hop(ThreadFuture[None]):
         super().__init__()
         self._pipeline = pipeline
         self._claimed = False
+        self.waits_for: Any = None
+        """What is in flight for it on the loop."""
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        if not self._done:
+            blocking = _blocking.get(self._pipeline.root().loop)
+            if blocking is not None and waits_for_caller(blocking.waits_for):
+                raise BackPressureError(
+                    "emit: the event loop of the pipeline is blocked by a call that waits for the "
+                    "one that awaits this; the element goes in when that call has returned"
+                )
+        return (yield from super().__await__())
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         try:
@@ -81,15 +94,26 @@ class Hop(ThreadFuture[None]):
             self._pipeline.keep(error)
 
 
-class LoopEnded(RuntimeError):
-    """The event loop of the pipeline ended before the element was through."""
+_blocking: dict[asyncio.AbstractEventLoop | None, Hop] = {}
+"""For each loop that a call blocks, what it waits for."""
 
-    def __init__(self, message: str = "") -> None:
-        super().__init__(
-            message
-            or "the event loop of the pipeline ended before the element was through; the next use "
-            "binds the pipeline to another loop, and elements in queues go on there"
-        )
+
+@contextlib.contextmanager
+def blocking(hop: Hop) -> Iterator[None]:
+    """Note that the loop that is running here, if any, is blocked until *hop* is done."""
+    here = loops.running_loop()
+    if here is None:
+        yield
+        return
+    before = _blocking.get(here)
+    _blocking[here] = hop
+    try:
+        yield
+    finally:
+        if before is None:
+            del _blocking[here]
+        else:
+            _blocking[here] = before
 
 
 class NoLoop(RuntimeError):
@@ -584,6 +608,7 @@ class Pipeline:
                 else:
                     if not hasattr(wait, "add_done_callback"):
                         wait = Running(as_coroutine(wait), self)
+                    result.waits_for = wait
                     wait.add_done_callback(functools.partial(_settle, result))
             del result
 
@@ -597,7 +622,7 @@ class Pipeline:
     def block(self, hop: Hop) -> None:
         """Hold the calling thread back until *hop* is done."""
         quiet = 0
-        with self.holding(lambda: not hop.done()):
+        with self.holding(lambda: not hop.done()), blocking(hop):
             while not hop.wait(PATIENCE):
                 quiet += 1
                 if self.loop is None or self.loop.is_closed():
