@@ -423,18 +423,21 @@ def test_the_background_loop_itself_is_never_blocked() -> None:
     inner.close()
 
 
-async def test_a_failure_of_an_awaitable_that_is_dropped_is_kept_and_not_logged_by_asyncio(
+def test_a_failure_of_an_awaitable_that_is_dropped_is_kept_and_not_logged_by_asyncio(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    source = Stream[int]()
-    source.map_async(fail_on_async).sink(id)
-    await in_a_thread(lambda: source.emit(0))  # it belongs to the background loop now
-    source.emit(1)
-    gc.collect()
-    with pytest.raises(Boom):
-        await source.join()
-    await settle(source.close())
-    gc.collect()
+    async def main() -> None:
+        source = Stream[int]()
+        source.map_async(fail_on_async).sink(id)
+        await in_a_thread(lambda: source.emit(0))  # it belongs to the background loop now
+        source.emit(1)
+        gc.collect()
+        with pytest.raises(Boom):
+            await source.join()
+        await settle(source.close())
+        gc.collect()
+
+    really(main)
     assert caplog.records == []
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rapidz.kernel import loop as loops
 from rapidz.kernel import signals
 from rapidz.kernel.circular import caller_in, described
-from rapidz.kernel.pipeline import Pipeline, pipelines
+from rapidz.kernel.pipeline import Hop, Pipeline, pipelines
 from rapidz.kernel.push import DONE, Pending, group, when_all
 from rapidz.kernel.running import over, own, wait_for
 from rapidz.kernel.signals import Signal
@@ -120,11 +120,15 @@ def wait_until_idle(pipeline: Pipeline, timeout: float | None) -> Any:
     if here is loop:
         return loop.create_task(drained(pipeline, timeout))
     left = threading.Event()
-    waiting = pipeline.hop(lambda: asyncio.ensure_future(drained(pipeline, timeout, left)))
+
+    def drain() -> Pending:
+        return asyncio.ensure_future(drained(pipeline, timeout, left))
+
     if not pipeline.blocks():
-        return waiting
+        return pipeline.hop(drain)
+    waiting = Hop(pipeline)
     try:
-        pipeline.block(waiting)
+        pipeline.call(drain, waiting)
     except KeyboardInterrupt:
         left.set()
         waiting.add_done_callback(functools.partial(_give_back, pipeline))

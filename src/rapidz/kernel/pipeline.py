@@ -458,7 +458,7 @@ class Pipeline:
         pipeline = self.root()
         loop = pipeline.loop
         if pipeline.needs_loop and loop is not None and pipeline.is_alive() and not pipeline.here():
-            pipeline.block(pipeline.hop(change))
+            pipeline.call(change)
         else:
             with pipeline.turn:
                 action()
@@ -485,10 +485,9 @@ class Pipeline:
                 return self.failed(error)
         self.emitters.add(threading.current_thread())
         blocks = not asynchronous and self.blocks()
-        hop = self.hop(action, blocks=blocks)
         if not blocks:
-            return hop
-        self.block(hop)
+            return self.hop(action)
+        self.call(action)
         return None if here is None else DONE
 
     def blocks(self) -> bool:
@@ -585,12 +584,14 @@ class Pipeline:
 
         return Running(fail(), self)
 
-    def hop(self, action: Callable[[], Pending], *, blocks: bool = False) -> Hop:
+    def hop(
+        self, action: Callable[[], Pending], *, blocks: bool = False, result: Hop | None = None
+    ) -> Hop:
         """Run *action* on the loop; the future is done when its wait is over.
 
         *blocks*: a thread waits for it, and takes what there is to be raised.
         """
-        result = Hop(self)
+        result = Hop(self) if result is None else result
         held = [result]
 
         def deliver() -> None:
@@ -619,10 +620,17 @@ class Pipeline:
         loop.call_soon_threadsafe(deliver)
         return result
 
+    def call(self, action: Callable[[], Pending], hop: Hop | None = None) -> None:
+        """Run *action* on the loop; block the calling thread until its wait is over."""
+        hop = Hop(self) if hop is None else hop
+        with blocking(hop):  # from before it begins
+            self.hop(action, blocks=True, result=hop)
+            self.block(hop)
+
     def block(self, hop: Hop) -> None:
         """Hold the calling thread back until *hop* is done."""
         quiet = 0
-        with self.holding(lambda: not hop.done()), blocking(hop):
+        with self.holding(lambda: not hop.done()):
             while not hop.wait(PATIENCE):
                 quiet += 1
                 if self.loop is None or self.loop.is_closed():
