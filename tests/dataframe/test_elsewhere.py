@@ -139,3 +139,35 @@ def test_a_stream_class_with_its_own_zip_carries_frames() -> None:
     seen = (sdf.x + sdf.y).stream.sink_to_list()
     source.emit(ROWS)
     assert_series_equal(seen[0], ROWS.x + ROWS.y)
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_columns_set_on_a_scattered_frame_are_there_for_the_stream_taken_before(
+    scattered: Callable[[Any], Any], before: int
+) -> None:
+    source: Stream[Any] = Stream()
+    sdf = DataFrame(scattered(source), example=ROWS)
+    stream = sdf.stream
+    sdf["z"] = sdf.x * 2
+    sdf["x"] = sdf["x"] * 10
+    seen = sdf.mean().stream.gather().sink_to_list()
+    for _ in range(before):
+        source.emit(ROWS)
+        source.join()
+    stream.emit(ROWS)
+    source.join()
+    assert seen[-1].to_dict() == {"x": 20, "y": 5, "z": 4}
+
+
+def test_what_enters_in_the_middle_of_a_scattered_chain_goes_through_what_is_below(
+    scattered: Callable[[Any], Any],
+) -> None:
+    source: Stream[int] = Stream()
+    node = scattered(source).map(double)
+    seen = node.map(tripled).gather().sink_to_list()
+    source.emit(1)
+    node.emit(1)
+    node.emit_many([2, 3])
+    source.emit(2)
+    source.join()
+    assert seen == [6, 3, 6, 9, 12]

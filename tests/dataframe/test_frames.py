@@ -131,7 +131,6 @@ OF_EACH: dict[str, Model] = {
     "nlargest": lambda f: f.nlargest(2, "y"),
     "nlargest of a column": lambda f: f.y.nlargest(1),
     "reset_index": lambda f: f.reset_index(),
-    "a slice": lambda f: f[1:],
 }
 
 

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from rapidz import Stream
 from rapidz.dataframe import DataFrame
 
+pytestmark = pytest.mark.filterwarnings("ignore::rapidz.dataframe.follow.KeepsRowsWarning")
+
 N = 6
 ROWS = pl.DataFrame(
     {

@@ -44,6 +44,7 @@ def test_a_quantile_of_truth_values_is_refused_by_name(example: Any, kind: Any) 
             outcome(ask, rows, example=example)
 
 
+@pytest.mark.filterwarnings("ignore::rapidz.dataframe.follow.KeepsRowsWarning")
 def test_other_aggregates_of_truth_values_are_those_of_pandas() -> None:
     for how in ("std", "var", "mean", "sum", "median"):
         assert outcome(lambda d, how=how: getattr(d.b, how)()) == getattr(ROWS.b, how)()

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterable
 from typing import Any
 
+from rapidz.dataframe.by_rows import check_accessor
 from rapidz.dataframe.collection import Streaming, map_partitions
 
 #: What pandas offers under these names has the length of the series.
@@ -31,10 +32,14 @@ class Accessor:
         if key.startswith("_"):
             raise AttributeError(f".{self._name} has no attribute {key!r}")
         if callable(getattr(self._example, key)):
-            return functools.partial(
-                map_partitions, Through(self._name, key, called=True), self._collection
-            )
+            return functools.partial(self._call, key)
         return map_partitions(Through(self._name, key), self._collection)
+
+    def _call(self, key: str, *args: Any, **kwargs: Any) -> Any:
+        if self._collection._stream_type == "streaming":
+            check_accessor(self._name, key, args, kwargs)
+        through = Through(self._name, key, called=True)
+        return map_partitions(through, self._collection, *args, **kwargs)
 
     def __getitem__(self, key: Any) -> Any:
         return map_partitions(

@@ -53,8 +53,8 @@ class Aggregates:
         """The value in the middle."""
         return self._aggregate("median", start, with_state)
 
-    def quantile(self, q: float = 0.5, start: Any = None, with_state: bool = False) -> Any:
-        """The value that a share of *q* of all lie below."""
+    def quantile(self, q: Any = 0.5, start: Any = None, with_state: bool = False) -> Any:
+        """The value that a share of *q* of all lie below; for a list of shares, one for each."""
         return self._aggregate("quantile", start, with_state, q=q)
 
     def first(self, start: Any = None, with_state: bool = False) -> Any:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pandas as pd
 
 from rapidz.dataframe.accessors import ACCESSORS, Accessor
+from rapidz.dataframe.by_rows import check_expression, check_slice, typed
 from rapidz.dataframe.calls import Method
 from rapidz.dataframe.collection import Streaming, map_partitions
 from rapidz.dataframe.columns import dir_with_columns, has_columns, may_be_column
 from rapidz.dataframe.elsewhere import in_process
 from rapidz.dataframe.kinds import is_dataframe_like
 from rapidz.dataframe.native import has_index, kind_of, refuse, to_pandas
+from rapidz.dataframe.not_offered import NotOffered, not_offered
 from rapidz.dataframe.nullable import mapped
 from rapidz.dataframe.parts import assigned, largest, named_in, selected, with_column
 from rapidz.dataframe.rowwise import ColumnWise, RowWise, ValueWise
@@ -77,6 +79,33 @@ class BaseFrame(RowWise, Streaming):
         """What *func* makes of every element: of this class, or *kind*, if nothing tells yet."""
         return map_partitions(func, self, *args, _kind=kind or type(self), **kwargs)
 
+    def _of_rows(self, value: Any) -> Any:
+        """Return *value*, or what it gives for the streaming frame if it is a function.
+
+        So it may ask for all rows, as in ``lambda sdf: sdf.x.cumsum()``.  A function that needs
+        the values themselves gets each batch.
+        """
+        if self._stream_type != "streaming":
+            return value
+        if isinstance(value, slice):
+            check_slice(value)
+        if not callable(value) or isinstance(value, Streaming):
+            return value
+        try:
+            made = value(self)
+        except NotOffered:
+            raise
+        except Exception:
+            return value
+        return made
+
+    def _no_attribute(self, key: str) -> AttributeError:
+        """Return the error for an attribute that there is not."""
+        whole = ""
+        if self._stream_type == "updating":
+            whole = f"use map_partitions(lambda result: result.{key}(…)) for each result"
+        return not_offered(type(self).__name__, key, dir(self), whole)
+
     @property
     def index(self) -> Any:
         """The index."""
@@ -85,7 +114,7 @@ class BaseFrame(RowWise, Streaming):
 
     def astype(self, dt: Any) -> Any:
         """Change the dtype of all columns, or of some by a dict."""
-        return self._each(Method("astype"), dt)
+        return self._each(typed if self._stream_type == "streaming" else Method("astype"), dt)
 
     def map(self, func: Any, na_action: Any = None) -> Any:
         """Apply a function, or for a series a dict, to every value."""
@@ -152,6 +181,7 @@ class _DataFrameMixin(ColumnWise, _Mixed):
         return self._worked_with().dtypes
 
     def __getitem__(self, index: Any) -> Any:
+        index = self._of_rows(index)
         one = not isinstance(index, (list, slice, Streaming)) and not callable(index)
         made = self._each(selected, index, kind=_class_for(self, "series") if one else None)
         if self._deferred is not None and _is_mask(index):
@@ -167,7 +197,7 @@ class _DataFrameMixin(ColumnWise, _Mixed):
     def __getattr__(self, key: str) -> Any:
         if not key.startswith("_") and may_be_column(self, key):
             return self[key]
-        raise AttributeError(f"{type(self).__name__} has no attribute {key!r}")
+        raise self._no_attribute(key)
 
     def __dir__(self) -> Iterable[str]:
         return dir_with_columns(self, self)
@@ -182,7 +212,12 @@ class _DataFrameMixin(ColumnWise, _Mixed):
         >>> sdf.emit(pd.DataFrame({"x": [1, 2, 3]}))
         3
         """
-        return self._each(assigned, tuple(kwargs), *kwargs.values())
+        if not any(callable(value) for value in kwargs.values()):
+            return self._each(assigned, tuple(kwargs), *kwargs.values())
+        made: Any = self
+        for name, value in kwargs.items():  # a function may ask for columns made before
+            made = made._each(assigned, (name,), made._of_rows(value))
+        return made
 
     def query(self, expr: str, **kwargs: Any) -> Any:
         """The rows for which *expr* holds, as in pandas.
@@ -196,11 +231,15 @@ class _DataFrameMixin(ColumnWise, _Mixed):
         >>> sdf.emit(pd.DataFrame({"x": [1, 2, 3]}))
         2
         """
+        if self._stream_type == "streaming":
+            check_expression("query", expr)
         kwargs.setdefault("local_dict", named_in(expr, sys._getframe(1)))
         return self._each(Method("query"), expr, **kwargs)
 
     def eval(self, expr: str, **kwargs: Any) -> Any:
         """What *expr* gives for every element, as in pandas; see `query`."""
+        if self._stream_type == "streaming":
+            check_expression("eval", expr)
         kwargs.setdefault("local_dict", named_in(expr, sys._getframe(1)))
         return self._each(Method("eval"), expr, **kwargs)
 
@@ -223,12 +262,12 @@ class _SeriesMixin(ValueWise, _Mixed):
         return self._worked_with().name
 
     def __getitem__(self, index: Any) -> Any:
-        return self._each(operator.getitem, index)
+        return self._each(operator.getitem, self._of_rows(index))
 
     def __getattr__(self, key: str) -> Any:
         if key in ACCESSORS:
             return Accessor(self, key)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {key!r}")
+        raise self._no_attribute(key)
 
     def to_frame(self) -> Any:
         """A frame of this one column."""

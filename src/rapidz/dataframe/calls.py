@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import importlib
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -78,8 +80,9 @@ class Call:
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         left_out: type,
+        own: bool = False,
     ) -> None:
-        self.func = func
+        self.func = Own(func) if own else func
         self._places = [i for i, arg in enumerate(args) if isinstance(arg, left_out)]
         self._names = [name for name, arg in kwargs.items() if isinstance(arg, left_out)]
         self._args = [None if i in self._places else arg for i, arg in enumerate(args)]
@@ -103,6 +106,34 @@ class Call:
         if self._places == [0] and _TAKEN.isdisjoint(self._kwargs):
             return stream.map(self.func, *self._args[1:], **self._kwargs)
         return stream.map(Alone(self))
+
+
+class Own:
+    """Calls a function with frames of its own, which it may write into.
+
+    Others have the same frame: the branches beside, and who emitted it.
+    """
+
+    def __init__(self, func: Callable[..., Any]) -> None:
+        self._func = func
+        self.__name__ = described(func)
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        named = {name: _own(arg) for name, arg in kwargs.items()} if kwargs else kwargs
+        return self._func(*map(_own, args), **named)
+
+
+def _own(x: Any) -> Any:
+    """A frame that shares no change with *x*; pandas copies what is written into from 3.0 on."""
+    if not (hasattr(x, "iloc") and hasattr(x, "copy")):
+        return x
+    return x.copy(deep=not _copies_on_write())
+
+
+@functools.cache
+def _copies_on_write() -> bool:
+    version = str(importlib.import_module("pandas").__version__)
+    return int(version.split(".")[0]) >= 3
 
 
 class Alone:

@@ -407,7 +407,7 @@ def map_partitions(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> An
     check_callable("map_partitions", "func", func)
     kind = kwargs.pop("_kind", None)  # the class if the example is not known yet
     given = kwargs.pop("example", None)
-    call = Call(func, args, kwargs, Streaming)
+    call = Call(func, args, kwargs, Streaming, own=not (_is_operator(func) or _is_ours(func)))
     collections = [arg for arg in (*args, *kwargs.values()) if isinstance(arg, Streaming)]
     if not collections:
         raise TypeError(
@@ -429,6 +429,12 @@ def _type_of(func: Callable[..., Any], collections: Sequence[Streaming]) -> str:
     types = [one._stream_type for one in collections]
     rows = "streaming" in types and _is_operator(func)
     return "streaming" if rows else types[0]
+
+
+def _is_ours(func: Callable[..., Any]) -> bool:
+    """Return whether a function is of this package, which writes into no frame."""
+    module = getattr(func, "__module__", None) or type(func).__module__
+    return module.partition(".")[0] == "rapidz"
 
 
 def _is_operator(func: Callable[..., Any]) -> bool:

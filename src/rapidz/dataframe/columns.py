@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
 from typing import Any, Self
 
@@ -36,7 +37,12 @@ class Columns:
         if not key.startswith("_") and may_be_column(self.root, key):
             chosen: Self = self[key]
             return chosen
-        raise AttributeError(f"{type(self).__name__} has no attribute {key!r}")
+        missing: Any = importlib.import_module("rapidz.dataframe.not_offered")
+        raise missing.not_offered(type(self).__name__, key, dir(self), self._instead(key))
+
+    def _instead(self, key: str) -> str:
+        """Return what to use in the place of a method of pandas that is not there."""
+        return f"use agg, or window(n=…).apply(lambda rows: rows.….{key}(…)), which keeps rows"
 
     def __iter__(self) -> Any:
         raise TypeError(f"{type(self).__name__} has no end: it cannot be iterated over")

@@ -80,14 +80,13 @@ def _fitted(x: pd.DataFrame, example: Any) -> Any:
 def _dtypes(example: pd.DataFrame) -> list[Any]:
     """What the example says of dtypes; pandas would look for them again for each element.
 
-    A column of objects says nothing, nor does a frame of floats that has no rows and no index of
-    its own: that is what pandas makes of ``{"name": [], "amount": []}``.
+    A column of objects says nothing, nor does a frame of floats that has no rows: that is what
+    pandas makes of ``{"name": [], "amount": []}``.
     """
     known = _known.get(id(example))
     if known is None or known[0]() is not example:
         dtypes = example.dtypes.tolist()
-        unlabelled = not len(example) and isinstance(example.index, pd.RangeIndex)
-        if unlabelled and all(is_object(one) or one == "float64" for one in dtypes):
+        if not len(example) and all(is_object(one) or one == "float64" for one in dtypes):
             dtypes = []
         forget = functools.partial(_forget, id(example))
         known = weakref.ref(example, forget), dtypes

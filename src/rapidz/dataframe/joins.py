@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Hashable
 from typing import Any
+
+import pandas as pd
 
 from rapidz.dataframe.base import BaseFrame, family, needs_index
 from rapidz.dataframe.calls import Example
@@ -17,6 +20,7 @@ from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["join", "merge"]
 
+_KEYS = {"left_on", "right_on", "left_index", "right_index"}
 _MERGE_OPTIONS = {"on", "left_on", "right_on", "left_index", "right_index", "suffixes", "validate"}
 
 
@@ -76,8 +80,73 @@ def merge(left: Any, right: Any, how: str = "inner", on: Any = None, **kwargs: A
         raise TypeError(
             f"merge: {name} must be a data frame or a named series, got {short_repr(fixed)}"
         )
+    validate = kwargs.pop("validate", None)
+    if validate is not None and on is None and not kwargs.keys() & _KEYS:
+        example = rows._worked_with()  # or it says that an example must be given
+        on = [label for label in example.columns if label in list(fixed.columns)]
     merging = Merge(fixed, kept, {"how": how, "on": on, **kwargs})
+    if validate is not None:
+        once = _validated(validate, merging, kept)
+        if once:
+            return rows.accumulate_partitions(
+                Once(merging, validate),
+                start=None,
+                returns_state=True,
+                stream_type=rows._stream_type,
+                _kind=family[rows._stream_type, "frame"],
+            )
     return map_partitions(merging, rows, _kind=family[rows._stream_type, "frame"])
+
+
+def _validated(validate: str, merging: Merge, side: str) -> bool:
+    """Check the keys of the frame that stays; whether those of the stream must come once."""
+    words = {"1": True, "one": True, "m": False, "many": False}
+    left, _, right = str(validate).replace("_to_", ":").partition(":")
+    if left not in words or right not in words:
+        raise ValueError(
+            "merge: validate must be '1:1', '1:m', 'm:1', 'm:m' or the same in words, got "
+            f"{short_repr(validate)}"
+        )
+    of_stream, of_fixed = (left, right) if side == "left" else (right, left)
+    if words[of_fixed]:
+        keys = merging.keys_of_fixed()
+        again = keys.duplicated()
+        if again.any():
+            raise pd.errors.MergeError(
+                f"merge: validate={short_repr(validate)}: keys of the frame that stays must come "
+                f"once, got {short_repr(keys[again].tolist()[0])} again"
+            )
+    return words[of_stream]
+
+
+class Once:
+    """Merges frames whose keys must not come again, in any of them."""
+
+    def __init__(self, merging: Merge, validate: str) -> None:
+        self._merging, self._validate = merging, validate
+        self.__name__ = "merge"
+
+    def __call__(self, seen: Any, frame: Any) -> tuple[Any, Any]:
+        keys = self._merging.keys_of(frame)
+        known: tuple[Any, ...] = () if seen is None else seen
+        again = keys.duplicated()
+        for part in known:
+            again = again | (part.get_indexer(keys) >= 0)
+        if again.any():
+            raise pd.errors.MergeError(
+                f"merge: validate={short_repr(self._validate)}: keys of the streaming frame must "
+                f"come once, got {short_repr(keys[again].tolist()[0])} again"
+            )
+        merged = self._merging(frame)
+        return _with(known, keys.copy()), merged
+
+
+def _with(parts: tuple[Any, ...], keys: Any) -> tuple[Any, ...]:
+    """Keys in few parts, each much longer than the next: each key moves seldom."""
+    while parts and len(parts[-1]) <= 2 * len(keys):
+        *rest, last = parts
+        parts, keys = tuple(rest), last.append(keys)
+    return (*parts, keys)
 
 
 class Merge:
@@ -104,6 +173,23 @@ class Merge:
             if merged[label].dtype != wanted and wanted.kind != "O"
         }
         return merged.astype(changed) if changed else merged
+
+    def keys_of(self, frame: Any) -> Any:
+        """The keys of the streaming frame, as an index."""
+        return self._keys(frame, self._side)
+
+    def keys_of_fixed(self) -> Any:
+        """The keys of the frame that stays."""
+        return self._keys(self._fixed, "right" if self._side == "left" else "left")
+
+    def _keys(self, frame: Any, side: str) -> Any:
+        options = self._options
+        if options.get(f"{side}_index"):
+            return frame.index
+        on = options["on"] if options["on"] is not None else options.get(f"{side}_on")
+        columns = on if isinstance(on, list) else [on]
+        arrays = [frame[one] if isinstance(one, Hashable) else one for one in columns]
+        return pd.MultiIndex.from_arrays(arrays) if len(arrays) > 1 else pd.Index(arrays[0])
 
     def _merged(self, frame: Any, fixed: Any) -> Any:
         if self._side == "left":

@@ -101,7 +101,8 @@ class Pairs:
 
     def _hold(self, side: int, frame: Any, stamps: Any) -> None:
         held = self.held[side]
-        rows = frame if held is None or not len(held) else pd.concat([held, frame])
+        first = held is None or not len(held)
+        rows = frame.copy() if first else pd.concat([held, frame])  # our own: see `Rows`
         if isinstance(self.over, LastRows):
             self.held[side] = rows.iloc[-self.over.n :]
             return

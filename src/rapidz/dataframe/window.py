@@ -180,6 +180,9 @@ class Window(Columns, Aggregates, OperatorMixin):
     def __getitem__(self, key: Any) -> Any:
         return self._of(self.root[_root_of(key)])
 
+    def _instead(self, key: str) -> str:
+        return f"use apply(lambda rows: rows.{key}(…))"
+
     @property
     def columns(self) -> Any:
         """The columns of the example."""

@@ -7,6 +7,7 @@ operators of plain streams, whose configuration and checks they share.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from rapidz import operators as plain
@@ -29,6 +30,24 @@ class Head(ParallelStream[T]):
 
     _stage: Stage | None = None
     _pace: Pace | None = None
+    _is_entry = False
+    """Whether elements enter here by hand: then the nodes below are a chain of their own."""
+
+    def emit(self, x: T, asynchronous: bool = False, metadata: Any = None) -> Any:
+        """Push one element into the pipeline, here: see `Stream.emit`."""
+        self._enter()
+        return super().emit(x, asynchronous, metadata)
+
+    def emit_many(self, elements: Iterable[T]) -> Any:
+        """Push *elements* one after the other, here: see `Stream.emit_many`."""
+        self._enter()
+        return super().emit_many(elements)
+
+    def _enter(self) -> None:
+        if not self._is_entry:
+            self._is_entry = True
+            if "_outlet" in vars(self):
+                self._forget()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super(ParallelStream, self).__init__(*args, **kwargs)
@@ -84,7 +103,8 @@ def follows(node: Stream[Any]) -> bool:
     if not isinstance(node, Operator) or isinstance(node, accumulate) or len(node.upstreams) != 1:
         return False
     above = node.upstreams[0]
-    return isinstance(above, Head) and len(edges(above)) == 1 and above._record is None
+    whole = isinstance(above, Head) and len(edges(above)) == 1 and above._record is None
+    return whole and not above._is_entry
 
 
 def followers(node: Stream[Any]) -> list[Operator[Any]]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from rapidz.dataframe.state.aggregate import AggregateState
 from rapidz.dataframe.state.aliases import Frame
 from rapidz.dataframe.state.custom import CustomState, is_custom
 from rapidz.dataframe.state.pandas_says import Grouping
+from rapidz.dataframe.state.quantiles import QuantilesState
 from rapidz.dataframe.state.windows import Everything, LastRows, Over, Span
 from rapidz.kernel.short_repr import short_repr
 
@@ -56,5 +60,8 @@ def make_state(
                 f"by and options must not be given with an aggregation, got {short_repr(by)}"
             )
         return CustomState(example, how, over)
+    if how == "quantile" and isinstance(options.get("q"), (list, tuple, np.ndarray, pd.Index)):
+        grouping = Grouping(sort=sort, dropna=dropna, observed=observed)
+        return QuantilesState(example, how, over, by, grouping, options)
     grouping = Grouping(sort=sort, dropna=dropna, observed=observed)
     return AggregateState(example, how, over, by, grouping, options)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from rapidz.dataframe.state.aliases import Frame
@@ -58,6 +59,9 @@ def by_group(grouped: Any, output: Output, options: Mapping[str, Any]) -> Any:
         result = _of_columns(grouped[[output.column]], output, options)
         return result if isinstance(result, pd.Series) else result.iloc[:, 0]
     column = grouped if output.column is None else grouped[output.column]
+    if output.how in ("first", "last") and column.obj.dtype.kind == "c":
+        place = 0 if output.how == "first" else -1
+        return column.agg(lambda rows: rows.dropna().iloc[place] if rows.count() else np.nan)
     return _of_columns(column, output, options)
 
 

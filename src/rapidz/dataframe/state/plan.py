@@ -22,7 +22,7 @@ from rapidz.dataframe.state.rows import Rows
 from rapidz.dataframe.state.spec import Output, parse
 from rapidz.kernel.short_repr import short_repr
 
-__all__ = ["Plan", "column_of"]
+__all__ = ["Plan", "column_of", "row_like"]
 
 
 def column_of(frame: Frame, label: Any) -> pd.Series[Any]:
@@ -146,6 +146,8 @@ class Plan:
         ]
 
     def _dtype_of(self, groups: Any, output: Output) -> Any:
+        if output.how in ("first", "last"):  # which pandas does not have by group for all dtypes
+            return column_of(self.empty, output.column).dtype
         return pandas_says.by_group(groups, output, self.spec.options).dtype
 
     def missing(self, sample: Frame) -> list[Any]:
@@ -222,7 +224,7 @@ class Plan:
 def _one_group(sample: Frame) -> Any:
     # One row is asked for, without missing floats: pandas' mean by group of float32 is float64
     # or float32 by whether there are some, and a stream needs one dtype.
-    first = sample.iloc[:1] if len(sample) else _row_like(sample)
+    first = sample.iloc[:1] if len(sample) else row_like(sample)
     if isinstance(first, pd.Series):
         first = first.fillna(0.0) if _is_float(first.dtype) else first
     else:
@@ -230,14 +232,14 @@ def _one_group(sample: Frame) -> Any:
     return first.groupby(np.zeros(len(first), int))
 
 
-def _row_like(sample: Frame) -> Frame:
+def row_like(sample: Frame) -> Frame:
     """A row of the dtypes of a frame that has none: zeros, or missing values."""
     if isinstance(sample, pd.Series):
         zero = pd.api.types.is_numeric_dtype(sample.dtype)
         if zero and not isinstance(sample.dtype, pd.ArrowDtype):
             return pd.Series([0], name=sample.name).astype(sample.dtype)
         return sample.reset_index(drop=True).reindex([0])
-    columns = {number: _row_like(sample.iloc[:, number]) for number in range(len(sample.columns))}
+    columns = {number: row_like(sample.iloc[:, number]) for number in range(len(sample.columns))}
     return pd.DataFrame(columns, index=range(1)).set_axis(sample.columns, axis=1)
 
 

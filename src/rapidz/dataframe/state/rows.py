@@ -38,7 +38,6 @@ def _joined(old: Any, new: Any, arrival: Arrival) -> Any:
     head, tail = old.iloc[arrival.expired : split], old.iloc[split:]
     if arrival.merge is not None:
         new = pd.concat([tail, new]).iloc[arrival.merge]
-    parts = [part for part in (head, new) if len(part)]
-    if not parts:
-        return new
-    return parts[0] if len(parts) == 1 else pd.concat(parts)
+    if len(head) and len(new):
+        return pd.concat([head, new])
+    return head if len(head) else new.copy()  # what is held is our own: a buffer may be used again
