@@ -65,6 +65,7 @@ async def test_from_async_iterable_closes_its_generator() -> None:
     seen = source.sink_to_list()
     source.start()
     await asyncio.sleep(1.5)
+    source.stop()
     await settle(source.close())
     assert (seen, closed) == ([0], [True])
 

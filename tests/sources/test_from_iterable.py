@@ -182,6 +182,7 @@ async def test_from_iterable_closed_while_it_runs() -> None:
     seen = source.partition(1_000_000_000).sink_to_list()
     source.start()
     await turns()
+    source.stop()  # its data never end, and a close would wait for that
     await settle(source.close())
     assert (len(seen), source.state) == (1, "stopped")
 

@@ -49,6 +49,7 @@ def _connected(node: Stream[Any], known: Iterable[Any] = ()) -> list[Stream[Any]
         if at not in seen:
             seen.add(at)
             found.append(at)
+            at._unused = False  # it is looked at: that may be what it was made for
             stack += reversed([*_above(at), *_below(at)])
     return found
 

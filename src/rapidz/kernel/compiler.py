@@ -181,6 +181,7 @@ def link(root: Stream[Any]) -> None:
     """Compile what lies below *root*, and every outlet on the way that needs it."""
     policies = Policies()
     root._pipeline.root().compiled = True
+    root._unused = False
     under_way: UnderWay = {}
     stack = [root]
     while stack:
@@ -222,6 +223,7 @@ def trace(down: Stream[Any], port: int, under_way: UnderWay, policies: Policies)
         and not (run and node is down)
     ):
         node._compiled, node._in_force = True, None
+        node._unused = False
         run.append((weakref.ref(node), port))
         if node._is_end:
             return branch
@@ -232,6 +234,7 @@ def trace(down: Stream[Any], port: int, under_way: UnderWay, policies: Policies)
             return branch
         node, port = ahead[0]
     node._compiled = True
+    node._unused = False
     branch.edge = (node, port)
     branch.then = None if node._is_end else node
     return branch

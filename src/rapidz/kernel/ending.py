@@ -72,10 +72,18 @@ def join(node: Stream[Any], timeout: float | None) -> Any:
     return wait_until_idle(pipeline, timeout)
 
 
-def close(node: Stream[Any], timeout: float | None) -> Any:
+def close(node: Stream[Any], timeout: float | None, *, at_once: bool = False) -> Any:
+    """End the stream at *node*; *at_once*: sources are stopped, and not waited for."""
     pipeline = node._pipeline.root()
     if pipeline.waits_for_loop():
-        return _in_loop(lambda: close(node, timeout))
+        return _in_loop(lambda: close(node, timeout, at_once=at_once))
+    within = pipeline.turn.is_mine()
+    at_once = at_once or within or caller_in(pipeline) is not None
+    if not at_once and (running := _ends_of_data(node)):
+        return _close_after(running, node, timeout)
+    node._before_end(at_once)
+    if within:
+        return _close_later(node)
     failure: Exception | None = None
     wait: Any = None
     try:
@@ -95,6 +103,61 @@ def close(node: Stream[Any], timeout: float | None) -> Any:
     if isinstance(wait, ThreadFuture):  # in flight on a loop that is elsewhere
         return pipeline.hop(lambda: asyncio.ensure_future(_closed(wait, pipeline, timeout)))
     return asyncio.ensure_future(_closed(wait, pipeline, timeout))
+
+
+def _ends_of_data(node: Stream[Any]) -> list[asyncio.Future[None]]:
+    """Return what says that the finite sources at or upstream of *node* are done."""
+    found, seen = [], {node}
+    stack = [node]
+    while stack:
+        at = stack.pop()
+        if (end := at._end_of_data()) is not None:
+            found.append(end)
+        ahead = [up for up in at.upstreams if up is not None and up not in seen]
+        seen.update(ahead)
+        stack += ahead
+    return found
+
+
+def _close_after(
+    sources: list[asyncio.Future[None]], node: Stream[Any], timeout: float | None
+) -> Any:
+    """Close *node* once *sources* are done."""
+    here, loop = loops.running_loop(), sources[0].get_loop()
+
+    async def closing() -> None:
+        began = loop.time()
+        _, late = await asyncio.wait(sources, timeout=timeout)
+        left = None if timeout is None else max(0.0, timeout - (loop.time() - began))
+        if (wait := close(node, left, at_once=bool(late))) is not None:
+            await wait
+        if late:
+            raise TimeoutError(
+                f"close: {counted(len(late), 'source')} still running after {timeout} s; "
+                f"the stream was ended at {node}"
+            )
+
+    if here is loop:
+        return loop.create_task(closing())
+    waiting = asyncio.run_coroutine_threadsafe(closing(), loop)
+    return waiting.result() if here is None else asyncio.wrap_future(waiting)
+
+
+def _close_later(node: Stream[Any]) -> Any:
+    """End the stream when the element in flight, of which this is called, is through."""
+    pipeline = node._pipeline.root()
+    signals.refuse(node)
+
+    def end() -> None:
+        try:
+            own(pipeline, signals.send(node, Signal.END))
+            if not pipeline.needs_loop:
+                end_streams_of_failures(pipeline)
+        except Exception as error:
+            pipeline.keep(error)
+
+    pipeline.turn.waiters.appendleft(end)
+    return pipeline.promise(None) if pipeline.needs_loop or pipeline.asynchronous else None
 
 
 async def _closed(wait: Awaitable[object], pipeline: Pipeline, timeout: float | None) -> None:

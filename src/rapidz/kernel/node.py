@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rapidz.kernel.push import Pending, Push, Start, Step, fan_out
 
 if TYPE_CHECKING:
+    from asyncio import Future
     from collections.abc import Awaitable, Callable, Sized
 
     from rapidz.kernel.fusion import Code
@@ -107,6 +108,21 @@ class Node:
 
         Called once at the end of the stream, after `_flush_held`; again at the
         end after a `_begin_again`.
+        """
+
+    def _end_of_data(self) -> Future[None] | None:
+        """Return what is done when all is emitted, for a source that runs and whose data end.
+
+        Called for the node that is closed, and all upstream of it, in the thread
+        that closes it.  By default None: there is nothing to wait for.
+        """
+        return None
+
+    def _before_end(self, at_once: bool) -> None:
+        """Stop what emits by itself: the stream is about to end here.
+
+        Called in the thread that closes the node.  *at_once*: it has not waited
+        for the end of the data.
         """
 
     def _begin_again(self) -> None:

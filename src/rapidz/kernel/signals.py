@@ -290,11 +290,17 @@ def _path(start: Stream[Any], end: Stream[Any]) -> list[Stream[Any]]:
     return path[::-1]
 
 
-def send(node: Stream[Any], signal: Signal) -> Pending:
-    """Give *signal* to *node* and all below it; return what to wait for."""
-    if signal is Signal.END and not node._ended:
+def refuse(node: Stream[Any]) -> None:
+    """Let *node* take no more elements from outside: the end comes."""
+    if not (node._ended or node._closing):
         node._closing = True
         node._forget()
+
+
+def send(node: Stream[Any], signal: Signal) -> Pending:
+    """Give *signal* to *node* and all below it; return what to wait for."""
+    if signal is Signal.END:
+        refuse(node)
     return Rounds(node, signal).go()
 
 

@@ -27,6 +27,7 @@ from rapidz.kernel.running import Line, doing, own
 from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.signals import Arrivals
 from rapidz.kernel.tracking import Metadata, current_metadata, release, retain
+from rapidz.kernel.unused import tell_if_unused
 
 if TYPE_CHECKING:
     from tornado.ioloop import IOLoop
@@ -112,6 +113,10 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
     _entry: entrance.Entrance | None = None
     _by_hand: Any = None
     _compiled = _closing = _ended = False
+    _unused = False
+    """Whether no element, and no node downstream, has ever come."""
+    _tells_if_unused = True
+    """Whether nodes downstream say so when they are collected unused."""
     _skipped = 0
     _init_args: tuple[Any, ...]
     _init_kwargs: dict[str, Any]
@@ -148,8 +153,18 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
             self._pipeline.need_loop()
         for up in self.upstreams:
             up._check_edge(self)
+        tells = bool(self.upstreams)
         for up in self.upstreams:
             up.downstreams.add(self)
+            up._unused = False
+            tells = tells and up._tells_if_unused
+        self._unused = tells
+        if not tells and self.upstreams:
+            self._tells_if_unused = False
+
+    def __del__(self) -> None:
+        if self._unused:
+            tell_if_unused(self)
 
     def _checked(self, upstream: object) -> Stream[Any]:
         if isinstance(upstream, Stream):
@@ -540,7 +555,11 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         """End the stream here: flush, wait until all is through, and free the sinks.
 
         An `emit` after it raises `StreamClosed`.  To close again is no matter.
-        Raises and returns what `join` does.
+        Raises and returns what `join` does.  The close of a source that runs
+        waits for the end of its data, if they end, for *timeout* seconds at most.
+        Called from within a step of the pipeline, or by a signal handler that
+        interrupts one, it stops sources and returns at once: the stream ends when
+        the element in flight is through.
 
         >>> source = Stream()
         >>> pairs = source.partition(2).sink(print)
@@ -559,8 +578,8 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        wait = ending.close(self, None)
+    def __exit__(self, kind: object, *_: object) -> None:
+        wait = ending.close(self, None, at_once=kind is not None)
         if wait is None or wait is DONE:
             return
         if loop.running_loop() is not None:
@@ -570,8 +589,8 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        if (wait := self.close()) is not None:
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        if (wait := ending.close(self, None, at_once=kind is not None)) is not None:
             await wait
 
     def gather(self) -> Stream[T]:

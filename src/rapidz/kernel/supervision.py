@@ -10,6 +10,7 @@ the user's own; the background loop serves others too.
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
@@ -51,7 +52,7 @@ class Through(asyncio.Future[None]):
 def push_supervised(pipeline: Pipeline, push: Push[Any], x: Any) -> Through | None:
     """Push what no emitter waits for; return what is done when it is through."""
     try:
-        wait: Any = push(x)
+        wait: Any = pipeline.root().again.within(functools.partial(push, x))
     except BaseException as error:
         keep_fate(pipeline, error)
         return None

@@ -84,8 +84,9 @@ class Trampoline:
                 return self._drive(push, x)
         # From here to `try` there is no call, so that no interruption comes in between.
         turn, me = self._turn, get_ident()
-        inside = turn.inside
+        inside, busy = turn.inside, turn.busy
         turn.inside = me
+        turn.busy = True
         self.nested += 1
         mine = True  # for interrupts, which look for it
         try:
@@ -93,10 +94,11 @@ class Trampoline:
         finally:
             self.nested -= 1
             turn.inside, mine = inside, False  # noqa: F841
-            if turn.waiters and not turn.busy:
+            turn.busy = busy
+            if turn.waiters and not busy:
                 turn.pass_on()
 
-    def within(self, action: Callable[[], Pending]) -> Pending:
+    def within(self, action: Callable[[], Any]) -> Any:
         """Do *action*; what it emits counts as emitted from within."""
         turn, me = self._turn, get_ident()
         inside, busy = turn.inside, turn.busy

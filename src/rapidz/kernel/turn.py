@@ -217,6 +217,13 @@ class Turn:
             self.pass_on()
         return True
 
+    def is_mine(self) -> bool:
+        """Return whether the calling thread is in a step of this pipeline."""
+        me = get_ident()
+        if self.inside == me:
+            return True
+        return (self.busy or bool(self._cell)) and self._is_inside(me, sys._getframe(1))
+
     def _is_inside(self, me: int, frame: FrameType) -> bool:
         """Whether it is the calling thread's turn already."""
         if (taken := self._cell.get(0)) is not None:

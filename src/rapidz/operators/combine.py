@@ -41,6 +41,7 @@ def _put_first(node: Stream[Any], first: Any) -> None:
     chosen = node.upstreams if first is True else [first] if isinstance(first, Stream) else first
     for upstream in chosen:
         if upstream not in node.upstreams:
+            node._unused = False
             raise ValueError(
                 f"{type(node).__name__}: first must be upstreams of it, got {short_repr(upstream)}"
             )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import threading
+import warnings
 from collections.abc import Awaitable
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, overload
 
@@ -149,11 +151,6 @@ class Source(Stream[T]):
         if run is not None:
             run.retire()
 
-    def close(self, timeout: Interval | None = None) -> Any:
-        """Stop, and end the stream: see `Stream.close`."""
-        self._closed = True
-        return super().close(timeout)
-
     def emit(self, x: T, asynchronous: bool = False, metadata: Metadata | None = None) -> Any:
         """Push one element into the pipeline, here: see `Stream.emit`."""
         run = current_run.get()
@@ -173,8 +170,9 @@ class Source(Stream[T]):
             return super()._emit(x, metadata)
         run.check()
         token = current_run.set(None)
+        push = functools.partial(super()._emit, x, metadata)
         try:
-            waits = super()._emit(x, metadata)
+            waits = self._pipeline.root().again.within(push)
         finally:
             current_run.reset(token)
         return [Through(wait, run) for wait in waits]
@@ -210,6 +208,28 @@ class Source(Stream[T]):
 
     def _interrupted(self) -> None:
         """The source is being stopped, in whatever thread."""
+
+    def _end_of_data(self) -> asyncio.Future[None] | None:
+        run = self._turn
+        if run is None or current_run.get() is run or not run.loop.is_running():
+            return None
+        runs_out = self.state == "running" and self._works() and self._has_an_end()
+        return run.over if runs_out else None
+
+    def _before_end(self, at_once: bool) -> None:
+        if self.state == "new" and self._works() and not (at_once or self._closed or self._ended):
+            warnings.warn(
+                f"{self}: closed, and never started: call start(), or pass start=True",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        self._closed = True
+        if self.state == "running" and self._works():
+            self.stop()
+
+    def _has_an_end(self) -> bool:
+        """Return whether the run ends by itself, and the stream with it."""
+        return not self._is_endless() and self._ends_with_run()
 
     def _works(self) -> bool:
         return type(self).run is not Source.run or type(self)._run is not Source._run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from time import monotonic
@@ -107,7 +108,8 @@ class from_iterable(Source[T]):
         while not (run.retired or self.stopped):
             if overridden_emit(self) or self._pipeline.tracked:
                 return await self._take_one_by_one(run, elements)
-            wait: Pending = self._entrance().bulk()(elements)
+            take = functools.partial(self._entrance().bulk(), elements)
+            wait: Pending = self._pipeline.root().again.within(take)
             if wait is None:
                 return None
             if wait is not EDITED:
