@@ -299,6 +299,7 @@ def test_emits_that_are_cancelled_at_random_concern_nobody_else(name: str, eager
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("eager", [*factories()])
 @pytest.mark.parametrize("name", operators)
 def test_emits_that_are_cancelled_at_random_for_long(name: str, eager: bool) -> None:

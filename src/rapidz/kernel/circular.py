@@ -15,8 +15,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
-from collections.abc import Collection, Iterable, Iterator
-from types import CodeType, FrameType
+from collections.abc import Iterable, Iterator
+from types import FrameType, FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from rapidz.kernel import loop as loops
@@ -31,31 +31,42 @@ Waiting: TypeAlias = Union["Running", "asyncio.Task[Any]"]
 #: How many tasks are followed at most.
 FURTHEST = 64
 
-#: The code of what runs a `Running`, whose `self` that is.
-drivers: set[CodeType] = set()
+#: The code in which the loop calls back: what is further out belongs to no element.
+_TURN = asyncio.Handle._run.__code__
+#: What is no way to wait.
+_PLAIN = (int, float, str, list, set, tuple, FunctionType, type(None), asyncio.AbstractEventLoop)
+
+#: The code of what runs a `Running`, whose `self` that is; by id, for code is hashed by content.
+drivers: set[int] = set()
 
 
 def waits_for_caller(*those: Waiting | None) -> bool:
     """Return whether one of *those* waits, directly or not, for the code that asks."""
-    wanted = {id(one) for one in those if one is not None and not one.done()}
-    return bool(wanted) and any(id(one) in wanted for one in waiting())
+    wanted = [one for one in those if one is not None and not one.done()]
+    if wanted:
+        for one in waiting():
+            if one in wanted:
+                return True
+    return False
 
 
 def waiting() -> Iterator[Waiting]:
     """Yield what is in flight and waits for the code that asks, the innermost first."""
+    here = loops.running_loop()
+    if here is None:
+        return
     links: list[tuple[asyncio.Task[Any], object]] = []
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code in drivers:
+    while frame is not None and frame.f_code is not _TURN:
+        if id(frame.f_code) in drivers:
             running = frame.f_locals["self"]
             yield running
-            links.extend(_behind(running._callbacks or ()))
+            _behind(running._callbacks, links)
         frame = frame.f_back
-    here = loops.running_loop()
-    task = None if here is None else asyncio.current_task(here)
+    task = asyncio.current_task(here)
     if task is not None:
         yield task
-        links.extend(_behind(getattr(task, "_callbacks", None) or ()))
+        _behind(getattr(task, "_callbacks", None), links)
     seen: set[int] = set()
     while links and len(seen) < FURTHEST:
         task, group = links.pop()
@@ -68,8 +79,8 @@ def waiting() -> Iterator[Waiting]:
         yield task
         for running in driven:
             yield running
-            links.extend(_behind(running._callbacks or ()))
-        links.extend(_behind(getattr(task, "_callbacks", None) or ()))
+            _behind(running._callbacks, links)
+        _behind(getattr(task, "_callbacks", None), links)
 
 
 def _driven_by(task: asyncio.Task[Any], group: object) -> list[Running] | None:
@@ -83,7 +94,7 @@ def _driven_by(task: asyncio.Task[Any], group: object) -> list[Running] | None:
     at: Any = task.get_coro()
     while at is not None:
         frame = getattr(at, "cr_frame", None) or getattr(at, "gi_frame", None)
-        if frame is not None and frame.f_code in drivers:
+        if frame is not None and id(frame.f_code) in drivers:
             running: Running = frame.f_locals["self"]
             driven.append(running)
             at = running._driven
@@ -106,33 +117,37 @@ def caller_in(pipeline: Pipeline) -> Running | None:
     return None
 
 
-def _behind(callbacks: Iterable[Any]) -> Iterator[tuple[asyncio.Task[Any], object]]:
-    """The tasks that have left *callbacks* at what they wait for, and the groups they use."""
-    for callback in callbacks:
-        function: Any = callback[0] if isinstance(callback, tuple) else callback
-        for one in _held(function):
-            if isinstance(one, asyncio.Task):
-                yield one, None
-            elif isinstance(one, asyncio.Future):
-                yield from _behind(getattr(one, "_callbacks", None) or ())
-            else:  # a group of tasks, asyncio's or anyio's
-                scope = getattr(one, "cancel_scope", None)
-                parent = getattr(one, "_parent_task", None) or getattr(scope, "_host_task", None)
-                if isinstance(parent, asyncio.Task):
-                    yield parent, one
+def _behind(callbacks: Iterable[Any] | None, links: list[tuple[Any, object]]) -> None:
+    """Add to *links* the tasks that have left *callbacks*, and the groups by which they wait."""
+    for callback in callbacks or ():
+        function = callback[0] if type(callback) is tuple else callback
+        owner = getattr(function, "__self__", None)
+        if owner is not None:
+            _link(owner, links)
+        elif isinstance(function, functools.partial):  # asyncio.wait_for
+            for one in function.args:
+                _link(one, links)
+        else:  # gather, wait, shield, and ours
+            for cell in getattr(function, "__closure__", None) or ():
+                try:
+                    _link(cell.cell_contents, links)
+                except ValueError:  # it is empty
+                    continue
 
 
-def _held(function: Any) -> Collection[Any]:
-    """What a callback refers to."""
-    held = [getattr(function, "__self__", None)]
-    if isinstance(function, functools.partial):  # asyncio.wait_for
-        held += function.args
-    for cell in getattr(function, "__closure__", None) or ():
-        try:
-            held.append(cell.cell_contents)  # gather, wait, shield, and ours
-        except ValueError:
-            continue
-    return held
+def _link(one: Any, links: list[tuple[Any, object]]) -> None:
+    """Add to *links* who waits by way of *one*, found in a callback."""
+    if isinstance(one, _PLAIN):
+        return
+    if isinstance(one, asyncio.Task):
+        links.append((one, None))
+    elif isinstance(one, asyncio.Future):
+        _behind(getattr(one, "_callbacks", None), links)
+    else:  # a group of tasks, asyncio's or anyio's
+        scope = getattr(one, "cancel_scope", None)
+        parent = getattr(one, "_parent_task", None) or getattr(scope, "_host_task", None)
+        if isinstance(parent, asyncio.Task):
+            links.append((parent, one))
 
 
 def described(running: Running) -> str:

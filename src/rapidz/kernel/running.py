@@ -96,6 +96,8 @@ class Running:
             self._callbacks.append(callback)
 
     def __await__(self) -> Generator[Any, Any, None]:
+        if self._ahead is not None and self._is_circular():
+            return self.adopt()
         coroutine = self.coroutine
         if coroutine is None:
             return (yield from self._watch())
@@ -107,6 +109,10 @@ class Running:
             self._finish(error)
             raise
         self._finish()
+
+    def _is_circular(self) -> bool:
+        """Whether the caller would wait here for its own end."""
+        return self._line is not None and waits_for_caller(self._line.front)
 
     def _watch(self) -> Generator[Any, Any, None]:
         """Wait for what somebody else runs."""
@@ -243,7 +249,7 @@ class Running:
                 self._pipeline.interrupted(error)
 
 
-drivers.update({Running.__await__.__code__, Running._run.__code__})
+drivers.update({id(Running.__await__.__code__), id(Running._run.__code__)})
 
 
 class Refusal(Running):
@@ -315,14 +321,13 @@ class Line:
     ) -> Pending:
         """Run *coroutine* after all that came before it; *loses*: see `Running`.
 
-        Returns None, nothing to wait for, to what itself is at work in this
-        line, or to what that waits for: it would wait for its own end.
+        What itself is at work in this line, or is waited for by what is, does
+        not wait when it awaits this: it would wait for its own end.
         """
-        circular = waits_for_caller(self.front)
         running = Running(coroutine, pipeline, self)
         if loses is not None:
             running.loses = loses
-        return None if circular else running
+        return running
 
 
 async def _after(running: Running, coroutine: Coroutine[Any, Any, object]) -> None:
