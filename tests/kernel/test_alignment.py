@@ -67,6 +67,7 @@ PLAIN: dict[str, Branch] = {
     "side branch": lambda s, own: with_a_side_branch(s.map(own)),
     "diamond": lambda s, own: s.map(own).zip(s.map(same)).pluck(0),
     "diamond the other way round": lambda s, own: s.map(same).zip(s.map(own)).pluck(1),
+    "zip with itself": lambda s, own: twice(s.map(own)).pluck(1),
     "union of one": lambda s, own: s.map(own).union(),
 }
 LOOPED: dict[str, Branch] = {
@@ -83,6 +84,10 @@ LOOPED: dict[str, Branch] = {
     "map_async, then map": lambda s, own: s.map_async(awaited(same), parallelism=3).map(own),
     "slow diamond": lambda s, own: s.map(awaited(own)).zip(s.buffer(2)).pluck(0),
 }
+
+
+def twice(s: Any) -> Any:
+    return s.zip(s)
 
 
 class Item:
@@ -578,6 +583,7 @@ SLOW: dict[str, Callable[[Any], Any]] = {
     "delay, async map": lambda s: s.delay(0.1).map(awaited(same)),
     "map_async": lambda s: s.map_async(awaited(same), parallelism=1),
     "async accumulate": lambda s: s.accumulate(folded(same), start=0),
+    "diamond": lambda s: s.map_async(awaited(same)).zip(s.map(same), maxsize=1).pluck(0),
     "retry": lambda s: s.map(failing_once()).on_error(Retry(2, wait="50ms")),
 }
 

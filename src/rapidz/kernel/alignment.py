@@ -159,14 +159,6 @@ class Tally:
         self.came_before: Callable[[int], None] | None = None
         """Called with the number of an element that came before its partner was lost."""
 
-    def arrives(self) -> bool:
-        """Count an element; return whether it is to be dropped."""
-        self.count += 1
-        if not self._due or self.count not in self._due:
-            return False
-        self._due.discard(self.count)
-        return True
-
     def loses(self) -> None:
         """Count a loss, and have the partners dropped."""
         self.count += 1
@@ -184,8 +176,17 @@ class Tally:
                 peer._due.add(number)
 
     def dropping(self, step: Push[Any]) -> Push[Any]:
-        """Compile *step* anew such that it does not get elements whose partner was lost."""
-        return lambda x: None if self.arrives() else step(x)
+        """Count what *step* gets, and keep elements from it whose partner was lost."""
+        due = self._due
+
+        def counted(x: Any) -> Pending:
+            self.count += 1
+            if due and self.count in due:
+                due.discard(self.count)
+                return None
+            return step(x)
+
+        return counted
 
     @staticmethod
     def align(tallies: list[Tally]) -> None:

@@ -246,7 +246,8 @@ class Handler:
             return self.give_up(x, error, 1)
         if loops.running_loop() is None:
             return self._retry_here(step, x, error)
-        return self.line.follow(self.retry_later(step, x, error, since), self._pipeline)
+        trying = self.retry_later(step, x, error, since)
+        return self.line.follow(trying, self._pipeline, self._loses)
 
     def watch(self, step: Push[Any], x: Any, wait: Awaitable[object], since: int) -> Pending:
         """*step* is under way: see how it ends."""

@@ -212,8 +212,10 @@ class zip(_Joining):
 
     def _partner_lost(self, port: int) -> None:
         upstream = self.upstreams[port]
+        if len(self.buffers) == 1:
+            return self._element_lost()  # its only partner is itself
         if not self._aligned(upstream):
-            return
+            return None
         gate = self._gates[upstream]
         take = functools.partial(self._take_loss, upstream)
         gate.keep_place(self._pipeline, gate.waiting_in_loop(), take)
@@ -226,15 +228,20 @@ class zip(_Joining):
 
     def _drop_rows(self) -> None:
         """Drop the rows of aligned inputs in which an element was lost."""
-        if not self._losses or self._dropping.value:
-            return
-        self._dropping.value = True  # an element let in may come here again: not deeper, but later
-        try:
-            while any(self._drop_row(row) for row in self._rows()):
-                pass
-        finally:
-            self._dropping.value = False
-            self._losses[:] = [x for b in self.buffers.values() for x in b if x is LOST]
+        while self._losses and not self._dropping.value:
+            self._dropping.value = True  # an element let in may come here again: later, not deeper
+            try:
+                while any(self._drop_row(row) for row in self._rows()):
+                    pass
+            finally:
+                self._dropping.value = False
+                self._losses[:] = [x for b in self.buffers.values() for x in b if x is LOST]
+            if not self.buffers or not all(self.buffers.values()):
+                return
+            try:
+                self._emit_row()  # an element that was let in meanwhile has made it whole
+            except Exception as error:
+                self._pipeline.keep(error)
 
     def _rows(self) -> list[list[deque[Any]]]:
         """The buffers of aligned inputs, group by group; losses of others are forgotten."""
@@ -338,8 +345,11 @@ class zip(_Joining):
     def _emit_complete(self) -> Pending:
         """Emit a tuple if there is an element of every upstream."""
         self._drop_rows()
-        if not self.buffers or not all(self.buffers.values()):
+        if self._dropping.value or not self.buffers or not all(self.buffers.values()):
             return None
+        return self._emit_row()
+
+    def _emit_row(self) -> Pending:
         taken = {up: buffer.popleft() for up, buffer in self.buffers.items()}
         try:
             pair = self._packing()([taken[up] for up in self.upstreams])

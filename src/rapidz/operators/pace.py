@@ -7,7 +7,7 @@ import functools
 import inspect
 import sys
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
 from rapidz.kernel import attribution
@@ -471,8 +471,21 @@ class map_async(_Queued[T]):
                     raise
                 raise supervised(error) from error  # a task cannot hand it on
 
+        def lost() -> None:
+            if (node := ref()) is not None:
+                node._element_lost()
+
+        async def interruptible(calling: Awaitable[Any]) -> Any:
+            try:
+                return await calling
+            except Exception:
+                raise  # a policy may yet get it through
+            except BaseException:
+                lost()
+                raise
+
         async def call_again(x: Any) -> None:
-            await deliver(x, await call(x))
+            await deliver(x, await interruptible(call(x)))
 
         async def deliver(x: Any, result: Any) -> None:
             if result is not SKIP and (wait := outlet.send(rebox(x, result))) is not None:
@@ -484,12 +497,11 @@ class map_async(_Queued[T]):
             since = attribution.last_serial
             try:
                 try:
-                    result = await task
+                    result = await interruptible(task)
                 except Exception as error:
                     blame(error, ref(), unbox(x))
                     if handler is None:
-                        if (node := ref()) is not None:
-                            node._element_lost()
+                        lost()
                         stopped_by.value = error if stops else None
                         if type(x) is Entry:
                             fail(x.metadata, error)
