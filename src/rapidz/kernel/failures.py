@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, Union
 
 from rapidz.kernel import attribution
 from rapidz.kernel import loop as loops
-from rapidz.kernel.attribution import blame as blame
 from rapidz.kernel.attribution import mine, settled
-from rapidz.kernel.attribution import raised_by as culprit  # noqa: F401
 from rapidz.kernel.checks import check_count, check_number
 from rapidz.kernel.intervals import seconds
 from rapidz.kernel.push import Pending, Push
