@@ -80,6 +80,13 @@ class Source(Stream[T]):
     """Whether the source goes on turn after turn, so that there is no end to wait for when
     the program ends, and policies are for one turn; None: if `run` is not overridden."""
 
+    _has_run: ClassVar[bool] = False
+    """Whether the class overrides `run`."""
+    _has_turns: ClassVar[bool] = False
+    """Whether the class overrides `_run`."""
+    _has_stop: ClassVar[bool] = False
+    """Whether the class overrides `stop`: it says itself when it is over."""
+
     exception: Exception | None = None
     """What the source failed with, until it is started again."""
 
@@ -87,6 +94,13 @@ class Source(Stream[T]):
     _turn: Run | None = None
     _closed = False
     _sinks: tuple[Stream[Any], ...] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = {name for c in cls.__mro__[: cls.__mro__.index(Source)] for name in vars(c)}
+        cls._has_run, cls._has_turns, cls._has_stop = (
+            name in own for name in ("run", "_run", "stop")
+        )
 
     def __init__(self, start: bool = False, **kwargs: Any) -> None:
         self.stopped, self.started = True, False
@@ -232,10 +246,10 @@ class Source(Stream[T]):
         return not self._is_endless() and self._ends_with_run()
 
     def _works(self) -> bool:
-        return type(self).run is not Source.run or type(self)._run is not Source._run
+        return self._has_run or self._has_turns
 
     def _ends_with_run(self) -> bool:
-        return type(self).stop is Source.stop
+        return not self._has_stop
 
     async def _work(self) -> None:
         """Run; a policy on the source may run it again."""
@@ -317,7 +331,7 @@ class Source(Stream[T]):
         super()._end()
 
     def _is_endless(self) -> bool:
-        return type(self).run is Source.run if self.endless is None else self.endless
+        return not self._has_run if self.endless is None else self.endless
 
 
 class Seconds:
