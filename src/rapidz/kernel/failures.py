@@ -20,7 +20,7 @@ from rapidz.kernel import loop as loops
 from rapidz.kernel.attribution import mine, settled
 from rapidz.kernel.checks import check_count, check_number
 from rapidz.kernel.intervals import seconds
-from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.push import Pending, Push, withdraw
 from rapidz.kernel.running import wait_for
 from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.tracking import Entry, current_metadata, fail, unbox
@@ -218,6 +218,7 @@ class Handler:
         last = policy.then if isinstance(policy, Retry) else policy
         self._last = make_policy(node, last)
         self._loses = node._losing()
+        self._loses_outside = node._losing(behind_all=True)
 
     def mine(self, error: Exception, x: Any, since: int) -> bool:
         """Whether this node raised *error* itself."""
@@ -234,7 +235,7 @@ class Handler:
         return self._last.settle(Failure(unbox(x), error, node, attempts))
 
     def in_line(self, step: Push[Any], x: Any) -> Pending:
-        return self.line.follow(self._process(step, x), self._pipeline, self._loses)
+        return self.line.follow(self._process(step, x), self._pipeline, self._loses_outside)
 
     def recover(self, step: Push[Any], x: Any, error: Exception, since: int) -> Pending:
         """*step* raised at once: try again, or give up."""
@@ -249,7 +250,10 @@ class Handler:
 
     def watch(self, step: Push[Any], x: Any, wait: Awaitable[object], since: int) -> Pending:
         """*step* is under way: see how it ends."""
-        return self.line.follow(self._settled(step, x, wait, since), self._pipeline)
+        settling = self._settled(step, x, wait, since)
+        if self._loses is None:
+            return self.line.follow(settling, self._pipeline)
+        return self.line.follow(settling, self._pipeline, lambda: withdraw([wait]))
 
     async def _process(self, step: Push[Any], x: Any) -> None:
         since = attribution.last_serial

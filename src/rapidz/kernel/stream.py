@@ -230,14 +230,21 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         if not self._handles_tell:
             alignment.report(self)
 
-    def _losing(self) -> Callable[[], None] | None:
-        """Make what reports the loss of an element here; None if no join could hear of it."""
+    def _losing(self, *, behind_all: bool = False) -> Callable[[], None] | None:
+        """Make what reports the loss of an element here; None if no join could hear of it.
+
+        *behind_all*: the element was outside, behind all that is in flight in the node.
+        """
         if not self._pipeline.root().joins:
             return None
         ref = weakref.ref(self)
 
         def lost() -> None:
-            if (node := ref()) is not None:
+            if (node := ref()) is None:
+                return
+            if behind_all:
+                node._in_own_turn(node._element_lost)
+            else:
                 node._element_lost()
 
         return lost
