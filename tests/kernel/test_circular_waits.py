@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from typing import Any
@@ -25,8 +26,7 @@ async def in_a_group(source: Stream[Any], elements: list[Any]) -> None:
 
 
 async def in_an_anyio_group(source: Stream[Any], elements: list[Any]) -> None:
-    import anyio
-
+    anyio: Any = importlib.import_module("anyio")
     async with anyio.create_task_group() as group:
         for x in elements:
             group.start_soon(send, source, x)
@@ -280,8 +280,8 @@ async def test_who_waits_for_a_partner_that_cannot_come_is_refused(operator: str
 async def test_an_input_that_has_ended_lets_go_what_it_still_has_partners_for() -> None:
     a, b = Stream[int](asynchronous=True), Stream[str](asynchronous=True)
     seen = a.zip(b, maxsize=2).sink_to_list()
-    for x in "xy":
-        await send(b, x)
+    for y in "xy":
+        await send(b, y)
     await settle(b.close())
     for x in range(4):
         await send(a, x)

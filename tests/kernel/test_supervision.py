@@ -93,7 +93,7 @@ async def itself(x: Any) -> Any:
     return x
 
 
-def causes(failure: BaseException) -> list[type[BaseException]]:
+def causes(failure: BaseException) -> list[type[BaseException | None]]:
     if isinstance(failure, ExceptionGroup):
         return [cause for part in failure.exceptions for cause in causes(part)]
     return [type(failure.__cause__)]

@@ -293,7 +293,7 @@ def factories() -> Iterator[Any]:
 @pytest.mark.parametrize("name", operators)
 def test_emits_that_are_cancelled_at_random_concern_nobody_else(name: str, eager: bool) -> None:
     run_state_machine_as_test(
-        lambda: machine(name, eager=eager)(),
+        machine(name, eager=eager),
         settings=settings(max_examples=4, stateful_step_count=25, deadline=None),
     )
 
@@ -304,6 +304,6 @@ def test_emits_that_are_cancelled_at_random_concern_nobody_else(name: str, eager
 @pytest.mark.parametrize("name", operators)
 def test_emits_that_are_cancelled_at_random_for_long(name: str, eager: bool) -> None:
     run_state_machine_as_test(
-        lambda: machine(name, eager=eager)(),
+        machine(name, eager=eager),
         settings=settings(max_examples=2000, stateful_step_count=30, deadline=None),
     )
