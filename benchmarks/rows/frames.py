@@ -71,7 +71,7 @@ def through(
         first, *data = make(n)
         newest: deque[Any] = deque(maxlen=1)
         source = new_stream(library)
-        sink = build(streaming(library, source, first.iloc[:0])).stream.sink(newest.append)
+        sink = build(streaming(library, source, first[:0])).stream.sink(newest.append)
         source.emit(first)
         with Watch() as watch:
             for frame in data:
@@ -252,6 +252,96 @@ GROWTH_ROW = Row(
 )
 
 
+def series(rows: int, n: int) -> list[Any]:
+    return [frame.x.reset_index(drop=True) for frame in batches(rows, n)]
+
+
+def rolling_through(window: int, name: str) -> Side:
+    """A rolling median; the rows that fill the window are not timed."""
+
+    def run(n: int) -> Sample:
+        filling = frames(window, seed=1)[0].x
+        source = new_stream("rapidz")
+        values = import_module("rapidz.dataframe").Series(source, example=filling.iloc[:0])
+        newest: deque[Any] = deque(maxlen=1)
+        sink = values.rolling(window).median().stream.sink(newest.append)
+        first, *data = series(10, n + 1)
+        source.emit(filling)
+        source.emit(first)
+        with Watch() as watch:
+            for batch in data:
+                source.emit(batch)
+        release("rapidz", source, [sink])
+        return Sample(watch.ns, len(newest[0]))
+
+    return Side(name, run, needs="pandas")
+
+
+ROLLING_ROW = Row(
+    name="frames-rolling-growth",
+    what="series of 10 rows: `rolling(100_000).median()`; against a window of 1,000 rows",
+    n=100,
+    reach=Reach("ratio", 4),
+    baseline=rolling_through(1_000, "rapidz, a small window"),
+    rapidz=rolling_through(100_000, "rapidz"),
+)
+
+
+# --- frames of polars ----------------------------------------------------------------------------
+
+
+@cache
+def wide(rows: int) -> list[Any]:
+    """Frames of polars: a key of text and a number, and four more columns."""
+    polars = import_module("polars")
+    random = import_module("numpy").random.default_rng(0)
+    return [
+        polars.DataFrame(
+            {
+                "k": letters(random.integers(0, GROUPS, rows)).tolist(),
+                "x": random.integers(0, 1000, rows).astype("float64"),
+                "a": letters(random.integers(0, GROUPS, rows)).tolist(),
+                "b": ids(random.integers(0, 1_000_000, rows)),
+                "c": random.integers(0, 9, rows),
+                "d": random.integers(0, 9, rows),
+            }
+        )
+        for _ in range(5)
+    ]
+
+
+def wide_batches(n: int) -> list[Any]:
+    return list(islice(cycle(wide(100_000)), n + 1))
+
+
+def rows_of(result: Any) -> object:
+    return sorted(result.rows())
+
+
+def polars_by_hand(n: int) -> Sample:
+    polars = import_module("polars")
+    sums = polars.col("x").sum()
+    first, *data = wide_batches(n)
+    newest: deque[Any] = deque(maxlen=1)
+    total = first.group_by("k").agg(sums)
+    with Watch() as watch:
+        for frame in data:
+            both = polars.concat([total, frame.group_by("k").agg(sums)])
+            total = both.group_by("k").agg(sums).sort("k")
+            newest.append(total)
+    return Sample(watch.ns, rows_of(newest[0]))
+
+
+POLARS_ROW = Row(
+    name="frames-polars",
+    what="frames of polars, 100,000 rows, six columns: `groupby(text).x.sum()`; against polars",
+    n=6,
+    reach=Reach("ratio", 2),
+    baseline=Side("by hand", polars_by_hand, needs="polars"),
+    rapidz=through("rapidz", lambda sdf: sdf.groupby("k").x.sum(), wide_batches, rows_of),
+)
+
+
 # --- the flights of a year, by the hour ----------------------------------------------------------
 
 
@@ -308,5 +398,5 @@ FLIGHTS_ROW = Row(
 ROWS = (
     *(ROW, ONE_ROW, HUNDRED_ROW, LARGE_ROW),
     *KEY_ROWS,
-    *(WINDOW_ROW, GROWTH_ROW, FLIGHTS_ROW),
+    *(WINDOW_ROW, GROWTH_ROW, ROLLING_ROW, POLARS_ROW, FLIGHTS_ROW),
 )

@@ -5,16 +5,21 @@ from __future__ import annotations
 import numbers
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from rapidz.dataframe.state.aliases import Frame
 from rapidz.dataframe.state.schema import Schema
+from rapidz.dataframe.state.sorted_window import SortedWindow
+from rapidz.dataframe.state.sorted_window import is_available as available
 from rapidz.dataframe.state.spec import numeric_columns
 from rapidz.dataframe.state.windows import same_clock
 from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["RollingState"]
 
+# Windows that are so many times larger than a batch are kept in order, for medians.
+LARGE = 32
 HOWS = ("sum", "mean", "min", "max", "median", "var", "std", "count", "quantile", "aggregate")
 
 
@@ -52,6 +57,8 @@ class RollingState:
                 f"got {short_repr(min_periods)}"
             )
         self.tail: Frame | None = None
+        self.sorted: list[SortedWindow] | None = None
+        """The values of `tail` in order, by column, once they have been of use."""
 
     def _allows(self, min_periods: Any) -> bool:
         whole = isinstance(min_periods, numbers.Integral)
@@ -66,12 +73,55 @@ class RollingState:
         if isinstance(tail, pd.DataFrame) and schema is not self.schema:
             tail = tail.reindex(columns=frame.columns)
         rows = frame if tail is None or not len(tail) else pd.concat([tail, frame])
-        rolling = rows.rolling(self.window, min_periods=self.min_periods)
-        result = getattr(rolling, self.how)(**self.options).iloc[len(rows) - len(frame) :]
+        if schema is not self.schema:
+            self.sorted = None
+        if self._sorts(len(frame), len(rows)):
+            result = self._by_order(frame, rows)
+        else:
+            result = self._by_pandas(rows, len(frame))
         if len(frame):
             self.schema = schema
             self.tail = self._reach(rows)
         return result
+
+    def _sorts(self, new: int, rows: int) -> bool:
+        """Whether to keep the window in order, for it is much larger than what comes."""
+        if self.how not in ("median", "quantile") or not new or new * LARGE >= rows:
+            return False
+        q = self.options.get("q", 0.5)
+        return self.options.keys() <= {"q"} and isinstance(q, float) and 0 <= q <= 1 and available()
+
+    def _by_order(self, frame: Any, rows: Any) -> Any:
+        new, held = len(frame), len(rows) - len(frame)
+        starts = self._starts(rows, held)
+        last = int(starts[-1]) if self.timed else max(0, len(rows) - self.window + 1)
+        values = _floats(frame)
+        leaving = _floats(rows.iloc[:last])
+        if last > held:  # a window of time may lose rows of this very batch
+            return self._by_pandas(rows, new)
+        if self.sorted is None:
+            self.sorted = [SortedWindow(column) for column in _floats(rows.iloc[:held]).T]
+        periods = self.min_periods
+        least = (1 if self.timed else self.window) if periods is None else periods
+        q, made = self.options.get("q", 0.5), np.empty((new, values.shape[1]))
+        for at, window in enumerate(self.sorted):
+            column = leaving[:, at]
+            made[:, at] = window.quantiles(values[:, at], column, starts, q, least)
+            window.drop(column[int(starts[-1]) :])
+        if isinstance(frame, pd.Series):
+            return pd.Series(made[:, 0], index=frame.index, name=frame.name)
+        return pd.DataFrame(made, index=frame.index, columns=frame.columns)
+
+    def _by_pandas(self, rows: Any, new: int) -> Any:
+        self.sorted = None
+        rolling = rows.rolling(self.window, min_periods=self.min_periods)
+        return getattr(rolling, self.how)(**self.options).iloc[len(rows) - new :]
+
+    def _starts(self, rows: Any, held: int) -> Any:
+        """Where the window of each new row begins."""
+        if not self.timed:
+            return np.maximum(np.arange(held, len(rows)) - self.window + 1, 0)
+        return rows.index.searchsorted(rows.index[held:] - self.window, side="right")
 
     def _reach(self, rows: Frame) -> Frame:
         if self.timed:
@@ -96,6 +146,12 @@ class RollingState:
             f"rolling: index must be in order for a window of time,"
             f" got {stamps[back + 1]} after {stamps[back]}"
         )
+
+
+def _floats(rows: Any) -> Any:
+    """The rows as floats, one column for each of them."""
+    values = rows.to_numpy("float64", na_value=np.nan)
+    return values.reshape(len(rows), 1) if isinstance(rows, pd.Series) else values
 
 
 def _window(window: Any) -> tuple[Any, bool]:
