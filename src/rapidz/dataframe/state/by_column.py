@@ -22,7 +22,7 @@ def is_of_column(output: Output, dtype: Any) -> bool:
     return timed or output.how in OF_COLUMN
 
 
-class ByColumn(pd.Series):  # type: ignore[type-arg]
+class ByColumn(pd.Series):
     """The aggregates of a frame as pandas gives them, in one dtype; `row` has them in their own.
 
     What is made of it by pandas is a plain series.

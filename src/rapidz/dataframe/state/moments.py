@@ -59,8 +59,9 @@ def _halves(data: Floats) -> tuple[Floats, Floats]:
 
 
 def _upper(data: Floats) -> Floats:
-    cut: Floats = data * 134217729.0  # 2**27 + 1
-    return cut - (cut - data)
+    cut = data * 134217729.0  # 2**27 + 1
+    upper: Floats = cut - (cut - data)
+    return upper
 
 
 def _variance(deviations: Floats, number: Ints, ddof: int) -> tuple[Floats, Bools]:

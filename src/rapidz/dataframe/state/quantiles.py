@@ -65,7 +65,7 @@ class QuantilesState(AggregateState):
     def _one(self, share: float) -> Any:
         """The result for one share."""
         plan = self.plan or self._plan(self.schema.empty)
-        before, slow = (plan.spec, plan.recipes), self.store and self.store.slow
+        before, slow = (plan.spec, plan.recipes), None if self.store is None else self.store.slow
         plan.spec = replace(plan.spec, options={**plan.spec.options, "q": share})
         plan.recipes = [found and replace(found, option=share) for found in plan.recipes]
         try:
