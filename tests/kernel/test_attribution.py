@@ -454,6 +454,21 @@ def test_exceptions_of_any_class_are_kept_and_raised_behind_a_queue(
 
 
 @pytest.mark.parametrize("make", ODD_ONES)
+@pytest.mark.parametrize("scattered", [False, True])
+def test_exceptions_of_any_class_reach_a_thread_that_waits(
+    make: Callable[[], Exception], scattered: bool
+) -> None:
+    error = make()
+    source = Stream[int](asynchronous=False)
+    upstream: Any = source.scatter("thread") if scattered else source
+    node = upstream.map(fails(error))
+    (node.gather() if scattered else node).sink(print)
+    with pytest.raises(type(error)):
+        source.emit(1)
+    source.close()
+
+
+@pytest.mark.parametrize("make", ODD_ONES)
 def test_exceptions_of_any_class_are_told_to_reference_counters(
     make: Callable[[], Exception],
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import concurrent.futures.thread
-import contextlib
 import functools
 import inspect
 import logging
@@ -13,7 +12,7 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
@@ -98,22 +97,40 @@ _blocking: dict[asyncio.AbstractEventLoop | None, Hop] = {}
 """For each loop that a call blocks, what it waits for."""
 
 
-@contextlib.contextmanager
-def blocking(hop: Hop) -> Iterator[None]:
-    """Note that the loop that is running here, if any, is blocked until *hop* is done."""
-    here = loops.running_loop()
-    if here is None:
-        yield
-        return
-    before = _blocking.get(here)
-    _blocking[here] = hop
-    try:
-        yield
-    finally:
-        if before is None:
-            del _blocking[here]
-        else:
-            _blocking[here] = before
+class blocking:
+    """Note that the loop that is running here, if any, is blocked until *hop* is done.
+
+    A class: `contextlib.contextmanager` assigns to what is raised in it, which may be frozen.
+    """
+
+    def __init__(self, hop: Hop) -> None:
+        self._hop = hop
+
+    def __enter__(self) -> None:
+        self._here = loops.running_loop()
+        self._before = _blocking.get(self._here)
+        if self._here is not None:
+            _blocking[self._here] = self._hop
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            _blocking[self._here] = self._before
+        elif self._here is not None:
+            del _blocking[self._here]
+
+
+class Holding:
+    """Notes, for the length of a block, that the calling thread is held."""
+
+    def __init__(self, pipeline: Pipeline, back: Callable[[], bool]) -> None:
+        self._pipeline, self._back = pipeline, back
+        self._thread = threading.current_thread()
+
+    def __enter__(self) -> None:
+        self._pipeline.root().held[self._thread] = self._back
+
+    def __exit__(self, *_: object) -> None:
+        self._pipeline.root().held.pop(self._thread, None)  # it may be another pipeline by now
 
 
 class NoLoop(RuntimeError):
@@ -641,15 +658,9 @@ class Pipeline:
 
     # --- who could still help --------------------------------------------------------
 
-    @contextlib.contextmanager
-    def holding(self, back: Callable[[], bool]) -> Iterator[None]:
+    def holding(self, back: Callable[[], bool]) -> Holding:
         """Note that the calling thread is held, and can do nothing as long as *back* is so."""
-        me = threading.current_thread()
-        self.root().held[me] = back
-        try:
-            yield
-        finally:
-            self.root().held.pop(me, None)  # it may be another pipeline by now
+        return Holding(self, back)
 
     def helpless(self, quiet: int) -> bool:
         """Whether no thread but this one can make room; it has looked *quiet* times in vain.

@@ -104,7 +104,8 @@ class Bad:
     def arrived(self) -> Exception:
         """The error, with the traceback that it had on the worker as its cause."""
         if self.text and self.error.__cause__ is None:
-            self.error.__cause__ = RemoteTraceback(self.text)
+            cause: Any = BaseException.__cause__  # past the class, which may be frozen
+            cause.__set__(self.error, RemoteTraceback(self.text))
             self.text = ""
         return self.error
 
