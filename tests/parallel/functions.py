@@ -60,6 +60,11 @@ def alone(x: Any) -> list[Any]:
     return [x]
 
 
+def paired(before: Any, x: Any) -> tuple[Any, Any]:
+    """The last element and this one."""
+    return (before[1] if before else None), x
+
+
 def few(x: Any) -> list[int]:
     """No item, one or two."""
     return [number(x)] * third(x)
