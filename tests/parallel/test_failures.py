@@ -414,3 +414,16 @@ def test_a_function_that_asks_the_program_to_end_fails_its_element(name: str, ba
     (failure,) = failures
     assert isinstance(failure.exception, RuntimeError)
     assert "stopped an element" in str(failure.exception)
+
+
+def unhashable(x: Any) -> Any:
+    return [x]
+
+
+def test_a_node_that_fails_on_what_stands_for_an_element_names_the_element() -> None:
+    source: Any = Stream()
+    source.scatter("thread").map(f.inc).partition(2, key=unhashable).gather().sink(print)
+    with pytest.raises(TypeError, match="unhashable") as caught:
+        source.emit(4)
+    assert noted(caught.value, "partition", "for element 5"), caught.value.__notes__
+    source.close()

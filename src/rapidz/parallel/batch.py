@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidz.kernel.push import Several, no_default
 from rapidz.kernel.running import following, resolve
+from rapidz.kernel.short_repr import short_repr
 from rapidz.parallel.containers import CONTAINERS, leaves, rebuilt, replaced
 from rapidz.parallel.outcomes import ELSEWHERE, PENDING, SPECIAL, Many, Result
 
@@ -26,6 +27,9 @@ class Here:
     def __init__(self, value: Any) -> None:
         self.value = value
 
+    def __repr__(self) -> str:
+        return short_repr(self.value)
+
 
 class Remote:
     """An element that is elsewhere, or is not there yet."""
@@ -34,6 +38,9 @@ class Remote:
 
     def __init__(self, batch: Batch, index: int) -> None:
         self.batch, self.index = batch, index
+
+    def __repr__(self) -> str:
+        return short_repr(origin_of(self))
 
     def outcome(self) -> Any:
         """What is known here of the element: a value, or something special."""
@@ -69,6 +76,9 @@ class Item:
 
     def __init__(self, whole: Remote | Item, at: int) -> None:
         self.whole, self.at = whole, at
+
+    def __repr__(self) -> str:
+        return short_repr(origin_of(self))
 
     def outcome(self) -> Any:
         many = self.whole.outcome()
