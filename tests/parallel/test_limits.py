@@ -179,3 +179,24 @@ if not child:
 os.waitpid(child, 0)
 """
     assert printed_by(program) == ["[1, 2]"]
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_elements_that_come_together_go_through_a_chain_together(
+    length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No handle is made for each of them: that costs several times what is to be done."""
+    from rapidz.parallel.stage import Stage
+
+    alone: list[Any] = []
+    add = Stage.add
+    monkeypatch.setattr(Stage, "add", lambda stage, x: (alone.append(x), add(stage, x))[1])
+    source: Any = Stream()
+    node = source.scatter("thread")
+    for _ in range(length):
+        node = node.map(abs)
+    seen = node.buffer(1000).gather().sink_to_list()
+    source.emit_many(range(500))
+    source.close()
+    assert seen == list(range(500))
+    assert len(alone) < 10

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from rapidz import operators as plain
 from rapidz.kernel.compiler import edges
 from rapidz.kernel.failures import Retry
-from rapidz.kernel.push import Push, no_default
+from rapidz.kernel.push import Push, Step, no_default
 from rapidz.kernel.stream import Stream, T, described
 from rapidz.parallel.branches import allowance_below
 from rapidz.parallel.crew import Crew
@@ -91,9 +91,9 @@ class Operator(Head[T]):
         """What a worker needs to know of the node."""
         raise NotImplementedError
 
-    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        if follows(self):
-            return push  # the head of the chain does it all
+    def compile(self, push: Push[Any], port: int = 0) -> Any:
+        if follows(self):  # the head of the chain does it all
+            return Step(push, self._outlet.many, self._outlet.room)
         add = self._stage_of([self, *followers(self)]).add
         return lambda x: push(add(x))
 
