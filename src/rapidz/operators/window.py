@@ -109,17 +109,17 @@ class partition(Stream[tuple[T, ...]]):
         return self.timeout is None and self.key is None
 
     def inline(self, code: Code, port: int = 0) -> None:
-        # To make a list may run a finalizer, which may emit here.  So x is in no batch before
-        # that, and all that follows, until the batch is ours alone, makes nothing.
+        # To make a list may run a finalizer, which may emit here; so may the end of a call.  So x
+        # is in no batch before that, and the very next call takes the batch out.
         batch, n = code.bind("batch", self._batch), self.n
         code.nest(f"len({batch}) < {n - 1}")
         code.line(f"{batch}.append(x)")
         code.otherwise()
         code.line(f"row = [*{batch}, x]")
-        code.nest(f"len(row) < {n}")
-        code.line(f"{batch}.append(x)")
-        code.otherwise()
         code.line(f"{batch}.clear()")
+        code.nest(f"len(row) < {n}")  # a finalizer has emptied the batch meanwhile
+        code.line(f"{batch}.extend(row)")
+        code.otherwise()
         code.line("x = tuple(row)")
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
