@@ -73,7 +73,6 @@ KEPT: dict[str, tuple[Build, str]] = {
     "unobserved": (lambda d: d.groupby("c", observed=False).x.sum(), "groups with observed=False"),
     "values by group": (lambda d: d.groupby("k").n.value_counts(), "value_counts with groups"),
     "times": (lambda d: d.t.mean(), r"mean of values of dtype datetime64"),
-    "quantiles": (lambda d: d.x.quantile([0.1, 0.9]), r"quantile, q=\[0\.1, 0\.9\]"),
 }
 
 
