@@ -193,7 +193,8 @@ def shares_its_attributes() -> Iterator[type[Exception]]:
         made.__dict__ = attributes
         return made
 
-    copyreg.pickle(Registered, lambda error: (restored, (error.__dict__,)))
+    reduced: Any = lambda error: (restored, (error.__dict__,))  # noqa: E731
+    copyreg.pickle(Registered, reduced)
     yield Registered
     del copyreg.dispatch_table[Registered]
 

@@ -190,7 +190,12 @@ def test_elements_that_come_together_go_through_a_chain_together(
 
     alone: list[Any] = []
     add = Stage.add
-    monkeypatch.setattr(Stage, "add", lambda stage, x: (alone.append(x), add(stage, x))[1])
+
+    def noting(stage: Stage, x: Any) -> Any:
+        alone.append(x)
+        return add(stage, x)
+
+    monkeypatch.setattr(Stage, "add", noting)
     source: Any = Stream()
     node = source.scatter("thread")
     for _ in range(length):
