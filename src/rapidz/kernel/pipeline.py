@@ -371,6 +371,8 @@ class Pipeline:
     def left_in(node: Stream[Any]) -> int:
         """Return how many elements wait in the queue of *node*, if it has one."""
         conveyor = getattr(node, "_conveyor", None)
+        if node._takes_handles or node._remote:  # what is with workers is lost with the loop
+            return 0
         return 0 if conveyor is None else sum(type(x) is not Mark for x in conveyor.entries)
 
     def has_left_over(self) -> bool:

@@ -556,8 +556,15 @@ class _Timed(Stream[Any]):
         if self._room is None and not self._holds_any():  # something may have been fed back
             self._token.end(self._pipeline)
 
+    def _in_window(self) -> int:
+        """Return how many elements the window holds."""
+        raise NotImplementedError
+
+    def _buffered(self) -> int:
+        return self._in_window()
+
     def _holds_any(self) -> bool:
-        return self._buffered() > 0
+        return self._in_window() > 0  # a scattered node buffers others, the signal among them
 
     def _flush_held(self) -> Pending:
         if self._holds_any():
@@ -609,7 +616,7 @@ class timed_window(_Timed):
     def _take(self) -> Any:
         return _taken_out(self._held)
 
-    def _buffered(self) -> int:
+    def _in_window(self) -> int:
         return len(self._held)
 
 
@@ -660,5 +667,5 @@ class timed_window_unique(_Timed, _Unique[Any]):
     def _take(self) -> Any:
         return tuple(_values_out(self._held))
 
-    def _buffered(self) -> int:
+    def _in_window(self) -> int:
         return len(self._held)
