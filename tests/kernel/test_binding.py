@@ -503,6 +503,19 @@ def test_a_queue_left_by_an_ended_loop_is_delivered_by_close_outside_one(
     assert len(caplog.records) == 1
 
 
+def test_a_loop_that_ends_while_elements_are_with_workers_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        source = Stream[int](asynchronous=True)
+        source.scatter("thread").map(lambda x: x).buffer(5).gather().sink(id)
+        for x in range(3):
+            source.emit(x)
+
+    asyncio.run(main())
+    assert ["3 elements were with workers" in r.getMessage() for r in caplog.records] == [True]
+
+
 def test_a_loop_that_ends_with_nothing_left_says_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

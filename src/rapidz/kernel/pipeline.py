@@ -391,6 +391,15 @@ class Pipeline:
         if self.merged_into is not None or self.loop is not loops.running_loop():
             return
         self._fail_hops()
+        for node in list(self.nodes):
+            if (node._takes_handles or node._remote) and (lost := node._buffered()):
+                logger.warning(
+                    "%s: the event loop has ended; %d element%s with workers and lost. Await close() "
+                    "or join() before the loop ends.",
+                    node,
+                    lost,
+                    " was" if lost == 1 else "s were",
+                )
         left = [(node, n) for node in list(self.nodes) if (n := self.left_in(node))]
         for node, n in left:
             logger.warning(
