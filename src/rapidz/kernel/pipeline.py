@@ -394,8 +394,8 @@ class Pipeline:
         for node in list(self.nodes):
             if (node._takes_handles or node._remote) and (lost := node._buffered()):
                 logger.warning(
-                    "%s: the event loop has ended; %d element%s with workers and lost. Await close() "
-                    "or join() before the loop ends.",
+                    "%s: the event loop has ended; %d element%s with workers and lost. Await "
+                    "close() or join() before the loop ends.",
                     node,
                     lost,
                     " was" if lost == 1 else "s were",
