@@ -261,6 +261,31 @@ async def test_the_end_waits_for_a_source_whose_data_end_in_a_loop(build: Any) -
     assert (seen, source.state) == ([(0, 1), (2, 3), (4,)], "done")
 
 
+@pytest.mark.parametrize("end", ["with", "close"])
+async def test_the_end_blocks_until_the_data_end_where_asynchronous_is_false(end: str) -> None:
+    source = Stream.from_iterable(range(5), asynchronous=False)
+    seen = source.partition(2).sink_to_list()
+    source.start()
+    if end == "with":
+        with source:
+            pass
+    else:
+        source.close()
+    assert (seen, source.state) == ([(0, 1), (2, 3), (4,)], "done")
+
+
+async def test_a_thread_that_closes_a_source_of_a_loop_may_wait_for_a_while() -> None:
+    source = slowly(asynchronous=True)
+    seen = source.partition(2).sink_to_list()
+    source.start()
+
+    def close() -> None:
+        source.close().result(20)
+
+    await asyncio.to_thread(close)
+    assert (seen, source.state) == ([(0, 1), (2, 3), (4,)], "done")
+
+
 async def test_the_end_of_a_node_waits_for_a_source_upstream() -> None:
     source = slowly(asynchronous=True)
     async with source.map(str) as node:

@@ -76,6 +76,17 @@ CELLS: dict[str, tuple[str, str]] = {
         "source.start(); source.join(); source.state",
         "1\n2\n3\n'done'\n",
     ),
+    "a source in a with block": (
+        "with Stream.from_iterable([1, 2, 3]) as source:\n"
+        "    node = source.map(slow).partition(2).sink(print)\n"
+        "    source.start()",
+        "(1, 2)\n(3,)\n",
+    ),
+    "the close of a source": (
+        "source = Stream.from_iterable([1, 2, 3], start=True)\n"
+        "node = source.map(slow).partition(2).sink(print); source.close()",
+        "(1, 2)\n(3,)\n",
+    ),
     "scatter": (
         "with Stream() as source:\n"
         "    node = source.scatter('thread').map(lambda x: x + 1).buffer(8).gather().sink(print)\n"

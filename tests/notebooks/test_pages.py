@@ -9,7 +9,17 @@ from tests.notebooks.notebooks import differences
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "docs/guide.md", "docs/running.md", "docs/parallel.md", "docs/frames.md"],
+    [
+        "README.md",
+        "docs/guide.md",
+        "docs/running.md",
+        "docs/ending.md",
+        "docs/errors.md",
+        "docs/parallel.md",
+        "docs/frames.md",
+        "docs/sources/from_textfile.md",
+        "docs/operators/sink_to_textfile.md",
+    ],
 )
 def test_every_cell_of_a_page_shows_in_a_notebook_what_it_shows_in_a_script(page: str) -> None:
     assert differences(page) == []

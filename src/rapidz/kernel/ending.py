@@ -123,7 +123,7 @@ def _close_after(
     sources: list[asyncio.Future[None]], node: Stream[Any], timeout: float | None
 ) -> Any:
     """Close *node* once *sources* are done."""
-    here, loop = loops.running_loop(), sources[0].get_loop()
+    here, loop, pipeline = loops.running_loop(), sources[0].get_loop(), node._pipeline.root()
 
     async def closing() -> None:
         began = loop.time()
@@ -139,8 +139,14 @@ def _close_after(
 
     if here is loop:
         return loop.create_task(closing())
-    waiting = asyncio.run_coroutine_threadsafe(closing(), loop)
-    return waiting.result() if here is None else asyncio.wrap_future(waiting)
+
+    def begin() -> Pending:
+        return asyncio.ensure_future(closing())
+
+    if not pipeline.blocks():
+        return pipeline.hop(begin)
+    pipeline.call(begin)
+    return None if here is None else DONE
 
 
 def _close_later(node: Stream[Any]) -> Any:
