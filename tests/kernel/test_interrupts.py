@@ -335,3 +335,67 @@ def test_threads_exclude_each_other_without_the_flag(with_a_lock: None) -> None:
 
     bounded(go)
     assert (most, seen) == ([1], [1200])
+
+
+@pytest.mark.parametrize("interrupt", [by_finalizer, by_weak_reference, by_garbage, by_signal])
+def test_an_interrupt_does_not_wait_for_a_loop_that_waits_for_what_it_interrupts(
+    interrupt: Callable[[Callable[[], object]], None],
+) -> None:
+    """The sink, on the background loop, needs a lock that the interrupted code has."""
+    lock, seen = threading.Lock(), list[Any]()
+
+    def write(x: Any) -> None:
+        with lock:
+            seen.append(x)
+
+    source = Stream[Any](asynchronous=False)
+    source.sink(write)
+    source.emit("first")
+
+    def interrupted() -> None:
+        with lock:
+            interrupt(lambda: source.emit("interrupt"))
+
+    if interrupt is by_signal:  # only the main thread handles signals
+        interrupted()
+    else:
+        bounded(interrupted)
+    source.emit("last")
+    source.close()
+    assert seen == ["first", "interrupt", "last"]
+
+
+@needs_timers
+def test_signals_that_come_while_an_emit_blocks_do_not_pile_up() -> None:
+    """A handler that interrupts the wait of another emit leaves at once."""
+    deepest, depth, sent = printed_by(
+        """
+import signal, time
+from rapidz import Stream
+def slow(x):
+    if x == "main":
+        time.sleep(0.3)
+    out.append(x)
+source, out, sent = Stream(asynchronous=False), [], []
+source.sink(slow)
+source.emit("first")
+deepest = depth = 0
+def handler(number, frame):
+    global deepest, depth
+    depth += 1
+    deepest = max(deepest, depth)
+    sent.append(len(sent))
+    source.emit(sent[-1])
+    depth -= 1
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+source.emit("main")
+signal.setitimer(signal.ITIMER_REAL, 0)
+source.close()
+assert sorted(map(str, out)) == sorted(map(str, ["first", "main", *sent])), out
+print(deepest, depth, len(sent))
+"""
+    )[0].split()
+    assert int(deepest) <= 2
+    assert int(depth) == 0
+    assert int(sent) > 5

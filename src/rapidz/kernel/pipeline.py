@@ -28,7 +28,7 @@ from rapidz.kernel.push import DONE, Done, Failed, Pending
 from rapidz.kernel.running import Refusal, Running, as_coroutine
 from rapidz.kernel.threadfuture import ThreadFuture
 from rapidz.kernel.trampoline import Trampoline
-from rapidz.kernel.turn import Turn
+from rapidz.kernel.turn import Turn, called_by_interrupt
 
 if TYPE_CHECKING:
     from rapidz.kernel.gate import Gate
@@ -39,6 +39,9 @@ logger = logging.getLogger("rapidz")
 #: How often a thread that is held back looks whether anybody can still help it, in seconds, and
 #: how often in vain before it gives up on those who only may.
 PATIENCE, GRACE = 0.05, 20
+
+#: How long a call is blocked before it asks whether an interrupt has made it, in seconds.
+GLANCE = 0.002
 
 #: Where a thread is that waits for another one to end, or, in a pool, for something to do.
 _IDLE = {
@@ -64,6 +67,8 @@ class Hop(ThreadFuture[None]):
         super().__init__()
         self._pipeline = pipeline
         self._claimed = False
+        self.watched = True
+        """Whether who blocks until it is done still does."""
         self.waits_for: Any = None
         """What is in flight for it on the loop."""
 
@@ -515,7 +520,7 @@ class Pipeline:
         blocks = not asynchronous and self.blocks()
         if not blocks:
             return self.hop(action)
-        self.call(action)
+        self._call_or_leave(action)
         return None if here is None else DONE
 
     def blocks(self) -> bool:
@@ -630,7 +635,7 @@ class Pipeline:
             except BaseException as error:  # a SystemExit, too, is the emitter's
                 result.set_exception(error)
             else:
-                if blocks and isinstance(wait, Refusal):
+                if blocks and result.watched and isinstance(wait, Refusal):
                     wait.take_effect()
                 if wait is None:
                     result.set_result(None)
@@ -653,6 +658,24 @@ class Pipeline:
         hop = Hop(self) if hop is None else hop
         with blocking(hop):  # from before it begins
             self.hop(action, blocks=True, result=hop)
+            self.block(hop)
+
+    def _call_or_leave(self, action: Callable[[], Pending]) -> None:
+        """Run *action* on the loop; block until its wait is over, unless an interrupt calls.
+
+        An interrupt may have left a lock taken that a function on the loop waits for.  It
+        is looked for only where the wait is not short.
+        """
+        if threading.current_thread() in self.held:  # a call that blocks runs nothing else
+            self.hop(action)
+            return
+        hop = Hop(self)
+        with blocking(hop):
+            self.hop(action, blocks=True, result=hop)
+            if not hop.wait(GLANCE) and called_by_interrupt(sys._getframe(1)):
+                hop.watched = False
+                if not hop.done():
+                    return
             self.block(hop)
 
     def block(self, hop: Hop) -> None:

@@ -16,14 +16,18 @@ waits has a lock of its own, which others release.
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
+import signal
 import sys
 import weakref
 from _thread import LockType, allocate_lock
 from collections import deque
 from collections.abc import Callable
 from inspect import CO_VARARGS
-from threading import get_ident, local
-from types import FrameType, TracebackType
+from threading import get_ident, local, main_thread
+from types import CodeType, FrameType, TracebackType
+from typing import Any
 
 #: The newest version whose switches between threads CI has tested.
 NEWEST_TESTED = (3, 13)
@@ -292,6 +296,40 @@ def is_interrupt(frame: FrameType) -> bool:
             if argument is back or (type(argument) is weakref.ref and argument() is None):
                 return True
     return False
+
+
+def called_by_interrupt(frame: FrameType | None) -> bool:
+    """Return whether a signal handler or a finalizer is among the callers of *frame*.
+
+    Frames are told by their code alone, unlike in `is_interrupt`: to look at the arguments
+    of a frame would keep what its variables refer to.  So the callback of a weak
+    reference is not found.
+    """
+    handlers = _handlers() if get_ident() == main_thread().ident else ()
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "__del__" or code is _FINALIZE or code in handlers:
+            return True
+        frame = frame.f_back
+    return False
+
+
+_SIGNALS = [int(number) for number in signal.valid_signals()]
+_getsignal: Any = importlib.import_module("_signal").getsignal  # without enums: 40 × faster
+
+
+def _handlers() -> set[CodeType]:
+    """Return the code of all signal handlers that are installed."""
+    codes: set[CodeType] = set()
+    for number in _SIGNALS:
+        handler: Any = _getsignal(number)
+        while isinstance(handler, functools.partial):
+            handler = handler.func
+        for function in (handler, getattr(type(handler), "__call__", None)):  # noqa: B004
+            code = getattr(function, "__code__", None)
+            if isinstance(code, CodeType):
+                codes.add(code)
+    return codes
 
 
 class _Depth(local):
