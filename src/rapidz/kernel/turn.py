@@ -315,7 +315,7 @@ def called_by_interrupt(frame: FrameType | None) -> bool:
 
 
 _SIGNALS = [int(number) for number in signal.valid_signals()]
-_getsignal: Any = importlib.import_module("_signal").getsignal  # without enums, which cost 40 times as much
+_getsignal: Any = importlib.import_module("_signal").getsignal  # without enums, which are slow
 
 
 def _handlers() -> set[CodeType]:
