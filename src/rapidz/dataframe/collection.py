@@ -9,7 +9,7 @@ import sys
 import weakref
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from rapidz.dataframe.calls import (
     Call,
@@ -19,6 +19,7 @@ from rapidz.dataframe.calls import (
     apply_args,
     partial_by_order,
 )
+from rapidz.dataframe.columns import stream_hint
 from rapidz.dataframe.elements import Like, Verify, like, taken, whole
 from rapidz.dataframe.elsewhere import in_process
 from rapidz.dataframe.in_step import together
@@ -225,6 +226,13 @@ class Streaming(OperatorMixin, APIRegisterMixin):
     def _may_defer(self, stream: Stream[Any]) -> bool:
         """Whether elements can become frames of pandas column by column."""
         return False
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            hint = stream_hint(name)
+            said = f"{type(self).__name__} has no attribute {name!r}"
+            raise AttributeError(f"{said}: {hint}" if hint else said)
 
     # --- elements -----------------------------------------------------------------------
 

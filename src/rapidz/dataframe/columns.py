@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from rapidz.kernel.short_repr import short_repr
+from rapidz.kernel.stream import Stream
 
 __all__ = [
     "Columns",
@@ -49,6 +50,17 @@ class Columns:
 
     def __dir__(self) -> Iterable[str]:
         return dir_with_columns(self, self.root)
+
+
+def stream_hint(name: str) -> str:
+    """Return how to call the method *name* of streams from a collection; "" if there is none.
+
+    >>> stream_hint("sink")
+    'it is a method of streams, write .stream.sink(…)'
+    """
+    if name.startswith("_") or not hasattr(Stream, name):
+        return ""
+    return f"it is a method of streams, write .stream.{name}(…)"
 
 
 def has_columns(collection: Any) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from rapidz.dataframe.columns import stream_hint
 from rapidz.kernel.short_repr import short_repr
 
 __all__ = ["NotOffered", "not_offered"]
@@ -86,5 +87,7 @@ def not_offered(owner: str, name: str, has: Iterable[str], instead: str = "") ->
             way = _ENDLESS
         way = way or _OTHERWISE
         return NotOffered(f"{said}, as pandas has: {way.replace('{name}', name)}")
+    if hint := stream_hint(name):
+        return AttributeError(f"{said}: {hint}")
     close = difflib.get_close_matches(name, list(has), 1)
     return AttributeError(f"{said}: did you mean {short_repr(close[0])}?" if close else said)

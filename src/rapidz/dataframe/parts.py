@@ -23,10 +23,10 @@ def selected(frame: Any, index: Any) -> Any:
     """
     try:
         return frame[index]
-    except KeyError as problem:
+    except KeyError:
         if isinstance(index, slice):
             raise  # that is about rows
-        raise _no_columns("getitem: index", frame, index) from problem
+        raise _no_columns("getitem: index", frame, index) from None
 
 
 selected.takes_deferred = True  # type: ignore[attr-defined]  # see `rapidz.dataframe.deferred`
@@ -36,9 +36,9 @@ def largest(frame: Any, n: int, *args: Any, **kwargs: Any) -> Any:
     """Return the *n* largest rows of *frame*, which may be a series."""
     try:
         return frame.nlargest(n, *args, **kwargs)
-    except KeyError as problem:
+    except KeyError:
         columns = args[0] if args else kwargs.get("columns")
-        raise _no_columns("nlargest: columns", frame, columns) from problem
+        raise _no_columns("nlargest: columns", frame, columns) from None
 
 
 def _no_columns(argument: str, frame: Any, got: Any) -> NoColumnError:

@@ -12,6 +12,7 @@ from rapidz.dataframe.frames import DataFrame
 from rapidz.dataframe.periodic_data import random_datablock, random_datapoint
 from rapidz.kernel.checks import check_callable, read_interval
 from rapidz.kernel.short_repr import short_repr
+from rapidz.kernel.signatures import check_arguments
 from rapidz.sources import from_periodic
 
 __all__ = ["PeriodicDataFrame", "Random", "random_datablock", "random_datapoint"]
@@ -61,6 +62,8 @@ class PeriodicDataFrame(DataFrame):
     ) -> None:
         name = type(self).__name__
         check_callable(name, "datafn", datafn)
+        given = {"last": None, "now": None, **kwargs}
+        check_arguments(self, datafn, (), given, elements=0, argument="datafn")
         self.interval = read_interval(name, interval)
         self.kwargs = kwargs
         self._turns = _Turns()

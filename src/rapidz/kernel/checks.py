@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable
 from operator import index as operator_index
@@ -21,6 +22,49 @@ def check_callable(operator: str, argument: str, value: object) -> None:
     """
     if not callable(value):
         raise TypeError(f"{operator}: {argument} must be callable, got {short_repr(value)}")
+
+
+def check_writes(operator: str, argument: str, func: object) -> None:
+    """Refuse a generator function, which would run nothing when it is called for its effect.
+
+    >>> def write(x):
+    ...     yield x
+    >>> check_writes("sink", "func", write)
+    Traceback (most recent call last):
+    ...
+    TypeError: sink: func must not be a generator function, which nothing would run, got write: \
+write `async def` and `await`, or decorate it with `gen.coroutine`
+    """
+    if inspect.isgeneratorfunction(func):
+        raise TypeError(
+            f"{operator}: {argument} must not be a generator function, which nothing would run, "
+            f"got {func.__name__}: write `async def` and `await`, or decorate it with "
+            "`gen.coroutine`"
+        )
+
+
+def check_metadata(metadata: object) -> None:
+    """Refuse metadata that is no list.
+
+    >>> check_metadata({"offset": 1})
+    Traceback (most recent call last):
+    ...
+    TypeError: emit: metadata must be a list of dicts, got {'offset': 1}
+    """
+    if not isinstance(metadata, (list, tuple)):
+        raise TypeError(f"emit: metadata must be a list of dicts, got {short_repr(metadata)}")
+
+
+def check_elements(elements: Iterable[Any]) -> None:
+    """Refuse what cannot be iterated over.
+
+    >>> check_elements(5)
+    Traceback (most recent call last):
+    ...
+    TypeError: emit_many: elements must be an iterable, got 5
+    """
+    if not (hasattr(elements, "__iter__") or hasattr(elements, "__getitem__")):
+        raise TypeError(f"emit_many: elements must be an iterable, got {short_repr(elements)}")
 
 
 def check_count(operator: str, argument: str, value: object, least: int = 1) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rapidz.kernel import loop as loops
 from rapidz.kernel.attribution import called_by_a_node
+from rapidz.kernel.checks import check_elements
 from rapidz.kernel.compiler import link
 from rapidz.kernel.failures import StreamClosed
 from rapidz.kernel.fusion import EDITED
@@ -231,6 +232,7 @@ def emit_many(node: Stream[Any], elements: Iterable[Any]) -> Any:
     No more is taken from an iterator than is pushed.  One that may be slow, or
     belongs to a thread, is asked for elements in the thread that calls.
     """
+    check_elements(elements)
     pipeline, rest = node._pipeline.root(), iter(elements)
     if pipeline.turn.inside == get_ident():
         if pipeline.turn.later(functools.partial(many_later, node, rest)):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rapidz.kernel import attribution
 from rapidz.kernel import loop as loops
 from rapidz.kernel.attribution import failed_in, mine
+from rapidz.kernel.checks import check_writes
 from rapidz.kernel.in_turn import bound
 from rapidz.kernel.push import Pending, Push, settle, step_of
 from rapidz.kernel.tracking import boxing, current_metadata, tracked_push, unboxing
@@ -44,6 +45,7 @@ def has_async_update(node: Stream[Any]) -> bool:
 
     if type(node).update is Stream.update and "update" not in node.__dict__:
         return False
+    check_writes(type(node).__name__, "update", node.update)
     return interpreted(node) and loops.is_async(node.update)
 
 

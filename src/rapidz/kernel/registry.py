@@ -91,6 +91,7 @@ class APIRegisterMixin(metaclass=_LooksForPlugins):
         >>> source.emit("hello")
         HELLO
         """
+        _check_modifier(modifier)
 
         def register(node: C) -> C:
             @functools.wraps(node)
@@ -143,6 +144,15 @@ class APIRegisterMixin(metaclass=_LooksForPlugins):
             f"Plug-in {_target(entry_point)}; its documentation is there once it is used."
         )
         setattr(cls, entry_point.name, modifier(stub))
+
+
+def _check_modifier(modifier: Any) -> None:
+    """Refuse the class that a decorator without parentheses gets."""
+    if isinstance(modifier, type) and issubclass(modifier, APIRegisterMixin):
+        raise TypeError(
+            "register_api: modifier must be a function such as staticmethod, got the class "
+            f"{modifier.__name__}: write the decorator with parentheses, register_api()"
+        )
 
 
 def _target(entry_point: EntryPoint) -> str:

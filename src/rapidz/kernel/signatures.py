@@ -13,9 +13,9 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import FunctionType
-from typing import Any
+from typing import Any, NoReturn
 
 #: Keywords of a function that may be given by name, or by place.
 _BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -126,6 +126,37 @@ def _check_places(
                 f"{operator}: keywords must not name what is given by its place to {shown}, "
                 f"got {parameter.name}"
             )
+
+
+def refuse_keywords(node: object, unknown: Iterable[str]) -> NoReturn:
+    """Refuse keywords that *node* does not have.
+
+    >>> from rapidz import Stream
+    >>> Stream().partition(2, timout="1s")
+    Traceback (most recent call last):
+    ...
+    TypeError: partition: keywords must be among n, timeout, key, stream_name, loop, asynchronous, \
+got timout (did you mean timeout?)
+    """
+    name = next(iter(unknown))
+    hidden = ("upstream", "upstreams", "ensure_io_loop")
+    own = [each for each in dict.fromkeys(_keywords_of_all(node)) if each not in hidden]
+    close = difflib.get_close_matches(name, own, 1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    raise TypeError(
+        f"{type(node).__name__}: keywords must be among {', '.join(own)}, got {name}{hint}"
+    )
+
+
+def _keywords_of_all(node: object) -> Iterator[str]:
+    """Yield the keywords of the class of *node*, and of those that it hands the others on to."""
+    for cls in type(node).__mro__:
+        if "__init__" not in vars(cls) or cls is object:
+            continue
+        parameters = list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
+        yield from (each.name for each in parameters if each.kind in _BY_NAME)
+        if all(each.kind is not each.VAR_KEYWORD for each in parameters):
+            return
 
 
 def _own_keywords(node: object) -> list[str]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, NoReturn, Self, TypeVar
 
 from rapidz.kernel import alignment, ending, entrance, loop
-from rapidz.kernel.checks import read_timeout
+from rapidz.kernel.checks import check_metadata, read_timeout
 from rapidz.kernel.compiler import Outlet, edges
 from rapidz.kernel.edges import Downstreams, Upstreams
 from rapidz.kernel.failures import Failure, PolicyLike, guard, make_policy
@@ -26,6 +27,7 @@ from rapidz.kernel.registry import APIRegisterMixin
 from rapidz.kernel.running import Line, doing, own
 from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.signals import Arrivals
+from rapidz.kernel.signatures import refuse_keywords
 from rapidz.kernel.tracking import Metadata, current_metadata, release, retain
 from rapidz.kernel.unused import tell_if_unused
 
@@ -139,7 +141,10 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         loop: Any = None,
         asynchronous: bool | None = None,
         ensure_io_loop: bool = False,
+        **unknown: Never,
     ) -> None:
+        if unknown:
+            refuse_keywords(self, unknown)
         above = [upstream] if upstreams is None else list(upstreams)
         self.upstreams: list[Any] = Upstreams(self._checked(up) for up in above if up is not None)
         self.downstreams = Downstreams(weakref.WeakMethod(self._forget))
@@ -168,6 +173,11 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
 
     def _checked(self, upstream: object) -> Stream[Any]:
         if isinstance(upstream, Stream):
+            if not hasattr(upstream, "_pipeline"):
+                raise TypeError(
+                    f"{type(upstream).__name__}: __init__ must call super().__init__(upstream), "
+                    "got a node without it"
+                )
             return upstream
         raise TypeError(
             f"{type(self).__name__}: upstream must be a Stream, got {short_repr(upstream)}"
@@ -329,6 +339,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
                 f"emit: asynchronous must be True or False, got {short_repr(asynchronous)}"
             )
         if metadata is not None:
+            check_metadata(metadata)
             pipeline.track()
         if pipeline.turn.inside == get_ident():
             later = functools.partial(entrance.emit_later, self, x, metadata)
@@ -691,6 +702,16 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
             if callable(func) and described(func) not in str(self):
                 return f"{self} ({attribute}: {described(func)})"
         return str(self)
+
+
+def _hide_unknown(init: Any) -> None:
+    """Leave ``**unknown``, which takes nothing, out of the signature: libraries read that."""
+    signature = inspect.signature(init)
+    known = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    init.__signature__ = signature.replace(parameters=known)
+
+
+_hide_unknown(Stream.__init__)
 
 
 def described(value: Any) -> str:

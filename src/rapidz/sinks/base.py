@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeVar
 
 from rapidz.kernel.calling import Calling
+from rapidz.kernel.checks import check_writes
 from rapidz.kernel.fusion import Code
 from rapidz.kernel.in_turn import awaiting
 from rapidz.kernel.loop import is_async
@@ -76,6 +77,7 @@ class sink(Calling[T], Sink[T]):
         asynchronous: bool | None = None,
         **kwargs: Any,
     ) -> None:
+        check_writes(type(self).__name__, "func", func)
         self._configure(func, args, kwargs)
         super().__init__(
             upstream,

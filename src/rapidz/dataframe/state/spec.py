@@ -76,8 +76,8 @@ def parse(example: Frame, how: Any, by: Sequence[Any], options: Mapping[str, Any
     ['x']
     >>> parse(example, "total", [], {})
     Traceback (most recent call last):
-    ValueError: how must be one of count, first, last, max, mean, median, min, nunique, quantile,
-        size, std, sum, value_counts, var, got 'total'
+    ValueError: agg: how must be one of count, first, last, max, mean, median, min, nunique,
+        quantile, size, std, sum, value_counts, var, got 'total'
     """
     columns = [None] if isinstance(example, pd.Series) else [c for c in example if c not in by]
     if isinstance(how, str):
@@ -96,14 +96,16 @@ def parse(example: Frame, how: Any, by: Sequence[Any], options: Mapping[str, Any
     if callable(how):
         _known(how)
         return Spec("one", tuple(_output(example, c, c, how) for c in columns), how, options)
-    raise TypeError(f"how must be a name, a list, a dict or an aggregation, got {short_repr(how)}")
+    raise TypeError(
+        f"agg: how must be a name, a list, a dict or an aggregation, got {short_repr(how)}"
+    )
 
 
 def _mapping(example: Frame, how: Mapping[Any, Any], options: Mapping[str, Any]) -> Spec:
     if isinstance(example, pd.Series):
         if any(isinstance(value, (list, tuple)) for value in how.values()):
             raise TypeError(
-                "how must be a list of aggregates, or a dict of one each by the label of the"
+                "agg: how must be a list of aggregates, or a dict of one each by the label of the"
                 f" result, for a series: lists by column are for frames, "
                 f"got {short_repr(dict(how))}"
             )
@@ -147,10 +149,12 @@ def _table(example: Frame, table: Mapping[Any, Sequence[How]]) -> list[Output]:
 def _known(how: Any) -> How:
     if isinstance(how, str):
         if how not in HOWS:
-            raise ValueError(f"how must be one of {', '.join(sorted(HOWS))}, got {short_repr(how)}")
+            raise ValueError(
+                f"agg: how must be one of {', '.join(sorted(HOWS))}, got {short_repr(how)}"
+            )
     elif not callable(how):
         raise TypeError(
-            f"how must be the name of an aggregate or a function, got {short_repr(how)}"
+            f"agg: how must be the name of an aggregate or a function, got {short_repr(how)}"
         )
     known: How = how
     return known
@@ -159,7 +163,8 @@ def _known(how: Any) -> How:
 def _column(example: pd.DataFrame, label: Any) -> Any:
     if label not in list(example.columns):  # of two levels, both
         raise ValueError(
-            f"how must name columns of {short_repr(list(example.columns))}, got {short_repr(label)}"
+            f"agg: how must name columns of {short_repr(list(example.columns))}, "
+            f"got {short_repr(label)}"
         )
     return label
 
