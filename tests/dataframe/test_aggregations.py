@@ -154,6 +154,25 @@ def test_the_old_classes_lose_no_digits_when_rows_leave() -> None:
     assert results == [1e17, np.inf, 2, 3]
 
 
+@pytest.mark.parametrize("module", ["mine", "rapidz.dataframe.mine"])
+def test_an_aggregation_of_your_own_is_told_of_what_leaves_wherever_it_is_defined(
+    module: str,
+) -> None:
+    left: list[Any] = []
+
+    class Mine(old.Sum):
+        __module__ = module
+
+        def on_old(self, acc: Any, old: Any) -> tuple[Any, Any]:
+            left.extend(old)
+            return super().on_old(acc, old)
+
+    window: dict[str, Any] = {"diff": diff_iloc, "window": 2, "agg": Mine()}
+    state, _ = window_accumulator(None, pd.Series([1, 2]), **window)
+    state, total = window_accumulator(state, pd.Series([3]), **window)
+    assert (left, total) == ([1], 5)
+
+
 def test_the_weighted_mean_by_hand_is_that_of_the_menu() -> None:
     made = old.EWMean(com=1)
     acc = made.initial(pd.Series([0.0]))

@@ -30,7 +30,7 @@ from rapidz.dataframe.old_windows import (
     window_accumulator,
     windowed_groupby_accumulator,
 )
-from rapidz.dataframe.own import Aggregation, added, ratio, taken_in, taken_out, variance
+from rapidz.dataframe.own import LIBRARY, Aggregation, added, ratio, taken_in, taken_out, variance
 from rapidz.dataframe.state import EwmState
 from rapidz.dataframe.state.spec import numeric_columns
 
@@ -198,3 +198,7 @@ class EWMean(Aggregation):
 
     def on_old(self, acc: Any, old: Any) -> tuple[Any, Any]:
         return acc, acc.result()
+
+
+LIBRARY.update((Count, EWMean, Full, Mean, Size, Sum, ValueCounts, Var))
+LIBRARY.update((GroupbyCount, GroupbyMean, GroupbySize, GroupbySum, GroupbyVar))

@@ -88,14 +88,11 @@ def _dtypes(example: pd.DataFrame) -> list[Any]:
         dtypes = example.dtypes.tolist()
         if not len(example) and all(is_object(one) or one == "float64" for one in dtypes):
             dtypes = []
-        forget = functools.partial(_forget, id(example))
+        # A bound method: when the interpreter ends, the globals of the module may be gone.
+        forget = functools.partial(_known.pop, id(example))
         known = weakref.ref(example, forget), dtypes
         _known[id(example)] = known
     return known[1]
-
-
-def _forget(place: int, _: Any) -> None:
-    _known.pop(place, None)
 
 
 def _of_type(owner: str, x: Any, example: Any) -> None:

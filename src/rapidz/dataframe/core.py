@@ -24,6 +24,8 @@ from rapidz.dataframe.periodic import (
 from rapidz.dataframe.rolling import Rolling
 from rapidz.dataframe.seeds import go_on
 from rapidz.dataframe.state import RollingState
+from rapidz.dataframe.state.rolling import reach
+from rapidz.dataframe.state.spec import numeric_columns
 from rapidz.dataframe.updating import DataFrames, Frames, Seriess
 from rapidz.dataframe.utils import get_base_frame_type, get_dataframe_package
 from rapidz.dataframe.window import Window
@@ -102,7 +104,8 @@ def rolling_accumulator(
     first, state = go_on("rolling_accumulator", acc, make)
     state = first(new.iloc[:0]) if state is None else state
     result = state.update(new)
-    return state.tail, result
+    rows = new if acc is None or not len(acc) else pd.concat([acc, new])
+    return reach(numeric_columns(rows, "rolling"), window), result
 
 
 def _random_df(tup: tuple[Any, Any, Any]) -> Any:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rapidz.dataframe.own import LIBRARY
+
 
 def accumulator(acc: Any, new: Any, agg: Any = None) -> tuple[Any, Any]:
     """Take rows into an aggregation of all so far."""
@@ -165,4 +167,4 @@ def _together(dfs: Iterable[Any], new: Any) -> Any:
 
 
 def _is_ours(agg: Any) -> bool:
-    return type(agg).__module__.startswith("rapidz.dataframe.")
+    return type(agg) in LIBRARY

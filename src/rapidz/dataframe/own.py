@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["Aggregation", "added", "ratio", "taken_in", "taken_out", "variance"]
+__all__ = ["LIBRARY", "Aggregation", "added", "ratio", "taken_in", "taken_out", "variance"]
 
 
 class Aggregation:
@@ -41,6 +41,10 @@ class Aggregation:
     def on_old(self, acc: Any, old: Any) -> tuple[Any, Any]:
         """Take out rows that leave the window; return ``(accumulator, result)``."""
         raise NotImplementedError(f"{type(self).__name__} must define on_old, for a window")
+
+
+#: The aggregations of this library itself, which can be told anew of the rows that stay.
+LIBRARY: set[type[Aggregation]] = set()
 
 
 def added(totals: Any, more: Any, sort: bool = True, rule: str = "sum") -> Any:

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rapidz.dataframe.state.aliases import Frame
+from rapidz.dataframe.state.aliases import Floats, Frame, Ints
+from rapidz.dataframe.state.float_rows import FloatRows, floats
+from rapidz.dataframe.state.rolling_sums import HOWS as SUMMED
+from rapidz.dataframe.state.rolling_sums import RollingSums, is_small
 from rapidz.dataframe.state.schema import Schema
 from rapidz.dataframe.state.sorted_window import SortedWindow
 from rapidz.dataframe.state.sorted_window import is_available as available
@@ -16,10 +19,10 @@ from rapidz.dataframe.state.spec import numeric_columns
 from rapidz.dataframe.state.windows import same_clock
 from rapidz.kernel.short_repr import short_repr
 
-__all__ = ["RollingState"]
+__all__ = ["RollingState", "reach"]
 
-# Windows that are so many times larger than a batch are kept in order, for medians.
-LARGE = 32
+# In windows that are so many times larger than a batch, only the rows that come and go are seen.
+LARGE = 12
 HOWS = ("sum", "mean", "min", "max", "median", "var", "std", "count", "quantile", "aggregate")
 
 
@@ -56,9 +59,17 @@ class RollingState:
                 f"rolling: min_periods must be between 0 and the window, "
                 f"got {short_repr(min_periods)}"
             )
+        self.newest: Any = None
+        """The newest time, as an index."""
         self.tail: Frame | None = None
+        """The rows held where a function is to see them; otherwise their numbers are enough."""
+        self.rows = FloatRows()
+        self.huge = 0
+        """How many of the rows held there are up to the last one whose square is too large."""
         self.sorted: list[SortedWindow] | None = None
-        """The values of `tail` in order, by column, once they have been of use."""
+        """The values of the rows held in order, by column, once they have been of use."""
+        self.sums: list[RollingSums] | None = None
+        """The same for sums."""
 
     def _allows(self, min_periods: Any) -> bool:
         whole = isinstance(min_periods, numbers.Integral)
@@ -69,64 +80,112 @@ class RollingState:
         aligned, schema = self.schema.read(frame)
         frame = numeric_columns(aligned, "rolling")
         self._check_order(frame.index)
+        if self.how == "aggregate":
+            result = self._by_function(frame, schema)
+        elif len(frame):
+            result = _like(frame, self._by_number(frame, schema))
+        else:
+            return _like(frame, floats(frame))
+        if len(frame):
+            self.schema = schema
+            self.newest = frame.index[-1:] if self.timed else None
+        return result
+
+    def _by_function(self, frame: Frame, schema: Schema) -> Any:
         tail = self.tail
         if isinstance(tail, pd.DataFrame) and schema is not self.schema:
             tail = tail.reindex(columns=frame.columns)
-        rows = frame if tail is None or not len(tail) else pd.concat([tail, frame])
-        if schema is not self.schema:
-            self.sorted = None
-        if self._sorts(len(frame), len(rows)):
-            result = self._by_order(frame, rows)
-        else:
-            result = self._by_pandas(rows, len(frame))
+        rows: Any = frame if tail is None or not len(tail) else pd.concat([tail, frame])
+        result = self._by_pandas(rows, len(frame))
         if len(frame):
-            self.schema = schema
-            self.tail = self._reach(rows)
+            self.tail = reach(rows, self.window)
         return result
 
-    def _sorts(self, new: int, rows: int) -> bool:
+    def _by_number(self, frame: Frame, schema: Schema) -> Floats:
+        """The values of the new rows, and take them."""
+        values = floats(frame.notna() if self.how == "count" else frame)
+        labels = [None] if isinstance(frame, pd.Series) else list(frame.columns)
+        if schema is not self.schema:
+            self.sorted = self.sums = None
+        rows, held = self.rows, self.rows.held
+        rows.take(labels, values, frame.index if self.timed else None)
+        huge = self.huge if is_small(values) else rows.held
+        starts = self._starts(held)
+        last = int(starts[-1]) if self.timed else max(0, rows.held - self.window + 1)
+        if self._sorts(len(frame)) and last <= held:
+            made = self._by_order(starts, held, last)
+        elif not huge and self._sums(len(frame)):
+            made = self._by_sums(starts, held, last)
+        else:
+            made = self._by_pandas_or_undone(held)
+        rows.drop(last)
+        self.huge = max(0, huge - last)
+        return made
+
+    def _by_pandas_or_undone(self, held: int) -> Floats:
+        self.sorted = self.sums = None
+        try:
+            made: Floats = self._by_pandas(self.rows.frame(), self.rows.held - held).to_numpy()
+        except BaseException:  # of options that pandas refuses
+            self.rows.cut(self.rows.held - held)
+            raise
+        return made
+
+    def _sorts(self, new: int) -> bool:
         """Whether to keep the window in order, for it is much larger than what comes."""
-        if self.how not in ("median", "quantile") or not new or new * LARGE >= rows:
+        if self.how not in ("median", "quantile") or new * LARGE >= self.rows.held:
             return False
         q = self.options.get("q", 0.5)
         return self.options.keys() <= {"q"} and isinstance(q, float) and 0 <= q <= 1 and available()
 
-    def _by_order(self, frame: Any, rows: Any) -> Any:
-        new, held = len(frame), len(rows) - len(frame)
-        starts = self._starts(rows, held)
-        last = int(starts[-1]) if self.timed else max(0, len(rows) - self.window + 1)
-        values = _floats(frame)
-        leaving = _floats(rows.iloc[:last])
-        if last > held:  # a window of time may lose rows of this very batch
-            return self._by_pandas(rows, new)
+    def _sums(self, new: int) -> bool:
+        """Whether to go on with sums of the window."""
+        if self.how not in SUMMED or new * LARGE >= self.rows.held:
+            return False
+        ddof = self.options.get("ddof", 1)
+        allowed = {"ddof"} if self.how in ("var", "std") else set()
+        return self.options.keys() <= allowed and isinstance(ddof, int)
+
+    def _least(self) -> int:
+        if self.min_periods is not None:
+            return self.min_periods
+        return 1 if self.timed else self.window
+
+    def _columns(self) -> list[Floats]:
+        return [tape.view() for tape in self.rows.tapes.values()]
+
+    def _by_order(self, starts: Ints, held: int, last: int) -> Floats:
+        columns = self._columns()
         if self.sorted is None:
-            self.sorted = [SortedWindow(column) for column in _floats(rows.iloc[:held]).T]
-        periods = self.min_periods
-        least = (1 if self.timed else self.window) if periods is None else periods
-        q, made = self.options.get("q", 0.5), np.empty((new, values.shape[1]))
-        for at, window in enumerate(self.sorted):
-            column = leaving[:, at]
-            made[:, at] = window.quantiles(values[:, at], column, starts, q, least)
-            window.drop(column[int(starts[-1]) :])
-        if isinstance(frame, pd.Series):
-            return pd.Series(made[:, 0], index=frame.index, name=frame.name)
-        return pd.DataFrame(made, index=frame.index, columns=frame.columns)
+            self.sorted = [SortedWindow(column[:held]) for column in columns]
+        q, made = self.options.get("q", 0.5), np.empty((len(starts), len(columns)))
+        for at, (window, column) in enumerate(zip(self.sorted, columns, strict=True)):
+            leaving = column[:last]
+            made[:, at] = window.quantiles(column[held:], leaving, starts, q, self._least())
+            window.drop(leaving[int(starts[-1]) :])
+        return made
+
+    def _by_sums(self, starts: Ints, held: int, last: int) -> Floats:
+        columns = self._columns()
+        if self.sums is None:
+            self.sums = [RollingSums(self.how, column[:held]) for column in columns]
+        made, ddof = np.empty((len(starts), len(columns))), self.options.get("ddof", 1)
+        for at, (sums, column) in enumerate(zip(self.sums, columns, strict=True)):
+            made[:, at] = sums.step(column, held, starts, self._least(), ddof)
+            sums.drop(last)
+        return made
 
     def _by_pandas(self, rows: Any, new: int) -> Any:
-        self.sorted = None
         rolling = rows.rolling(self.window, min_periods=self.min_periods)
-        return getattr(rolling, self.how)(**self.options).iloc[len(rows) - new :]
+        how = "sum" if self.how == "count" else self.how  # of ones and zeros
+        return getattr(rolling, how)(**self.options).iloc[len(rows) - new :]
 
-    def _starts(self, rows: Any, held: int) -> Any:
+    def _starts(self, held: int) -> Ints:
         """Where the window of each new row begins."""
-        if not self.timed:
-            return np.maximum(np.arange(held, len(rows)) - self.window + 1, 0)
-        return rows.index.searchsorted(rows.index[held:] - self.window, side="right")
-
-    def _reach(self, rows: Frame) -> Frame:
         if self.timed:
-            return rows[rows.index > rows.index[-1] - self.window].copy()
-        return rows.iloc[max(0, len(rows) - self.window + 1) :].copy()
+            return self.rows.starts(self.window, held)
+        starts: Ints = np.maximum(np.arange(held, self.rows.held) - self.window + 1, 0)
+        return starts
 
     def _check_order(self, index: Any) -> None:
         if not self.timed or not len(index):
@@ -134,9 +193,9 @@ class RollingState:
         if not isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex)):
             raise TypeError(f"rolling: index must hold times for {self.window}, got {index.dtype}")
         stamps: Any = index
-        if self.tail is not None and len(self.tail):
-            same_clock("rolling", self.tail.index, index)
-            stamps = self.tail.index[-1:].append(index)
+        if self.newest is not None:
+            same_clock("rolling", self.newest, index)
+            stamps = self.newest.append(index)
         if stamps.is_monotonic_increasing:
             return
         if stamps.hasnans:
@@ -148,10 +207,23 @@ class RollingState:
         )
 
 
-def _floats(rows: Any) -> Any:
-    """The rows as floats, one column for each of them."""
-    values = rows.to_numpy("float64", na_value=np.nan)
-    return values.reshape(len(rows), 1) if isinstance(rows, pd.Series) else values
+def reach(rows: Any, window: Any) -> Any:
+    """The rows that later windows can reach.
+
+    >>> reach(pd.Series([1, 2, 3]), 2).tolist()
+    [3]
+    """
+    window, timed = _window(window)
+    if timed:
+        return rows[rows.index > rows.index[-1] - window].copy() if len(rows) else rows
+    return rows.iloc[max(0, len(rows) - window + 1) :].copy()
+
+
+def _like(frame: Frame, values: Floats) -> Any:
+    """Values as a frame of the same form."""
+    if isinstance(frame, pd.Series):
+        return pd.Series(values[:, 0], index=frame.index, name=frame.name)
+    return pd.DataFrame(values, index=frame.index, columns=frame.columns)
 
 
 def _window(window: Any) -> tuple[Any, bool]:
