@@ -384,3 +384,31 @@ async def test_all_branches_get_the_element_when_an_awaited_one_is_stopped() -> 
     with pytest.raises(Stop):
         await source.emit(1)
     assert sink.seen == [1]
+
+
+async def fail_later(x: Any) -> None:
+    await asyncio.sleep(1)
+    raise Boom(x)
+
+
+async def test_a_failure_is_kept_although_the_task_that_was_cancelled_is_held() -> None:
+    source = Stream[int](asynchronous=True)
+    source.partition(1).sink(fail_later)
+    (task,) = await emit_in_tasks(source, [0])
+    task.cancel()
+    with pytest.raises(Boom):
+        await settle(source.join())
+    assert task.cancelled()
+    await settle(source.close())
+
+
+async def test_a_failure_that_somebody_else_awaits_too_is_theirs() -> None:
+    source = Stream[int](asynchronous=True)
+    source.partition(1).sink(fail_later)
+    wait = source.emit(0)
+    tasks = [asyncio.create_task(settle(wait)) for _ in range(2)]
+    await turns()
+    tasks[0].cancel()
+    with pytest.raises(Boom):
+        await tasks[1]
+    await settle(source.close())

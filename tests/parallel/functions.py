@@ -170,3 +170,13 @@ class Stubborn:
 
 def stay() -> Any:
     raise ValueError("stays where it is")
+
+
+def latest(_: Any, x: Any) -> Any:
+    """The newest element, as a state."""
+    return x
+
+
+def slowly(x: Any) -> Any:
+    time.sleep(0.002)
+    return x

@@ -28,7 +28,7 @@ class Running:
     _driven: Coroutine[Any, Any, object] | None = None
     _ahead: Running | None = None
     _next: Running | None = None
-    _own = _claimed = _done = False
+    _own = _claimed = _done = _left = False
     withdrawn = False
     """Whether it was cancelled from outside, and did not fail by itself."""
     _error: BaseException | None = None
@@ -118,11 +118,37 @@ class Running:
         """Wait for what somebody else runs."""
         if not self._done:
             over = self._pipeline.running_on.create_future()
-            self.add_done_callback(lambda _: resolve(over))
-            yield from over
+
+            def wake(_: Running) -> None:
+                resolve(over)
+
+            self.add_done_callback(wake)
+            try:
+                yield from over
+            except BaseException:
+                self._unwatched(wake)
+                raise
         self._claimed = True  # not before: who is cancelled meanwhile takes no failure
         if self._error is not None:
             raise self._error
+
+    def _unwatched(self, wake: Callable[[Running], object]) -> None:
+        """Who watched has been cancelled: if nobody else does at the end, a failure is kept.
+
+        Not only when it is collected, for the traceback of that cancellation holds it.
+        """
+        if self._callbacks is not None and wake in self._callbacks:
+            self._callbacks.remove(wake)
+        if self._done:  # it ended in the same turn
+            self._keep_unclaimed()
+        else:
+            self._left = True
+
+    def _keep_unclaimed(self) -> None:
+        error = self._error
+        if isinstance(error, Exception) and not self._claimed and not self.withdrawn:
+            self._claimed = True
+            self._pipeline.keep(error)
 
     def adopt(self) -> None:
         """Run it as a task, unless somebody has awaited it already."""
@@ -239,6 +265,12 @@ class Running:
             callbacks, self._callbacks = self._callbacks, None
             for callback in callbacks:
                 callback(self)
+            if self._left and callbacks:  # who watches too takes it in the next turn
+                if not (loop := self._pipeline.running_on).is_closed():
+                    loop.call_soon(self._keep_unclaimed)
+                return
+        if self._left:
+            self._keep_unclaimed()
 
     def __del__(self) -> None:
         error = self._error

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from rapidz.kernel.fusion import EDITED
 from rapidz.kernel.push import Pending, Push, Several, Step
-from rapidz.kernel.running import Line
+from rapidz.kernel.running import Line, owned
 from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream, T
 from rapidz.parallel.batch import Here, Remote, Span
@@ -93,6 +93,7 @@ class scatter(Head[T]):
         self._crew.finish()
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
+        push = owned(self._pipeline, push)  # it may be on a worker, and in a state, already
         ops = followers(self)
         if not ops:
             self._here()

@@ -7,7 +7,6 @@ operators of plain streams, whose configuration and checks they share.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from rapidz import operators as plain
@@ -30,24 +29,6 @@ class Head(ParallelStream[T]):
 
     _stage: Stage | None = None
     _pace: Pace | None = None
-    _is_entry = False
-    """Whether elements enter here by hand: then the nodes below are a chain of their own."""
-
-    def emit(self, x: T, asynchronous: bool = False, metadata: Any = None) -> Any:
-        """Push one element into the pipeline, here: see `Stream.emit`."""
-        self._enter()
-        return super().emit(x, asynchronous, metadata)
-
-    def emit_many(self, elements: Iterable[T]) -> Any:
-        """Push *elements* one after the other, here: see `Stream.emit_many`."""
-        self._enter()
-        return super().emit_many(elements)
-
-    def _enter(self) -> None:
-        if not self._is_entry:
-            self._is_entry = True
-            if "_outlet" in vars(self):
-                self._forget()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super(ParallelStream, self).__init__(*args, **kwargs)

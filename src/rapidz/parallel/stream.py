@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, ClassVar
 
 from rapidz.kernel import alignment
 from rapidz.kernel.legacy import interpreted
 from rapidz.kernel.push import Pending, Push, Start
-from rapidz.kernel.running import Line, doing
+from rapidz.kernel.running import Line, doing, owned
 from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream, T
 from rapidz.parallel.batch import HANDLES, Here, parts
@@ -53,6 +53,8 @@ class ParallelStream(Stream[T]):
     """Whether the node must know which elements are there."""
     _asks: ClassVar[bool] = False
     """Whether the node has something computed from elements, such as a key."""
+    _is_entry = False
+    """Whether elements enter here by hand: then the nodes below are a chain of their own."""
 
     _crew: Crew
 
@@ -75,6 +77,22 @@ class ParallelStream(Stream[T]):
         except Exception:
             self.destroy()  # what is refused stays out of the graph
             raise
+
+    def emit(self, x: T, asynchronous: bool = False, metadata: Any = None) -> Any:
+        """Push one element into the pipeline, here: see `Stream.emit`."""
+        self._enter()
+        return super().emit(x, asynchronous, metadata)
+
+    def emit_many(self, elements: Iterable[T]) -> Any:
+        """Push *elements* one after the other, here: see `Stream.emit_many`."""
+        self._enter()
+        return super().emit_many(elements)
+
+    def _enter(self) -> None:
+        if not self._is_entry:
+            self._is_entry = True
+            if "_outlet" in vars(self):
+                self._forget()
 
     def _check_same(self, upstream: ParallelStream[Any]) -> None:
         mine, theirs = self._crew.backend, upstream._crew.backend
@@ -192,6 +210,10 @@ class ParallelStream(Stream[T]):
         return False
 
     def _branched(self, pushes: list[Push[Any]], start: Start) -> Push[Any]:
+        push = self._to_branches(pushes, start)
+        return owned(self._pipeline, push) if self._is_entry else push
+
+    def _to_branches(self, pushes: list[Push[Any]], start: Start) -> Push[Any]:
         if len(pushes) > 1 and self._crew.ordered and meet_in_disorder(self):
             step = one_branch_after_the_other(pushes, self._exit("branches"), self._pipeline)
             return settled(self._here(), self._exit("all branches"), self._pipeline, step)
