@@ -83,8 +83,8 @@ CELLS: dict[str, tuple[str, str]] = {
         "(1, 2)\n(3,)\n",
     ),
     "the close of a source": (
-        "source = Stream.from_iterable([1, 2, 3], start=True)\n"
-        "node = source.map(slow).partition(2).sink(print); source.close()",
+        "source = Stream.from_iterable([1, 2, 3])\n"
+        "node = source.map(slow).partition(2).sink(print); source.start(); source.close()",
         "(1, 2)\n(3,)\n",
     ),
     "scatter": (
@@ -114,6 +114,13 @@ CELLS: dict[str, tuple[str, str]] = {
         "    return asyncio.get_running_loop().time()\n"
         "rapidz.testing.run(main())",
         "1\n3600.0\n",
+    ),
+    "the same pipeline on several ways": (
+        "from rapidz.testing import assert_equivalent\n"
+        "def total(stream): return stream.map(abs).accumulate(lambda total, x: total + x)\n"
+        "assert_equivalent(total, [1, -2], on=['inline', 'loop', 'background', 'thread'])\n"
+        "print('equal')",
+        "equal\n",
     ),
     "flush and close": (
         "source = Stream(asynchronous=False); node = source.partition(2).map(slow).sink(print)\n"

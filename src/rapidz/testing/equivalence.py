@@ -7,8 +7,9 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from rapidz.kernel.loop import in_notebook
 from rapidz.kernel.short_repr import short_repr
-from rapidz.testing.loop import run
+from rapidz.testing.loop import in_own_thread, run
 
 if TYPE_CHECKING:
     from rapidz.kernel.stream import Stream
@@ -103,10 +104,16 @@ def assert_equivalent(
                 f"assert_equivalent: on must be of {known}, Executors and Clients, "
                 f"got {short_repr(way)}"
             )
-    _refuse_a_running_loop()
+    notebook = in_notebook()
+    if not notebook:
+        _refuse_a_running_loop()
     inputs = list(elements)
     options = {"batch": batch, "ordered": ordered}
-    outcomes = [_outcome(pipeline, inputs, way, options, buffer) for way in ways]
+
+    def run_all() -> list[_Outcome]:
+        return [_outcome(pipeline, inputs, way, options, buffer) for way in ways]
+
+    outcomes = in_own_thread(run_all) if notebook else run_all()
     reports = [_difference(outcomes[0], other, ordered) for other in outcomes[1:]]
     if found := [report for report in reports if report]:
         raise AssertionError("\n".join(found))
