@@ -316,3 +316,194 @@ async def test_a_bad_time_is_refused() -> None:
     node = debounce(Stream[int](asynchronous=True), 1)
     with pytest.raises(ValueError, match="debounce: after must be"):
         node.set_timer(-1)
+
+
+class waiting_for_more(TimedNode[int]):
+    """Collect elements until none has come for a while."""
+
+    def __init__(self, upstream: Any, interval: float, **kwargs: Any) -> None:
+        self.interval = interval
+        self.kept: list[int] = []
+        super().__init__(upstream, **kwargs)
+
+    def on_element(self, x: int) -> None:
+        self.kept.append(x)
+        self.set_timer(self.interval)
+
+    def on_timer(self, name: Any) -> Any:
+        return self.on_flush()
+
+    def on_flush(self) -> Any:
+        kept, self.kept = self.kept, []
+        return [self.push(x) for x in kept]
+
+
+async def test_a_close_goes_round_a_cycle_until_a_timed_node_is_empty() -> None:
+    source = Stream[int](asynchronous=True)
+    node = waiting_for_more(source, 5)
+    seen = node.sink_to_list()
+    node.filter(lambda x: x > 0).map(lambda x: x - 1).connect(source)
+    await source.emit(4)
+    await source.close()
+    assert seen == [4, 3, 2, 1, 0]
+
+
+async def test_a_flush_goes_round_a_cycle_until_a_timed_node_is_empty() -> None:
+    source = Stream[int](asynchronous=True)
+    node = waiting_for_more(source, 500)
+    seen = node.sink_to_list()
+    node.filter(lambda x: x > 0).map(lambda x: x - 1).connect(source)
+    await source.emit(4)
+    await source.flush()
+    assert seen == [4, 3, 2, 1, 0]
+    await source.close()
+
+
+async def test_a_close_ends_a_timer_that_sets_itself_faster_than_a_sink_writes() -> None:
+    now = asyncio.get_running_loop().time
+    written: list[Any] = []
+
+    class heartbeat(TimedNode[Any]):
+        def on_element(self, x: Any) -> Any:
+            self.set_timer(1)
+            return self.push(x)
+
+        def on_timer(self, name: Any) -> Any:
+            self.set_timer(1)
+            return self.push("beat")
+
+    async def write(x: Any) -> None:
+        await asyncio.sleep(10)
+        written.append(x)
+
+    source = Stream[Any](asynchronous=True)
+    heartbeat(source).sink(write)
+    await source.emit("x")
+    await asyncio.sleep(30)
+    await source.close()
+    assert written[0] == "x"
+    assert now() <= 80
+
+
+async def test_a_close_ends_a_task_that_never_stops_and_loses_nothing_that_it_emitted() -> None:
+    now = asyncio.get_running_loop().time
+    written, pushed = list[int](), list[int]()
+
+    class counter(TimedNode[int]):
+        def on_element(self, x: int) -> None:
+            self.start_task(self.count())
+
+        async def count(self) -> None:
+            while True:
+                pushed.append(len(pushed))
+                if (wait := self.push(pushed[-1])) is not None:
+                    await wait
+
+    async def write(x: int) -> None:
+        await asyncio.sleep(1)
+        written.append(x)
+
+    source = Stream[int](asynchronous=True)
+    counter(source).sink(write)
+    await source.emit(0)
+    await asyncio.sleep(3.5)
+    await source.close()
+    assert written == pushed
+    assert now() < 6
+
+
+async def test_a_task_that_fails_goes_to_the_policy() -> None:
+    class work(TimedNode[int]):
+        def on_element(self, x: int) -> None:
+            self.start_task(self.answer(x))
+
+        async def answer(self, x: int) -> None:
+            await asyncio.sleep(1)
+            if x % 2:
+                raise Boom(x)
+            self.push(x)
+
+    for policy in ("skip", "send", Retry(2, wait=1, then="skip")):
+        source = Stream[int](asynchronous=True)
+        node = work(source).on_error(policy)
+        failures = node.errors.sink_to_list() if policy == "send" else None
+        seen = node.sink_to_list()
+        await source.emit_many(range(4))
+        await source.join()
+        assert seen == [0, 2]
+        if failures is None:
+            assert node.skipped == 2
+        else:
+            assert [(type(f.exception), f.node) for f in failures] == [(Boom, node)] * 2
+        await source.close()
+
+
+async def test_a_task_that_is_no_coroutine_is_refused_and_nothing_waits_for_it() -> None:
+    class work(TimedNode[Any]):
+        def on_element(self, x: Any) -> None:
+            self.start_task(x)
+
+    source = Stream[Any](asynchronous=True)
+    work(source).sink_to_list()
+    for x in (1, None, print):
+        with pytest.raises(TypeError, match="work: coroutine must be"):
+            await source.emit(x)
+    await source.close()
+
+
+async def test_an_element_waits_for_a_flush_that_is_awaited() -> None:
+    log: list[Any] = []
+
+    class slow(TimedNode[int]):
+        def on_element(self, x: int) -> Any:
+            log.append(x)
+            return self.push(x)
+
+        async def on_flush(self) -> None:
+            log.append("begin")
+            await asyncio.sleep(5)
+            log.append("end")
+
+    source = Stream[int](asynchronous=True)
+    slow(source).sink_to_list()
+    flushing = source.flush()
+    await source.emit(1)
+    await flushing
+    assert log == ["begin", "end", 1]
+    await source.close()
+
+
+def test_a_join_in_the_next_loop_waits_for_timers_that_the_last_one_has_left() -> None:
+    for build, expected in (
+        (lambda s: waiting_for_more(s, 0.01), [1, 2]),
+        (lambda s: s.partition(3, timeout=0.01), [(1, 2)]),
+        (lambda s: s.timed_window(0.01, emit_empty=False), [[1, 2]]),
+    ):
+        source = Stream[int](asynchronous=True)
+        seen = build(source).sink_to_list()
+
+        async def first(source: Any = source) -> None:
+            await source.emit_many([1, 2])
+
+        async def second(source: Any = source) -> None:
+            await source.join()
+
+        asyncio.run(first())
+        assert seen == []
+        asyncio.run(second())
+        assert seen == expected
+
+
+def test_a_timer_may_be_set_from_a_thread() -> None:
+    source = Stream[int](asynchronous=False)
+    node = waiting_for_more(source, 30)
+    seen = node.sink_to_list()
+    source.emit(1)
+    node.set_timer(0.01)
+    source.join(10)
+    assert seen == [1]
+    node.set_timer(30)
+    assert node.cancel_timer()
+    source.join(10)
+    assert not node.cancel_timer()
+    source.close()

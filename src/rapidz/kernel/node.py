@@ -125,6 +125,13 @@ class Node:
         for the end of the data.
         """
 
+    def _quiesce(self) -> None:
+        """Emit nothing by itself any more: no timers, no tasks.
+
+        Called ahead of the end, perhaps several times, after `_flush_held` and
+        with elements yet to come if they go round a cycle.
+        """
+
     def _begin_again(self) -> None:
         """Take up what `_finish` has freed.
 
@@ -157,6 +164,14 @@ class Node:
         the node's own function.  By default 0.
         """
         return 0
+
+    def _goes_on_by_itself(self) -> bool:
+        """Return whether the node, compiled on another loop, would go on with what it keeps.
+
+        Called when the loop has ended: such nodes are compiled at the next use
+        of the pipeline.  By default False.
+        """
+        return False
 
     def _still_holds(self, entry: Any) -> bool:
         """Return whether an element that was emitted is kept, to be emitted again.

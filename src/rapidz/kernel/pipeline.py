@@ -363,7 +363,7 @@ class Pipeline:
 
         def link_all() -> None:
             for node in list(self.nodes):
-                if self.left_in(node) and not node._ended:
+                if self._goes_on(node) and not node._ended:
                     for up in node.upstreams:
                         link(up)
 
@@ -380,12 +380,16 @@ class Pipeline:
             return 0
         return 0 if conveyor is None else sum(type(x) is not Mark for x in conveyor.entries)
 
+    def _goes_on(self, node: Stream[Any]) -> bool:
+        """Whether *node* would go on by itself with what a loop has left there."""
+        return bool(self.left_in(node)) or (not node._ended and node._goes_on_by_itself())
+
     def has_left_over(self) -> bool:
-        """Whether a loop that has ended has left elements in a queue."""
+        """Whether a loop that has ended has left elements that go on by themselves."""
         loop = self.loop
         if loop is None or (loop.is_running() and not loops.has_ended(loop)):
             return False
-        return any(self.left_in(node) for node in list(self.nodes))
+        return any(self._goes_on(node) for node in list(self.nodes))
 
     def waits_for_loop(self) -> bool:
         """Whether elements are left over that only a loop which is not running here can take."""

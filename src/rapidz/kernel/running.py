@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any
 
@@ -383,7 +384,7 @@ def _close(coroutine: Coroutine[Any, Any, object]) -> None:
     frame = getattr(coroutine, "cr_frame", None)
     inner = None if frame is None else frame.f_locals.get("coroutine")
     coroutine.close()
-    if inner is not None:
+    if inspect.iscoroutine(inner):
         inner.close()
 
 

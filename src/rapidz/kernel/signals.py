@@ -79,14 +79,19 @@ class Wave:
     """One signal on its way through a pipeline; every node acts on it once.
 
     *drained*: the nodes that have emitted already what they buffered.
+    *ending*: the nodes that are about to get the end.
     """
 
     def __init__(
-        self, signal: Signal, node: Stream[Any], drained: frozenset[Stream[Any]] = frozenset()
+        self,
+        signal: Signal,
+        node: Stream[Any],
+        drained: frozenset[Stream[Any]] = frozenset(),
+        ending: frozenset[Stream[Any]] = frozenset(),
     ) -> None:
         pipeline = node._pipeline.root()
         self.signal = signal
-        self.drained = drained
+        self.drained, self.ending = drained, ending
         self.hopeless = False
         """Whether elements would come back for ever."""
         self.errors: list[Exception] = []
@@ -142,6 +147,26 @@ class Wave:
         finally:
             if self.signal is Signal.END and not node._ended:
                 node._end()
+            elif node in self.ending:
+                node._quiesce()
+
+
+def nodes_that_end(first: Stream[Any]) -> frozenset[Stream[Any]]:
+    """The nodes that an end sent at *first* comes to: all their inputs end."""
+    feedback = feedback_edges(first._pipeline.root(), first)
+    found, ahead = {first}, [first]
+    while ahead:
+        for down, port in edges(ahead.pop()):
+            if down in found or port in down._side_ports or (down, port) in feedback:
+                continue
+            if all(
+                up in found or down._arrivals.ended(at)
+                for at, up in enumerate(down.upstreams)
+                if at not in down._side_ports and (down, at) not in feedback
+            ):
+                found.add(down)
+                ahead.append(down)
+    return frozenset(found)
 
 
 def feedback_edges(pipeline: Pipeline, first: Stream[Any]) -> set[tuple[Stream[Any], int]]:
@@ -180,6 +205,7 @@ class Rounds:
         self.node, self.signal = node, signal
         self.count = 0
         self._drained: frozenset[Stream[Any]] = frozenset()
+        self._ending = nodes_that_end(node) if signal is Signal.END else frozenset[Any]()
         self._returned = 0
         self._wave: Wave | None = None
 
@@ -203,7 +229,7 @@ class Rounds:
     ) -> None:
         pipeline = self.node._pipeline.root()
         self._returned = returned(pipeline)
-        self._wave = wave = Wave(signal, self.node, self._drained)
+        self._wave = wave = Wave(signal, self.node, self._drained, self._ending)
         wave.hopeless = self.count >= MOST_ROUNDS
         try:
             wait = pipeline.again.within(functools.partial(_carry, wave, self.node))
@@ -236,10 +262,11 @@ class Rounds:
         """Return whether elements have come back that another round would send on."""
         wave = self._wave
         assert wave is not None
-        rest = [node for node in wave.acted if not node._ended and _is_left(node)]
-        if not rest or (
-            self.signal is Signal.FLUSH and returned(self.node._pipeline.root()) == self._returned
-        ):
+        came_back = returned(self.node._pipeline.root()) != self._returned
+        if self.signal is Signal.FLUSH and not came_back:
+            return False
+        rest = [node for node in wave.acted if not node._ended and _is_left(node, came_back)]
+        if not rest:
             return False
         if self.count < MOST_ROUNDS:
             return True
@@ -258,11 +285,18 @@ def returned(pipeline: Pipeline) -> int:
     return pipeline.trampoline.returned + pipeline.again.returned
 
 
-def _is_left(node: Stream[Any]) -> bool:
-    """Return whether *node* has something that is in flight, or that a flush would emit."""
+def _is_left(node: Stream[Any], came_back: bool) -> bool:
+    """Return whether *node* has something that is in flight, or that a flush would emit.
+
+    A class that does not count what it buffers has, if any element *came back*.
+    """
     if node._is_busy():
         return True
-    return type(node)._flush_held is not Node._flush_held and node._buffered() > 0
+    if type(node)._flush_held is Node._flush_held:
+        return False
+    if type(node)._buffered is Node._buffered:
+        return came_back
+    return node._buffered() > 0
 
 
 def described_cycle(wave: Wave, rest: list[Stream[Any]]) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import weakref
-from collections.abc import Coroutine, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from rapidz.kernel import attribution
 from rapidz.kernel.busy import Alarm, Busy
-from rapidz.kernel.failures import guard
+from rapidz.kernel.failures import Handler, guard
 from rapidz.kernel.intervals import Interval, seconds
-from rapidz.kernel.loop import is_async
+from rapidz.kernel.loop import is_async, running_loop
 from rapidz.kernel.push import Pending, Push, no_default, settle
-from rapidz.kernel.running import Running, doing
+from rapidz.kernel.running import Running, doing, own, wait_for
+from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
 from rapidz.kernel.supervision import push_supervised
 from rapidz.kernel.tracking import unbox
@@ -82,6 +85,11 @@ class TimedNode(Stream[T]):
     def __init__(self, upstream: Stream[Any], **kwargs: Any) -> None:
         self._clockwork = _Clockwork()
         self._tasks: weakref.WeakSet[Running] = weakref.WeakSet()
+        self._in_tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        self._flushing: Any = None
+        """What is in flight of a flush."""
+        self._quiet = False
+        """Whether timers are left alone: the end comes, and no element has come since."""
         kwargs["ensure_io_loop"] = True
         super().__init__(upstream, **kwargs)
 
@@ -108,14 +116,17 @@ class TimedNode(Stream[T]):
 
     def push(self, x: Any) -> Pending:
         """Emit *x*; return None, or an awaitable, to be returned or awaited for back pressure."""
-        return self._outlet.send(x)
+        wait = self._outlet.send(x)
+        if wait is None or not self._in_tasks or asyncio.current_task() not in self._in_tasks:
+            return wait
+        return own(self._pipeline, wait)  # a task is cancelled at the end, and not what it emitted
 
     def now(self) -> float:
         """Return the time of the pipeline's clock, in seconds."""
         return self._pipeline.clock.time()
 
     def set_timer(self, after: Interval, name: Hashable = None) -> None:
-        """Call ``on_timer(name)`` once, *after* that time.
+        """Call ``on_timer(name)`` once, *after* that time; from any thread.
 
         Parameters
         ----------
@@ -125,21 +136,41 @@ class TimedNode(Stream[T]):
             A timer of the same name that is set already is replaced.
         """
         delay = seconds(after, operator=type(self).__name__, argument="after", allow_zero=True)
-        self._start(name, delay)
+        hash(name)  # refused here, and not on the loop
+        self._on_loop(lambda: self._start(name, delay))
 
     def cancel_timer(self, name: Hashable = None) -> bool:
         """Cancel the timer *name*; return whether it was set."""
+        was_set = name in self._clockwork.alarms
+        if was_set:
+            self._on_loop(lambda: self._cancel(name))
+        return was_set
+
+    def _on_loop(self, action: Callable[[], object]) -> None:
+        """Do *action* now, or soon if the loop is that of another thread."""
+        loop = self._pipeline.running_on
+        if running_loop() is loop or not loop.is_running():
+            action()
+        else:
+            loop.call_soon_threadsafe(action)
+
+    def _cancel(self, name: Hashable) -> None:
         alarm, _ = self._clockwork.alarms.pop(name, (None, 0.0))
         if alarm is not None:
             alarm.cancel()
         self._rest()
-        return alarm is not None
 
-    def start_task(self, coroutine: Coroutine[Any, Any, object]) -> None:
+    def start_task(self, coroutine: Awaitable[object]) -> None:
         """Run *coroutine* on the pipeline's loop, beside the elements.
 
-        To be called from `on_element`, `on_timer` or a task.
+        To be called from `on_element`, `on_timer` or a task.  What it raises goes
+        to the node's policy, with None for an element; it cannot be tried again.
         """
+        if not inspect.isawaitable(coroutine):
+            raise TypeError(
+                f"{type(self).__name__}: coroutine must be one to start as a task, "
+                f"got {short_repr(coroutine)}"
+            )
         pipeline, tasks = self._pipeline, self._tasks
 
         def start(task: Coroutine[Any, Any, None]) -> Pending:
@@ -159,10 +190,11 @@ class TimedNode(Stream[T]):
         self._wind_up()
 
         def step(x: Any) -> Pending:
-            if awaits or line.busy():
-                return line.follow(_call(ref, "on_element", unbox(x)), pipeline)
             if (node := ref()) is None:
                 return None
+            node._quiet = False
+            if awaits or line.busy():
+                return line.follow(_call(ref, "on_element", unbox(x)), pipeline)
             since = attribution.last_serial
             try:
                 return settle(node.on_element(unbox(x)), start)
@@ -173,6 +205,8 @@ class TimedNode(Stream[T]):
         return step
 
     def _start(self, name: Hashable, delay: float) -> None:
+        if self._quiet or self._ended:
+            return
         clockwork, pipeline, ref = self._clockwork, self._pipeline, weakref.ref(self)
 
         def fire() -> None:
@@ -212,15 +246,34 @@ class TimedNode(Stream[T]):
             self._clockwork.busy.end(self._pipeline)
 
     def _flush_held(self) -> Pending:
-        return settle(self.on_flush(), self._pipeline.start)
+        alone = not self._line.busy()  # else what calls this has the place of the flush
+        wait = settle(self.on_flush(), self._pipeline.start)
+        if wait is not None and alone:
+            wait = self._line.follow(wait_for(wait), self._pipeline)
+        self._flushing = wait
+        return wait
 
-    def _end(self) -> None:
+    def _quiesce(self) -> None:
+        self._quiet = True
         for name in list(self._clockwork.alarms):
-            self.cancel_timer(name)
+            self._cancel(name)
+        flushing, self._flushing = self._flushing, None
+        if flushing is None or flushing.done():
+            self._cancel_tasks()
+        else:
+            flushing.add_done_callback(lambda _: self._cancel_tasks())
+
+    def _cancel_tasks(self) -> None:
         for task in list(self._tasks):
             if task._task is not None:
                 task._task.cancel()
+
+    def _end(self) -> None:
+        self._quiesce()
         super()._end()
+
+    def _goes_on_by_itself(self) -> bool:
+        return bool(self._clockwork.alarms)
 
     def _loop_changed(self) -> None:
         for alarm, _ in self._clockwork.alarms.values():
@@ -231,7 +284,7 @@ class TimedNode(Stream[T]):
 
 async def _call(ref: weakref.ref[Any], method: str, x: Any, element: Any = no_default) -> None:
     """Call a method of the node, and wait for what it returned."""
-    if (node := ref()) is None:
+    if (node := ref()) is None or (node._quiet and method == "on_timer"):
         return
     since = attribution.last_serial
     try:
@@ -243,10 +296,16 @@ async def _call(ref: weakref.ref[Any], method: str, x: Any, element: Any = no_de
         raise
 
 
-async def _run_task(ref: weakref.ref[Any], coroutine: Coroutine[Any, Any, object]) -> None:
+async def _run_task(ref: weakref.ref[Any], coroutine: Awaitable[object]) -> None:
     since = attribution.last_serial
+    if (node := ref()) is not None:
+        node._in_tasks.add(asyncio.current_task())
+    del node
     try:
         await coroutine
     except Exception as error:
-        attribution.mine(error, ref(), None, since)
-        raise
+        node = ref()
+        mine = attribution.mine(error, node, None, since)
+        if node is None or not mine or node._in_force is None:
+            raise
+        await wait_for(Handler(node, node._in_force).give_up(None, error, 1))

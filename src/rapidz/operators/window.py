@@ -171,6 +171,9 @@ class partition(Stream[tuple[T, ...]]):
         self._alarms.clear()
         self._token = Busy()
 
+    def _goes_on_by_itself(self) -> bool:
+        return self.timeout is not None and bool(self._batches)
+
     def _get_key(self, x: T) -> Any:
         """Return the key of *x*: as code for streamz asks for it."""
         return None if self.key is None else _read_key(self.key, x)
@@ -562,6 +565,9 @@ class _Timed(Stream[Any]):
 
     def _buffered(self) -> int:
         return self._in_window()
+
+    def _goes_on_by_itself(self) -> bool:
+        return self._holds_any()
 
     def _holds_any(self) -> bool:
         return self._in_window() > 0  # a scattered node buffers others, the signal among them
