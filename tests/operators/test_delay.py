@@ -104,3 +104,40 @@ def test_delay_follows_a_new_interval() -> None:
 def test_delay_refuses_what_is_no_interval(interval: object) -> None:
     """DESIGN ruling 19."""
     refused(lambda s: s.delay(interval), "delay", "interval", interval)
+
+
+def test_an_element_that_waits_for_its_time_when_the_loop_ends_goes_on_in_the_next() -> None:
+    source = Stream[int](asynchronous=True)
+    seen = source.delay(0.01).sink_to_list()
+
+    async def first() -> None:
+        await source.emit(1)
+        await source.emit(2)
+        await asyncio.sleep(0)  # the delay begins to wait
+
+    asyncio.run(first())
+    asyncio.run(closed(source))
+    assert seen == [1, 2]
+
+
+def test_a_loop_that_is_closed_with_its_tasks_in_it_loses_nothing_of_a_delay() -> None:
+    source = Stream[int](asynchronous=True)
+    seen = source.delay(0.01).sink_to_list()
+    loop = asyncio.new_event_loop()
+
+    async def first() -> None:
+        await source.emit(1)
+        await source.emit(2)
+        await asyncio.sleep(0)
+
+    loop.run_until_complete(first())
+    left = asyncio.all_tasks(loop)
+    loop.close()
+    asyncio.run(closed(source))
+    assert seen == [1, 2]
+    for task in left:  # nobody has ended these
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+async def closed(source: Stream[int]) -> None:
+    await source.close()

@@ -210,8 +210,8 @@ class delay(_Queued[T]):
         self.spaced = spaced
         self._left = Cell(float("-inf"))
         self._room: Cell[asyncio.Future[None] | None] = Cell(None)
-        self._next = Cell(0)
-        """How many elements (one or none) wait for their time at the head of the queue."""
+        self._next: Cell[Any] = Cell(None)
+        """What waits for its time at the head of the queue."""
         super().__init__(upstream, **kwargs)
 
     def _retuned(self, name: str, value: Any) -> None:
@@ -220,12 +220,17 @@ class delay(_Queued[T]):
         super()._retuned(name, value)
 
     def _buffered(self) -> int:
-        return self._next.value + super()._buffered()
+        return (self._next.value is not None) + super()._buffered()
+
+    def _goes_on_by_itself(self) -> bool:
+        return self._next.value is not None
 
     def _rebound(self) -> None:
         super()._rebound()
         self._left.value, self._room.value = float("-inf"), None
-        self._next.value = 0
+        if self._next.value is not None:  # its task was never told that the loop has ended
+            self._conveyor.entries.appendleft(self._next.value)
+            self._next.value = None
         self._conveyor.entries.extend(
             (float("-inf"), space, x)
             for _, space, x in [self._conveyor.entries.popleft() for _ in self.queue.copy()]
@@ -238,9 +243,14 @@ class delay(_Queued[T]):
 
         async def carry(entry: tuple[float, float, T]) -> None:
             due, space, x = entry
-            waiting.value = 1
-            await clock.sleep_until(max(due, left.value + space))
-            left.value, waiting.value = clock.time(), 0
+            waiting.value = entry
+            try:
+                await clock.sleep_until(max(due, left.value + space))
+            except asyncio.CancelledError:  # this queue ends with its loop, and the next goes on
+                waiting.value = None
+                conveyor.entries.appendleft(entry)
+                raise
+            left.value, waiting.value = clock.time(), None
             if (wait := outlet.send(x)) is not None:
                 room.value = pipeline.running_on.create_future()
                 try:
