@@ -735,3 +735,58 @@ def test_a_busy_background_pipeline_lets_other_threads_have_their_turn(way: str)
     best = min(worst_nap(0.25) for _ in range(3))  # the machine has other things to do
     stop()
     assert best < 0.1
+
+
+# --- ruling 6: one loop -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("join", [Stream.zip, Stream.union, Stream.connect])
+def test_pipelines_of_two_loops_that_run_are_refused_and_one_emits_into_the_other(
+    join: Callable[[Any, Any], Any],
+) -> None:
+    built: list[Stream[int]] = []
+    ready, over = threading.Event(), threading.Event()
+    seen: list[int] = []
+
+    async def other() -> None:
+        built.append(Stream(asynchronous=True))
+        built[0].buffer(3).sink(seen.append)
+        ready.set()
+        while not over.is_set():
+            await asyncio.sleep(0.01)
+        await built[0].close()
+
+    async def main() -> None:
+        thread = threading.Thread(target=asyncio.run, args=(other(),))
+        thread.start()
+        try:
+            await in_a_thread(ready.wait)
+            source: Stream[int] = Stream(asynchronous=True)
+            with pytest.raises(
+                ValueError, match=r"loop must be one .* first\.sink\(second\.emit\)"
+            ):
+                join(source, built[0])
+            source.sink(built[0].emit)
+            for x in range(3):
+                await source.emit(x)
+            await source.close()
+        finally:
+            over.set()
+            await in_a_thread(thread.join)
+
+    really(main)
+    assert seen == [0, 1, 2]
+
+
+def test_a_pipeline_of_a_loop_that_has_ended_joins_another_one() -> None:
+    async def build() -> Stream[int]:
+        return Stream(asynchronous=True)
+
+    async def main(old: Stream[int]) -> list[Any]:
+        source: Stream[int] = Stream(asynchronous=True)
+        seen = source.zip(old).sink_to_list()
+        await source.emit(1)
+        await old.emit(2)
+        return seen
+
+    assert asyncio.run(main(asyncio.run(build()))) == [(1, 2)]

@@ -193,9 +193,15 @@ class Pipeline:
                 "Stream: asynchronous must be the same in all of a pipeline, got True and False"
             )
         mine, theirs = self.loop, other.loop
-        if self.loop_given and other.loop_given and mine is not theirs:
+        if mine is None or theirs is None or mine is theirs:
+            return
+        both_run = mine.is_running() and theirs.is_running()
+        if (self.loop_given and other.loop_given) or (
+            both_run and self.asynchronous and other.asynchronous
+        ):
             raise ValueError(
-                f"Stream: loop must be one in all of a pipeline, got {mine} and {theirs}"
+                f"Stream: loop must be one in all of a pipeline, got {mine} and {theirs}: elements "
+                "go from one loop to another by first.sink(second.emit)"
             )
 
     def absorb(self, other: Pipeline) -> Pipeline:
