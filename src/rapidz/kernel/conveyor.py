@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rapidz.kernel.push import Pending
 from rapidz.kernel.running import Running
@@ -14,6 +14,10 @@ from rapidz.kernel.supervision import being_ended, keep_fate
 if TYPE_CHECKING:
     from rapidz.kernel.gate import Gate
     from rapidz.kernel.pipeline import Pipeline
+
+
+Carry: TypeAlias = "Callable[[Any], Pending | Coroutine[Any, Any, object]]"
+"""Takes an entry further; returns what to await before the next one, if anything."""
 
 
 class Mark:
@@ -58,13 +62,12 @@ class Conveyor:
         """What carries, while `running`."""
 
     def makers(self) -> tuple[Running | None]:
-        """What makes room here."""
-        return (self.carrier if self.running else None,)
+        """What makes room here; what has not begun to carry waits for nobody yet."""
+        carrier = self.carrier if self.running else None
+        return (None if carrier is None or carrier.coroutine is not None else carrier,)
 
-    def put(
-        self, entry: Any, carry: Callable[[Any], Coroutine[Any, Any, object]], pipeline: Pipeline
-    ) -> Pending:
-        """Put *entry* at the end; ``carry(entry)`` will be awaited in its turn."""
+    def put(self, entry: Any, carry: Carry, pipeline: Pipeline) -> Pending:
+        """Put *entry* at the end; ``carry(entry)`` will be called, and awaited, in its turn."""
         if self.running:
             self.entries.append(entry)
             return None
@@ -74,27 +77,21 @@ class Conveyor:
         self.carrier = Running(self._run(carry, pipeline), pipeline)
         return None
 
-    def resume(
-        self, carry: Callable[[Any], Coroutine[Any, Any, object]], pipeline: Pipeline
-    ) -> None:
+    def resume(self, carry: Carry, pipeline: Pipeline) -> None:
         """Go on with what an earlier loop has left."""
         if self.entries and not self.running:
             self.running = True
             self.carrier = Running(self._run(carry, pipeline), pipeline)
 
-    async def _run(
-        self, carry: Callable[[Any], Coroutine[Any, Any, object]], pipeline: Pipeline
-    ) -> None:
-        task = asyncio.current_task()
+    async def _run(self, carry: Carry, pipeline: Pipeline) -> None:
+        task, entries = asyncio.current_task(), self.entries
         try:
-            while self.entries or self._lets_in(pipeline):
-                entry = self.entries.popleft()
+            while entries or self._lets_in(pipeline):
+                entry = entries.popleft()
                 try:
-                    if type(entry) is Mark:
-                        if (wait := entry.action()) is not None:
-                            await wait
-                    else:
-                        await carry(entry)
+                    wait = entry.action() if type(entry) is Mark else carry(entry)
+                    if wait is not None:
+                        await wait
                 except BaseException as error:
                     if being_ended(error, task):
                         raise  # it is this queue that was cancelled, with its loop

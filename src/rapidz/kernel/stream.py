@@ -328,9 +328,12 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         >>> source.emit("hello")
         HELLO
         """
-        if self._entry is None and (self._pipeline.turn.busy or not self._pipeline.here()):
-            return self._emit_slowly(x, asynchronous, metadata)
-        return self._entrance().emit(x, asynchronous, metadata)
+        entry = self._entry
+        if entry is None:
+            if self._pipeline.turn.busy or not self._pipeline.here():
+                return self._emit_slowly(x, asynchronous, metadata)
+            entry = self._entrance()
+        return entry.emit(x, asynchronous, metadata)
 
     def _emit_slowly(self, x: T, asynchronous: bool, metadata: Metadata | None) -> Any:
         pipeline = self._pipeline

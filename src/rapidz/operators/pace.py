@@ -150,11 +150,10 @@ class buffer(_Queued[T]):
         pipeline, outlet = self._pipeline, self._outlet
         entries, line = conveyor.entries, gate.line
 
-        async def carry(x: T) -> None:
+        def carry(x: T) -> Pending:
             if line:
                 gate.open(pipeline)
-            if (wait := outlet.send(x)) is not None:
-                await wait
+            return outlet.send(x)
 
         conveyor.resume(carry, pipeline)
 
@@ -371,9 +370,8 @@ class latest(_Queued[T]):
         conveyor, outlet, pipeline = self._conveyor, self._outlet, self._pipeline
         entries = conveyor.entries
 
-        async def carry(x: T) -> None:
-            if (wait := outlet.send(x)) is not None:
-                await wait
+        def carry(x: T) -> Pending:
+            return outlet.send(x)
 
         conveyor.resume(carry, pipeline)
 

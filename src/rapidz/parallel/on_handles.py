@@ -142,12 +142,11 @@ class Carrier:
         self._outlet, self._gate, self._pipeline = outlet, gate, pipeline
         self._held, self._maxsize = held, maxsize
 
-    async def __call__(self, x: Any) -> None:
+    def __call__(self, x: Any) -> Any:
         if type(x) is Span:
-            return await self._carry_all(x)
+            return self._carry_all(x)
         self._freed(1)
-        if (wait := self._outlet.send(x)) is not None:
-            await wait
+        return self._outlet.send(x)
 
     async def _carry_all(self, span: Span) -> None:
         outlet, task = self._outlet, asyncio.current_task()
