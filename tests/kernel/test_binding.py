@@ -533,11 +533,12 @@ def test_a_loop_that_ends_with_nothing_left_says_nothing(
 @pytest.mark.parametrize("queue", [True, False])
 def test_who_waits_for_a_loop_that_ends_is_told_so_and_not_cancelled(queue: bool) -> None:
     s = Stream[int](asynchronous=True)
-    leave = threading.Event()
+    begun, leave = threading.Event(), threading.Event()
     seen: list[int] = []
 
     async def sink(x: int) -> None:
         if x < 0 and not leave.is_set():
+            begun.set()
             await asyncio.sleep(100)
         seen.append(x)
 
@@ -553,6 +554,7 @@ def test_who_waits_for_a_loop_that_ends_is_told_so_and_not_cancelled(queue: bool
                 s.emit(-1)
                 s.emit(-2)
             waiting = s.emit(-3)
+            await asyncio.to_thread(begun.wait, WAIT)
             asyncio.get_running_loop().call_later(0.05, leave.set)
             with pytest.raises(LoopEnded):
                 await asyncio.wait_for(waiting, WAIT)

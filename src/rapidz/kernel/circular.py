@@ -97,8 +97,9 @@ def _driven_by(task: asyncio.Task[Any], group: object) -> list[Running] | None:
         if frame is not None and id(frame.f_code) in drivers:
             running: Running = frame.f_locals["self"]
             driven.append(running)
-            at = running._driven
-            continue
+            if running._driven is not None:  # what wraps it cannot be looked into
+                at = running._driven
+                continue
         if group is not None and any(value is group for value in _locals(frame)):
             around = driven.copy()
         at = getattr(at, "cr_await", None) or getattr(at, "gi_yieldfrom", None)
@@ -152,6 +153,9 @@ def _link(one: Any, links: list[tuple[Any, object]]) -> None:
 
 def described(running: Running) -> str:
     """Return which node and element *running* is about, for a message."""
+    node, x = running.about()
+    if node is not None:
+        return f"{node._described()} with element {short_repr(x)}"
     coroutine: Any = running._driven
     while coroutine is not None:
         frame = getattr(coroutine, "cr_frame", None)

@@ -64,7 +64,7 @@ class Conveyor:
     def makers(self) -> tuple[Running | None]:
         """What makes room here; what has not begun to carry waits for nobody yet."""
         carrier = self.carrier if self.running else None
-        return (None if carrier is None or carrier.coroutine is not None else carrier,)
+        return (carrier if carrier is not None and carrier.begun else None,)
 
     def put(self, entry: Any, carry: Carry, pipeline: Pipeline) -> Pending:
         """Put *entry* at the end; ``carry(entry)`` will be called, and awaited, in its turn."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.attribution import blame
+from rapidz.kernel.circular import drivers
 from rapidz.kernel.push import Pending, Push, group
-from rapidz.kernel.running import Running
+from rapidz.kernel.running import Running, as_coroutine
 
 if TYPE_CHECKING:
     from rapidz.kernel.stream import Stream
@@ -35,12 +37,39 @@ def awaiting(
     It awaits ``call(x)`` and then does ``then(x, result)``, if there is that to
     do, for one element after the other.
     """
-    ref, line, pipeline = weakref.ref(node), node._line, node._pipeline
-    follow, call = line.follow, bound(node, call)
+    line, pipeline, lost = node._line, node._pipeline, node._losing()
+    function = Function(node, bound(node, call), then)
+    follow, turn = line.follow, function.turn
+    if lost is not None:
+        return lambda x: follow(turn(x), pipeline, lost)
 
-    async def turn(x: Any) -> None:
+    def step(x: Any) -> Pending:
+        if line.last is not None:
+            return follow(turn(x), pipeline)
+        return Invocation(x, function)
+
+    return step
+
+
+class Function:
+    """An asynchronous function of a node, as it was compiled, and what is done with its results."""
+
+    __slots__ = ("call", "line", "pipeline", "ref", "then")
+
+    def __init__(
+        self,
+        node: Stream[Any],
+        call: Callable[[Any], Awaitable[Any]],
+        then: Callable[[Any, Any], Pending] | None,
+    ) -> None:
+        self.ref, self.line, self.pipeline = weakref.ref(node), node._line, node._pipeline
+        self.call, self.then = call, then
+
+    async def turn(self, x: Any) -> None:
+        """Do for *x* what is to be done, in any task."""
+        ref, then, line = self.ref, self.then, self.line
         try:
-            result = await call(x)
+            result = await self.call(x)
         except BaseException as error:
             failing(ref(), x, error)
             raise
@@ -51,13 +80,66 @@ def awaiting(
             finally:
                 line.emitted -= 1
 
-    def step(x: Any) -> Pending:
-        if line.last is not None:
-            return follow(turn(x), pipeline)
-        return Running(turn(x), pipeline, line)
 
-    lost = node._losing()
-    return step if lost is None else lambda x: follow(turn(x), pipeline, lost)
+class Invocation(Running):
+    """A `Function.turn` that nobody is ahead of, made only where its caller does not await it.
+
+    Who does runs the function itself, with nothing in between but this.
+    """
+
+    def __init__(self, x: Any, function: Function) -> None:
+        self._x, self._function = x, function
+        self._pipeline, self._line = pipeline, line = function.pipeline, function.line
+        line.front = line.last = self  # before anything runs: an eager task is over at once
+        pipeline.active.add(self)
+        if pipeline.tracked:
+            self.adopt()
+        else:
+            pipeline.orphaned(self)
+
+    def _begin(self) -> Coroutine[Any, Any, object]:
+        self.begun = True
+        return self._function.turn(self._x)
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        if self.begun:
+            return (yield from self._watch())
+        self.begun = self._claimed = True
+        function = self._function
+        try:
+            try:
+                called: Any = function.call(self._x)
+                if type(called) is not CoroutineType:
+                    called = as_coroutine(called)
+                self._driven = called
+                result = yield from called.__await__()
+            except BaseException as error:
+                failing(function.ref(), self._x, error)
+                raise
+            if function.then is not None:
+                yield from self._hand_on(function, result)
+        except BaseException as error:
+            self._finish(error)
+            raise
+        self._finish()
+
+    def _hand_on(self, function: Function, result: Any) -> Generator[Any, Any, None]:
+        """Do with *result* what is to be done."""
+        assert function.then is not None
+        wait = function.then(self._x, result)
+        if wait is not None:
+            self._driven = None
+            function.line.emitted += 1
+            try:
+                yield from wait.__await__()
+            finally:
+                function.line.emitted -= 1
+
+    def about(self) -> tuple[Stream[Any] | None, Any]:
+        return self._function.ref(), self._x
+
+
+drivers.add(id(Invocation.__await__.__code__))
 
 
 def failing(node: Stream[Any] | None, x: Any, error: BaseException) -> None:

@@ -484,7 +484,7 @@ class Pipeline:
     def _adopt_orphans(self) -> None:
         orphans = self._orphans
         for running in orphans:
-            if running.coroutine is not None:
+            if not running.begun:
                 running.adopt()
         orphans.clear()
 

@@ -14,6 +14,7 @@ from rapidz.kernel.push import Pending, Push, being_ended
 if TYPE_CHECKING:
     from rapidz.kernel.pending_failures import PendingFailure
     from rapidz.kernel.pipeline import Pipeline
+    from rapidz.kernel.stream import Stream
 
 
 class Running:
@@ -30,9 +31,12 @@ class Running:
     _ahead: Running | None = None
     _next: Running | None = None
     _own = _claimed = _done = _left = False
+    begun = False
+    """Whether it is in somebody's hands, or will never be."""
     withdrawn = False
     """Whether it was cancelled from outside, and did not fail by itself."""
     _error: BaseException | None = None
+    _unclaimed: Unclaimed | None = None
     _task: asyncio.Task[None] | None = None
 
     def __init__(
@@ -41,8 +45,7 @@ class Running:
         pipeline: Pipeline,
         line: Line | None = None,
     ) -> None:
-        self.coroutine: Coroutine[Any, Any, object] | None = coroutine
-        """What nobody has begun to run yet."""
+        self._coroutine: Coroutine[Any, Any, object] | None = coroutine
         self._pipeline = pipeline
         self._line = line
         if line is not None:  # before anything runs: an eager task is over at once
@@ -51,7 +54,7 @@ class Running:
                 line.front = self
             else:
                 self._ahead, ahead._next = ahead, self
-                self.coroutine = _after(self, coroutine)
+                self._coroutine = _after(self, coroutine)
         pipeline.active.add(self)
         if pipeline.tracked:  # what is tracked travels in the context of its own task
             self.adopt()
@@ -72,7 +75,7 @@ class Running:
 
     def exception(self) -> BaseException | None:
         """What it failed with; None as long as it has not."""
-        self._claimed = True
+        self._claim()
         return self._error
 
     def result(self) -> None:
@@ -81,11 +84,6 @@ class Running:
             raise asyncio.InvalidStateError("the element is still under way")
         if (error := self.exception()) is not None:
             raise error
-
-    def is_executing(self) -> bool:
-        """Whether the code that asks is part of it."""
-        driven = self._driven
-        return driven is not None and bool(getattr(driven, "cr_running", False))
 
     def add_done_callback(self, callback: Callable[[Running], object]) -> None:
         """Call *callback* with this, in the loop, once it is over."""
@@ -99,10 +97,9 @@ class Running:
     def __await__(self) -> Generator[Any, Any, None]:
         if self._ahead is not None and self._is_circular():
             return self.adopt()
-        coroutine = self.coroutine
-        if coroutine is None:
+        if self.begun:
             return (yield from self._watch())
-        self.coroutine, self._driven = None, coroutine
+        coroutine = self._driven = self._begin()
         self._claimed = True
         try:
             yield from coroutine.__await__()
@@ -110,6 +107,17 @@ class Running:
             self._finish(error)
             raise
         self._finish()
+
+    def _begin(self) -> Coroutine[Any, Any, object]:
+        """Return what is to be run: it is the caller's from now on."""
+        coroutine, self._coroutine = self._coroutine, None
+        assert coroutine is not None
+        self.begun = True
+        return coroutine
+
+    def about(self) -> tuple[Stream[Any] | None, Any]:
+        """Return the node whose function this is, and the element, if it knows."""
+        return None, None
 
     def _is_circular(self) -> bool:
         """Whether the caller would wait here for its own end."""
@@ -129,7 +137,7 @@ class Running:
             except BaseException:
                 self._unwatched(wake)
                 raise
-        self._claimed = True  # not before: who is cancelled meanwhile takes no failure
+        self._claim()  # not before: who is cancelled meanwhile takes no failure
         if self._error is not None:
             raise self._error
 
@@ -148,14 +156,13 @@ class Running:
     def _keep_unclaimed(self) -> None:
         error = self._error
         if isinstance(error, Exception) and not self._claimed and not self.withdrawn:
-            self._claimed = True
+            self._claim()
             self._pipeline.keep(error)
 
     def adopt(self) -> None:
         """Run it as a task, unless somebody has awaited it already."""
-        if self.coroutine is not None:
-            coroutine, self.coroutine = self.coroutine, None
-            self._driven = coroutine
+        if not self.begun:
+            coroutine = self._driven = self._begin()
             self._task = task = self._pipeline.running_on.create_task(self._run(coroutine))
             task.add_done_callback(self._never_begun)
 
@@ -173,8 +180,7 @@ class Running:
 
     def run_at_once(self) -> None:
         """Run it where no loop is running: it must not have to wait for anything."""
-        coroutine, self.coroutine = self.coroutine, None
-        assert coroutine is not None
+        coroutine = self._begin()
         failure: Exception | None = None
         try:
             coroutine.send(None)
@@ -191,9 +197,8 @@ class Running:
 
     def abandon(self) -> None:
         """Its loop has gone before it could begin."""
-        if self.coroutine is not None:
-            _close(self.coroutine)
-            self.coroutine = None
+        if not self.begun:
+            _close(self._begin())
 
     def lost_unbegun(self) -> None:
         """Note that its element is lost: nothing was done about it yet."""
@@ -211,7 +216,7 @@ class Running:
         if self._done or self._own:
             return
         self.withdrawn = True
-        if self.coroutine is not None:
+        if not self.begun:
             self.abandon()
             self.lost_unbegun()
             self._finish(asyncio.CancelledError())
@@ -231,7 +236,7 @@ class Running:
         if self.withdrawn and outcome is not None:
             raise outcome
         if isinstance(outcome, (KeyboardInterrupt, SystemExit)) and not loops.in_background():
-            self._claimed = True
+            self._claim()
             raise outcome  # the loop is the user's, and is to end
         # The traceback holds this frame: let go, so that a failure which
         # nobody is left to take is noticed at once and not by the collector.
@@ -241,9 +246,8 @@ class Running:
         self._done, self._error = True, error
         self._pipeline.active.discard(self)
         self._driven = None
-        if error is not None and (beside := getattr(error, "_rapidz_beside", None)):
-            self._pipeline.keep(beside)
-            error._rapidz_beside = None  # type: ignore[attr-defined]
+        if error is not None:
+            self._failed(error)
         line = self._line
         if line is not None:  # who was next waits now for whoever is ahead of this one
             ahead, behind = self._ahead, self._next
@@ -273,13 +277,39 @@ class Running:
         if self._left:
             self._keep_unclaimed()
 
+    def _failed(self, error: BaseException) -> None:
+        if beside := getattr(error, "_rapidz_beside", None):
+            self._pipeline.keep(beside)
+            error._rapidz_beside = None  # type: ignore[attr-defined]
+        if not self._claimed and not self.withdrawn:
+            self._unclaimed = Unclaimed(self._pipeline, error)
+
+    def _claim(self) -> None:
+        """Somebody takes what it fails with."""
+        self._claimed = True
+        if self._unclaimed is not None:
+            self._unclaimed.error = None
+            self._unclaimed = None
+
+
+class Unclaimed:
+    """A failure that nobody has taken: dropped with what failed, it is kept by the pipeline.
+
+    What did not fail needs no finalizer, which costs as much as a call.
+    """
+
+    __slots__ = ("error", "pipeline")
+
+    def __init__(self, pipeline: Pipeline, error: BaseException) -> None:
+        self.pipeline = pipeline
+        self.error: BaseException | None = error
+
     def __del__(self) -> None:
-        error = self._error
-        if error is not None and not self._claimed and not self.withdrawn:
-            if isinstance(error, Exception):
-                self._pipeline.keep(error)
-            else:
-                self._pipeline.interrupted(error)
+        error = self.error
+        if isinstance(error, Exception):
+            self.pipeline.keep(error)
+        elif error is not None:
+            self.pipeline.interrupted(error)
 
 
 drivers.update({id(Running.__await__.__code__), id(Running._run.__code__)})
@@ -306,7 +336,7 @@ class Refusal(Running):
 
     def take_effect(self) -> bool:
         """Fail with what was kept, unless that was taken already; whether it did."""
-        if self.coroutine is None or self._failure not in self._pipeline.kept:
+        if self.begun or self._failure not in self._pipeline.kept:
             return False
         self.abandon()
         self._claimed = True
