@@ -33,6 +33,30 @@ def test_a_pipeline_gives_the_same_in_plain_calls_and_in_loops(
 
 #: Pipelines that went wrong once, and what they were fed with.
 HARD: list[tuple[list[Any], list[int]]] = [
+    (
+        [
+            ("join", "zip", [("each", "map")], []),
+            ("each", "concat what may be a number"),
+            ("join", "zip", [], [("fails", "map", "none")]),
+        ],
+        [-1, 2],
+    ),
+    (
+        [
+            ("join", "zip", [("each", "map")], []),
+            ("each", "concat what may be a number"),
+            ("join", "zip", [], [("fails", "map", "skip")]),
+        ],
+        [-1, 2],
+    ),
+    (
+        [
+            ("join", "zip", [("each", "map")], []),
+            ("each", "concat what may be a number"),
+            ("join", "zip", [], [("fails", "map", "retry")]),
+        ],
+        [-1, 2],
+    ),
     ([("each", "flatten"), ("fails", "flatten", "retry")], [5]),
     ([("join", "combine_latest", [], [("keeps", "scan with state")])], [-4, 3]),
     ([("join", "combine_latest", [("fails", "accumulate", "none")], [])], [5, 7]),

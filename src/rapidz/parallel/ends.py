@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar
 
 from rapidz.kernel.fusion import EDITED
@@ -18,7 +18,7 @@ from rapidz.parallel.crew import Crew
 from rapidz.parallel.find import find_backend
 from rapidz.parallel.on_workers import Head, followers
 from rapidz.parallel.outcomes import SPECIAL
-from rapidz.parallel.settling import brought, in_order, new_line, reporting
+from rapidz.parallel.settling import bring, each_of, in_order, new_line
 from rapidz.parallel.stream import ParallelStream
 
 
@@ -160,20 +160,14 @@ class gather(Stream[T]):
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
         crew, line, outlet, ref = self._crew, self._line, self._outlet, weakref.ref(self)
-        bring = functools.partial(brought, crew=crew)
+        found = functools.partial(bring, crew=crew)
 
         def lost() -> None:
             if (node := ref()) is not None:
                 node._element_lost()
 
-        async def arrive(x: Any) -> None:
-            for value in await reporting(x, bring, lost):
-                if (wait := outlet.send(value)) is not None:
-                    line.emitted += 1
-                    try:
-                        await wait
-                    finally:
-                        line.emitted -= 1
+        def arrive(x: Any) -> Coroutine[Any, Any, None]:
+            return each_of(x, found, outlet.send, lost, line)
 
         later = in_order(line, self._pipeline, arrive)
 

@@ -26,7 +26,7 @@ from rapidz.operators.pace import no_room
 from rapidz.parallel.batch import HANDLES, Span
 from rapidz.parallel.branches import allowance_below
 from rapidz.parallel.crew import Crew
-from rapidz.parallel.settling import Allowance, brought, concluded, in_order, keyed, there
+from rapidz.parallel.settling import Allowance, brought, conclude, each_of, in_order, keyed, there
 from rapidz.parallel.stage import Pace, Stage
 from rapidz.parallel.stream import ParallelStream
 from rapidz.parallel.work import Chain, Spec
@@ -62,11 +62,13 @@ class Keyed(Settled[T]):
 
         async def arrive(pair: tuple[Any, Any]) -> None:
             x, handle = pair
-            for found in await concluded(x):
+
+            async def enter(found: Any) -> None:
                 whole = found if type(found) in HANDLES else pack(found)
                 for key in await brought(handle if found is x else add(found), crew):
-                    if (wait := step(keyed(whole, key))) is not None:
-                        await wait
+                    await wait_for(step(keyed(whole, key)))
+
+            await each_of(x, conclude, enter)
 
         later = in_order(front, pipeline, arrive)
         allowance = allowance_below(self) or Allowance(lambda: 0)

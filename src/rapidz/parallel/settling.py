@@ -1,7 +1,7 @@
 """Before a node can count, pair or order elements, it must be known which of them are there.
 
 An element whose result is not there yet may have been filtered out, may have failed, or may have
-been flattened into several.  `concluded` waits until that is known, lets the policies speak that
+been flattened into several.  `conclude` waits until that is known, lets the policies speak that
 are in force where it failed, and returns handles of what is there.
 """
 
@@ -12,9 +12,10 @@ import copy
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from rapidz.kernel.alignment import LOST
 from rapidz.kernel.attribution import blame
 from rapidz.kernel.failures import Handler, Raise, Retry
-from rapidz.kernel.push import Pending, Push, when_all
+from rapidz.kernel.push import Pending, Push, group, when_all
 from rapidz.kernel.running import Line, Running, over, resolve, wait_for
 from rapidz.parallel.batch import (
     HANDLES,
@@ -42,40 +43,75 @@ def nothing_lost() -> None:
     """Called for a loss where no partners can be."""
 
 
-async def concluded(x: Any) -> list[Any]:
-    """The handles of what came of *x*, once that is known and failures are seen to."""
+async def conclude(x: Any, errors: list[Exception]) -> list[Any]:
+    """The handles of what came of *x*, and LOST in the place of each item that failed.
+
+    What a policy raises is added to *errors*: the other items of *x* go on.
+    """
     if type(x) is not Remote and type(x) is not Item:
         return [x]
     await there(x)
+    if type(x.outcome()) is Bad:
+        await settle(x, errors)
     outcome = x.outcome()
-    if type(outcome) is Bad:
-        await settle(x)
-        outcome = x.outcome()
-    if outcome is NOTHING or outcome is FAILED:
+    if outcome is NOTHING:
         return []
+    if outcome is FAILED:
+        return [LOST]
     if type(outcome) is Many:
         found = []
         for at in range(len(outcome.outcomes)):
-            found += await concluded(Item(x, at))
+            found += await conclude(Item(x, at), errors)
         return found
     return [x]
 
 
-def has_failed(x: Any) -> bool:
-    """Return whether nothing comes of *x* because it failed."""
-    return (type(x) is Remote or type(x) is Item) and x.outcome() is FAILED
+def without_losses(found: list[Any]) -> list[Any]:
+    return [x for x in found if x is not LOST]
 
 
-async def reporting(x: Any, find: Callable[[Any], Awaitable[list[Any]]], lost: Lost) -> list[Any]:
-    """Return what *find* makes of *x*; call *lost* if it is nothing because *x* failed."""
+Find: TypeAlias = Callable[[Any, list[Exception]], Awaitable[list[Any]]]
+
+
+async def each_of(
+    x: Any, find: Find, send: Push[Any], lost: Lost = nothing_lost, line: Line | None = None
+) -> None:
+    """*send* all that *find* makes of *x*, one after the other; call *lost* for what failed.
+
+    All of it is tried; then the failures are raised.  *line* is told what waits for downstream.
+    """
+    errors: list[Exception] = []
+    for found in await reporting(x, find, errors, lost):
+        if found is LOST:
+            lost()
+            continue
+        try:
+            if (wait := send(found)) is not None:
+                await _emitted(wait, line)
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise group(errors, "elements")
+
+
+async def _emitted(wait: Awaitable[object], line: Line | None) -> None:
+    if line is None:
+        await wait
+        return
+    line.emitted += 1
     try:
-        found = await find(x)
+        await wait
+    finally:
+        line.emitted -= 1
+
+
+async def reporting(x: Any, find: Find, errors: list[Exception], lost: Lost) -> list[Any]:
+    """Return what *find* makes of *x*; call *lost* if that fails as a whole."""
+    try:
+        return await find(x, errors)
     except BaseException:
         lost()
         raise
-    if not found and has_failed(x):
-        lost()
-    return found
 
 
 async def there(x: Any) -> None:
@@ -86,8 +122,11 @@ async def there(x: Any) -> None:
             await remote.batch.known(remote.index)
 
 
-async def settle(x: Remote | Item) -> None:
-    """See to the failure of *x*, once for all who have to do with it."""
+async def settle(x: Remote | Item, errors: list[Exception]) -> None:
+    """See to the failure of *x*, once for all who have to do with it.
+
+    The first of them has what the policy raises added to its *errors*.
+    """
     root = x.root()
     batch, place = root.batch, (root.index, *x.path())
     under_way = batch.settling.get(place)
@@ -101,7 +140,9 @@ async def settle(x: Remote | Item) -> None:
         if bad.chain == batch.chain.uid:
             outcome = await _as_the_policy_says(batch, bad)
         else:
-            outcome = await _inherited(x, bad)
+            outcome = await _inherited(x, bad, errors)
+    except Exception as error:
+        errors.append(error)
     finally:
         x.put(outcome)
         del batch.settling[place]
@@ -131,7 +172,7 @@ async def _as_the_policy_says(batch: Batch, bad: Bad) -> Any:
             return FAILED
 
 
-async def _inherited(x: Remote | Item, bad: Bad) -> Any:
+async def _inherited(x: Remote | Item, bad: Bad, errors: list[Exception]) -> Any:
     """An element failed further up: see to it there, and go on with what comes of that."""
     root = x.root()
     source: Any = root.source()
@@ -141,25 +182,37 @@ async def _inherited(x: Remote | Item, bad: Bad) -> Any:
     for at in x.path():
         source = Item(source, at)
     outcomes = [
-        await root.batch.stage.again(root.batch, 0, handle, raw=False)
-        for handle in await concluded(source)
+        FAILED if handle is LOST else await root.batch.stage.again(root.batch, 0, handle, raw=False)
+        for handle in await conclude(source, errors)
     ]
     if not outcomes:
-        return FAILED if has_failed(source) else NOTHING
+        return NOTHING
     return outcomes[0] if len(outcomes) == 1 else Many(outcomes)
 
 
 async def brought(x: Any, crew: Crew) -> list[Any]:
     """The values that came of *x*, fetched from wherever they are."""
+    errors: list[Exception] = []
+    values = await bring(x, errors, crew)
+    if errors:
+        raise group(errors, "elements")
+    return without_losses(values)
+
+
+async def bring(x: Any, errors: list[Exception], crew: Crew) -> list[Any]:
+    """The values that came of *x*; LOST and *errors* are as for `conclude`."""
     values: list[Any] = []
-    for handle in await concluded(x):
+    for handle in await conclude(x, errors):
+        if handle is LOST:
+            values.append(LOST)
+            continue
         whole = handle if type(handle) in HANDLES else await resolved(handle, crew)
         for part in parts(whole):
             if not is_here(part):
                 await crew.bring(part.root())
         outcome = outcome_of(whole)
         if type(outcome) in SPECIAL:  # it was made again, and came out otherwise
-            values += await brought(handle, crew)
+            values += await bring(handle, errors, crew)
         else:
             values.append(outcome)
     return values
@@ -268,28 +321,25 @@ class Entrance:
 
     async def arrive(self, x: Any) -> None:
         """Let *x* enter; wait until it is through."""
-        for handle in await reporting(x, concluded, self._lost):
-            if (wait := self._step(handle)) is not None:
-                self._line.emitted += 1
-                try:
-                    await wait
-                finally:
-                    self._line.emitted -= 1
+        await each_of(x, conclude, self._step, self._lost, self._line)
 
     def arrive_by_one_of_several(self, x: Any) -> Pending:
         """Let *x* enter in its turn; the line is free again before it is through."""
         waits: list[Awaitable[object]] = []
 
-        async def enter() -> None:
-            for handle in await reporting(x, concluded, self._lost):
-                if (wait := self._step(handle)) is not None:
-                    waits.append(wait)
+        def enter(handle: Any) -> None:
+            if (wait := self._step(handle)) is not None:
+                waits.append(wait)
 
         async def through(entered: Pending) -> None:
-            await wait_for(entered)
-            await when_all(waits, [])
+            errors: list[Exception] = []
+            try:
+                await wait_for(entered)
+            except Exception as error:
+                errors.append(error)
+            await when_all(waits, errors, "elements")
 
-        entered = self._line.follow(enter(), self._pipeline)
+        entered = self._line.follow(each_of(x, conclude, enter, self._lost), self._pipeline)
         return self._pipeline.start(through(entered))
 
 

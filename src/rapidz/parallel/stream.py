@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import weakref
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from typing import Any, ClassVar
 
 from rapidz.kernel import alignment
 from rapidz.kernel.legacy import interpreted
 from rapidz.kernel.push import Pending, Push, Start
-from rapidz.kernel.running import Line, doing, owned
+from rapidz.kernel.running import Line, doing, owned, wait_for
 from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream, T
 from rapidz.parallel.batch import HANDLES, Here, parts
@@ -25,7 +25,15 @@ from rapidz.parallel.containers import CONTAINERS, rebuilt
 from rapidz.parallel.crew import Crew
 from rapidz.parallel.find import find_backend
 from rapidz.parallel.home_loop import bound, emitted
-from rapidz.parallel.settling import Allowance, brought, concluded, in_order, new_line, settled
+from rapidz.parallel.settling import (
+    Allowance,
+    brought,
+    conclude,
+    each_of,
+    in_order,
+    new_line,
+    settled,
+)
 
 
 class ParallelStream(Stream[T]):
@@ -186,10 +194,11 @@ class ParallelStream(Stream[T]):
         if downstream._takes_handles and downstream is not self:
             return step
 
-        async def arrive(x: Any) -> None:
-            for handle in await concluded(x):
-                if (wait := step(await as_futures(handle, crew))) is not None:
-                    await wait
+        async def hand(handle: Any) -> None:
+            await wait_for(step(await as_futures(handle, crew)))
+
+        def arrive(x: Any) -> Coroutine[Any, Any, None]:
+            return each_of(x, conclude, hand)
 
         return in_order(self._exit((id(downstream), port)), self._pipeline, arrive)
 
