@@ -58,7 +58,8 @@ class Source(Stream[T]):
     Parameters
     ----------
     start : bool
-        Start at once.
+        Start at once.  What is emitted before the nodes downstream are built is lost:
+        call `start` after the last one.
     **kwargs
         What every `Stream` takes: stream_name, loop, asynchronous.
 
