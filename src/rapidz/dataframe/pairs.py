@@ -7,8 +7,8 @@ import operator
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from rapidz.dataframe.keyed_rows import KeyedRows
 from rapidz.dataframe.state import LastRows, Span
 from rapidz.dataframe.state.schema import Schema
 from rapidz.dataframe.state.windows import index_numbers
@@ -21,6 +21,7 @@ __all__ = ["Pairs"]
 class Pairs:
     """The rows of both sides that rows still to come may be paired with.
 
+    >>> import pandas as pd
     >>> pairs = Pairs(["k"], 10, ("_x", "_y"))
     >>> pairs.update(0, pd.DataFrame({"k": [1], "x": [5]})) is SKIP
     True
@@ -35,8 +36,7 @@ class Pairs:
         self.over = _over(within)
         self._apart: Any = self.over.length if isinstance(self.over, Span) else None
         self.schemas: list[Schema | None] = [None, None]
-        self.held: list[Any] = [None, None]
-        self.stamps: list[Any] = [None, None]
+        self.held = [KeyedRows(on), KeyedRows(on)]
         self.newest: Any = None
 
     def update(self, side: int, frame: Any) -> Any:
@@ -83,8 +83,10 @@ class Pairs:
         return frame, stamps
 
     def _paired(self, side: int, frame: Any, stamps: Any) -> Any:
-        other = self.held[1 - side]
-        if other is None or not len(frame) or not len(other):
+        if not len(frame):
+            return ()
+        other, its_stamps = self.held[1 - side].find(frame)
+        if other is None:
             return ()
         new = frame.assign(**{_NEW: np.arange(len(frame))})
         old = other.assign(**{_OLD: np.arange(len(other))})
@@ -93,7 +95,7 @@ class Pairs:
         places, others = pairs.pop(_NEW).to_numpy(), pairs.pop(_OLD).to_numpy()
         near: Any = slice(None)
         if stamps is not None:
-            apart = np.abs(stamps[places] - self.stamps[1 - side][others])
+            apart = np.abs(stamps[places] - its_stamps[others])
             near = np.flatnonzero(apart < self._apart)
         order = np.lexsort((others[near], places[near]))
         pairs = pairs.iloc[near].iloc[order]
@@ -101,26 +103,16 @@ class Pairs:
 
     def _hold(self, side: int, frame: Any, stamps: Any) -> None:
         held = self.held[side]
-        first = held is None or not len(held)
-        rows = frame.copy() if first else pd.concat([held, frame])  # our own: see `Rows`
         if isinstance(self.over, LastRows):
-            self.held[side] = rows.iloc[-self.over.n :]
+            held.add(frame, None)
+            held.forget(held.total - self.over.n - 1)
             return
         if not len(frame):
             return
-        before = self.stamps[side]
-        both = stamps if before is None else np.concatenate([before, stamps])
-        self.held[side], self.stamps[side] = rows, both
+        held.add(frame, stamps)
         self.newest = stamps[-1] if self.newest is None else max(self.newest, stamps[-1])
-        for one in (0, 1):
-            if self.held[one] is not None:
-                self._forget(one)
-
-    def _forget(self, side: int) -> None:
-        stays = self.stamps[side] > self.newest - self._apart
-        if not stays.all():
-            self.held[side] = self.held[side][stays]
-            self.stamps[side] = self.stamps[side][stays]
+        for one in self.held:
+            one.forget(self.newest - self._apart)
 
 
 # Names that no column of a user has.
