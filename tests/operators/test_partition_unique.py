@@ -155,3 +155,20 @@ def test_partition_unique_refuses_an_n_that_is_no_positive_integer(n: object) ->
 @pytest.mark.parametrize("keep", ["middle", None, 1])
 def test_partition_unique_refuses_to_keep_anything_else(keep: object) -> None:
     refused(lambda s: s.partition_unique(2, keep=keep), "partition_unique", "keep", keep)
+
+
+class Vague:
+    """Neither true nor false, as arrays and frames are."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("ambiguous")
+
+
+@pytest.mark.parametrize("keep", ["first", "last"])
+def test_partition_unique_takes_elements_without_a_truth_value(keep: Any) -> None:
+    elements = [Vague(), Vague()]
+    source = Stream[Any]()
+    seen = source.partition_unique(2, key=id, keep=keep).sink_to_list()
+    source.emit_many(elements)
+    source.close()
+    assert [x for row in seen for x in row] == elements

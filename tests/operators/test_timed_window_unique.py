@@ -164,3 +164,20 @@ def test_timed_window_unique_refuses_what_is_no_positive_interval(interval: obje
 @pytest.mark.parametrize("keep", ["middle", None])
 def test_timed_window_unique_refuses_to_keep_anything_else(keep: object) -> None:
     refused(lambda s: s.timed_window_unique(1, keep=keep), "timed_window_unique", "keep", keep)
+
+
+class Vague:
+    """Neither true nor false, as arrays and frames are."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("ambiguous")
+
+
+@pytest.mark.parametrize("keep", ["first", "last"])
+def test_timed_window_unique_takes_elements_without_a_truth_value(keep: Any) -> None:
+    elements = [Vague(), Vague()]
+    source = Stream[Any]()
+    seen = source.timed_window_unique(0.01, key=id, keep=keep).sink_to_list()
+    source.emit_many(elements)
+    source.close()
+    assert [x for row in seen for x in row] == elements

@@ -241,7 +241,11 @@ class _Unique(Stream[tuple[T, ...]]):
         """Make the function that holds an element under its key."""
         key = _key_function(self, self.key)
         if self.keep == "first":
-            return lambda x: held.setdefault(key(x), x) and None
+
+            def hold_first(x: Any) -> None:
+                held.setdefault(key(x), x)
+
+            return hold_first
 
         def hold_last(x: Any) -> None:
             k = key(x)
