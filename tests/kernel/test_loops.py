@@ -281,3 +281,45 @@ def test_many_threads_may_wait_for_slow_sinks() -> None:
         thread.join(20)
         assert not thread.is_alive()
     assert failures == []
+
+
+accounts: dict[str, Build] = {
+    "buffer": lambda s: s.buffer(1).map(slow),
+    "delay": lambda s: s.delay(0.01),
+    "map": lambda s: s.map(slow),
+    "map_async": lambda s: s.map_async(slow, parallelism=2),
+    "map_async, one": lambda s: s.map_async(slow),
+    "rate_limit": lambda s: s.rate_limit(0.01),
+    "skip": lambda s: s.map(slow).on_error("skip"),
+}
+
+
+@pytest.mark.parametrize("name", accounts)
+def test_each_element_goes_on_in_the_next_loop_or_is_told_to_be_lost(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = Stream[Any](asynchronous=True)
+    seen = accounts[name](source).sink_to_list()
+
+    async def too_early() -> None:
+        for x in range(4):
+            source.emit(x)  # nobody awaits it
+        await asyncio.sleep(0)
+
+    async def closed() -> None:
+        await asyncio.wait_for(source.close(), 10)
+
+    short(too_early())
+    early = len(seen)
+    lost = queued = 0
+    for record in caplog.records:
+        words = record.getMessage().split()
+        count = next(int(word) for word in words if word.isdigit())
+        if "lost." in words:
+            lost += count
+        else:
+            queued += count
+    assert early + lost + queued == 4
+    short(closed())
+    assert len(seen) == early + queued
+    assert seen == sorted(seen)

@@ -51,13 +51,15 @@ class Conveyor:
     conveyor goes on.
     """
 
-    __slots__ = ("carrier", "entries", "gate", "running")
+    __slots__ = ("carrier", "cut_off", "entries", "gate", "running")
 
     def __init__(self) -> None:
         self.entries = Entries()
         self.gate: Gate | None = None
         """Where elements wait that there is no room for here."""
         self.running = False
+        self.cut_off = 0
+        """How many elements were on their way from here when the loop ended."""
         self.carrier: Running | None = None
         """What carries, while `running`."""
 
@@ -94,6 +96,8 @@ class Conveyor:
                         await wait
                 except BaseException as error:
                     if being_ended(error, task):
+                        kept = self.entries and self.entries[0] is entry
+                        self.cut_off += type(entry) is not Mark and not kept
                         raise  # it is this queue that was cancelled, with its loop
                     keep_fate(pipeline, error)
         finally:

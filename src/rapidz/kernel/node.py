@@ -138,6 +138,9 @@ class Node:
         Called when a source upstream is started again after its end.
         """
 
+    _loses_with_loop: ClassVar[bool] = False
+    """Whether what is in the queue of the node is lost when the loop ends."""
+
     # --- elements that the node keeps --------------------------------------------------------
 
     def _busy(self) -> bool:

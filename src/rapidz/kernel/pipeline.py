@@ -21,7 +21,7 @@ from rapidz.kernel.attribution import leaves
 from rapidz.kernel.circular import waits_for_caller
 from rapidz.kernel.clock import Clock
 from rapidz.kernel.compiler import link
-from rapidz.kernel.conveyor import Mark
+from rapidz.kernel.conveyor import elements_in
 from rapidz.kernel.failures import BackPressureError, LoopEnded, interrupted
 from rapidz.kernel.pending_failures import PendingFailures
 from rapidz.kernel.push import DONE, Done, Failed, Pending
@@ -384,7 +384,24 @@ class Pipeline:
         conveyor = getattr(node, "_conveyor", None)
         if node._takes_handles or node._remote:  # what is with workers is lost with the loop
             return 0
-        return 0 if conveyor is None else sum(type(x) is not Mark for x in conveyor.entries)
+        if conveyor is None:
+            return 0
+        gate: Gate = node._gate  # type: ignore[attr-defined]
+        entries = 0 if node._loses_with_loop else elements_in(conveyor.entries)
+        return entries + gate.waiting_in_loop()
+
+    @staticmethod
+    def _take_count_of_lost(node: Stream[Any]) -> int:
+        """Return how many elements were in flight in *node* when the loop ended; forget them."""
+        count = max(node._line.cut_off, node._guard_line.cut_off)
+        node._line.cut_off = node._guard_line.cut_off = 0
+        conveyor = getattr(node, "_conveyor", None)
+        if conveyor is not None and not (node._takes_handles or node._remote):
+            count += conveyor.cut_off
+            conveyor.cut_off = 0
+            if node._loses_with_loop:
+                count += elements_in(conveyor.entries)
+        return count
 
     def _goes_on(self, node: Stream[Any]) -> bool:
         """Whether *node* would go on by itself with what a loop has left there."""
@@ -410,6 +427,14 @@ class Pipeline:
             if (node._takes_handles or node._remote) and (lost := node._buffered()):
                 logger.warning(
                     "%s: the event loop has ended; %d element%s with workers and lost. Await "
+                    "close() or join() before the loop ends.",
+                    node,
+                    lost,
+                    " was" if lost == 1 else "s were",
+                )
+            elif lost := self._take_count_of_lost(node):
+                logger.warning(
+                    "%s: the event loop has ended; %d element%s in flight and lost. Await "
                     "close() or join() before the loop ends.",
                     node,
                     lost,

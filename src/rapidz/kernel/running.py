@@ -61,6 +61,8 @@ class Running:
         else:
             pipeline.orphaned(self)
 
+    is_signal = False
+    """Whether it carries no element."""
     loses: Callable[[], None] | None = None
     """Called if it is withdrawn before it has begun, once what is ahead of it is over."""
     _losses: list[Callable[[], None]] | None = None
@@ -170,9 +172,15 @@ class Running:
         """The task was cancelled before it could begin."""
         if not self._done and self._driven is not None:
             _close(self._driven)
-            self.withdrawn = True
+            self._note_end(True)
             self.lost_unbegun()
             self._finish(asyncio.CancelledError())
+
+    def _note_end(self, ended: bool) -> None:
+        """Note whether its task was *ended*, by `withdraw` or with the loop."""
+        if ended and not self.withdrawn and self._line is not None and not self.is_signal:
+            self._line.cut_off += 1
+        self.withdrawn |= ended
 
     def is_of_one(self) -> bool:
         """Whether it is the work of a node on one element."""
@@ -231,7 +239,7 @@ class Running:
         except BaseException as error:
             outcome = error
         if outcome is not None and not isinstance(outcome, Exception):
-            self.withdrawn |= being_ended(outcome, task)
+            self._note_end(being_ended(outcome, task))
         self._finish(outcome)
         if self.withdrawn and outcome is not None:
             raise outcome
@@ -355,7 +363,7 @@ class Refusal(Running):
 class Line:
     """First come, first served: coroutines of one node, one at a time."""
 
-    __slots__ = ("emitted", "front", "last")
+    __slots__ = ("cut_off", "emitted", "front", "last")
 
     def __init__(self) -> None:
         self.front: Running | None = None
@@ -364,6 +372,8 @@ class Line:
         """What came in last."""
         self.emitted = 0
         """How much of what is at work has emitted its element, and waits for downstream."""
+        self.cut_off = 0
+        """How many elements were in line when the loop ended, with no emitter that waited."""
 
     def busy(self) -> bool:
         """Whether something is in line: what comes now must queue behind it."""
@@ -390,6 +400,12 @@ class Line:
         running = Running(coroutine, pipeline, self)
         if loses is not None:
             running.loses = loses
+        return running
+
+    def follow_signal(self, coroutine: Coroutine[Any, Any, object], pipeline: Pipeline) -> Running:
+        """Run *coroutine*, which carries no element, after all that came before it."""
+        running = Running(coroutine, pipeline, self)
+        running.is_signal = True
         return running
 
 

@@ -271,14 +271,14 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         """Do *action* after all elements that are in flight in this node."""
         if self._guard_line.busy():
             turn = doing(lambda: self._in_own_turn(action))
-            return self._guard_line.follow(turn, self._pipeline)
+            return self._guard_line.follow_signal(turn, self._pipeline)
         return self._in_own_turn(action)
 
     def _in_own_turn(self, action: Callable[[], Pending]) -> Pending:
         if self._queue_action(action):
             return None
         if self._line.busy():
-            return self._line.follow(doing(action), self._pipeline)
+            return self._line.follow_signal(doing(action), self._pipeline)
         return action()
 
     def _loop_changed(self) -> None:

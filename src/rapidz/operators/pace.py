@@ -418,6 +418,7 @@ class map_async(_Queued[T]):
     """
 
     _emits_one_for_one: ClassVar[bool] = True
+    _loses_with_loop: ClassVar[bool] = True
 
     func: Tuned[Callable[..., Any]] = Tuned()
     args: Tuned[tuple[Any, ...]] = Tuned()
@@ -503,6 +504,7 @@ class map_async(_Queued[T]):
         async def carry(entry: tuple[Any, asyncio.Task[Any]]) -> None:
             x, task = entry
             since = attribution.last_serial
+            ended = False
             try:
                 try:
                     result = await interruptible(task)
@@ -519,13 +521,17 @@ class map_async(_Queued[T]):
                     )
                 else:
                     await deliver(x, result)
+            except asyncio.CancelledError as error:
+                ended = being_ended(error, asyncio.current_task())
+                raise
             finally:
                 calls.discard(task)
                 if type(x) is Entry:
                     x.release()
                 under_way.value -= 1
                 emitted.value = 0
-                let_in()
+                if not ended:  # else the next loop lets in who waits
+                    let_in()
 
         def let_in() -> None:
             while gate.line and under_way.value < most.value:
