@@ -170,3 +170,22 @@ def test_timed_window_stops_ticking_at_the_end() -> None:
 def test_timed_window_refuses_what_is_no_positive_interval(interval: object) -> None:
     """DESIGN ruling 19."""
     refused(lambda s: s.timed_window(interval), "timed_window", "interval", interval)
+
+
+@pytest.mark.parametrize("name", ["timed_window", "timed_window_unique"])
+async def test_close_ends_although_windows_come_faster_than_they_are_taken(name: str) -> None:
+    """Empty windows wait in a queue: the end goes behind those that are there, and no more come."""
+    seen: list[Any] = []
+
+    async def slow(window: Any) -> None:
+        await asyncio.sleep(1)
+        seen.append(window)
+
+    source: Stream[int] = Stream(asynchronous=True)
+    getattr(source, name)(0.1).buffer(2).sink(slow)
+    await settle(source.emit(1))
+    await asyncio.sleep(2)
+    await settle(source.emit(2))
+    async with asyncio.timeout(10):
+        await settle(source.close())
+    assert [x for window in seen for x in window] == [1, 2]

@@ -581,6 +581,9 @@ class _Timed(Stream[Any]):
             return self._give_up(self._take())
         return None if self._room is None else following(self._room)
 
+    def _quiesce(self) -> None:
+        self._alarm.cancel()  # or empty windows would go on ahead of an end that waits behind them
+
     def _finish(self) -> None:
         self._alarm.cancel()
 
