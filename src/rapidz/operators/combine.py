@@ -480,10 +480,11 @@ class combine_latest(_Joining):
         upstream, last, missing = self.upstreams[port], self.last, self.missing
         places = [i for i, up in enumerate(self.upstreams) if up is upstream]
         emits, place = upstream in self.emit_on, places[0]
-        above, push = weakref.ref(upstream), owned(self._pipeline, push)
+        above, pipeline, again = weakref.ref(upstream), self._pipeline, places[1:]
 
         def step(x: Any) -> Pending:
-            for i in places:
+            last[place] = x
+            for i in again:
                 last[i] = x
             if missing:
                 missing.discard(above())
@@ -492,7 +493,8 @@ class combine_latest(_Joining):
             latest = tuple(last)
             if latest[place] is not x:  # a finalizer has emitted here when the tuple was made
                 latest = tuple(x if i in places else y for i, y in enumerate(latest))
-            return push(latest)
+            wait = push(latest)
+            return None if wait is None else own(pipeline, wait)
 
         tally = self._tally(upstream)
         return step if tally is None else tally.dropping(step)
