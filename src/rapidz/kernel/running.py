@@ -245,7 +245,9 @@ class Running:
             raise outcome
         if isinstance(outcome, (KeyboardInterrupt, SystemExit)) and not loops.in_background():
             self._claim()
-            raise outcome  # the loop is the user's, and is to end
+            if not getattr(outcome, "_rapidz_told", False):  # else who watched it tells it again
+                outcome._rapidz_told = True  # type: ignore[union-attr]
+                raise outcome  # the loop is the user's, and is to end
         # The traceback holds this frame: let go, so that a failure which
         # nobody is left to take is noticed at once and not by the collector.
         del self, coroutine, outcome, task
