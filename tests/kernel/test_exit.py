@@ -13,7 +13,7 @@ import pytest
 from rapidz import Stream
 
 HEAD = """
-import asyncio, threading, time
+import asyncio, re, threading, time
 from rapidz import Stream
 import rapidz.kernel.ending
 rapidz.kernel.ending.EXIT_SECONDS = 0.1
@@ -22,6 +22,16 @@ async def never(x):
 def keep(x):
     time.sleep(0.3)
     return x
+def until(source, wanted, total=None):
+    # wait until each kind of node buffers as many elements as *wanted*; None: any number
+    end = time.monotonic() + 15
+    while time.monotonic() < end:
+        counts = rapidz.kernel.ending.buffered(source._pipeline.root())
+        found = {re.match(r"<(\\w+)", str(node))[1]: count for node, count in counts.items()}
+        if all(found.get(kind) == n for kind, n in wanted.items() if n is not None):
+            if total is None or sum(found.values()) == total:
+                return
+        time.sleep(0.001)
 """
 
 SYNC = [
@@ -44,7 +54,8 @@ LOOP = [
     ("source.map(lambda x: x).buffer(30).map(never).sink(print)", 5, {"buffer": 4, "map": 1}),
     ("source.delay(60).sink(print)", 4, {"delay": 4}),
     ("source.rate_limit(60).sink(lambda x: None)", 4, {"rate_limit": 3}),
-    ("source.latest().sink(never); source.emit(9); time.sleep(0.1)", 4, {"latest": 1, "sink": 1}),
+    ("source.latest().sink(never); source.emit(9); until(source, {'sink': 1}, 1)", 4,
+     {"latest": 1, "sink": 1}),
     ("source.map_async(never, parallelism=9).sink(print)", 4, {"map_async": 4}),
     ("source.map_async(never, parallelism=2).sink(print)", 4, {"map_async": 4}),
     ("source.timed_window(60).sink(print)", 3, {"timed_window": 3}),
@@ -81,9 +92,10 @@ def counts(told: str) -> list[dict[str, int]]:
 
 def program(cases: list[Any], asynchronous: object) -> str:
     lines = []
-    for build, n, _ in cases:
+    settled = []
+    for at, (build, n, wanted) in enumerate(cases):
         lines += [
-            f"source = Stream(asynchronous={asynchronous})",
+            f"source = source_{at} = Stream(asynchronous={asynchronous})",
             build,
             f"for x in range({n}):",
             "    source.emit(x, asynchronous=True)"
@@ -91,7 +103,10 @@ def program(cases: list[Any], asynchronous: object) -> str:
             else "    source.emit(x)",
             "",
         ]
-    return "\n".join([*lines, "time.sleep(0.05)"])
+        if asynchronous is False:  # the loop in the background takes its time
+            total = n if None in wanted.values() else None
+            settled.append(f"until(source_{at}, {wanted}, {total})")
+    return "\n".join([*lines, *settled])
 
 
 def some(wanted: dict[str, int | None], found: dict[str, int]) -> bool:

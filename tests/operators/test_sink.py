@@ -227,3 +227,66 @@ def test_sink_follows_a_new_function_and_new_arguments() -> None:
 def test_sink_refuses_what_cannot_be_called(func: object) -> None:
     """DESIGN ruling 19."""
     refused(lambda s: s.sink(func), "sink", "func", func)
+
+
+@pytest.mark.parametrize("starred", [False, True])
+async def test_coroutines_that_a_plain_function_returns_run_one_after_the_other(
+    starred: bool,
+) -> None:
+    source, told = Stream[Any](asynchronous=True), list[str]()
+
+    async def work(x: int) -> None:
+        told.append(f"begins {x}")
+        await asyncio.sleep(3 - x)
+        told.append(f"ends {x}")
+
+    if starred:
+        source.map(lambda x: (x,)).starsink(lambda x: work(x))
+    else:
+        source.sink(lambda x: work(x))
+    for x in range(3):
+        source.emit(x)
+    await settle(source.join())
+    assert told == [f"{what} {x}" for x in range(3) for what in ("begins", "ends")]
+
+
+async def test_futures_that_a_plain_function_returns_are_waited_for_together() -> None:
+    source = Stream[int](asynchronous=True)
+    source.sink(lambda x: asyncio.ensure_future(asyncio.sleep(1)))
+    now = asyncio.get_running_loop().time
+    begun = now()
+    for x in range(3):
+        source.emit(x)
+    await settle(source.join())
+    assert now() - begun == 1
+
+
+async def test_a_coroutine_that_a_plain_function_returned_fails_for_its_element_alone() -> None:
+    source, seen = Stream[int](asynchronous=True), list[int]()
+
+    async def work(x: int) -> None:
+        await asyncio.sleep(1)
+        seen.append(10 // x)
+
+    node = source.sink(lambda x: work(x))
+    failures = node.errors.sink_to_list()
+    for x in (1, 0, 2):
+        source.emit(x)
+    await settle(source.join())
+    assert seen == [10, 5]
+    assert [failure.element for failure in failures] == [0]
+
+
+async def test_a_flush_comes_after_the_coroutines_that_a_plain_function_returned() -> None:
+    source, told = Stream[int](asynchronous=True), list[Any]()
+
+    async def work(x: int) -> None:
+        await asyncio.sleep(1)
+        told.append(x)
+
+    source.sink(lambda x: work(x))
+    waits: list[Any] = [source.emit(x) for x in range(3)]
+    await settle(source.close())
+    assert told == [0, 1, 2]
+    for wait in waits:
+        await wait

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
+from asyncio.base_events import _run_until_complete_cb  # type: ignore[attr-defined]
 from collections.abc import Iterable, Iterator
 from types import FrameType, FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -32,7 +33,7 @@ Waiting: TypeAlias = Union["Running", "asyncio.Task[Any]"]
 FURTHEST = 64
 
 #: The code in which the loop calls back: what is further out belongs to no element.
-_TURN = asyncio.Handle._run.__code__
+TURN = asyncio.Handle._run.__code__
 #: What is no way to wait.
 _PLAIN = (int, float, str, list, set, tuple, FunctionType, type(None), asyncio.AbstractEventLoop)
 
@@ -50,6 +51,14 @@ def waits_for_caller(*those: Waiting | None) -> bool:
     return False
 
 
+def is_top_level() -> bool:
+    """Return whether nothing but the loop itself waits for the task that asks."""
+    here = loops.running_loop()
+    task = None if here is None else asyncio.current_task(here)
+    callbacks = None if task is None else getattr(task, "_callbacks", None)
+    return not callbacks or (len(callbacks) == 1 and callbacks[0][0] is _run_until_complete_cb)
+
+
 def waiting() -> Iterator[Waiting]:
     """Yield what is in flight and waits for the code that asks, the innermost first."""
     here = loops.running_loop()
@@ -57,7 +66,7 @@ def waiting() -> Iterator[Waiting]:
         return
     links: list[tuple[asyncio.Task[Any], object]] = []
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code is not _TURN:
+    while frame is not None and frame.f_code is not TURN:
         if id(frame.f_code) in drivers:
             running = frame.f_locals["self"]
             yield running
@@ -66,7 +75,8 @@ def waiting() -> Iterator[Waiting]:
     task = asyncio.current_task(here)
     if task is not None:
         yield task
-        _behind(getattr(task, "_callbacks", None), links)
+        if not is_top_level():
+            _behind(getattr(task, "_callbacks", None), links)
     seen: set[int] = set()
     while links and len(seen) < FURTHEST:
         task, group = links.pop()

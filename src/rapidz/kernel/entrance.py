@@ -21,6 +21,7 @@ from rapidz.kernel.attribution import called_by_a_node
 from rapidz.kernel.checks import check_elements
 from rapidz.kernel.compiler import link
 from rapidz.kernel.failures import StreamClosed
+from rapidz.kernel.feedback import is_feedback, without_feedback
 from rapidz.kernel.fusion import EDITED
 from rapidz.kernel.legacy import takes
 from rapidz.kernel.push import Pending, Several
@@ -104,6 +105,7 @@ def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, life: Life) -> E
     """Make the `emit` of a pipeline that runs on *loop*."""
     pipeline, push, slowly = node._pipeline, node._outlet.send, node._emit_slowly
     kept, turn, here = pipeline.kept, pipeline.turn, loops.running_loop
+    active = pipeline.active
     done = loop.create_future()
     done.set_result(None)
 
@@ -117,6 +119,7 @@ def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, life: Life) -> E
             or (asynchronous is not False and asynchronous is not True)
         ):
             return slowly(x, asynchronous, metadata)
+        idle = not active  # then this is called by no function that is in flight
         turn.busy = mine = True  # for interrupts, which look for these two
         try:
             wait = push(x)
@@ -126,7 +129,9 @@ def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, life: Life) -> E
             turn.busy = mine = False  # noqa: F841
             if turn.waiters:
                 turn.pass_on()
-        return done if wait is None else wait
+        if wait is None:
+            return done
+        return wait if idle else without_feedback(node, wait) or done
 
     return emit
 
@@ -134,18 +139,22 @@ def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, life: Life) -> E
 def push_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
     """Take one element into *node*, the general way."""
     pipeline = node._pipeline.root()
-    if pipeline.kept and loops.running_loop() is not None:
-        return refuse(node, x, metadata)
-    pipeline.raise_kept()
+    if pipeline.kept and not (loops.running_loop() is not None and is_feedback(node)):
+        if loops.running_loop() is not None:
+            return refuse(node, x, metadata)
+        pipeline.raise_kept()
     if node._ended or (node._closing and not called_by_a_node()):
         raise closed(node, x)
     return unless_closing(node, pipeline.again.emit(pushing(node, metadata), x))
 
 
 def unless_closing(node: Stream[Any], wait: Pending) -> Pending:
-    """Let *wait* go on by itself while *node* drains: it may be behind whoever would await it."""
+    """Let *wait* go on by itself if it is feedback, or while *node* drains.
+
+    It may be behind whoever would await it.
+    """
     if not node._closing:
-        return wait
+        return without_feedback(node, wait)
     own(node._pipeline.root(), wait)
     return None
 
@@ -237,6 +246,8 @@ def emit_many(node: Stream[Any], elements: Iterable[Any]) -> Any:
     if pipeline.turn.inside == get_ident():
         if pipeline.turn.later(functools.partial(many_later, node, rest)):
             return pipeline.promise(None) if pipeline.needs_loop else None
+        if pipeline.needs_loop and is_feedback(node):
+            return many_fed_back(node, rest)
         return many_within(node, rest)
     sized = isinstance(elements, Sized)
     if not pipeline.needs_loop:
@@ -247,6 +258,8 @@ def emit_many(node: Stream[Any], elements: Iterable[Any]) -> Any:
             wait = pipeline.again.emit(functools.partial(take, node), rest)
         return None if wait is None else pipeline.start(_take_rest(node, wait, rest))
     if loops.running_loop() is not None and not pipeline.blocks():
+        if pipeline.here() and pipeline.active and is_feedback(node):
+            return many_fed_back(node, rest)
         return pipeline.run(lambda: pipeline.start(_take_all(node, rest, sized)))
     if sized or type(rest) in IN_MEMORY:
         wait = pipeline.run(lambda: pipeline.start(_take_all(node, rest, sized)))
@@ -284,6 +297,23 @@ def many_within(node: Stream[Any], rest: Iterator[Any]) -> Any:
     if wait is not None:
         wait = pipeline.start(_take_rest(node, wait, rest))
     return pipeline.promise(wait) if pipeline.needs_loop else wait
+
+
+def many_fed_back(node: Stream[Any], rest: Iterator[Any]) -> Awaitable[object]:
+    """Take in *rest*, each element at once, as nothing waits for feedback.
+
+    So all of them are in the pipeline before an end can be sent through it.
+    """
+    pipeline = node._pipeline.root()
+    try:
+        for x in rest:
+            if node._ended:
+                raise closed(node, x)
+            if (wait := pipeline.again.emit(pushing(node, None), x)) is not None:
+                own(pipeline, wait)
+    except Exception as error:
+        return pipeline.failed(error)
+    return pipeline.promise(None)
 
 
 def take(node: Stream[Any], elements: Iterator[Any]) -> Pending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
 from types import CoroutineType
@@ -140,6 +141,29 @@ class Invocation(Running):
 
 
 drivers.add(id(Invocation.__await__.__code__))
+
+
+def returned(node: Stream[Any]) -> Callable[[Any, Awaitable[object]], Pending]:
+    """Make what waits for an awaitable that the plain function of *node* returned for an element.
+
+    Coroutines run one after the other, as those of an ``async def`` function do.
+    Futures, which go on by themselves, are waited for together.
+    """
+    ref, line, pipeline = weakref.ref(node), node._line, node._pipeline
+
+    async def turn(x: Any, coroutine: Awaitable[object]) -> None:
+        try:
+            await coroutine
+        except BaseException as error:
+            failing(ref(), x, error)
+            raise
+
+    def wait_for(x: Any, awaitable: Awaitable[object]) -> Pending:
+        if inspect.iscoroutine(awaitable) and pipeline.root().here():
+            return line.follow(turn(x, awaitable), pipeline)
+        return pipeline.start(awaitable)
+
+    return wait_for
 
 
 def failing(node: Stream[Any] | None, x: Any, error: BaseException) -> None:

@@ -48,6 +48,8 @@ class Node:
     """Whether what the node emits tells by itself that the element failed."""
     _joins: ClassVar[bool] = False
     """Whether the elements of several inputs are partners: `_partner_lost` is called."""
+    _waits_for_partners: ClassVar[bool] = False
+    """Whether elements of one input wait here for those of the others."""
     _fuses: ClassVar[bool] = True
     """Whether what `inline` writes may stand in one function with the nodes around."""
     _converts: ClassVar[bool] = False

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, NoReturn, Self, TypeVar
 
-from rapidz.kernel import alignment, ending, entrance, loop
+from rapidz.kernel import alignment, ending, entrance, feedback, loop
 from rapidz.kernel.checks import check_metadata, read_timeout
 from rapidz.kernel.compiler import Outlet, edges
 from rapidz.kernel.edges import Downstreams, Upstreams
@@ -115,6 +115,8 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
     _entry: entrance.Entrance | None = None
     _by_hand: Any = None
     _compiled = _closing = _ended = False
+    _waits_on: tuple[int, weakref.WeakSet[Stream[Any]]] | None = None
+    """What an emit here may wait for, at which version of the graph."""
     _unused = False
     """Whether no element, and no node downstream, has ever come."""
     _tells_if_unused = True
@@ -468,6 +470,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
     def _forget(self) -> None:
         """Something changed here or below: compile anew before the next element."""
         self._pipeline.edits += 1
+        feedback.Version.now += 1
         stack: list[Any] = [self]
         while stack:
             node = stack.pop()

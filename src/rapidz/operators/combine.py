@@ -149,6 +149,8 @@ class zip(_Joining):
     _most_ports: ClassVar[int] = 2
     _emits_one_for_one: ClassVar[bool] = True
 
+    _waits_for_partners: ClassVar[bool] = True
+
     maxsize: Tuned[int] = Tuned()
     buffers: Tuned[dict[Any, deque[Any]]] = Tuned()
     literals: Tuned[list[tuple[int, Any]]] = Tuned()
@@ -556,6 +558,8 @@ class zip_latest(_Joining):
     >>> lossless.emit(3)
     (3, 'y')
     """
+
+    _waits_for_partners: ClassVar[bool] = True
 
     maxsize: Tuned[int] = Tuned()
     last: Tuned[list[Any]] = Tuned()

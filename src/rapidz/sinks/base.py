@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from rapidz.kernel.calling import Calling
 from rapidz.kernel.checks import check_writes
 from rapidz.kernel.fusion import Code
-from rapidz.kernel.in_turn import awaiting
+from rapidz.kernel.in_turn import awaiting, returned
 from rapidz.kernel.loop import is_async
 from rapidz.kernel.push import Push
 from rapidz.kernel.stream import Stream
@@ -51,8 +51,11 @@ class Sink(Stream[T]):
 class sink(Calling[T], Sink[T]):
     """Call a function with every element, and end there.
 
-    Holds back until an awaitable that the function returns is done: an
-    ``async def`` function is awaited, one element after the other.
+    Applies back pressure until an awaitable that the function returns is done.
+    Coroutines run one after the other, in the order of the elements, whether
+    the function is ``async def`` or returns them.  Futures that it returns run
+    by themselves, and are awaited together.  What the function emits to a
+    stream upstream of this node is not awaited.
 
     Parameters
     ----------
@@ -88,10 +91,10 @@ class sink(Calling[T], Sink[T]):
         )
 
     def inline(self, code: Code, port: int = 0) -> None:
-        start = code.bind("start", self._pipeline.start)
+        wait_for = code.bind("wait_for", returned(self))
         code.line(f"wait = {self._written(code)}")
         code.nest("wait is not None and hasattr(wait, '__await__')")
-        code.give(f"{start}(wait)")
+        code.give(f"{wait_for}(x, wait)")
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._inlines():

@@ -1,0 +1,142 @@
+"""Feedback: an emit by a function downstream of where it emits, which is never waited for.
+
+Such an element may have to queue behind the very element whose function emits
+it, at any queue on the way, so to wait for it is to wait for oneself.  Like an
+edge that leads back it has no back pressure.  An emit that closes no cycle is
+waited for as from outside.
+
+Who emits is read off the stack, and off the tasks that wait for the caller
+(`rapidz.kernel.circular`).  This happens only where an emit would have to wait.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from rapidz.kernel.circular import TURN, drivers, is_top_level, waiting
+from rapidz.kernel.compiler import edges
+from rapidz.kernel.node import Node
+from rapidz.kernel.push import Pending
+from rapidz.kernel.running import Running, own
+
+if TYPE_CHECKING:
+    from rapidz.kernel.stream import Stream
+
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_OURS = ("<rapidz ", _PACKAGE)
+
+_emits: weakref.WeakKeyDictionary[Stream[Any], weakref.WeakSet[Stream[Any]]] = (
+    weakref.WeakKeyDictionary()
+)
+"""Into which streams the functions of a node emit and wait: edges of the wait-for graph."""
+
+
+class Version:
+    """Counts what changes the wait-for graph of nodes: edits, and the first emits that wait."""
+
+    now = 0
+
+
+def without_feedback(node: Stream[Any], wait: Pending) -> Pending:
+    """Return what an emit into *node* waits for: nothing, and *wait* goes on, if it is feedback."""
+    if wait is None or not is_feedback(node):
+        return wait
+    own(node._pipeline.root(), wait)
+    return None
+
+
+def is_feedback(node: Stream[Any]) -> bool:
+    """Return whether the caller is, or is waited for by, a function downstream of *node*."""
+    if not (found := callers()):
+        return False
+    downstream = _waits_on(node)
+    if any(caller in downstream for caller in found):
+        return True
+    emitted = _emits.setdefault(found[0], weakref.WeakSet())
+    if node not in emitted:
+        emitted.add(node)
+        Version.now += 1
+    return False
+
+
+def callers() -> list[Stream[Any]]:
+    """Return the nodes whose functions run, and wait for the code that asks, innermost first."""
+    found: list[Stream[Any]] = []
+    frame: FrameType | None = sys._getframe(2)
+    driven = False
+    while frame is not None and (code := frame.f_code) is not TURN:
+        if code.co_filename.startswith(_OURS):
+            driven = driven or id(code) in drivers
+            if (node := _node_of(frame)) is not None:
+                found.append(node)
+        frame = frame.f_back
+    if driven or not is_top_level():
+        for one in waiting():
+            if isinstance(one, Running):
+                found += _nodes_in(one)
+    return found
+
+
+def _nodes_in(running: Running) -> list[Stream[Any]]:
+    """Return the nodes whose functions *running* is in."""
+    nodes: list[Stream[Any]] = []
+    at: Any = running._driven
+    while at is not None:
+        frame = getattr(at, "cr_frame", None) or getattr(at, "gi_frame", None)
+        if frame is not None and (node := _node_of(frame)) is not None:
+            nodes.append(node)
+        at = getattr(at, "cr_await", None) or getattr(at, "gi_yieldfrom", None)
+    return nodes[::-1]
+
+
+def _node_of(frame: FrameType) -> Stream[Any] | None:
+    """Return the node whose step *frame* runs, if it tells."""
+    free = frame.f_code.co_freevars  # to look at these is cheap, to look at values is not
+    if "ref" in free and frame.f_code.co_filename.startswith(_PACKAGE):
+        ref = frame.f_locals["ref"]
+    elif "blame_line" in free:
+        table = frame.f_locals["blame_line"].args[0]
+        at = frame.f_lineno - 2  # the first line is that of `make`
+        ref = table[at] if at < len(table) else None
+    else:
+        return None
+    node = ref() if isinstance(ref, weakref.ref) else None
+    return node if isinstance(node, Node) else None  # type: ignore[return-value]
+
+
+def _waits_on(node: Stream[Any]) -> weakref.WeakSet[Stream[Any]]:
+    """Return the nodes that an element emitted into *node* may have to wait for."""
+    cached = node._waits_on
+    if cached is None or cached[0] != Version.now:
+        node._waits_on = cached = Version.now, _reached_from(node)
+    return cached[1]
+
+
+def _reached_from(node: Stream[Any]) -> weakref.WeakSet[Stream[Any]]:
+    """Follow edges, emits that wait, and from a join that waits for partners all of its inputs."""
+    reached: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
+    stack = [down for down, _ in edges(node)]
+    while stack:
+        at = stack.pop()
+        if at in reached:
+            continue
+        reached.add(at)
+        stack.extend(down for down, _ in edges(at))
+        stack.extend(_emits.get(at, ()))
+        if at._waits_for_partners:
+            stack.extend(_upstream_of(at))
+    return reached
+
+
+def _upstream_of(node: Stream[Any]) -> set[Stream[Any]]:
+    found: set[Stream[Any]] = set()
+    stack = [node]
+    while stack:
+        ahead = [up for up in stack.pop().upstreams if up is not None and up not in found]
+        found.update(ahead)
+        stack += ahead
+    return found
