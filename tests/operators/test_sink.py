@@ -290,3 +290,22 @@ async def test_a_flush_comes_after_the_coroutines_that_a_plain_function_returned
     assert told == [0, 1, 2]
     for wait in waits:
         await wait
+
+
+@pytest.mark.parametrize("instant", [0.0, 0.5, 1.5])
+async def test_a_wait_for_a_coroutine_that_was_returned_may_be_cancelled(instant: float) -> None:
+    source, seen = Stream[int](asynchronous=True), list[int]()
+
+    async def work(x: int) -> None:
+        await asyncio.sleep(1)
+        seen.append(x)
+
+    source.sink(lambda x: work(x))
+    tasks = [asyncio.create_task(send(source, x)) for x in range(4)]
+    await asyncio.sleep(instant)
+    tasks[2].cancel()
+    await settle(source.join())
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in done].count(asyncio.CancelledError) == 1
+    assert [x for x in seen if x != 2] == [0, 1, 3]
+    gc.collect()  # a coroutine that was never closed would warn

@@ -83,7 +83,7 @@ def callers() -> list[Stream[Any]]:
 
 def _nodes_in(running: Running) -> list[Stream[Any]]:
     """Return the nodes whose functions *running* is in."""
-    nodes: list[Stream[Any]] = []
+    nodes = [node for node, _ in [running.about()] if node is not None]
     at: Any = running._driven
     while at is not None:
         frame = getattr(at, "cr_frame", None) or getattr(at, "gi_frame", None)
@@ -95,9 +95,10 @@ def _nodes_in(running: Running) -> list[Stream[Any]]:
 
 def _node_of(frame: FrameType) -> Stream[Any] | None:
     """Return the node whose step *frame* runs, if it tells."""
-    free = frame.f_code.co_freevars  # to look at these is cheap, to look at values is not
-    if "ref" in free and frame.f_code.co_filename.startswith(_PACKAGE):
-        ref = frame.f_locals["ref"]
+    code = frame.f_code
+    free = code.co_freevars  # to look at these is cheap, to look at values is not
+    if ("ref" in free or "ref" in code.co_varnames) and code.co_filename.startswith(_PACKAGE):
+        ref = frame.f_locals.get("ref")
     elif "blame_line" in free:
         table = frame.f_locals["blame_line"].args[0]
         at = frame.f_lineno - 2  # the first line is that of `make`

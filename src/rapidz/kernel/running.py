@@ -420,7 +420,7 @@ async def _after(running: Running, coroutine: Coroutine[Any, Any, object]) -> No
         while (ahead := running._ahead) is not None:
             await over(ahead)
     except BaseException:
-        coroutine.close()
+        _close(coroutine)
         running.lost_unbegun()
         raise
     del running, ahead  # a traceback would keep them, and what is behind them in the line
@@ -433,7 +433,7 @@ def _close(coroutine: Coroutine[Any, Any, object]) -> None:
     inner = None if frame is None else frame.f_locals.get("coroutine")
     coroutine.close()
     if inspect.iscoroutine(inner):
-        inner.close()
+        _close(inner)
 
 
 def own(pipeline: Pipeline, wait: Pending) -> Pending:
