@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rapidz.kernel.attribution import blame
 from rapidz.kernel.circular import drivers
 from rapidz.kernel.push import Pending, Push, group
-from rapidz.kernel.running import Running, as_coroutine
+from rapidz.kernel.running import Running, as_coroutine, peek
 
 if TYPE_CHECKING:
     from rapidz.kernel.stream import Stream
@@ -161,6 +162,8 @@ def returned(node: Stream[Any]) -> Callable[[Any, Awaitable[object]], Pending]:
     def wait_for(x: Any, awaitable: Awaitable[object]) -> Pending:
         if inspect.iscoroutine(awaitable) and pipeline.root().here():
             return line.follow(turn(x, awaitable), pipeline)
+        if isinstance(awaitable, asyncio.Future) and awaitable.done() and peek(awaitable) is None:
+            return None  # as what an emit returns that need not wait
         return pipeline.start(awaitable)
 
     return wait_for
