@@ -42,6 +42,8 @@ NOT_KEPT: dict[str, Build] = {
     "len": lambda d: d.groupby("k").x.agg(len),
     "named function": lambda d: d.groupby("k").agg(total=("x", np.sum), size=("x", len)),
     "of all rows": lambda d: d[["x", "n"]].agg([np.sum, "max"]),
+    "mean of times": lambda d: d.groupby("k").t.mean(),
+    "means of all kinds": lambda d: d.groupby("k").agg(x=("x", "mean"), t=("t", "mean")),
     "how often categories come": lambda d: d.c.value_counts(),
 }
 
@@ -68,11 +70,11 @@ def test_what_need_not_keep_rows_does_not(name: str) -> None:
 
 KEPT: dict[str, tuple[Build, str]] = {
     "a function": (lambda d: d.groupby("k").x.agg(spread), "the function spread"),
+    "median of times": (lambda d: d.t.median(), r"median of values of dtype datetime64"),
     "a function of all": (lambda d: d.x.agg(spread), "the function spread"),
     "sum of Python": (lambda d: d.n.agg(sum), "the function sum"),
     "unobserved": (lambda d: d.groupby("c", observed=False).x.sum(), "groups with observed=False"),
     "values by group": (lambda d: d.groupby("k").n.value_counts(), "value_counts with groups"),
-    "times": (lambda d: d.t.mean(), r"mean of values of dtype datetime64"),
 }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from rapidz.dataframe.aggregated import Aggregated
 from rapidz.dataframe.base import BaseFrame, _DataFrameMixin, _SeriesMixin, family
+from rapidz.dataframe.calls import Method
 from rapidz.dataframe.collection import Streaming, _stream_types, map_partitions
 from rapidz.dataframe.conform import conform_frame, conform_index, conform_series
 from rapidz.dataframe.kinds import is_dataframe_like, is_index_like, is_series_like
@@ -135,12 +137,42 @@ class Series(Frame, _SeriesMixin):
     _conform = staticmethod(conform_series)
 
 
+def _of_labels(name: str) -> Callable[..., Any]:
+    """The method of a series, for the labels of an index."""
+    method: Callable[..., Any] = getattr(Series, name)
+
+    @functools.wraps(method)
+    def of_labels(self: Index, *args: Any, **kwargs: Any) -> Any:
+        return method(self._labels(), *args, **kwargs)
+
+    return of_labels
+
+
 class Index(Series):
-    """An index whose labels come in parts, along a stream."""
+    """An index whose labels come in parts, along a stream.
+
+    Aggregates, windows and groups are those of a series of the labels, which has them as its index
+    too.
+    """
 
     _is_kind = staticmethod(is_index_like)
     _kind_name = "an index"
     _conform = staticmethod(conform_index)
+
+    def _labels(self) -> Any:
+        return self._each(Method("to_series"), kind=Series)
+
+    def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
+        return self._labels()._aggregate(how, start, with_state, **options)
+
+    def _cumulated(self, how: str) -> Any:
+        return self._labels()._cumulated(how)
+
+    window: Any = _of_labels("window")
+    rolling: Any = _of_labels("rolling")
+    expanding: Any = _of_labels("expanding")
+    ewm: Any = _of_labels("ewm")
+    groupby: Any = _of_labels("groupby")
 
 
 def _joined(columns: Mapping[Any, Any]) -> Any:

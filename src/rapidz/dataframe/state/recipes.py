@@ -17,6 +17,7 @@ from rapidz.dataframe.state.lanes import Lane
 from rapidz.dataframe.state.moments import Moments, WindowMoments
 from rapidz.dataframe.state.order import Sorted
 from rapidz.dataframe.state.sums import Count, FloatSum, WholeSum
+from rapidz.dataframe.state.times import TimeSum
 
 __all__ = ["SIZE", "Recipe", "make_fold", "recipe"]
 
@@ -47,6 +48,10 @@ def _sum(fold: Fold) -> Reading:
 def _mean(fold: Fold) -> Reading:
     total, valid = fold.result()
     return total / np.maximum(cast(FloatSum, fold).number, 1), valid
+
+
+def _mean_time(fold: Fold) -> Reading:
+    return cast(TimeSum, fold).mean()
 
 
 def _var(fold: Fold, ddof: int) -> Reading:
@@ -95,6 +100,8 @@ def recipe(lane: Lane, how: Any, options: Mapping[str, Any], leaving: bool) -> R
     """The recipe of an aggregate, None if only pandas can do it."""
     if how == "sum":
         return None if options else SUMS.get(lane.kind)
+    if how == "mean" and lane.kind == "time":
+        return None if options else Recipe("times", _mean_time)
     text = isinstance(lane.dtype, pd.StringDtype) and not leaving
     if text and how in ("min", "max") and not options:
         return Recipe(how, _plain)
@@ -134,6 +141,8 @@ def make_fold(kind: str, lane: Lane, leaving: bool) -> Fold:
         return WholeSum(dtype=dtype, leaving=leaving)
     if kind == "float":
         return FloatSum(exact=leaving)
+    if kind == "times":
+        return TimeSum()
     if kind == "moments":
         return WindowMoments() if leaving else Moments()
     if kind in ("min", "max"):
