@@ -170,3 +170,36 @@ def test_a_flush_of_one_input_counts_when_the_other_one_ends() -> None:
     assert seen == []
     a.close()
     assert seen == [(1, 2)]
+
+
+async def a_while(x: Any) -> Any:
+    await asyncio.sleep(1)
+    return x
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda s: s.rate_limit(1),
+        lambda s: s.map(a_while),
+        lambda s: s.map(a_while).on_error("skip"),
+        lambda s: s.buffer(1).map(a_while),
+        lambda s: s.map(a_while).buffer(1).rate_limit(2),
+    ],
+)
+@pytest.mark.parametrize("distance", [0, 0.4, 1])
+async def test_closes_and_flushes_at_once_do_not_take_each_other_for_elements(
+    build: Any, distance: float
+) -> None:
+    """Else each would go round for the other, and warn of a cycle at last."""
+    source = Stream[int](asynchronous=True)
+    node = build(source)
+    seen = node.sink_to_list()
+    for x in range(3):
+        source.emit(x)
+    calls: list[Any] = []
+    for _ in range(3):
+        calls += [asyncio.ensure_future(f()) for f in (source.close, source.flush, node.close)]
+        await asyncio.sleep(distance)
+    await asyncio.gather(*calls)
+    assert seen == [0, 1, 2]

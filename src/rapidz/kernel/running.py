@@ -63,6 +63,8 @@ class Running:
 
     is_signal = False
     """Whether it carries no element."""
+    awaits = False
+    """Whether it is a signal that has emitted something, and waits for that."""
     loses: Callable[[], None] | None = None
     """Called if it is withdrawn before it has begun, once what is ahead of it is over."""
     _losses: list[Callable[[], None]] | None = None
@@ -404,11 +406,26 @@ class Line:
             running.loses = loses
         return running
 
-    def follow_signal(self, coroutine: Coroutine[Any, Any, object], pipeline: Pipeline) -> Running:
-        """Run *coroutine*, which carries no element, after all that came before it."""
-        running = Running(coroutine, pipeline, self)
+    def follow_signal(self, action: Callable[[], Pending], pipeline: Pipeline) -> Running:
+        """Do *action*, which carries no element, after all that came before it."""
+
+        async def act() -> None:
+            if (wait := action()) is not None:
+                running.awaits = not (isinstance(wait, Running) and wait.is_signal)
+                await wait
+
+        running = Running(act(), pipeline, self)
         running.is_signal = True
         return running
+
+    def has_elements(self) -> bool:
+        """Return whether anything but signals is in line, or what a signal has emitted."""
+        running = self.front
+        while running is not None:
+            if running.awaits or not running.is_signal:
+                return True
+            running = running._next
+        return False
 
 
 async def _after(running: Running, coroutine: Coroutine[Any, Any, object]) -> None:

@@ -290,7 +290,7 @@ def _is_left(node: Stream[Any], came_back: bool) -> bool:
 
     A class that does not count what it buffers has, if any element *came back*.
     """
-    if node._is_busy():
+    if node._has_elements_in_flight():
         return True
     if type(node)._flush_held is Node._flush_held:
         return False

@@ -24,7 +24,7 @@ from rapidz.kernel.pipeline import Pipeline
 from rapidz.kernel.provenance import remember
 from rapidz.kernel.push import DONE, Pending, Push, Step
 from rapidz.kernel.registry import APIRegisterMixin
-from rapidz.kernel.running import Line, doing, own
+from rapidz.kernel.running import Line, own
 from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.signals import Arrivals
 from rapidz.kernel.signatures import refuse_keywords
@@ -265,6 +265,11 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         """Return whether elements are in flight in this node."""
         return self._guard_line.busy() or self._line.busy() or self._busy()
 
+    def _has_elements_in_flight(self) -> bool:
+        """Return whether elements are in flight in this node, and not signals alone."""
+        lines = self._guard_line.has_elements() or self._line.has_elements()
+        return lines or self._busy()
+
     def _count_buffered(self) -> int:
         """Return how many elements the node has taken in and not emitted yet."""
         return max(self._guard_line.count(), self._line.count()) + self._buffered()
@@ -272,7 +277,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
     def _in_turn(self, action: Callable[[], Pending]) -> Pending:
         """Do *action* after all elements that are in flight in this node."""
         if self._guard_line.busy():
-            turn = doing(lambda: self._in_own_turn(action))
+            turn = functools.partial(self._in_own_turn, action)
             return self._guard_line.follow_signal(turn, self._pipeline)
         return self._in_own_turn(action)
 
@@ -280,7 +285,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         if self._queue_action(action):
             return None
         if self._line.busy():
-            return self._line.follow_signal(doing(action), self._pipeline)
+            return self._line.follow_signal(action, self._pipeline)
         return action()
 
     def _loop_changed(self) -> None:

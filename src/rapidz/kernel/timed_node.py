@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from collections.abc import Awaitable, Coroutine, Hashable
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from rapidz.kernel import attribution
 from rapidz.kernel.busy import Alarm, Busy
 from rapidz.kernel.failures import Handler, guard
 from rapidz.kernel.intervals import Interval, seconds
-from rapidz.kernel.loop import is_async, running_loop
+from rapidz.kernel.loop import is_async, running_loop, sync
 from rapidz.kernel.push import Pending, Push, no_default, settle
 from rapidz.kernel.running import Running, doing, own, wait_for
 from rapidz.kernel.short_repr import short_repr
@@ -137,28 +137,26 @@ class TimedNode(Stream[T]):
         """
         delay = seconds(after, operator=type(self).__name__, argument="after", allow_zero=True)
         hash(name)  # refused here, and not on the loop
-        self._on_loop(lambda: self._start(name, delay))
+        loop = self._pipeline.running_on
+        if running_loop() is loop or not loop.is_running():
+            self._start(name, delay)
+        else:
+            loop.call_soon_threadsafe(self._start, name, delay)
 
     def cancel_timer(self, name: Hashable = None) -> bool:
         """Cancel the timer *name*; return whether it was set."""
-        was_set = name in self._clockwork.alarms
-        if was_set:
-            self._on_loop(lambda: self._cancel(name))
-        return was_set
+        hash(name)
+        loop = self._pipeline.root().loop
+        if loop is None or running_loop() is loop or not loop.is_running():
+            return self._cancel(name)
+        return bool(sync(loop, self._cancel, name))
 
-    def _on_loop(self, action: Callable[[], object]) -> None:
-        """Do *action* now, or soon if the loop is that of another thread."""
-        loop = self._pipeline.running_on
-        if running_loop() is loop or not loop.is_running():
-            action()
-        else:
-            loop.call_soon_threadsafe(action)
-
-    def _cancel(self, name: Hashable) -> None:
+    def _cancel(self, name: Hashable) -> bool:
         alarm, _ = self._clockwork.alarms.pop(name, (None, 0.0))
         if alarm is not None:
             alarm.cancel()
         self._rest()
+        return alarm is not None
 
     def start_task(self, coroutine: Awaitable[object]) -> None:
         """Run *coroutine* on the pipeline's loop, beside the elements.
