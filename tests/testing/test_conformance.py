@@ -164,3 +164,7 @@ def test_a_factory_must_build_a_node() -> None:
         check_operator(not_callable)
     with pytest.raises(AssertionError, match="factory must return a Stream, got None"):
         check_operator(lambda _: None)  # type: ignore[arg-type, return-value]
+
+
+def test_a_composition_that_ends_in_a_node_which_takes_elements_together_passes() -> None:
+    check_operator(lambda s: s.scatter("thread").map(str).gather(), [1, 2, 3], outputs=list("123"))

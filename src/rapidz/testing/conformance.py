@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, TypeAlias
 
 from rapidz.kernel.failures import StreamClosed
+from rapidz.kernel.push import step_of
 from rapidz.kernel.short_repr import short_repr
 from rapidz.kernel.stream import Stream
 from rapidz.kernel.tracking import RefCounter
@@ -197,7 +198,7 @@ class _Checks:
             made = node.compile
 
             def compile(push: Any, port: int = 0) -> Any:
-                step = made(push, port)
+                step = step_of(made(push, port)).push
 
                 def checked(x: Any) -> Any:
                     wait = step(x)
