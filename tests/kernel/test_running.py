@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -208,3 +209,24 @@ async def test_an_async_sink_may_await_an_emit_into_its_own_pipeline() -> None:
     await send(source, 3)
     await settle(source.join())
     assert seen == [3, 2, 1, 0]
+
+
+@pytest.mark.parametrize("awaited", [True, False])
+async def test_who_keeps_what_emit_returned_does_not_keep_the_element(awaited: bool) -> None:
+    class Element:
+        pass
+
+    async def sink(x: Element) -> None:
+        await asyncio.sleep(0)
+
+    source = Stream[Element](asynchronous=True)
+    source.sink(sink)
+    element = Element()
+    gone = weakref.ref(element)
+    kept = source.emit(element)
+    del element
+    if not awaited:
+        await turns(5)
+    await kept
+    assert gone() is None
+    await settle(source.close())

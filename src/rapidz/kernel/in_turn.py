@@ -101,7 +101,8 @@ class Invocation(Running):
 
     def _begin(self) -> Coroutine[Any, Any, object]:
         self.begun = True
-        return self._function.turn(self._x)
+        x, self._x = self._x, None
+        return self._function.turn(x)
 
     def __await__(self) -> Generator[Any, Any, None]:
         if self.begun:
@@ -121,8 +122,10 @@ class Invocation(Running):
             if function.then is not None:
                 yield from self._hand_on(function, result)
         except BaseException as error:
+            self._x = None
             self._finish(error)
             raise
+        self._x = None  # who keeps this does not keep the element
         self._finish()
 
     def _hand_on(self, function: Function, result: Any) -> Generator[Any, Any, None]:
@@ -138,7 +141,7 @@ class Invocation(Running):
                 function.line.emitted -= 1
 
     def about(self) -> tuple[Stream[Any] | None, Any]:
-        return self._function.ref(), self._x
+        return (None if self._x is None else self._function.ref()), self._x
 
 
 drivers.add(id(Invocation.__await__.__code__))
