@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from tornado import gen
 
-from rapidz import RefCounter, Stream
+from rapidz import RefCounter, Source, Stream
 from rapidz.dataframe import DataFrame, PeriodicDataFrame
 from rapidz.testing import run
 
@@ -28,6 +28,11 @@ class limited(Stream[Any]):
     def __init__(self, upstream: Stream[Any], limit: int = 1, **kwargs: Any) -> None:
         self.limit = limit
         super().__init__(upstream, **kwargs)
+
+
+class generated(Source[int]):
+    async def run(self) -> Any:
+        yield 1
 
 
 def written(x: Any) -> Iterator[Any]:
@@ -75,6 +80,11 @@ MISTAKES: dict[str, tuple[Callable[[Stream[Any]], Any], type[Exception], str]] =
         lambda s: s.sink(written),
         TypeError,
         r"sink: func must not be a generator function, .* got written: write `async def`",
+    ),
+    "the run of a source that yields": (
+        lambda s: generated(),
+        TypeError,
+        r"generated: run must not be a generator function, which nothing would run, got run",
     ),
     "a decorator without parentheses": (
         lambda s: Stream.register_api(limited),

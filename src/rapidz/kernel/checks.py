@@ -35,7 +35,7 @@ def check_writes(operator: str, argument: str, func: object) -> None:
     TypeError: sink: func must not be a generator function, which nothing would run, got write: \
 write `async def` and `await`, or decorate it with `gen.coroutine`
     """
-    if inspect.isgeneratorfunction(func):
+    if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
         raise TypeError(
             f"{operator}: {argument} must not be a generator function, which nothing would run, "
             f"got {func.__name__}: write `async def` and `await`, or decorate it with "

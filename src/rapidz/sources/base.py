@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, overload
 
 from rapidz.kernel import attribution, ending, signals
 from rapidz.kernel.attribution import blame, comes_from_below
-from rapidz.kernel.checks import read_interval
+from rapidz.kernel.checks import check_writes, read_interval
 from rapidz.kernel.compiler import edges
 from rapidz.kernel.failures import Handler, Raise, StreamClosed
 from rapidz.kernel.intervals import Interval
@@ -104,6 +104,8 @@ class Source(Stream[T]):
         )
 
     def __init__(self, start: bool = False, **kwargs: Any) -> None:
+        for work in ("run", "_run"):
+            check_writes(type(self).__name__, work, getattr(type(self), work))
         self.stopped, self.started = True, False
         self._switch = threading.RLock()
         kwargs["ensure_io_loop"] = True  # old classes ask for it too
