@@ -1,0 +1,3 @@
+"""Programs are run, and not imported to look for doctests."""
+
+collect_ignore = ["programs"]
