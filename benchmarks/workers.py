@@ -53,7 +53,7 @@ def client(workers: int) -> Any:
     """A client of a local cluster with so many worker processes, of one thread each."""
     distributed = import_module("distributed")
     cluster = distributed.LocalCluster(
-        n_workers=workers, threads_per_worker=1, dashboard_address=None
+        n_workers=workers, threads_per_worker=1, dashboard_address=":0"
     )
     made = distributed.Client(cluster, set_as_default=workers == 2)
     made.wait_for_workers(workers)

@@ -46,6 +46,8 @@ def main() -> None:
     humidity.emit(55)
     temperature.emit(19.0)
     print(f"{len(readings)} readings in all, the last from {readings[-1]}")
+    for sensor in (temperature, humidity, target):
+        sensor.close()  # the last temperature has no partner: without this, exit would warn of it
 
 
 if __name__ == "__main__":
