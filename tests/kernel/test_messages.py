@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -169,3 +170,11 @@ def test_elements_are_taken_from_what_has_items_only() -> None:
     seen = source.sink_to_list()
     source.emit_many(Items())  # type: ignore[arg-type]
     assert seen == [1, 2]
+
+
+def test_a_misspelled_column_is_suggested_once() -> None:
+    frame: Any = DataFrame(example=pd.DataFrame({"price": [1]}))
+    with pytest.raises(AttributeError) as caught:
+        frame.prise
+    shown = "".join(traceback.format_exception(caught.value))
+    assert shown.lower().count("did you mean") == 1

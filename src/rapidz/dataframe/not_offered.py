@@ -90,4 +90,7 @@ def not_offered(owner: str, name: str, has: Iterable[str], instead: str = "") ->
     if hint := stream_hint(name):
         return AttributeError(f"{said}: {hint}")
     close = difflib.get_close_matches(name, list(has), 1)
-    return AttributeError(f"{said}: did you mean {short_repr(close[0])}?" if close else said)
+    if not close:
+        return AttributeError(said)
+    hint = f"{said}: did you mean {short_repr(close[0])}?"
+    return AttributeError(hint, name=name, obj=None)  # or Python adds the same hint again
