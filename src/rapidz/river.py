@@ -99,6 +99,7 @@ class RiverTrain(Stream[Any]):
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         model, metric = self.model, self.metric
+        measure: Any = metric
 
         def train(x: Any) -> Pending:
             model.learn_one(*x)
@@ -107,8 +108,8 @@ class RiverTrain(Stream[Any]):
         def train_and_score(x: Any) -> Pending:
             features, truth, *weight = x
             model.learn_one(*x)
-            metric.update(truth, model.predict_one(features), *weight[:1])
-            return push(metric.get())
+            measure.update(truth, model.predict_one(features), *weight[:1])
+            return push(measure.get())
 
         def train_and_pass(x: Any) -> Pending:
             model.learn_one(*x)

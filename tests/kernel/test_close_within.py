@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -225,7 +225,7 @@ class slowly(Source[int]):
             await asyncio.sleep(0.1)
 
 
-async def numbers() -> Any:
+async def numbers() -> AsyncIterator[int]:
     for x in range(5):
         yield x
 

@@ -31,13 +31,19 @@ def by_emit_many(source: Stream[int], stream: Stream[int]) -> None:
     stream.sink(lambda x: source.emit_many([x]))
 
 
+Feedback = Callable[[Stream[int], Stream[int]], None]
+
 #: How many rounds each way is tried with: the first are quick.
-ROUNDS = {by_method: 100_000, by_lambda: 100_000, by_another_pipeline: 20_000, by_emit_many: 20_000}
+ROUNDS: dict[Feedback, int] = {
+    by_method: 100_000,
+    by_lambda: 100_000,
+    by_another_pipeline: 20_000,
+    by_emit_many: 20_000,
+}
 
 ways = pytest.mark.parametrize(
     "feed_back", [by_method, by_lambda, by_another_pipeline, by_emit_many]
 )
-Feedback = Callable[[Stream[int], Stream[int]], None]
 
 
 def counting(source: Stream[int], feed_back: Feedback, rounds: int) -> list[int]:

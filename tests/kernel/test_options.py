@@ -71,7 +71,7 @@ def test_a_name_that_is_no_option_is_refused_and_nothing_is_set() -> None:
     with pytest.raises(TypeError, match=r"got colour$"):
         rapidz.options(colour="red")  # type: ignore[call-arg]
     with pytest.raises(TypeError):
-        rapidz.options("2s")  # type: ignore[misc]
+        rapidz.options("2s")  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

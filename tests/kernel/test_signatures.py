@@ -191,7 +191,7 @@ def test_what_a_function_cannot_take_is_refused_when_the_node_is_built(
 
 
 def test_the_same_below_scatter() -> None:
-    scattered = scatter(Stream[Any](), backend="thread")
+    scattered: Any = scatter(Stream[Any](), backend="thread")
     with pytest.raises(TypeError, match="did you mean stream_name"):
         scattered.map(plain, stream_nam="n")
     with pytest.raises(TypeError, match="did you mean start"):

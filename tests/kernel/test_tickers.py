@@ -112,7 +112,7 @@ def test_a_timer_of_a_virtual_loop_never_runs_before_its_time() -> None:
         loop = asyncio.get_running_loop()
         early: list[float] = []
         for due in (119.99999999999746, 120.0, 120.0 + 1e-12, 120.0 + 2e-14):
-            loop.call_at(due, lambda due=due: early.append(due - loop.time()))
+            loop.call_at(due, lambda at: early.append(at - loop.time()), due)
         await asyncio.sleep(121)
         return early
 

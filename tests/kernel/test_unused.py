@@ -111,7 +111,7 @@ def dropped_in_a_cycle(_: Node) -> None:
 
 def refused(source: Node) -> None:
     with pytest.raises(TypeError):
-        source.map(3)  # type: ignore[arg-type]
+        source.map(3)  # type: ignore[call-overload]
 
 
 def with_a_branch_that_is_gone(source: Node) -> None:

@@ -82,7 +82,7 @@ class Diamond:
     def _below(self, first: Any, *others: Any) -> None:
         maxsize, room = self.chance.choice([1, 3, 20]), self.chance.choice([0, 0, 1, 5])
         if self.chance.random() < 0.3:  # they meet at home
-            first, *others = [branch.gather() for branch in (first, *others)]
+            first, others = first.gather(), tuple(branch.gather() for branch in others)
         joined: Any = first.zip(*others, maxsize=maxsize)
         if room:
             joined = joined.buffer(room)

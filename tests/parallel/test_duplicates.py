@@ -139,7 +139,7 @@ def test_notes_and_attributes_of_a_copy_are_its_own(case: Callable[[], None]) ->
     own.element = 1  # type: ignore[attr-defined]
     assert error.__notes__ == ["before"]
     assert own.__notes__ == ["before", "after"]
-    assert not hasattr(error, "element") or error.element is None
+    assert getattr(error, "element", None) is None
 
 
 def test_a_copy_was_raised_by_no_node_yet() -> None:

@@ -95,7 +95,7 @@ class depends_on_the_mode(Own):
         return lambda x: push((x, asynchronous))
 
 
-BROKEN = {
+BROKEN: dict[type[Own], str] = {
     returns_a_list: "the step returns None or an awaitable: .*returned .None",
     closes_over_itself: "collected when nobody refers to it: .*close over `self`",
     loses_its_state: "an edit of the graph loses nothing: .*with edits",

@@ -228,8 +228,8 @@ def leaves(error: BaseException) -> None:
 
 def called_by_a_node() -> bool:
     """Whether the code that called into the library was itself called by a node."""
-    frame: FrameType | None = sys._getframe(2)
-    if frame is not None and frame.f_code.co_filename.startswith(_FUSED):
+    frame: Any = sys._getframe(2)
+    if frame.f_code.co_filename.startswith(_FUSED):
         frame = frame.f_back  # the compiled `emit` that it leaves
     while frame is not None and _is_entrance(frame):
         frame = frame.f_back

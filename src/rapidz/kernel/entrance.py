@@ -120,13 +120,13 @@ def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, life: Life) -> E
         ):
             return slowly(x, asynchronous, metadata)
         idle = not active  # then this is called by no function that is in flight
-        turn.busy = mine = True  # for interrupts, which look for these two
+        turn.busy = mine = True  # pyright: ignore[reportUnusedVariable] - interrupts look for it
         try:
             wait = push(x)
         except Exception as error:
             return pipeline.failed(error)
         finally:
-            turn.busy = mine = False  # noqa: F841
+            turn.busy = mine = False  # noqa: F841 # pyright: ignore[reportUnusedVariable]
             if turn.waiters:
                 turn.pass_on()
         if wait is None:

@@ -101,7 +101,7 @@ def interpret(node: Stream[Any], port: int) -> Push[Any]:
         async def in_turn(x: Any) -> None:
             since = attribution.last_serial
             try:
-                result = begin(x)
+                result: Any = begin(x)
                 if result is not None:
                     await result
             except Exception as error:

@@ -12,7 +12,6 @@ Failures with a common cause, the same exception object or the same
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import weakref
 from asyncio import AbstractEventLoop
@@ -185,7 +184,11 @@ class PendingFailures(deque[PendingFailure]):
         if wait is None or (self._timer is not None and self._timer() is loop):
             return
         kept_at = next((entry.kept_at for entry in self if not entry.logged), loop.time())
-        begin = functools.partial(loop.call_at, kept_at + wait, _look, weakref.ref(self), loop)
+        due, ref = kept_at + wait, weakref.ref(self)
+
+        def begin() -> None:
+            loop.call_at(due, lambda: _look(ref, loop))
+
         self._timer = weakref.ref(loop)
         if loops.running_loop() is loop:
             begin()

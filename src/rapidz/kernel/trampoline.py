@@ -88,12 +88,12 @@ class Trampoline:
         turn.inside = me
         turn.busy = True
         self.nested += 1
-        mine = True  # for interrupts, which look for it
+        mine = True  # pyright: ignore[reportUnusedVariable] - interrupts look for it
         try:
             return push(x)
         finally:
             self.nested -= 1
-            turn.inside, mine = inside, False  # noqa: F841
+            turn.inside, mine = inside, False  # noqa: F841 # pyright: ignore[reportUnusedVariable]
             turn.busy = busy
             if turn.waiters and not busy:
                 turn.pass_on()

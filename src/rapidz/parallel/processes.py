@@ -8,6 +8,7 @@ import signal
 import threading
 import weakref
 from concurrent.futures.process import ProcessPoolExecutor
+from importlib import import_module
 from multiprocessing import connection, util
 from typing import Any
 
@@ -61,7 +62,7 @@ class Processes(ProcessPoolExecutor):
 _pools: weakref.WeakSet[Processes] = weakref.WeakSet()
 _managers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 _given_up: list[bool] = []
-_children: set[Any] = getattr(multiprocessing.process, "_children", set())
+_children: set[Any] = getattr(import_module("multiprocessing.process"), "_children", set())
 
 
 def _begin(begun: Any) -> None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import multiprocessing
+import multiprocessing.context as context
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from multiprocessing import context, spawn
+from multiprocessing import spawn
 from typing import Any, ClassVar
 
 #: How the processes are called, by which a process knows that it is one before it has begun.
