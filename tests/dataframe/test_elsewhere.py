@@ -128,7 +128,7 @@ def test_states_of_a_scattered_stream_are_zipped(scattered: Any) -> None:
 class Zipped(Stream[Any]):
     """A stream of a user, with a `zip` of its own."""
 
-    def zip(self, *upstreams: Any, **options: Any) -> Any:  # type: ignore[override]
+    def zip(self, *upstreams: Any, **options: Any) -> Any:
         raise AssertionError("not asked for")
 
 

@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rapidz.dataframe import keyed_rows
 from rapidz.dataframe.pairs import Pairs
 from rapidz.kernel.push import SKIP
 
-TIMES = pd.to_datetime(["2030-01-01", "2030-01-02", None, "2030-01-01 00:00:01"], format="ISO8601")
+TIMES = pd.to_datetime(
+    pd.Index(["2030-01-01", "2030-01-02", None, "2030-01-01 00:00:01"], dtype=object),
+    format="ISO8601",
+)
 KEYS: dict[str, tuple[Any, Any]] = {
     "whole numbers": ([0, 1, -1, 2**53], [0, 1, -1, 2**53 + 1]),
     "whole numbers and floats": ([0, 1, 2, 3], [-0.0, 1.0, 2.5, np.nan]),
@@ -155,7 +157,7 @@ def test_a_batch_looks_at_its_own_keys_and_few_rows_are_moved(
         found += len(left) + len(right)
         return merged(left, right, **options)
 
-    monkeypatch.setattr(keyed_rows.pd, "concat", moving)
+    monkeypatch.setattr(pd, "concat", moving)
     monkeypatch.setattr(pd.DataFrame, "merge", merging)
     batch, batches = 100, 200
     for number in range(batches):

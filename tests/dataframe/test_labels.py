@@ -43,7 +43,7 @@ def seen(ask: Callable[[Any], Any], index: pd.Index[Any], of_labels: bool) -> li
     frame = pd.DataFrame({"x": range(5)}, index=index)
     if of_labels:
         sdf: Any = DataFrame(example=frame.iloc[:0])
-        results = ask(sdf.index).stream.sink_to_list()
+        results: list[Any] = ask(sdf.index).stream.sink_to_list()
         parts: list[Any] = [frame.iloc[:3], frame.iloc[3:]]
     else:
         labels = index.to_series()

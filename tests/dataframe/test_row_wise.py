@@ -192,14 +192,13 @@ def test_frames_of_polars_and_tables_of_pyarrow_have_them_too(name: str, library
         frame[:0].to_arrow() if arrow else frame[:0],
         [batch.to_arrow() if arrow else batch for batch in batches],
     )
-    together = pl.concat([pl.from_arrow(one) if arrow else one for one in made])
+    parts: list[Any] = [pl.from_arrow(one) if arrow else one for one in made]
+    together = pl.concat(parts)
     expected = native(frame)
-    columns = expected.columns if isinstance(expected, pl.DataFrame) else None
-    assert (
-        together.to_dict(as_series=False) == expected.to_dict(as_series=False)
-        if columns
-        else (together.to_list() == expected.to_list())
-    )
+    if isinstance(expected, pl.DataFrame):
+        assert together.to_dict(as_series=False) == expected.to_dict(as_series=False)
+    else:
+        assert together.to_list() == expected.to_list()
 
 
 def test_every_row_wise_method_is_tried() -> None:

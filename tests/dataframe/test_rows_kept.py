@@ -25,7 +25,7 @@ def rows(seed: int, size: int = 50) -> pd.DataFrame:
             "k": np.array(list("abcd"))[at],
             "x": np.where(at == 1, np.nan, random.integers(0, 9, size)),
             "n": random.integers(0, 9, size),
-            "c": pd.Categorical.from_codes(at % 3, ["v", "u", "w", "never"]),
+            "c": pd.Categorical.from_codes(at % 3, pd.Index(["v", "u", "w", "never"])),
             "t": pd.Timestamp("2030-01-01") + pd.to_timedelta(at, unit="D"),
         }
     )

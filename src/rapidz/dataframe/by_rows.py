@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -81,7 +81,7 @@ def check_categories(dtype: Any, column: Any = None) -> None:
 'category': use pandas.CategoricalDtype([...])
     """
     known = isinstance(getattr(column, "dtype", None), pd.CategoricalDtype)
-    unnamed = isinstance(dtype, pd.CategoricalDtype) and dtype.categories is None
+    unnamed = isinstance(dtype, pd.CategoricalDtype) and cast(Any, dtype.categories) is None
     if (unnamed or (isinstance(dtype, str) and dtype == "category")) and not known:
         raise TypeError(
             "astype: dt must name the categories, for they would be those of each batch, got "

@@ -34,7 +34,7 @@ class Example:
         of: Sequence[Example] = (),
         kind: str | None = None,
     ) -> None:
-        self.value = value
+        self.value: Any = value
         self._make, self._of = make, list(of)
         self.kind: str | None = kind or next((one.kind for one in of if one.kind), None)
         self._asked: _Checks | None = None

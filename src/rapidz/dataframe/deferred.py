@@ -43,23 +43,26 @@ class Deferred:
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, pd.Series):
             return self._filtered(index)
-        if isinstance(index, list) and all(label in self.columns for label in index):
-            return self._frame(index)
-        if isinstance(index, Hashable) and index in self.columns:
+        if isinstance(index, list):
+            if all(label in self.columns for label in index):
+                return self._frame(index)
+        elif isinstance(index, Hashable) and index in self.columns:
             return self._columns([index])[index]
         return self.whole()[index]  # which says what is wrong with labels
 
     def whole(self) -> pd.DataFrame:
         """All columns."""
-        if self._whole is None:
-            if self._of is not None:
-                frame, mask = self._of
-                self._whole = frame.whole()[mask]
-            elif not self._made:
-                self._whole = to_pandas(self._native)
-            else:
-                self._whole = self._frame(self.columns)
-        return self._whole
+        whole = self._whole
+        if whole is None:
+            whole = self._whole = self._made_whole()
+        return whole
+
+    def _made_whole(self) -> pd.DataFrame:
+        if self._of is not None:
+            frame, mask = self._of
+            return frame.whole()[mask]
+        made: pd.DataFrame = self._frame(self.columns) if self._made else to_pandas(self._native)
+        return made
 
     def _filtered(self, mask: pd.Series[Any]) -> Deferred:
         made = Deferred(self._native)

@@ -188,7 +188,7 @@ class Merge:
             return frame.index
         on = options["on"] if options["on"] is not None else options.get(f"{side}_on")
         columns = on if isinstance(on, list) else [on]
-        arrays = [frame[one] if isinstance(one, Hashable) else one for one in columns]
+        arrays: list[Any] = [frame[one] if isinstance(one, Hashable) else one for one in columns]
         return pd.MultiIndex.from_arrays(arrays) if len(arrays) > 1 else pd.Index(arrays[0])
 
     def _merged(self, frame: Any, fixed: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -67,7 +67,7 @@ def mapped(x: Any, func: Any, na_action: Any = None) -> Any:
         )
         known = dict(func.items())
         missing = getattr(type(func), "__missing__", None)
-        lookup = known.get if missing is None else func.__getitem__
+        lookup = known.get if missing is None else cast(Any, func).__getitem__
     skipped = na_action == "ignore"
     values = [None if missing else value for value, missing in zip(x, x.isna(), strict=True)]
     results = [None if value is None and skipped else lookup(value) for value in values]

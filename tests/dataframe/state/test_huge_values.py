@@ -87,6 +87,7 @@ def test_a_sum_that_leaves_the_range_of_floats_comes_back(values: list[float]) -
 )
 def test_what_was_huge_leaves_no_trace(how: str, by: Any, before: list[list[float]]) -> None:
     state: Any = make_state(series(), how, LastRows(3), by)
+    got: Any = None
     for batch in [*before, [3.3], [4.4], [5.5]]:
         keys = {} if by is None else {"keys": pd.Series(["a"] * len(batch))}
         got = state.update(series(*batch), **keys)

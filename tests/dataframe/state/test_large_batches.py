@@ -31,7 +31,7 @@ KINDS: dict[str, Any] = {
     "times": lambda at: pd.Series(TIMES[at]).mask(pd.Series(at == 3)),
     "times in a zone": lambda at: pd.Series(TIMES.tz_localize("Europe/Rome")[at]),
     "lengths of time": lambda at: pd.Series(pd.to_timedelta(at, unit="s")),
-    "category": lambda at: pd.Series(pd.Categorical.from_codes(at % 5 - 1, list("dbca"))),
+    "category": lambda at: pd.Series(pd.Categorical.from_codes(at % 5 - 1, pd.Index(list("dbca")))),
     "int64 of Arrow": lambda at: pd.Series(at, dtype="int64[pyarrow]"),
 }
 
@@ -39,7 +39,8 @@ KINDS: dict[str, Any] = {
 def text(at: Any, dtype: Any) -> pd.Series[Any]:
     words = WORDS[at].copy()
     words[at == 3] = None
-    return pd.Series(words, dtype=dtype)
+    made: pd.Series[Any] = pd.Series(words, dtype=dtype)
+    return made
 
 
 def batches(kind: str, seed: int) -> list[pd.DataFrame]:

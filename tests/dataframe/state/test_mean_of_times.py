@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
@@ -30,7 +30,7 @@ def exact(ticks: list[int | None]) -> int | None:
 def column(ticks: list[int | None], dtype: str) -> Any:
     naive = "M8[ns]" if "Berlin" in dtype else dtype
     values = pd.array(ticks, dtype="Int64").to_numpy("int64", na_value=pd.NaT.value)
-    times = pd.Series(values.view(naive), name="t")
+    times = cast(Any, pd.Series(values.view(naive), name="t"))
     return times.dt.tz_localize("UTC").dt.tz_convert("Europe/Berlin") if naive != dtype else times
 
 
@@ -57,7 +57,7 @@ def test_means_of_times_are_those_of_whole_numbers(
         by_key = grouped.update(pd.DataFrame({"k": keys, "t": times}))["t"]
         rows = (rows + batch)[-n if n else 0 :]
         assert by_key.dtype == empty.dtype
-        expected = {None: exact([one for one, _ in rows])}
+        expected: dict[str | None, int | None] = {None: exact([one for one, _ in rows])}
         for key in sorted({key for _, key in rows}):
             expected[key] = exact([one for one, its in rows if its == key])
         got = pd.concat([pd.Series([total], dtype=empty.dtype), by_key])
@@ -75,7 +75,8 @@ def test_the_mean_of_a_year_of_times_is_that_of_pandas() -> None:
 
 
 def test_times_in_finer_units_go_on_from_those_before() -> None:
-    days = pd.Series(pd.to_datetime(["2030-01-01", "2030-01-02", None])).astype("M8[s]")
+    texts = pd.Index(["2030-01-01", "2030-01-02", None], dtype=object)
+    days = pd.Series(pd.to_datetime(texts)).astype("M8[s]")
     finer = pd.Series(
         pd.to_datetime(["1930-01-03 00:00:00.000001", "2030-01-01 00:00:00.000000"]).as_unit("us")
     )

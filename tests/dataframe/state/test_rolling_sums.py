@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rapidz.dataframe.state import RollingState, rolling, two_stacks
+from rapidz.dataframe.state import RollingState, rolling
 
 HOWS: list[tuple[str, dict[str, Any]]] = [
     ("sum", {}),
@@ -35,7 +35,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rolling, "LARGE", 0)
 
 
-def spread_over(rows: list[float], dtype: str, timed: bool, unit: Any = "ns") -> Any:
+def spread_over(rows: list[float], dtype: Any, timed: bool, unit: Any = "ns") -> Any:
     index: Any = pd.RangeIndex(len(rows))
     if timed:
         seconds = np.arange(len(rows)) // 2 + (np.arange(len(rows)) // 5) * 3
@@ -81,7 +81,7 @@ def test_values_of_windows_whose_sums_go_on_are_those_of_pandas(
             start += len(part)
         expected = getattr(frame.rolling(size, min_periods=periods), how)(**options)
         got: Any = pd.concat([one for one in made if len(one)] or made[:1])
-        alone = {"check_freq": False, "check_index_type": len(frame) > 0}
+        alone: dict[str, Any] = {"check_freq": False, "check_index_type": len(frame) > 0}
         if frame is rows:
             pd.testing.assert_series_equal(got, expected, rtol=1e-6, atol=1e-6, **alone)
         else:
@@ -151,7 +151,7 @@ def test_a_large_window_is_not_gone_through_again(
         seen += len(data)
         return running(data)
 
-    monkeypatch.setattr(two_stacks.np, "cumsum", counted)
+    monkeypatch.setattr(np, "cumsum", counted)
     monkeypatch.setattr(RollingState, "_by_pandas", None)
     made = []
     for start in range(5_000, 20_000, 50):

@@ -183,4 +183,8 @@ def _is_looked_up_fast(dtype: Any) -> bool:
         return dtype.storage == "python"
     masked = isinstance(dtype, pd.api.extensions.ExtensionDtype) and dtype.kind in "iub"
     plain = isinstance(dtype, np.dtype) and dtype.kind in "iub"
-    return plain or (masked and dtype.na_value is pd.NA) or isinstance(dtype, pd.CategoricalDtype)
+    return (
+        plain
+        or (masked and getattr(dtype, "na_value", None) is pd.NA)
+        or isinstance(dtype, pd.CategoricalDtype)
+    )

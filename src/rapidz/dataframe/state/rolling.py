@@ -72,8 +72,8 @@ class RollingState:
         """The same for sums."""
 
     def _allows(self, min_periods: Any) -> bool:
-        whole = isinstance(min_periods, numbers.Integral)
-        return whole and min_periods >= 0 and (self.timed or min_periods <= self.window)
+        number = int(min_periods) if isinstance(min_periods, numbers.Integral) else -1
+        return number >= 0 and (self.timed or number <= self.window)
 
     def update(self, frame: Frame) -> Any:
         """Take the next rows; the values that belong to them."""
