@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel import loop as loops
 from rapidz.kernel import signals
-from rapidz.kernel.circular import caller_in, described
+from rapidz.kernel.feedback import function_within, is_feedback
 from rapidz.kernel.pipeline import Hop, Pipeline, pipelines
 from rapidz.kernel.push import DONE, Pending, group, when_all
 from rapidz.kernel.running import over, own, wait_for
@@ -50,7 +50,8 @@ def flush(node: Stream[Any]) -> Any:
         wait = signals.send(node, Signal.FLUSH)
         for stream in signals.streams_of_failures(node._pipeline.root(), ended=False):
             signals.send(stream, Signal.FLUSH)
-        return own(node._pipeline, wait)
+        wait = own(node._pipeline, wait)
+        return None if wait is None or is_feedback(node) else wait
 
     return node._pipeline.run(action)
 
@@ -64,9 +65,9 @@ def join(node: Stream[Any], timeout: float | None) -> Any:
     pipeline = node._pipeline.root()
     if pipeline.waits_for_loop():
         return _in_loop(lambda: join(node, timeout))
-    if (running := caller_in(pipeline)) is not None:
+    if (function := function_within(pipeline)) is not None:
         raise RuntimeError(
-            f"join: called by {described(running)}, which it would wait for; call it outside of "
+            f"join: called by {function}, which it would wait for; call it outside of "
             "the functions of the pipeline"
         )
     return wait_until_idle(pipeline, timeout)
@@ -78,7 +79,8 @@ def close(node: Stream[Any], timeout: float | None, *, at_once: bool = False) ->
     if pipeline.waits_for_loop():
         return _in_loop(lambda: close(node, timeout, at_once=at_once))
     within = pipeline.turn.is_mine()
-    at_once = at_once or within or caller_in(pipeline) is not None
+    by_itself = not within and function_within(pipeline) is not None
+    at_once = at_once or within or by_itself
     if not at_once and (running := _ends_of_data(node)):
         return _close_after(running, node, timeout)
     node._before_end(at_once)
@@ -90,7 +92,7 @@ def close(node: Stream[Any], timeout: float | None, *, at_once: bool = False) ->
         wait = pipeline.run(lambda: own(pipeline, signals.send(node, Signal.END)))
     except Exception as error:  # what was given up at the end failed; the rest goes on
         failure = error
-    if caller_in(pipeline) is not None:  # it goes on by itself: the caller would wait for itself
+    if by_itself:  # it goes on by itself: the caller would wait for itself
         return pipeline.promise(None) if failure is None else pipeline.failed(failure)
     if wait is None or wait is DONE:
         try:

@@ -14,16 +14,26 @@ from __future__ import annotations
 import os
 import sys
 import weakref
-from types import FrameType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
-from rapidz.kernel.circular import TURN, drivers, is_top_level, waiting
+from rapidz.kernel.circular import (
+    TURN,
+    caller_in,
+    described,
+    drivers,
+    is_top_level,
+    waiting,
+)
 from rapidz.kernel.compiler import edges
 from rapidz.kernel.node import Node
 from rapidz.kernel.push import Pending
 from rapidz.kernel.running import Running, own
+from rapidz.kernel.short_repr import short_repr
+from rapidz.kernel.turn import called_by_interrupt
 
 if TYPE_CHECKING:
+    from rapidz.kernel.pipeline import Pipeline
     from rapidz.kernel.stream import Stream
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
@@ -79,6 +89,37 @@ def callers() -> list[Stream[Any]]:
             if isinstance(one, Running):
                 found += _nodes_in(one)
     return found
+
+
+def function_within(pipeline: Pipeline) -> str | None:
+    """Describe the function of *pipeline* that runs and waits for the code that asks, if any.
+
+    A plain function is found on the stack, an asynchronous one among what waits.
+    Signal handlers and finalizers, which interrupt whatever runs, are none.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    if called_by_interrupt(frame):
+        return None
+    running = caller_in(pipeline)
+    while frame is not None and (code := frame.f_code) is not TURN:
+        if code.co_filename.startswith(_OURS):
+            node = frame.f_locals["self"] if code in flushes else _node_of(frame)
+            if node is not None and node._pipeline.root() is pipeline:
+                about = "" if code in flushes else _element_of(frame)
+                return f"{node._described()}{about}"
+        frame = frame.f_back
+    if running is not None:
+        return described(running)
+    return "one of its functions" if pipeline.turn.is_mine() else None
+
+
+#: The code in which nodes are flushed by functions of theirs: its `self` is the node.
+flushes: set[CodeType] = set()
+
+
+def _element_of(frame: FrameType) -> str:
+    values = frame.f_locals
+    return f" with element {short_repr(values['x'])}" if "x" in values else ""
 
 
 def _nodes_in(running: Running) -> list[Stream[Any]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.attribution import blame
 from rapidz.kernel.circular import drivers
-from rapidz.kernel.push import Pending, Push, group
+from rapidz.kernel.push import Pending, Push, Start, group
 from rapidz.kernel.running import Running, as_coroutine, peek
 
 if TYPE_CHECKING:
@@ -170,6 +170,22 @@ def returned(node: Stream[Any]) -> Callable[[Any, Awaitable[object]], Pending]:
         return pipeline.start(awaitable)
 
     return wait_for
+
+
+def starter(node: Stream[Any]) -> Start:
+    """Return what starts an awaitable that a plain function of *node* returned.
+
+    Unlike that of the pipeline it lets the coroutine be known as one of *node*.
+    """
+    ref, start = weakref.ref(node), node._pipeline.start
+
+    async def known(ref: weakref.ref[Stream[Any]], coroutine: Awaitable[object]) -> None:
+        await coroutine
+
+    def begin(awaitable: Awaitable[object]) -> Pending:
+        return start(known(ref, awaitable) if inspect.iscoroutine(awaitable) else awaitable)
+
+    return begin
 
 
 def failing(node: Stream[Any] | None, x: Any, error: BaseException) -> None:

@@ -16,7 +16,7 @@ from rapidz.kernel import attribution
 from rapidz.kernel import loop as loops
 from rapidz.kernel.attribution import failed_in, mine
 from rapidz.kernel.checks import check_writes
-from rapidz.kernel.in_turn import bound
+from rapidz.kernel.in_turn import bound, starter
 from rapidz.kernel.push import Pending, Push, settle, step_of
 from rapidz.kernel.tracking import boxing, current_metadata, tracked_push, unboxing
 
@@ -76,7 +76,7 @@ def interpret(node: Stream[Any], port: int) -> Push[Any]:
     above: Callable[[], Any] = weakref.ref(upstream) if upstream is not None else lambda: None
     update = node.update
     with_who, with_metadata = takes(update, "who"), takes(update, "metadata")
-    pipeline, line = node._pipeline, node._line
+    pipeline, line, start = node._pipeline, node._line, starter(node)
     del node, upstream, update
 
     def call(x: Any) -> Any:
@@ -112,7 +112,7 @@ def interpret(node: Stream[Any], port: int) -> Push[Any]:
 
     def step(x: Any) -> Pending:
         result = call(x)
-        return None if result is None else settle(result, pipeline.start)
+        return None if result is None else settle(result, start)
 
     return step
 

@@ -11,6 +11,8 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 from rapidz.kernel import attribution
 from rapidz.kernel.busy import Alarm, Busy
 from rapidz.kernel.failures import Handler, guard
+from rapidz.kernel.feedback import flushes
+from rapidz.kernel.in_turn import starter
 from rapidz.kernel.intervals import Interval, seconds
 from rapidz.kernel.loop import is_async, running_loop, sync
 from rapidz.kernel.push import Pending, Push, no_default, settle
@@ -183,7 +185,7 @@ class TimedNode(Stream[T]):
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         """Return a step that calls `on_element`."""
-        ref, start, line = weakref.ref(self), self._pipeline.start, self._line
+        ref, start, line = weakref.ref(self), starter(self), self._line
         pipeline, awaits = self._pipeline, is_async(self.on_element)
         self._wind_up()
 
@@ -278,6 +280,9 @@ class TimedNode(Stream[T]):
             alarm.cancel()
         self._clockwork.busy = Busy()
         super()._loop_changed()
+
+
+flushes.add(TimedNode._flush_held.__code__)
 
 
 async def _call(ref: weakref.ref[Any], method: str, x: Any, element: Any = no_default) -> None:
