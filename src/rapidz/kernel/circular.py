@@ -112,8 +112,18 @@ def _driven_by(task: asyncio.Task[Any], group: object) -> list[Running] | None:
                 continue
         if group is not None and any(value is group for value in _locals(frame)):
             around = driven.copy()
-        at = getattr(at, "cr_await", None) or getattr(at, "gi_yieldfrom", None)
+        at = awaited_in(at)
     return around
+
+
+def awaited_in(coroutine: Any) -> Any:
+    """Return what a coroutine or generator is suspended on, None while it runs.
+
+    CPython 3.11 may crash when it is asked of one that runs; the frames of that are on the stack.
+    """
+    if getattr(coroutine, "cr_running", False) or getattr(coroutine, "gi_running", False):
+        return None
+    return getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
 
 
 def _locals(frame: FrameType | None) -> Iterable[object]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.circular import (
     TURN,
+    awaited_in,
     caller_in,
     described,
     drivers,
@@ -130,7 +131,7 @@ def _nodes_in(running: Running) -> list[Stream[Any]]:
         frame = getattr(at, "cr_frame", None) or getattr(at, "gi_frame", None)
         if frame is not None and (node := _node_of(frame)) is not None:
             nodes.append(node)
-        at = getattr(at, "cr_await", None) or getattr(at, "gi_yieldfrom", None)
+        at = awaited_in(at)
     return nodes[::-1]
 
 
