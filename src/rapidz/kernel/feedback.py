@@ -111,7 +111,7 @@ def function_within(pipeline: Pipeline) -> str | None:
         frame = frame.f_back
     if running is not None:
         return described(running)
-    return "one of its functions" if pipeline.turn.is_mine() else None
+    return "one of its functions" if pipeline.turn.is_on_stack() else None
 
 
 #: The code in which nodes are flushed by functions of theirs: its `self` is the node.

@@ -228,6 +228,13 @@ class Turn:
             return True
         return (self.busy or bool(self._cell)) and self._is_inside(me, sys._getframe(1))
 
+    def is_on_stack(self) -> bool:
+        """Return whether the code that asks is called from a step of this pipeline.
+
+        Unlike `is_mine` it goes by the stack alone: an interruption may leave flags behind.
+        """
+        return self._holder(sys._getframe(1)) is not None
+
     def _is_inside(self, me: int, frame: FrameType) -> bool:
         """Whether it is the calling thread's turn already."""
         if (taken := self._cell.get(0)) is not None:
