@@ -412,3 +412,24 @@ async def test_a_failure_that_somebody_else_awaits_too_is_theirs() -> None:
     with pytest.raises(Boom):
         await tasks[1]
     await settle(source.close())
+
+
+async def test_no_later_element_overtakes_what_a_flush_gives() -> None:
+    source = Stream[int](asynchronous=True)
+    seen: list[int] = []
+
+    async def write(x: int) -> None:
+        await asyncio.sleep(1)
+        seen.append(x)
+
+    source.partition(2).buffer(1).flatten().sink(write)
+    for x in range(9):
+        source.emit(x)
+    source.flush()
+    for x in range(9, 18):
+        source.emit(x)
+    source.flush()
+    for x in range(18, 22):
+        source.emit(x)
+    await source.close()
+    assert seen == list(range(22))

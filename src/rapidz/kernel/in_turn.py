@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.attribution import blame
 from rapidz.kernel.circular import drivers
-from rapidz.kernel.push import Pending, Push, Start, group
+from rapidz.kernel.push import Pending, Push, Start, group, when_all
 from rapidz.kernel.running import Running, as_coroutine, peek
 
 if TYPE_CHECKING:
@@ -249,6 +249,26 @@ def spreading(node: Stream[Any]) -> Callable[[Iterable[Any]], Pending]:
         return None
 
     return step
+
+
+def push_all(node: Stream[Any], elements: Iterable[Any]) -> Pending:
+    """Push *elements* at once, so that none which comes later gets before them.
+
+    All of them are tried; then one failure is raised, or several as a group.
+    """
+    waits: list[Awaitable[object]] = []
+    errors: list[Exception] = []
+    for x in elements:
+        try:
+            if (wait := node._outlet.send(x)) is not None:
+                waits.append(wait)
+        except Exception as error:
+            errors.append(error)
+    if waits:
+        return node._pipeline.start(when_all(waits, errors, "elements"))
+    if errors:
+        raise group(errors, "elements")
+    return None
 
 
 def behind(node: Stream[Any], step: Push[Any]) -> Push[Any]:

@@ -12,7 +12,7 @@ from rapidz.kernel.busy import Alarm, Busy
 from rapidz.kernel.checks import check_choice, check_count, read_interval
 from rapidz.kernel.circular import waits_for_caller
 from rapidz.kernel.fusion import Code
-from rapidz.kernel.in_turn import spreading
+from rapidz.kernel.in_turn import push_all
 from rapidz.kernel.intervals import Interval
 from rapidz.kernel.push import Pending, Push
 from rapidz.kernel.registry import identity
@@ -207,7 +207,7 @@ class partition(Stream[tuple[T, ...]]):
         if self._batch:
             held.append(tuple(_taken_out(self._batch)))
         held.extend(self._take(k) for k in list(self._batches))
-        return spreading(self)(held) if held else None
+        return push_all(self, held) if held else None
 
 
 def _values_out(held: dict[Any, Any]) -> list[Any]:
