@@ -102,7 +102,9 @@ def feed(asynchronous: bool, make: Callable[[Node], object], *, flush: bool = Fa
     async def go() -> None:
         source = Node(asynchronous=True)
         kept = make(source)
-        for step in [lambda: source.emit(1), source.flush, source.join, source.close]:
+        steps: list[Callable[[], Any]]
+        steps = [lambda: source.emit(1), source.flush, source.join, source.close]
+        for step in steps:
             with contextlib.suppress(RuntimeError, ExceptionGroup):
                 await settle(step())
         del kept
@@ -110,7 +112,9 @@ def feed(asynchronous: bool, make: Callable[[Node], object], *, flush: bool = Fa
     def block() -> None:
         source = Node(asynchronous=False)
         kept = make(source)
-        for step in [lambda: source.emit(1), source.flush, source.join, source.close]:
+        steps: list[Callable[[], Any]]
+        steps = [lambda: source.emit(1), source.flush, source.join, source.close]
+        for step in steps:
             with contextlib.suppress(RuntimeError, ExceptionGroup):
                 step()
         del kept

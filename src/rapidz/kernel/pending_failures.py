@@ -184,7 +184,8 @@ class PendingFailures(deque[PendingFailure]):
         if wait is None or (self._timer is not None and self._timer() is loop):
             return
         kept_at = next((entry.kept_at for entry in self if not entry.logged), loop.time())
-        due, ref = kept_at + wait, weakref.ref(self)
+        due = kept_at + wait
+        ref: weakref.ref[PendingFailures] = weakref.ref(self)
 
         def begin() -> None:
             loop.call_at(due, lambda: _look(ref, loop))
