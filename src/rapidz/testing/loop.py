@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 
 from tornado.platform.asyncio import AsyncIOLoop
 
+from rapidz.kernel.circular import awaited_in
 from rapidz.kernel.loop import in_notebook
 from rapidz.kernel.threadfuture import ThreadFuture
 from rapidz.testing.threads import Doing, Threads
@@ -289,6 +290,6 @@ def _what_it_awaits(task: asyncio.Task[Any]) -> str:
         if frame is not None:
             names.append(frame.f_code.co_qualname)
             place = f" ({frame.f_code.co_filename}:{frame.f_lineno})"
-        inner = getattr(inner, "cr_await", None) or getattr(inner, "gi_yieldfrom", None)
+        inner = awaited_in(inner)
     waiter = getattr(task, "_fut_waiter", None)
     return f"{task.get_name()} in {' > '.join(names)}{place} awaits {waiter!r}"
