@@ -23,7 +23,8 @@ from tornado.ioloop import IOLoop
 
 import rapidz
 from rapidz import Stream, compatibility, core, orderedweakset, plugins, sinks, utils, utils_test
-from rapidz.kernel import edges, loop, registry
+from rapidz.kernel.graph import edges, registry
+from rapidz.kernel.runtime import loop
 from rapidz.link import link
 from rapidz.utils import M, MethodCache, methodcaller
 from rapidz.utils_test import (

@@ -8,13 +8,19 @@ from rapidz import graph as graph
 from rapidz import plugins as plugins
 from rapidz import sinks as sinks
 from rapidz import sources as sources
-from rapidz.kernel.failures import BackPressureError, Failure, LoopEnded, Retry, StreamClosed
-from rapidz.kernel.options import options
-from rapidz.kernel.provenance import args_kwargs
-from rapidz.kernel.push import SKIP, no_default
-from rapidz.kernel.stream import Stream, destroy_pipeline, move_to_first
-from rapidz.kernel.timed_node import TimedNode
-from rapidz.kernel.tracking import RefCounter
+from rapidz.kernel.graph.provenance import args_kwargs
+from rapidz.kernel.graph.stream import Stream, destroy_pipeline, move_to_first
+from rapidz.kernel.graph.timed_node import TimedNode
+from rapidz.kernel.protocol.options import options
+from rapidz.kernel.protocol.push import SKIP, no_default
+from rapidz.kernel.runtime.failures import (
+    BackPressureError,
+    Failure,
+    LoopEnded,
+    Retry,
+    StreamClosed,
+)
+from rapidz.kernel.runtime.tracking import RefCounter
 from rapidz.link import link
 from rapidz.operators import (
     accumulate,
@@ -56,8 +62,8 @@ from rapidz.sources import (
 )
 
 Stream.register_later("scatter", "rapidz.parallel:scatter")
-Stream.register_later("to_batch", "rapidz.dataframe.menu:to_batch")
-Stream.register_later("to_dataframe", "rapidz.dataframe.menu:to_dataframe")
+Stream.register_later("to_batch", "rapidz.dataframe.collection.register:to_batch")
+Stream.register_later("to_dataframe", "rapidz.dataframe.collection.register:to_dataframe")
 
 # Old names resolve when they are asked for.  Set in this way, it is not seen by type checkers,
 # to which a name that is missing stays an error.

@@ -1,9 +1,9 @@
-"""Historic door: batches of objects; defined in `rapidz.dataframe.batch`."""
+"""Historic door: batches of objects; defined in `rapidz.dataframe.frames.batch`."""
 
 from __future__ import annotations
 
-from rapidz.dataframe.batch import Batch, _accumulate_sum, _filter, _map_map, _pluck
-from rapidz.dataframe.collection import Streaming, _stream_types
+from rapidz.dataframe.collection.streaming import Streaming, _stream_types
+from rapidz.dataframe.frames.batch import Batch, _accumulate_sum, _filter, _map_map, _pluck
 
 __all__ = [
     "Batch",

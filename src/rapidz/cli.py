@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import rapidz
 from rapidz.demo import run
 from rapidz.demo.data import MissingDataError
-from rapidz.kernel.short_repr import short_repr
+from rapidz.kernel.protocol.short_repr import short_repr
 
 FAILED, INTERRUPTED = 2, 130
 

@@ -6,18 +6,18 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
-from rapidz.parallel.executors import delayed_execution, executor_to_client, result_maybe
+from rapidz.parallel.backends.executors import delayed_execution, executor_to_client, result_maybe
 
 
 def thread_default_client() -> Executor:
     """The pool of threads that all pipelines share."""
-    from rapidz.parallel.pools import shared_threads
+    from rapidz.parallel.backends.pools import shared_threads
 
     return executor_to_client(shared_threads())
 
 
 def _dask_default_client() -> Any:
-    from rapidz.parallel.dask import current_client
+    from rapidz.parallel.backends.dask import current_client
 
     return current_client()
 

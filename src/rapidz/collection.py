@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rapidz.dataframe import batch as batch  # registers the class for lists
-from rapidz.dataframe.collection import (
+from rapidz.dataframe.collection.operators import OperatorMixin
+from rapidz.dataframe.collection.streaming import (
     Streaming,
     _stream_types,
     apply_args,
@@ -12,8 +12,7 @@ from rapidz.dataframe.collection import (
     partial_by_order,
     stream_type,
 )
-from rapidz.dataframe.operators import OperatorMixin
-from rapidz.kernel.stream import Stream as Stream
+from rapidz.kernel.graph.stream import Stream as Stream
 
 __all__ = [
     "OperatorMixin",

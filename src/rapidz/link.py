@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rapidz.kernel.short_repr import short_repr
+from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = ["link"]
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from rapidz.kernel.edges import OrderedSet, OrderedWeakrefSet
+from rapidz.kernel.graph.edges import OrderedSet, OrderedWeakrefSet
 
 __all__ = ["OrderedSet", "OrderedWeakrefSet"]

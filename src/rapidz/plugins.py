@@ -7,6 +7,6 @@ used.
 
 from __future__ import annotations
 
-from rapidz.kernel.registry import get_entry_point, load_plugins, try_register
+from rapidz.kernel.graph.registry import get_entry_point, load_plugins, try_register
 
 __all__ = ["get_entry_point", "load_plugins", "try_register"]

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rapidz.kernel.push import Pending, Push
-from rapidz.kernel.short_repr import short_repr
-from rapidz.kernel.stream import Stream
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.push import Pending, Push
+from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = ["RiverPredict", "RiverTrain", "RiverTransform"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import Any, ClassVar
 
-from rapidz.kernel.short_repr import short_repr
+from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = ["M", "MethodCache", "methodcaller"]
 

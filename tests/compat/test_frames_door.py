@@ -17,7 +17,7 @@ from tests.compat.helpers import stream
 batch: Any = importlib.import_module("rapidz.batch")
 collection: Any = importlib.import_module("rapidz.collection")
 dataframe: Any = importlib.import_module("rapidz.dataframe")
-frames: Any = importlib.import_module("rapidz.dataframe.frames")
+frames: Any = importlib.import_module("rapidz.dataframe.frames.dataframe")
 
 NAMES = {
     "batch": ["Batch", "Streaming", "_accumulate_sum", "_filter", "_map_map", "_pluck"],

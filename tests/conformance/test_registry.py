@@ -15,8 +15,8 @@ from tests.conformance.table import CASES, TABLE, Case, flat, operators
 from tests.support import Boom, begin, fail_on, noted, same, send, settle, turns
 
 from rapidz import Stream
-from rapidz.kernel.alignment import emits_one_for_one
-from rapidz.kernel.fluent import Fluent
+from rapidz._menu.fluent import Fluent
+from rapidz.kernel.compile.alignment import emits_one_for_one
 from rapidz.testing import run
 
 ROOT = Path(__file__).resolve().parents[2]

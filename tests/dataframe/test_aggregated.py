@@ -15,7 +15,7 @@ from tests.dataframe.state.model import aggregate, same, window
 from tests.dataframe.state.test_model import HOWS, batches
 
 from rapidz.dataframe import DataFrame, Frame
-from rapidz.dataframe.state import Everything, LastRows, Over, Span
+from rapidz.dataframe.incremental import Everything, LastRows, Over, Span
 
 ROUNDS = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

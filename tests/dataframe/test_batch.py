@@ -15,7 +15,7 @@ from pandas.testing import assert_frame_equal
 from tests.support import Boom, fail_on
 
 from rapidz import Stream
-from rapidz.dataframe.batch import Batch, _accumulate_sum, _filter, _map_map, _pluck
+from rapidz.dataframe.frames.batch import Batch, _accumulate_sum, _filter, _map_map, _pluck
 
 batches = st.lists(st.lists(st.integers(-9, 9), max_size=5), max_size=8)
 

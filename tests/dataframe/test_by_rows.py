@@ -14,7 +14,9 @@ from tests.dataframe.state.model import same
 from rapidz import Stream
 from rapidz.dataframe import DataFrame, merge
 
-pytestmark = pytest.mark.filterwarnings("ignore::rapidz.dataframe.follow.KeepsRowsWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::rapidz.dataframe.frames.fold_rows.KeepsRowsWarning"
+)
 
 ROWS = pd.DataFrame({"k": ["b", "a", "b", "c"], "x": [3.0, 1.0, 2.0, 5.0]})
 PARTS = [ROWS.iloc[:1], ROWS.iloc[1:3], ROWS.iloc[3:]]

@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 from tests.support import Boom, fail_on
 
 from rapidz import SKIP, Stream
-from rapidz.dataframe.batch import Batch
-from rapidz.dataframe.collection import (
+from rapidz.dataframe.collection.streaming import (
     OperatorMixin,
     Streaming,
     apply_args,
@@ -29,7 +28,8 @@ from rapidz.dataframe.collection import (
     map_partitions,
     partial_by_order,
 )
-from rapidz.dataframe.frames import DataFrame, DataFrames, Index, Series, Seriess
+from rapidz.dataframe.frames.batch import Batch
+from rapidz.dataframe.frames.dataframe import DataFrame, DataFrames, Index, Series, Seriess
 
 BINARY = [
     operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod,
@@ -74,7 +74,7 @@ def test_a_unary_operator_works(op: Callable[[Any], Any]) -> None:
 
 
 def test_every_operator_can_be_pickled() -> None:
-    import rapidz.dataframe.operators as module
+    import rapidz.dataframe.collection.operators as module
 
     every = [one for one in vars(module).values() if inspect.isfunction(one)]
     functions = [one for one in every if one.__module__ == module.__name__]

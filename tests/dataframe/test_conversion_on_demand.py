@@ -13,8 +13,10 @@ import pyarrow as pa
 import pytest
 
 from rapidz import Stream
-from rapidz.dataframe import DataFrame, deferred, elements
-from rapidz.dataframe.native import to_pandas
+from rapidz.dataframe import DataFrame
+from rapidz.dataframe.collection import elements
+from rapidz.dataframe.interop import deferred
+from rapidz.dataframe.interop.native import to_pandas
 
 BATCHES = [
     pl.DataFrame(

@@ -187,7 +187,7 @@ def test_a_column_of_polars_without_values_has_the_dtype_of_the_example() -> Non
     assert [frame.rows() for frame in counts] == [[], [(1, 1)], [(1, 1)]]
 
 
-@pytest.mark.filterwarnings("ignore::rapidz.dataframe.follow.KeepsRowsWarning")
+@pytest.mark.filterwarnings("ignore::rapidz.dataframe.frames.fold_rows.KeepsRowsWarning")
 def test_categories_have_the_order_of_the_example() -> None:
     example = pd.DataFrame({"k": pd.Categorical([], ["c", "a", "b"]), "x": np.array([], int)})
     rows = pd.DataFrame({"k": pd.Categorical(["b", "a"], ["a", "b", "c"]), "x": [1, 2]})

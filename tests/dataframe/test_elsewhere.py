@@ -13,9 +13,9 @@ from pandas.testing import assert_series_equal
 from tests.support import Boom, add, double, fail_on
 
 from rapidz import SKIP, Stream
-from rapidz.dataframe.elsewhere import Ways, in_one_call, in_process
-from rapidz.dataframe.frames import DataFrame
-from rapidz.dataframe.in_step import together
+from rapidz.dataframe.collection.alignment import together
+from rapidz.dataframe.collection.recompute import Ways, in_one_call, in_process
+from rapidz.dataframe.frames.dataframe import DataFrame
 
 ROWS = pd.DataFrame({"x": [1, 2, 3], "y": [4.0, 5.0, 6.0]})
 

@@ -13,7 +13,7 @@ from tests.dataframe.state.model import same
 from rapidz import Stream
 from rapidz.dataframe import DataFrame
 from rapidz.dataframe.core import GroupBy, WindowedGroupBy
-from rapidz.dataframe.keyed import Grouper
+from rapidz.dataframe.frames.grouper import Grouper
 
 ROWS = pd.DataFrame(
     {"k": ["b", "a", None, "b"], "m": [1, 2, 2, 1], "x": [1, 2, 4, 8], "y": [0.5, 1.5, 2.5, 3.5]},
@@ -55,7 +55,7 @@ def half(label: int) -> int:
     return label // 2
 
 
-@pytest.mark.filterwarnings("ignore::rapidz.dataframe.follow.KeepsRowsWarning")
+@pytest.mark.filterwarnings("ignore::rapidz.dataframe.frames.fold_rows.KeepsRowsWarning")
 @pytest.mark.parametrize("what", SAID)
 @pytest.mark.parametrize("known", [True, False])
 def test_groups_are_what_pandas_says(what: str, known: bool) -> None:

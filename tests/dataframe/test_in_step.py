@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support import add, double, fail_on, settle
 
 from rapidz import SKIP, RefCounter, Retry, Stream, rate_limit
-from rapidz.dataframe.in_step import common_origin, in_step, together
+from rapidz.dataframe.collection.alignment import common_origin, in_step, together
 from rapidz.testing import record
 
 

@@ -193,7 +193,7 @@ def test_a_join_of_a_frame_with_itself_pairs_each_row_with_those_before_too() ->
 
 
 def test_rows_that_can_have_no_partner_any_more_are_forgotten() -> None:
-    from rapidz.dataframe.pairs import Pairs
+    from rapidz.dataframe.incremental.interval_join import Pairs
 
     for within in (5, 5.0):
         pairs = Pairs(["k"], within, ("_x", "_y"))

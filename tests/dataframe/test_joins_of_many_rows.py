@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rapidz.dataframe.pairs import Pairs
-from rapidz.kernel.push import SKIP
+from rapidz.dataframe.incremental.interval_join import Pairs
+from rapidz.kernel.protocol.push import SKIP
 
 TIMES = pd.to_datetime(
     pd.Index(["2030-01-01", "2030-01-02", None, "2030-01-01 00:00:01"], dtype=object),

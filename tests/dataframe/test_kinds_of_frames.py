@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rapidz import Stream
-from rapidz.dataframe import DataFrame, Series, native
+from rapidz.dataframe import DataFrame, Series
+from rapidz.dataframe.interop import native
 
 KINDS = ("polars", "pyarrow")
 EXAMPLE = pd.DataFrame(

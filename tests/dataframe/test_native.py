@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapidz.dataframe import native
+from rapidz.dataframe.interop import native
 
 SECOND, THIRD = datetime.datetime(1990, 1, 1), datetime.datetime(2040, 1, 1)
 INSTANTS = st.datetimes(SECOND, THIRD)

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from rapidz import Stream
 from rapidz.dataframe import DataFrame
 
-pytestmark = pytest.mark.filterwarnings("ignore::rapidz.dataframe.follow.KeepsRowsWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::rapidz.dataframe.frames.fold_rows.KeepsRowsWarning"
+)
 
 N = 6
 ROWS = pl.DataFrame(

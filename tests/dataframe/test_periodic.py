@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from rapidz.dataframe import periodic
-from rapidz.dataframe.frames import DataFrame
-from rapidz.dataframe.periodic import (
+from rapidz.dataframe.frames import periodic
+from rapidz.dataframe.frames.dataframe import DataFrame
+from rapidz.dataframe.frames.periodic import (
     PeriodicDataFrame,
     Random,
     random_datablock,

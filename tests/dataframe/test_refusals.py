@@ -11,7 +11,7 @@ import pytest
 
 from rapidz import Stream
 from rapidz.dataframe import DataFrame
-from rapidz.dataframe.conform import ColumnsError
+from rapidz.dataframe.collection.validation import ColumnsError
 
 ROWS = pd.DataFrame({"x": [1, 2], "k": ["a", "b"], "b": [True, False]})
 
@@ -44,7 +44,7 @@ def test_a_quantile_of_truth_values_is_refused_by_name(example: Any, kind: Any) 
             outcome(ask, rows, example=example)
 
 
-@pytest.mark.filterwarnings("ignore::rapidz.dataframe.follow.KeepsRowsWarning")
+@pytest.mark.filterwarnings("ignore::rapidz.dataframe.frames.fold_rows.KeepsRowsWarning")
 def test_other_aggregates_of_truth_values_are_those_of_pandas() -> None:
     for how in ("std", "var", "mean", "sum", "median"):
         assert outcome(lambda d, how=how: getattr(d.b, how)()) == getattr(ROWS.b, how)()

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rapidz.dataframe import DataFrame, Index, Series
-from rapidz.dataframe.rowwise import REFUSED, ColumnWise, RowWise, ValueWise, row_wise_names
+from rapidz.dataframe.frames.rowwise import REFUSED, ColumnWise, RowWise, ValueWise, row_wise_names
 
 Case = Callable[[Any], Any]
 

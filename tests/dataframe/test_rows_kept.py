@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from rapidz.dataframe import DataFrame
-from rapidz.dataframe.follow import KeepsRowsWarning
+from rapidz.dataframe.frames.fold_rows import KeepsRowsWarning
 
 Build = Callable[[Any], Any]
 

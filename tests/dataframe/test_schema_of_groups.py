@@ -44,7 +44,7 @@ GROUPS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::rapidz.dataframe.follow.KeepsRowsWarning")
+@pytest.mark.filterwarnings("ignore::rapidz.dataframe.frames.fold_rows.KeepsRowsWarning")
 @pytest.mark.parametrize("name", GROUPS)
 def test_groups_before_the_first_row_are_those_of_no_rows(name: str) -> None:
     build = GROUPS[name]

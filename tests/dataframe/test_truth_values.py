@@ -12,8 +12,8 @@ from tests.dataframe.helpers import emitted, streaming
 from tests.dataframe.state.model import same
 
 from rapidz.dataframe import DataFrame
-from rapidz.dataframe.batch import Batch
-from rapidz.dataframe.collection import Streaming
+from rapidz.dataframe.collection.streaming import Streaming
+from rapidz.dataframe.frames.batch import Batch
 
 ROWS = pd.DataFrame({"x": [1.0, 2.0, 5.0], "b": [True, False, True]}, index=[3, 4, 5])
 

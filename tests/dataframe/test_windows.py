@@ -18,7 +18,7 @@ from tests.dataframe.state.model import same, window
 from rapidz import Stream
 from rapidz.dataframe import DataFrame
 from rapidz.dataframe.core import EWM, Expanding, Rolling, Window
-from rapidz.dataframe.state import Span
+from rapidz.dataframe.incremental import Span
 
 ROWS = pd.DataFrame({"x": [1, 2, 3], "y": [4.0, 5.0, 6.0]}, index=[10, 20, 30])
 LAST = ROWS.iloc[-2:]

@@ -12,7 +12,7 @@ from tests.support import Boom, send, settle
 import rapidz
 from rapidz import RefCounter, Stream, StreamClosed
 from rapidz.core import sync
-from rapidz.kernel.loop import background_loop
+from rapidz.kernel.runtime.loop import background_loop
 from rapidz.testing import run
 
 

@@ -13,8 +13,8 @@ import pytest
 from tests.support import Boom, send
 
 from rapidz import Failure, Retry, Sink, Source, Stream
-from rapidz.kernel.attribution import MOST_NOTES, add_note, attribution, raised_by
-from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.protocol.push import Pending, Push
+from rapidz.kernel.runtime.attribution import MOST_NOTES, add_note, attribution, raised_by
 from rapidz.testing import run
 from rapidz.testing.background import virtual_background
 

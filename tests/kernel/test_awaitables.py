@@ -10,7 +10,7 @@ import pytest
 from tests.support import send
 
 from rapidz import Stream
-from rapidz.kernel.awaitables import may_return_coroutine
+from rapidz.kernel.runtime.awaitables import may_return_coroutine
 from rapidz.testing import run
 
 

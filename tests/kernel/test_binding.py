@@ -664,7 +664,7 @@ def test_where_no_thread_can_start_the_running_loop_does_the_work() -> None:
 import asyncio, sys
 import rapidz
 from rapidz import Stream
-from rapidz.kernel import loop
+from rapidz.kernel.runtime import loop
 sys.platform = "emscripten"
 async def main():
     for asynchronous in (None, False, True):

@@ -151,7 +151,7 @@ def test_a_node_that_emits_at_every_flush_emits_once_at_the_close() -> None:
         def update(self, x: int, who: Any = None) -> None:
             self.total += x
 
-        def _flush_held(self) -> Any:
+        def _emit_buffered(self) -> Any:
             return self._outlet.send(self.total)
 
     source = Stream[int]()

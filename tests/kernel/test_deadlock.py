@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from rapidz import BackPressureError, Stream
-from rapidz.kernel.turn import Turn
+from rapidz.kernel.runtime.exclusion import PipelineLock
 
 modes = pytest.mark.parametrize(
     "asynchronous", [pytest.param(None, id="plain"), pytest.param(False, id="threaded")]
@@ -46,7 +46,7 @@ def test_threads_that_all_wait_for_each_other_are_refused(asynchronous: bool | N
 
 
 def test_the_turn_is_lent_until_something_changes() -> None:
-    turn = Turn()
+    turn = PipelineLock()
     woken: list[bool] = []
     lent = threading.Event()
 

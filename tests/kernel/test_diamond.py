@@ -12,7 +12,7 @@ from tests.support import Boom, double, same
 
 import rapidz
 from rapidz import SKIP, Stream
-from rapidz.kernel import compiler
+from rapidz.kernel.compile import compiler
 from rapidz.testing import run
 
 Log = list[Any]
@@ -34,7 +34,7 @@ class Forms:
     @staticmethod
     def closures() -> pytest.MonkeyPatch:
         patch = Forms.queued()
-        patch.setattr(rapidz.zip, "_inlines", lambda _: False)
+        patch.setattr(rapidz.zip, "_can_inline", lambda _: False)
         return patch
 
     @staticmethod

@@ -308,11 +308,11 @@ def test_an_edit_while_a_node_is_being_linked_is_not_lost() -> None:
 
         edited = False
 
-        def _branched(self, pushes: Any, start: Any) -> Any:
+        def _wrap_fan_out(self, pushes: Any, start: Any) -> Any:
             if not self.edited:
                 self.edited = True
                 self.sink(lambda x: seen.append(("late", x)))
-            return super()._branched(pushes, start)
+            return super()._wrap_fan_out(pushes, start)
 
     source = Edited()
     source.sink(lambda x: seen.append(("first", x)))

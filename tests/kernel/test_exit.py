@@ -15,8 +15,8 @@ from rapidz import Stream
 HEAD = """
 import asyncio, re, threading, time
 from rapidz import Stream
-import rapidz.kernel.ending
-rapidz.kernel.ending.EXIT_SECONDS = 0.1
+import rapidz.kernel.graph.shutdown
+rapidz.kernel.graph.shutdown.EXIT_SECONDS = 0.1
 async def never(x):
     await asyncio.sleep(3600)
 def keep(x):
@@ -26,7 +26,7 @@ def until(source, wanted, total=None):
     # wait until each kind of node buffers as many elements as *wanted*; None: any number
     end = time.monotonic() + 15
     while time.monotonic() < end:
-        counts = rapidz.kernel.ending.buffered(source._pipeline.root())
+        counts = rapidz.kernel.graph.shutdown.buffered(source._pipeline.root())
         found = {re.match(r"<(\\w+)", str(node))[1]: count for node, count in counts.items()}
         if all(found.get(kind) == n for kind, n in wanted.items() if n is not None):
             if total is None or sum(found.values()) == total:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapidz.kernel.intervals import seconds
+from rapidz.kernel.protocol.intervals import seconds
 
 UNITS = [
     "us", "microseconds", "ms", "milliseconds", "s", "sec", "second", "seconds", "m", "min",

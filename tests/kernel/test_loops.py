@@ -14,7 +14,7 @@ import pytest
 from tests.support import bounded, in_thread, printed_by, send, settle
 
 from rapidz import Stream
-from rapidz.kernel.ending import EXIT_SECONDS
+from rapidz.kernel.graph.shutdown import EXIT_SECONDS
 from rapidz.testing import VirtualLoop
 
 Build = Callable[[Stream[Any]], Stream[Any]]

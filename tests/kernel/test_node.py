@@ -15,8 +15,8 @@ import pytest
 
 import rapidz
 from rapidz import Sink, Source, Stream
-from rapidz.kernel.node import Node
-from rapidz.kernel.tuning import Tuned
+from rapidz.kernel.protocol.attributes import LiveAttribute
+from rapidz.kernel.protocol.node import Node
 from rapidz.sinks import _global_sinks
 
 #: What code of the old libraries overrides, and what is drawn: see the docs of either.
@@ -85,7 +85,7 @@ def test_an_input_that_steers_need_not_end(flag: str) -> None:
     class last(Sink[Any]):
         def update(self, x: Any, who: Any = None) -> None: ...
 
-        def _finish(self) -> None:
+        def _on_end(self) -> None:
             ended.append("end")
 
     last(node)
@@ -133,7 +133,7 @@ def test_a_sink_with_a_finish_of_its_own_is_let_go_at_the_end() -> None:
     class closing(Sink[int]):
         def update(self, x: int, who: Any = None) -> None: ...
 
-        def _finish(self) -> None:
+        def _on_end(self) -> None:
             finished.append("finished")
 
     source = Stream[int]()
@@ -151,7 +151,7 @@ async def test_a_source_with_a_finish_of_its_own_is_stopped_at_the_end() -> None
         async def run(self) -> None:
             await asyncio.Event().wait()
 
-        def _finish(self) -> None:
+        def _on_end(self) -> None:
             finished.append("finished")
 
     source = forever(asynchronous=True, start=True)
@@ -164,13 +164,13 @@ async def test_a_source_with_a_finish_of_its_own_is_stopped_at_the_end() -> None
 
 def test_an_assignment_is_checked_and_holds_without_super() -> None:
     class offset(Stream[int]):
-        by: Tuned[int] = Tuned()
+        by: LiveAttribute[int] = LiveAttribute()
 
         def __init__(self, upstream: Stream[int], by: int) -> None:
             self.by = by
             super().__init__(upstream)
 
-        def _retuned(self, name: str, value: Any) -> None:
+        def _on_attribute_set(self, name: str, value: Any) -> None:
             if value < 0:
                 raise ValueError("offset: by must be >= 0")
 
@@ -194,7 +194,7 @@ def test_a_node_of_ones_own_follows_its_pipeline_to_another_loop() -> None:
     moved: list[str] = []
 
     class noting(Stream[int]):
-        def _rebound(self) -> None:
+        def _on_loop_changed(self) -> None:
             moved.append("moved")
 
         async def update(self, x: int, who: Any = None) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import rapidz
-from rapidz.kernel.options import value_of
+from rapidz.kernel.protocol.options import value_of
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from tests.support import Boom, printed_by
 
 import rapidz
 from rapidz import Source, Stream
-from rapidz.kernel.pending_failures import KEPT_AT_MOST, LATE, LOGGED
+from rapidz.kernel.runtime.pending_failures import KEPT_AT_MOST, LATE, LOGGED
 from rapidz.testing import run
 from rapidz.testing.background import virtual_background
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import rapidz
 from rapidz import Stream, StreamClosed
-from rapidz.kernel.short_repr import LENGTH, cut, short_repr
+from rapidz.kernel.protocol.short_repr import LENGTH, cut, short_repr
 
 
 class Raising:
@@ -205,9 +205,10 @@ def formatted_by_repr(path: Path) -> Iterator[str]:
 
 #: Modules that show what is not an element: themselves, tasks, threads, tests.
 EXEMPT = {
-    "kernel/short_repr.py", "testing/plugin.py", "testing/loop.py", "testing/equivalence.py",
-    "graph/notebook.py", "dataframe/collection.py", "dataframe/window.py",
-    "parallel/backends.py", "cli.py", "kernel/checks.py",
+    "kernel/protocol/short_repr.py",
+    "testing/plugin.py", "testing/loop.py", "testing/equivalence.py",
+    "graph/notebook.py", "dataframe/collection/streaming.py", "dataframe/frames/window.py",
+    "parallel/backends/protocol.py", "cli.py", "kernel/protocol/checks.py",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from tests.support import Boom, feed, gaps
 
 from rapidz import Failure, Retry, Sink, Stream
-from rapidz.kernel.timed_node import TimedNode
+from rapidz.kernel.graph.timed_node import TimedNode
 from rapidz.testing import check_operator, record, run
 
 

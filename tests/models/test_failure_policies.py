@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.support import Boom
 
 from rapidz import Stream
-from rapidz.kernel.push import Pending, Push
+from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.testing import run
 
 Policy = Literal["raise", "skip", "send"]

@@ -397,6 +397,6 @@ def test_the_two_forms_of_zip_are_one_rule(events: list[tuple[int, bool]], maxsi
 
     inlined = run(go())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rapidz.zip, "_inlines", lambda _: False)
+        patch.setattr(rapidz.zip, "_can_inline", lambda _: False)
         closed = run(go())
     assert inlined == closed

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from rapidz.kernel import loop as loops
+from rapidz.kernel.runtime import loop as loops
 
 NAMES = ("thread", "process", "dask")
 

@@ -14,7 +14,7 @@ from tests.support import bounded
 
 from rapidz import Stream
 from rapidz.parallel import ParallelStream
-from rapidz.parallel.containers import leaves, replaced
+from rapidz.parallel.wire.containers import leaves, replaced
 
 #: What stands for the element in a shape; everything else stands for itself.
 ELEMENT = "element"

@@ -17,10 +17,10 @@ import pytest
 from tests.support import printed_by
 
 from rapidz import Stream
-from rapidz.kernel.attribution import blame
-from rapidz.kernel.attribution import raised_by as raised_by_node
+from rapidz.kernel.runtime.attribution import blame
+from rapidz.kernel.runtime.attribution import raised_by as raised_by_node
 from rapidz.parallel import WorkerDied, WorkersGone
-from rapidz.parallel.duplicates import duplicated
+from rapidz.parallel.scheduling.exception_copies import duplicated
 
 
 class Odd(Exception):
@@ -214,8 +214,8 @@ IMPORTS = ("import rapidz.parallel", "import distributed", "import tblib, cloudp
 PROGRAM = """
 from concurrent.futures import ThreadPoolExecutor
 from rapidz import Stream
-from rapidz.kernel.attribution import blame
-from rapidz.kernel.attribution import raised_by as raised_by_node
+from rapidz.kernel.runtime.attribution import blame
+from rapidz.kernel.runtime.attribution import raised_by as raised_by_node
 pool = ThreadPoolExecutor(2)
 source = Stream()
 node = source.scatter(pool, batch=5).map(abs).on_error("send")

@@ -186,7 +186,7 @@ def test_elements_that_come_together_go_through_a_chain_together(
     length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No handle is made for each of them: that costs several times what is to be done."""
-    from rapidz.parallel.stage import Stage
+    from rapidz.parallel.scheduling.batcher import Stage
 
     alone: list[Any] = []
     add = Stage.add

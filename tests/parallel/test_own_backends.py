@@ -14,11 +14,12 @@ from tests.parallel import functions as f
 from tests.support import bounded
 
 from rapidz import Stream
-from rapidz.parallel import WorkerDied, WorkersGone, find
-from rapidz.parallel.backends import MEMBERS, Backend, FutureBackend, Unsent
-from rapidz.parallel.pickling import pickled
-from rapidz.parallel.pools import Pool
-from rapidz.parallel.work import run, run_pickled
+from rapidz.parallel import WorkerDied, WorkersGone
+from rapidz.parallel.backends import registry
+from rapidz.parallel.backends.pools import Pool
+from rapidz.parallel.backends.protocol import MEMBERS, Backend, FutureBackend, Unsent
+from rapidz.parallel.wire.pickling import pickled
+from rapidz.parallel.wire.program import run, run_pickled
 from rapidz.testing import assert_equivalent
 
 PAGE = Path(__file__).parents[2] / "docs" / "writing-backends.md"
@@ -178,7 +179,7 @@ def test_submit_must_be_written() -> None:
 
 
 def test_all_backends_satisfy_the_protocol(client: Any) -> None:
-    from rapidz.parallel.dask import Dask
+    from rapidz.parallel.backends.dask import Dask
 
     backends: list[Any] = [Dask(client), Pool("p", ThreadPoolExecutor), FutureBackend()]
     for backend in backends:
@@ -208,7 +209,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     def entry_points(group: str) -> list[EntryPoint]:
         return [EntryPoint("mine", f"{__name__}:make", group), EntryPoint("broken", "no:x", group)]
 
-    monkeypatch.setattr(find, "entry_points", entry_points)
+    monkeypatch.setattr(registry, "entry_points", entry_points)
 
 
 @pytest.mark.usefixtures("_installed")

@@ -14,8 +14,8 @@ from tests.support import bounded
 
 from rapidz import Retry, Stream
 from rapidz.parallel import WorkerDied, WorkersGone
-from rapidz.parallel.pools import new_processes
-from rapidz.parallel.processes import Processes
+from rapidz.parallel.backends.pools import new_processes
+from rapidz.parallel.backends.processes import Processes
 
 Submit = Callable[["Scripted", Callable[..., Any]], "Future[Any]"]
 
@@ -187,7 +187,7 @@ def pools(monkeypatch: pytest.MonkeyPatch) -> list[Processes]:
         made.append(new_processes(workers))
         return made[-1]
 
-    monkeypatch.setattr("rapidz.parallel.pools.new_processes", make)
+    monkeypatch.setattr("rapidz.parallel.backends.pools.new_processes", make)
     return made
 
 

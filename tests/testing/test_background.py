@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from rapidz.kernel import loop as door
+from rapidz.kernel.runtime import loop as door
 from rapidz.testing import Deadlock, VirtualBackground, VirtualLoop, virtual_background
 
 

@@ -66,7 +66,7 @@ class drops_back_pressure(Own):
 
 
 class keeps_counters(Own):
-    _holds = False
+    _keeps_elements = False
 
     def compile(self, push: Any, port: int = 0) -> Any:
         state = self.state

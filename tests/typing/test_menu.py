@@ -11,22 +11,22 @@ from typing import Any
 import pytest
 
 from rapidz import Stream
-from rapidz.kernel.fluent import (
+from rapidz._menu.fluent import (
     CombineOptions,
     Fluent,
     JoinOptions,
-    Options,
+    NodeOptions,
     SourceOptions,
     ZipOptions,
 )
 
 OPTIONS = {
     kind.__name__: kind.__required_keys__ | kind.__optional_keys__
-    for kind in (Options, JoinOptions, ZipOptions, CombineOptions, SourceOptions)
+    for kind in (NodeOptions, JoinOptions, ZipOptions, CombineOptions, SourceOptions)
 }
 ROOMS = (
     "rapidz",
-    "rapidz.dataframe.menu",
+    "rapidz.dataframe.collection.register",
     "rapidz.operators",
     "rapidz.parallel",
     "rapidz.sinks",

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rapidz.dataframe.frames import (
+    from rapidz.dataframe.frames.dataframe import (
         DataFrame,
         DataFrames,
         Frame,
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
         Series,
         Seriess,
     )
-    from rapidz.dataframe.groupby import GroupBy
-    from rapidz.dataframe.joins import merge
-    from rapidz.dataframe.own import Aggregation
-    from rapidz.dataframe.periodic import (
+    from rapidz.dataframe.frames.groupby import GroupBy
+    from rapidz.dataframe.frames.joins import merge
+    from rapidz.dataframe.frames.periodic import (
         PeriodicDataFrame,
         Random,
         random_datablock,
         random_datapoint,
     )
-    from rapidz.dataframe.rolling import Rolling
-    from rapidz.dataframe.window import Window
+    from rapidz.dataframe.frames.rolling import Rolling
+    from rapidz.dataframe.frames.window import Window
+    from rapidz.dataframe.incremental.aggregation import Aggregation
 
 __all__ = [
     "Aggregation",
@@ -51,16 +51,17 @@ __all__ = [
 
 #: The module that each name comes from.
 _HOMES = {
-    "Aggregation": "own",
-    "GroupBy": "groupby",
-    "Rolling": "rolling",
-    "Window": "window",
-    "merge": "joins",
+    "Aggregation": "incremental.aggregation",
+    "GroupBy": "frames.groupby",
+    "Rolling": "frames.rolling",
+    "Window": "frames.window",
+    "merge": "frames.joins",
     **dict.fromkeys(
-        ("DataFrame", "DataFrames", "Frame", "Frames", "Index", "Series", "Seriess"), "frames"
+        ("DataFrame", "DataFrames", "Frame", "Frames", "Index", "Series", "Seriess"),
+        "frames.dataframe",
     ),
     **dict.fromkeys(
-        ("PeriodicDataFrame", "Random", "random_datablock", "random_datapoint"), "periodic"
+        ("PeriodicDataFrame", "Random", "random_datablock", "random_datapoint"), "frames.periodic"
     ),
 }
 

@@ -12,7 +12,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rapidz.dataframe.grouped_aggregations import (
+from rapidz.dataframe.incremental import EwmState
+from rapidz.dataframe.incremental.aggregation import (
+    LIBRARY,
+    Aggregation,
+    added,
+    ratio,
+    taken_in,
+    taken_out,
+    variance,
+)
+from rapidz.dataframe.incremental.spec import numeric_columns
+from rapidz.dataframe.legacy.grouped_aggregations import (
     GroupbyAggregation,
     GroupbyCount,
     GroupbyMean,
@@ -20,7 +31,7 @@ from rapidz.dataframe.grouped_aggregations import (
     GroupbySum,
     GroupbyVar,
 )
-from rapidz.dataframe.old_windows import (
+from rapidz.dataframe.legacy.windows import (
     accumulator,
     diff_align,
     diff_expanding,
@@ -30,9 +41,6 @@ from rapidz.dataframe.old_windows import (
     window_accumulator,
     windowed_groupby_accumulator,
 )
-from rapidz.dataframe.own import LIBRARY, Aggregation, added, ratio, taken_in, taken_out, variance
-from rapidz.dataframe.state import EwmState
-from rapidz.dataframe.state.spec import numeric_columns
 
 __all__ = [
     "Aggregation",

@@ -8,27 +8,27 @@ from typing import Any
 import pandas as pd
 
 from rapidz.dataframe import aggregations
-from rapidz.dataframe.base import BaseFrame, _DataFrameMixin, _SeriesMixin
-from rapidz.dataframe.collection import OperatorMixin, Streaming, _stream_types
-from rapidz.dataframe.expanding import EWM, Expanding
-from rapidz.dataframe.frames import DataFrame, Frame, Index, Series
-from rapidz.dataframe.groupby import GroupBy, WindowedGroupBy
-from rapidz.dataframe.kinds import is_dataframe_like, is_index_like, is_series_like
-from rapidz.dataframe.parts import accumulate_size as _accumulate_size
-from rapidz.dataframe.periodic import (
+from rapidz.dataframe.collection.partials import accumulate_size as _accumulate_size
+from rapidz.dataframe.collection.streaming import OperatorMixin, Streaming, _stream_types
+from rapidz.dataframe.frames.base import BaseFrame, _DataFrameMixin, _SeriesMixin
+from rapidz.dataframe.frames.dataframe import DataFrame, Frame, Index, Series
+from rapidz.dataframe.frames.expanding import EWM, Expanding
+from rapidz.dataframe.frames.groupby import GroupBy, WindowedGroupBy
+from rapidz.dataframe.frames.periodic import (
     PeriodicDataFrame,
     Random,
     random_datablock,
     random_datapoint,
 )
-from rapidz.dataframe.rolling import Rolling
-from rapidz.dataframe.seeds import go_on
-from rapidz.dataframe.state import RollingState
-from rapidz.dataframe.state.rolling import reach
-from rapidz.dataframe.state.spec import numeric_columns
-from rapidz.dataframe.updating import DataFrames, Frames, Seriess
+from rapidz.dataframe.frames.resume import go_on
+from rapidz.dataframe.frames.rolling import Rolling
+from rapidz.dataframe.frames.snapshots import DataFrames, Frames, Seriess
+from rapidz.dataframe.frames.window import Window
+from rapidz.dataframe.incremental import RollingState
+from rapidz.dataframe.incremental.rolling.rolling import reach
+from rapidz.dataframe.incremental.spec import numeric_columns
+from rapidz.dataframe.interop.protocols import is_dataframe_like, is_index_like, is_series_like
 from rapidz.dataframe.utils import get_base_frame_type, get_dataframe_package
-from rapidz.dataframe.window import Window
 
 __all__ = [
     "EWM",

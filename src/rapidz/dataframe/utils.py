@@ -1,4 +1,4 @@
-"""Historic door: what counts as a frame; defined in `rapidz.dataframe.kinds`."""
+"""Historic door: what counts as a frame; defined in `rapidz.dataframe.interop.protocols`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from rapidz.dataframe.kinds import is_dataframe_like, is_index_like, is_series_like
-from rapidz.kernel.short_repr import short_repr
+from rapidz.dataframe.interop.protocols import is_dataframe_like, is_index_like, is_series_like
+from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = [
     "get_base_frame_type",

@@ -26,7 +26,7 @@ from rapidz.graph.draw import (
 from rapidz.graph.notebook import _ipython_display_, _repr_mimebundle_
 from rapidz.graph.text import to_dot, to_mermaid
 from rapidz.graph.walk import _clean_text, build_node_set
-from rapidz.kernel.stream import Stream
+from rapidz.kernel.graph.stream import Stream
 
 __all__ = [
     "build_node_set",

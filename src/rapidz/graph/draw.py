@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidz.graph.text import to_dot, to_mermaid
 from rapidz.graph.walk import _clean_text, picture
-from rapidz.kernel.short_repr import short_repr
-from rapidz.kernel.stream import Stream
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.short_repr import short_repr
 
 if TYPE_CHECKING:
     from pathlib import Path

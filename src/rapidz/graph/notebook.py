@@ -9,7 +9,7 @@ from typing import Any, Final
 from rapidz.graph.draw import run_dot
 from rapidz.graph.text import to_dot, to_mermaid
 from rapidz.graph.walk import build_node_set
-from rapidz.kernel.stream import Stream
+from rapidz.kernel.graph.stream import Stream
 
 #: A picture of more nodes nobody could read, nor would the browser like it.
 MOST_DRAWN: Final = 300

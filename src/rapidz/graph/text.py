@@ -6,8 +6,8 @@ import re
 from typing import Any, Final
 
 from rapidz.graph.walk import Dot, picture, plain_label
-from rapidz.kernel.short_repr import short_repr
-from rapidz.kernel.stream import Stream
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.short_repr import short_repr
 
 #: Mermaid's brackets for the shapes of Graphviz.
 _BRACKETS: Final = {

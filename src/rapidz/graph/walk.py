@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from rapidz.kernel.short_repr import short_repr
-from rapidz.kernel.stream import Stream
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.short_repr import short_repr
 
 #: How often to look again at a set that another thread keeps changing.
 _PATIENCE = 100

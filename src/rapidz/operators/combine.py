@@ -10,18 +10,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any, ClassVar
 
-from rapidz.kernel.alignment import LOST, Tally
-from rapidz.kernel.checks import check_count
-from rapidz.kernel.failures import BackPressureError
-from rapidz.kernel.fusion import Code
-from rapidz.kernel.gate import Gate
-from rapidz.kernel.in_turn import spreading
-from rapidz.kernel.loop import new_condition
-from rapidz.kernel.push import Pending, Push, drop
-from rapidz.kernel.running import own, owned
-from rapidz.kernel.short_repr import short_repr
-from rapidz.kernel.stream import Stream, T, move_to_first
-from rapidz.kernel.tuning import Cell, Tuned
+from rapidz.kernel.compile.alignment import LOST, LossTally
+from rapidz.kernel.compile.fusion import Code
+from rapidz.kernel.compile.serial import push_each
+from rapidz.kernel.graph.stream import Stream, T, move_to_first
+from rapidz.kernel.protocol.attributes import Cell, LiveAttribute
+from rapidz.kernel.protocol.checks import check_count
+from rapidz.kernel.protocol.push import Pending, Push, discard
+from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.kernel.runtime.failures import BackPressureError
+from rapidz.kernel.runtime.gate import Gate
+from rapidz.kernel.runtime.loop import new_condition
+from rapidz.kernel.runtime.tasks import detach, detached_push
 
 logger = logging.getLogger("rapidz")
 
@@ -83,27 +83,27 @@ class _Joining(Stream[tuple[Any, ...]]):
     """What the operators that build tuples have in common."""
 
     _gathers: ClassVar[bool] = True
-    _holds: ClassVar[bool] = True
+    _keeps_elements: ClassVar[bool] = True
     _joins: ClassVar[bool] = True
     _emits_one_for_one: ClassVar[bool] = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._tallies: weakref.WeakKeyDictionary[Any, Tally] = weakref.WeakKeyDictionary()
+        self._tallies: weakref.WeakKeyDictionary[Any, LossTally] = weakref.WeakKeyDictionary()
         super().__init__(*args, **kwargs)
         self._pipeline.joins.add(self)
 
-    def _guarded(self, step: Push[Any], policy: Any) -> Push[Any]:
+    def _wrap_policy(self, step: Push[Any], policy: Any) -> Push[Any]:
         return step  # it has no function that could fail, and one input may wait for another
 
     def _aligned(self, upstream: Stream[Any]) -> list[Stream[Any]]:
         """The inputs that are aligned with *upstream*, itself included; none if it is alone."""
         return self._pipeline.root().alignment().group(self, upstream)
 
-    def _tally(self, upstream: Stream[Any]) -> Tally | None:
+    def _tally(self, upstream: Stream[Any]) -> LossTally | None:
         """The count of what comes from *upstream*, together with its partners; None if alone."""
         group = self._aligned(upstream)
-        tallies = [self._tallies.setdefault(up, Tally()) for up in group]
-        Tally.align(tallies)
+        tallies = [self._tallies.setdefault(up, LossTally()) for up in group]
+        LossTally.align(tallies)
         return self._tallies[upstream] if group else None
 
     def _partner_lost(self, port: int) -> None:
@@ -151,9 +151,9 @@ class zip(_Joining):
 
     _waits_for_partners: ClassVar[bool] = True
 
-    maxsize: Tuned[int] = Tuned()
-    buffers: Tuned[dict[Any, deque[Any]]] = Tuned()
-    literals: Tuned[list[tuple[int, Any]]] = Tuned()
+    maxsize: LiveAttribute[int] = LiveAttribute()
+    buffers: LiveAttribute[dict[Any, deque[Any]]] = LiveAttribute()
+    literals: LiveAttribute[list[tuple[int, Any]]] = LiveAttribute()
 
     def __init__(
         self, *upstreams: Any, maxsize: int = 10, first: Any = None, **kwargs: Any
@@ -268,7 +268,7 @@ class zip(_Joining):
                 self._gates[up].open(self._pipeline)
         return True
 
-    def _inlines(self) -> bool:
+    def _can_inline(self) -> bool:
         return len(self.upstreams) == len(self.buffers) == 2 and not self.literals
 
     def _queues(self) -> list[Sized] | None:
@@ -355,7 +355,7 @@ class zip(_Joining):
         taken = {up: buffer.popleft() for up, buffer in self.buffers.items()}
         try:
             pair = self._packing()([taken[up] for up in self.upstreams])
-            return own(self._pipeline, self._outlet.send(pair))
+            return detach(self._pipeline, self._outlet.send(pair))
         finally:
             for gate in self._gates.values():
                 if gate.line:
@@ -371,15 +371,15 @@ class zip(_Joining):
             if up in self.buffers
         )
 
-    def _input_ended(self, port: int) -> None:
+    def _on_input_end(self, port: int) -> None:
         for gate in self._gates.values():
             if gate.hopeless():
                 gate.turn_away()
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._is_repeated(port):
-            return drop
-        if self._inlines():
+            return discard
+        if self._can_inline():
             return self._alone(push, port)
         upstream = self.upstreams[port]
         mine, hold, ref = self.buffers[upstream], self._holding(port), weakref.ref(self)
@@ -401,7 +401,7 @@ class zip(_Joining):
         waiting = sum(gate.waiting() for gate in self._gates.values())
         return sum(map(len, self.buffers.values())) - len(self._losses) + waiting
 
-    def _finish(self) -> None:
+    def _on_end(self) -> None:
         _tell_of_the_unpaired(self)
         for gate in self._gates.values():
             gate.refuse()
@@ -436,9 +436,9 @@ class combine_latest(_Joining):
     _graphviz_shape = "triangle"
     _graphviz_orientation = 270
 
-    emit_on: Tuned[Any] = Tuned()
-    last: Tuned[list[Any]] = Tuned()
-    missing: Tuned[set[Any]] = Tuned()
+    emit_on: LiveAttribute[Any] = LiveAttribute()
+    last: LiveAttribute[list[Any]] = LiveAttribute()
+    missing: LiveAttribute[set[Any]] = LiveAttribute()
 
     def __init__(
         self, *upstreams: Stream[Any], emit_on: Any = None, first: Any = None, **kwargs: Any
@@ -473,12 +473,12 @@ class combine_latest(_Joining):
         self.missing.discard(upstream)
         self.emit_on = tuple(up for up in self.emit_on if up is not upstream)
 
-    def _still_holds(self, entry: Any) -> bool:
+    def _keeps(self, entry: Any) -> bool:
         return any(held is entry for held in self.last)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._is_repeated(port):
-            return drop
+            return discard
         upstream, last, missing = self.upstreams[port], self.last, self.missing
         places = [i for i, up in enumerate(self.upstreams) if up is upstream]
         emits, place = upstream in self.emit_on, places[0]
@@ -496,7 +496,7 @@ class combine_latest(_Joining):
             if latest[place] is not x:  # a finalizer has emitted here when the tuple was made
                 latest = tuple(x if i in places else y for i, y in enumerate(latest))
             wait = push(latest)
-            return None if wait is None else own(pipeline, wait)
+            return None if wait is None else detach(pipeline, wait)
 
         tally = self._tally(upstream)
         return step if tally is None else tally.dropping(step)
@@ -561,10 +561,10 @@ class zip_latest(_Joining):
 
     _waits_for_partners: ClassVar[bool] = True
 
-    maxsize: Tuned[int] = Tuned()
-    last: Tuned[list[Any]] = Tuned()
-    missing: Tuned[set[Any]] = Tuned()
-    lossless_buffer: Tuned[deque[Any]] = Tuned()
+    maxsize: LiveAttribute[int] = LiveAttribute()
+    last: LiveAttribute[list[Any]] = LiveAttribute()
+    missing: LiveAttribute[set[Any]] = LiveAttribute()
+    lossless_buffer: LiveAttribute[deque[Any]] = LiveAttribute()
 
     def __init__(
         self,
@@ -608,9 +608,9 @@ class zip_latest(_Joining):
         super()._remove_upstream(upstream)
         self.missing.discard(upstream)
         if self.lossless_buffer and not self.missing:
-            own(self._pipeline, spreading(self)(self._waiting()))
+            detach(self._pipeline, push_each(self)(self._waiting()))
 
-    def _still_holds(self, entry: Any) -> bool:
+    def _keeps(self, entry: Any) -> bool:
         return any(held is entry for held in self.last[1:])
 
     def _waiting(self) -> Iterator[tuple[Any, ...]]:
@@ -636,11 +636,11 @@ class zip_latest(_Joining):
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._is_repeated(port):
-            return drop
+            return discard
         upstream, last, missing = self.upstreams[port], self.last, self.missing
         buffer, gate, pipeline = self.lossless_buffer, self._gate, self._pipeline
         ref, above, draining = weakref.ref(self), weakref.ref(upstream), self._draining
-        spread, push = owned(pipeline, spreading(self)), owned(pipeline, push)
+        spread, push = detached_push(pipeline, push_each(self)), detached_push(pipeline, push)
         maxsize, label = self.maxsize, str(self)
         absent = len(last) - len(self.upstreams)  # the lossless one has a place though it be gone
         places = [i for i, up in enumerate(self.upstreams, absent) if up is upstream]
@@ -694,7 +694,7 @@ class zip_latest(_Joining):
             return lossy if tally is None else tally.dropping(lossy)
         return lossless if tally is None else tally.dropping(self._numbering(lossless, tally))
 
-    def _numbering(self, lossless: Push[Any], tally: Tally) -> Push[Any]:
+    def _numbering(self, lossless: Push[Any], tally: LossTally) -> Push[Any]:
         """Compile *lossless* anew such that an element that waits is dropped with its partner."""
         late, dropped, buffer, gate = self._late, self._dropped, self.lossless_buffer, self._gate
 
@@ -726,10 +726,10 @@ class zip_latest(_Joining):
     def _buffered(self) -> int:
         return len(self.lossless_buffer) + self._gate.waiting()
 
-    def _input_ended(self, port: int) -> None:
+    def _on_input_end(self, port: int) -> None:
         if self._gate.hopeless():
             self._gate.turn_away()
 
-    def _finish(self) -> None:
+    def _on_end(self) -> None:
         _tell_of_the_unpaired(self)
         self._gate.refuse()

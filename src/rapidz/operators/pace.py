@@ -10,32 +10,32 @@ import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
-from rapidz.kernel import attribution
-from rapidz.kernel.attribution import blame
-from rapidz.kernel.checks import check_callable, check_count, check_queue, read_interval
-from rapidz.kernel.circular import waits_for_caller
-from rapidz.kernel.conveyor import Conveyor, Mark, elements_in
-from rapidz.kernel.failures import BackPressureError, Handler, StreamClosed
-from rapidz.kernel.gate import Gate
-from rapidz.kernel.intervals import Interval
-from rapidz.kernel.legacy import interpreted
-from rapidz.kernel.loop import new_condition
-from rapidz.kernel.push import SKIP, Pending, Push, Step
-from rapidz.kernel.running import following, resolve
-from rapidz.kernel.signatures import check_arguments
-from rapidz.kernel.stream import Stream, T
-from rapidz.kernel.supervision import being_ended, supervised
-from rapidz.kernel.tracking import Entry, fail, rebox, unbox
-from rapidz.kernel.tuning import Cell, Options, Tuned
+from rapidz.kernel.compile.legacy import interpreted
+from rapidz.kernel.graph.stream import Stream, T
+from rapidz.kernel.protocol.attributes import Cell, LiveAttribute, LiveKwargs
+from rapidz.kernel.protocol.checks import check_callable, check_count, check_queue, read_interval
+from rapidz.kernel.protocol.intervals import Interval
+from rapidz.kernel.protocol.push import SKIP, Pending, Push, Step
+from rapidz.kernel.protocol.signatures import check_arguments
+from rapidz.kernel.runtime import attribution
+from rapidz.kernel.runtime.attribution import blame
+from rapidz.kernel.runtime.deadlock import waits_for_caller
+from rapidz.kernel.runtime.failures import BackPressureError, Handler, StreamClosed
+from rapidz.kernel.runtime.gate import Gate
+from rapidz.kernel.runtime.loop import new_condition
+from rapidz.kernel.runtime.queue import QueueDrainer, SignalMark, elements_in
+from rapidz.kernel.runtime.supervision import being_ended, supervised
+from rapidz.kernel.runtime.tasks import following, resolve
+from rapidz.kernel.runtime.tracking import Entry, fail, rebox, unbox
 
 
 class _Queued(Stream[T]):
     """What the operators with a queue of their own have in common."""
 
-    _holds: ClassVar[bool] = True
+    _keeps_elements: ClassVar[bool] = True
 
     def __init__(self, upstream: Stream[Any], **kwargs: Any) -> None:
-        self._conveyor = Conveyor()
+        self._conveyor = QueueDrainer()
         self._gate = Gate(shared=False)
         self._gate.makers = self._conveyor.makers
         kwargs["ensure_io_loop"] = True
@@ -69,18 +69,18 @@ class _Queued(Stream[T]):
     def _queue_action(self, action: Callable[[], Pending]) -> bool:
         entries = self._conveyor.entries
         if self._gate.line:  # elements wait outside: the action comes in behind them
-            self._gate.queue(self._pipeline, lambda: entries.append(Mark(action)), no_room)
+            self._gate.queue(self._pipeline, lambda: entries.append(SignalMark(action)), no_room)
             return True
         if self._conveyor.running:
-            entries.append(Mark(action))
+            entries.append(SignalMark(action))
             return True
         return super()._queue_action(action)
 
     def _buffered(self) -> int:
         return elements_in(self.queue) + self._gate.waiting()
 
-    def _rebound(self) -> None:
-        super()._rebound()
+    def _on_loop_changed(self) -> None:
+        super()._on_loop_changed()
         self._conveyor.running = False
         self._gate.readmit()
 
@@ -98,7 +98,7 @@ def take_losses(node: _Queued[Any]) -> None:
 
     def admit() -> Pending:
         if conveyor.running:
-            conveyor.entries.append(Mark(report))
+            conveyor.entries.append(SignalMark(report))
             return None
         return report()
 
@@ -133,7 +133,7 @@ class buffer(_Queued[T]):
     _graphviz_shape = "diamond"
     _emits_one_for_one: ClassVar[bool] = True
 
-    maxsize: Tuned[int] = Tuned()
+    maxsize: LiveAttribute[int] = LiveAttribute()
 
     def __init__(self, upstream: Stream[T], n: int, **kwargs: Any) -> None:
         check_count("buffer", "n", n)
@@ -199,8 +199,8 @@ class delay(_Queued[T]):
     _graphviz_shape = "octagon"
     _emits_one_for_one: ClassVar[bool] = True
 
-    interval: Tuned[float] = Tuned()
-    spaced: Tuned[bool] = Tuned()
+    interval: LiveAttribute[float] = LiveAttribute()
+    spaced: LiveAttribute[bool] = LiveAttribute()
 
     def __init__(
         self, upstream: Stream[T], interval: Interval, spaced: bool = True, **kwargs: Any
@@ -213,19 +213,19 @@ class delay(_Queued[T]):
         """What waits for its time at the head of the queue."""
         super().__init__(upstream, **kwargs)
 
-    def _retuned(self, name: str, value: Any) -> None:
+    def _on_attribute_set(self, name: str, value: Any) -> None:
         if name == "interval":
             vars(self)[name] = read_interval("delay", value, allow_zero=True)
-        super()._retuned(name, value)
+        super()._on_attribute_set(name, value)
 
     def _buffered(self) -> int:
         return (self._next.value is not None) + super()._buffered()
 
-    def _goes_on_by_itself(self) -> bool:
+    def _resumes_queue(self) -> bool:
         return self._next.value is not None
 
-    def _rebound(self) -> None:
-        super()._rebound()
+    def _on_loop_changed(self) -> None:
+        super()._on_loop_changed()
         self._left.value, self._room.value = float("-inf"), None
         if self._next.value is not None:  # its task was never told that the loop has ended
             self._conveyor.entries.appendleft(self._next.value)
@@ -293,7 +293,7 @@ class rate_limit(Stream[T]):
     _graphviz_shape = "octagon"
     _emits_one_for_one: ClassVar[bool] = True
 
-    interval: Tuned[float] = Tuned()
+    interval: LiveAttribute[float] = LiveAttribute()
 
     def __init__(self, upstream: Stream[T], interval: Interval, **kwargs: Any) -> None:
         self.interval = read_interval("rate_limit", interval, allow_zero=True)
@@ -301,12 +301,12 @@ class rate_limit(Stream[T]):
         kwargs["ensure_io_loop"] = True
         super().__init__(upstream, **kwargs)
 
-    def _retuned(self, name: str, value: Any) -> None:
+    def _on_attribute_set(self, name: str, value: Any) -> None:
         vars(self)[name] = read_interval("rate_limit", value, allow_zero=True)
-        super()._retuned(name, value)
+        super()._on_attribute_set(name, value)
 
-    def _rebound(self) -> None:
-        super()._rebound()
+    def _on_loop_changed(self) -> None:
+        super()._on_loop_changed()
         self._left.value = float("-inf")
 
     def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
@@ -376,7 +376,7 @@ class latest(_Queued[T]):
         conveyor.resume(carry, pipeline)
 
         def step(x: T) -> Pending:
-            if entries and type(entries[-1]) is not Mark:
+            if entries and type(entries[-1]) is not SignalMark:
                 entries[-1] = x
                 return None
             return conveyor.put(x, carry, pipeline)
@@ -418,12 +418,12 @@ class map_async(_Queued[T]):
     """
 
     _emits_one_for_one: ClassVar[bool] = True
-    _loses_with_loop: ClassVar[bool] = True
+    _loses_queue_with_loop: ClassVar[bool] = True
 
-    func: Tuned[Callable[..., Any]] = Tuned()
-    args: Tuned[tuple[Any, ...]] = Tuned()
-    kwargs: Tuned[Mapping[str, Any]] = Tuned()
-    parallelism: Tuned[int] = Tuned()
+    func: LiveAttribute[Callable[..., Any]] = LiveAttribute()
+    args: LiveAttribute[tuple[Any, ...]] = LiveAttribute()
+    kwargs: LiveAttribute[Mapping[str, Any]] = LiveAttribute()
+    parallelism: LiveAttribute[int] = LiveAttribute()
 
     def __init__(
         self,
@@ -438,7 +438,7 @@ class map_async(_Queued[T]):
         check_callable("map_async", "func", func)
         check_arguments(self, func, args, kwargs)
         check_count("map_async", "parallelism", parallelism)
-        self.func, self.args, self.kwargs = func, args, Options(kwargs)
+        self.func, self.args, self.kwargs = func, args, LiveKwargs(kwargs)
         self.parallelism = parallelism
         self.stop_on_exception = stop_on_exception
         self._under_way = Cell(0)
@@ -452,11 +452,11 @@ class map_async(_Queued[T]):
     def _buffered(self) -> int:
         return self._under_way.value - self._emitted.value + self._gate.waiting()
 
-    def _rebound(self) -> None:
+    def _on_loop_changed(self) -> None:
         # What was under way in the old loop was lost with it.
         self._conveyor.entries.clear()
         self._under_way.value = self._emitted.value = 0
-        super()._rebound()
+        super()._on_loop_changed()
 
     def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
         func, args, kwargs, parallelism = self.func, self.args, self.kwargs, self.parallelism

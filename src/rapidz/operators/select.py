@@ -8,17 +8,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
-from rapidz.kernel.awaitables import check_verdict, may_return_coroutine
-from rapidz.kernel.checks import check_callable, check_count
-from rapidz.kernel.fusion import Code
-from rapidz.kernel.in_turn import awaiting
-from rapidz.kernel.loop import is_async
-from rapidz.kernel.push import Push
-from rapidz.kernel.registry import identity
-from rapidz.kernel.short_repr import short_repr
-from rapidz.kernel.signatures import check_arguments
-from rapidz.kernel.stream import Stream
-from rapidz.kernel.tuning import Options, Tuned
+from rapidz.kernel.compile.fusion import Code
+from rapidz.kernel.compile.serial import await_each
+from rapidz.kernel.graph.registry import identity
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.attributes import LiveAttribute, LiveKwargs
+from rapidz.kernel.protocol.checks import check_callable, check_count
+from rapidz.kernel.protocol.push import Push
+from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.kernel.protocol.signatures import check_arguments
+from rapidz.kernel.runtime.awaitables import check_verdict, may_return_coroutine
+from rapidz.kernel.runtime.loop import is_async
 
 T = TypeVar("T")
 
@@ -47,9 +47,9 @@ class filter(Stream[T]):
     2
     """
 
-    predicate: Tuned[Callable[..., Any]] = Tuned()
-    args: Tuned[tuple[Any, ...]] = Tuned()
-    kwargs: Tuned[Mapping[str, Any]] = Tuned()
+    predicate: LiveAttribute[Callable[..., Any]] = LiveAttribute()
+    args: LiveAttribute[tuple[Any, ...]] = LiveAttribute()
+    kwargs: LiveAttribute[Mapping[str, Any]] = LiveAttribute()
 
     def __init__(
         self,
@@ -62,10 +62,10 @@ class filter(Stream[T]):
         predicate = _truthy if predicate is None else predicate
         check_callable("filter", "predicate", predicate)
         check_arguments(self, predicate, args, kwargs, argument="predicate")
-        self.predicate, self.args, self.kwargs = predicate, args, Options(kwargs)
+        self.predicate, self.args, self.kwargs = predicate, args, LiveKwargs(kwargs)
         super().__init__(upstream, stream_name=stream_name, ensure_io_loop=is_async(predicate))
 
-    def _inlines(self) -> bool:
+    def _can_inline(self) -> bool:
         return not is_async(self.predicate)
 
     def inline(self, code: Code, port: int = 0) -> None:
@@ -77,10 +77,10 @@ class filter(Stream[T]):
         code.nest(call)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        if self._inlines():
+        if self._can_inline():
             return self._alone(push, port)
         predicate, args, kwargs, outlet = self.predicate, self.args, self.kwargs, self._outlet
-        return awaiting(
+        return await_each(
             self,
             lambda x: predicate(x, *args, **kwargs),
             lambda x, passes: outlet.send(x) if passes else None,
@@ -186,7 +186,7 @@ class unique(Stream[T]):
     1
     """
 
-    key: Tuned[Callable[[Any], Any]] = Tuned()
+    key: LiveAttribute[Callable[[Any], Any]] = LiveAttribute()
 
     def __init__(
         self,

@@ -7,17 +7,17 @@ import weakref
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, ClassVar
 
-from rapidz.kernel.awaitables import look_at_first, may_return_coroutine
-from rapidz.kernel.calling import Calling
-from rapidz.kernel.checks import check_callable
-from rapidz.kernel.fusion import Code
-from rapidz.kernel.in_turn import awaiting, spreading
-from rapidz.kernel.loop import is_async
-from rapidz.kernel.push import SKIP, Pending, Push, no_default
-from rapidz.kernel.short_repr import short_repr
-from rapidz.kernel.signatures import check_arguments
-from rapidz.kernel.stream import Stream, T
-from rapidz.kernel.tuning import Cell, Options, Tuned
+from rapidz.kernel.compile.fusion import Code
+from rapidz.kernel.compile.serial import await_each, push_each
+from rapidz.kernel.graph.function_node import FunctionNode
+from rapidz.kernel.graph.stream import Stream, T
+from rapidz.kernel.protocol.attributes import Cell, LiveAttribute, LiveKwargs
+from rapidz.kernel.protocol.checks import check_callable
+from rapidz.kernel.protocol.push import SKIP, Pending, Push, no_default
+from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.kernel.protocol.signatures import check_arguments
+from rapidz.kernel.runtime.awaitables import look_at_first, may_return_coroutine
+from rapidz.kernel.runtime.loop import is_async
 
 
 def _look_at_first(node: map[Any] | accumulate[Any], code: Code) -> None:
@@ -28,7 +28,7 @@ def _look_at_first(node: map[Any] | accumulate[Any], code: Code) -> None:
 
 
 @Stream.register_api()
-class map(Calling[T]):
+class map(FunctionNode[T]):
     """Apply a function to every element.
 
     Emits what the function returns, unless that is `SKIP`.  Holds back when
@@ -67,10 +67,10 @@ class map(Calling[T]):
         code.nest("x is not SKIP")
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        if self._inlines():
+        if self._can_inline():
             return self._alone(push, port)
         outlet = self._outlet
-        return awaiting(self, self._call(), lambda _, y: None if y is SKIP else outlet.send(y))
+        return await_each(self, self._call(), lambda _, y: None if y is SKIP else outlet.send(y))
 
 
 @Stream.register_api()
@@ -130,10 +130,10 @@ class accumulate(Stream[T]):
     _graphviz_shape = "box"
     _emits_one_for_one: ClassVar[bool] = True
 
-    func: Tuned[Callable[..., Any]] = Tuned()
-    kwargs: Tuned[Mapping[str, Any]] = Tuned()
-    returns_state: Tuned[bool] = Tuned()
-    with_state: Tuned[bool] = Tuned()
+    func: LiveAttribute[Callable[..., Any]] = LiveAttribute()
+    kwargs: LiveAttribute[Mapping[str, Any]] = LiveAttribute()
+    returns_state: LiveAttribute[bool] = LiveAttribute()
+    with_state: LiveAttribute[bool] = LiveAttribute()
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ class accumulate(Stream[T]):
             raise TypeError(
                 f"accumulate: reset_stream must be a Stream, got {short_repr(reset_stream)}"
             )
-        self.func, self.kwargs = func, Options(kwargs)
+        self.func, self.kwargs = func, LiveKwargs(kwargs)
         self.returns_state, self.with_state = returns_state, with_state
         self._side_ports = frozenset() if reset_stream is None else frozenset({1})
         self._state = Cell(start)
@@ -188,7 +188,7 @@ class accumulate(Stream[T]):
 
         return first
 
-    def _inlines(self) -> bool:
+    def _can_inline(self) -> bool:
         return not is_async(self.func)
 
     def inline(self, code: Code, port: int = 0) -> None:
@@ -213,7 +213,7 @@ class accumulate(Stream[T]):
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if port in self._side_ports:
             return self._resetting()
-        if self._inlines():
+        if self._can_inline():
             return self._alone(push, port)
         func, kwargs, state, outlet = self.func, self.kwargs, self._state, self._outlet
         returns_state, with_state = self.returns_state, self.with_state
@@ -231,7 +231,7 @@ class accumulate(Stream[T]):
                 return None
             return outlet.send((new, y) if with_state else y)
 
-        return awaiting(self, call, then)
+        return await_each(self, call, then)
 
     def _resetting(self) -> Push[Any]:
         ref, start = weakref.ref(self), self._start
@@ -263,7 +263,7 @@ class flatten(Stream[T]):
     """
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        return spreading(self)
+        return push_each(self)
 
 
 concat = flatten
@@ -292,7 +292,7 @@ class pluck(Stream[Any]):
 
     _emits_one_for_one: ClassVar[bool] = True
 
-    pick: Tuned[Any] = Tuned()
+    pick: LiveAttribute[Any] = LiveAttribute()
 
     def __init__(self, upstream: Stream[Any], pick: Any, **kwargs: Any) -> None:
         self.pick = pick

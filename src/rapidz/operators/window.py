@@ -7,21 +7,21 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sized
 from typing import Any, ClassVar, Literal, TypeVar
 
-from rapidz.kernel.attribution import blame
-from rapidz.kernel.busy import Alarm, Busy
-from rapidz.kernel.checks import check_choice, check_count, read_interval
-from rapidz.kernel.circular import waits_for_caller
-from rapidz.kernel.fusion import Code
-from rapidz.kernel.in_turn import push_all
-from rapidz.kernel.intervals import Interval
-from rapidz.kernel.push import Pending, Push
-from rapidz.kernel.registry import identity
-from rapidz.kernel.running import following, own, owned
-from rapidz.kernel.short_repr import short_repr
-from rapidz.kernel.stream import Stream
-from rapidz.kernel.supervision import Through, push_supervised
-from rapidz.kernel.tracking import unbox
-from rapidz.kernel.tuning import Cell, Tuned
+from rapidz.kernel.compile.fusion import Code
+from rapidz.kernel.compile.serial import push_all
+from rapidz.kernel.graph.registry import identity
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.attributes import Cell, LiveAttribute
+from rapidz.kernel.protocol.checks import check_choice, check_count, read_interval
+from rapidz.kernel.protocol.intervals import Interval
+from rapidz.kernel.protocol.push import Pending, Push
+from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.kernel.runtime.attribution import blame
+from rapidz.kernel.runtime.deadlock import waits_for_caller
+from rapidz.kernel.runtime.pending import PendingToken, Timer
+from rapidz.kernel.runtime.supervision import SupervisedPush, push_supervised
+from rapidz.kernel.runtime.tasks import detach, detached_push, following
+from rapidz.kernel.runtime.tracking import unbox
 
 T = TypeVar("T")
 Key = Callable[[Any], Any] | Hashable
@@ -66,12 +66,12 @@ class partition(Stream[tuple[T, ...]]):
     """
 
     _gathers: ClassVar[bool] = True
-    _holds: ClassVar[bool] = True
+    _keeps_elements: ClassVar[bool] = True
     _graphviz_shape = "diamond"
 
-    n: Tuned[int] = Tuned()
-    timeout: Tuned[Any] = Tuned()
-    key: Tuned[Any] = Tuned()
+    n: LiveAttribute[int] = LiveAttribute()
+    timeout: LiveAttribute[Any] = LiveAttribute()
+    key: LiveAttribute[Any] = LiveAttribute()
 
     def __init__(
         self,
@@ -87,8 +87,8 @@ class partition(Stream[tuple[T, ...]]):
         self.n, self.timeout, self.key = n, timeout, key
         self._batch: list[T] = []
         self._batches: dict[Any, list[T]] = {}
-        self._alarms: dict[Any, Alarm] = {}
-        self._token = Busy()
+        self._alarms: dict[Any, Timer] = {}
+        self._token = PendingToken()
         kwargs["ensure_io_loop"] = timeout is not None
         super().__init__(upstream, **kwargs)
 
@@ -97,15 +97,15 @@ class partition(Stream[tuple[T, ...]]):
         """The elements gathered so far."""
         return [*self._batch, *(x for batch in self._batches.values() for x in batch)]
 
-    def _retuned(self, name: str, value: Any) -> None:
+    def _on_attribute_set(self, name: str, value: Any) -> None:
         if name == "n":
             check_count("partition", "n", value)
         elif name == "timeout" and value is not None:
             vars(self)[name] = read_interval("partition", value, argument="timeout")
             self._pipeline.need_loop()
-        super()._retuned(name, value)
+        super()._on_attribute_set(name, value)
 
-    def _inlines(self) -> bool:
+    def _can_inline(self) -> bool:
         return self.timeout is None and self.key is None
 
     def inline(self, code: Code, port: int = 0) -> None:
@@ -123,12 +123,12 @@ class partition(Stream[tuple[T, ...]]):
         code.line("x = tuple(row)")
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        if self._inlines():
+        if self._can_inline():
             return self._alone(push, port)
         n, timeout, batches, alarms = self.n, self.timeout, self._batches, self._alarms
         key = (lambda _: None) if self.key is None else _key_function(self, self.key)
         pipeline, busy, ref = self._pipeline, self._token, weakref.ref(self)
-        push = owned(pipeline, push)
+        push = detached_push(pipeline, push)
 
         def wait_for_more(k: Any) -> None:
             def expire() -> None:
@@ -137,7 +137,7 @@ class partition(Stream[tuple[T, ...]]):
                 else:
                     busy.end(pipeline)
 
-            alarm = alarms[k] = Alarm()
+            alarm = alarms[k] = Timer()
             alarm.set(pipeline, pipeline.clock.time() + timeout, expire)
             busy.begin(pipeline)
 
@@ -164,14 +164,14 @@ class partition(Stream[tuple[T, ...]]):
 
         return step
 
-    def _rebound(self) -> None:
-        super()._rebound()
+    def _on_loop_changed(self) -> None:
+        super()._on_loop_changed()
         for alarm in self._alarms.values():
             alarm.cancel()
         self._alarms.clear()
-        self._token = Busy()
+        self._token = PendingToken()
 
-    def _goes_on_by_itself(self) -> bool:
+    def _resumes_queue(self) -> bool:
         return self.timeout is not None and bool(self._batches)
 
     def _get_key(self, x: T) -> Any:
@@ -180,7 +180,7 @@ class partition(Stream[tuple[T, ...]]):
 
     def _flush(self, key: Any) -> list[Any]:
         """Emit the batch of one key: as code for streamz does."""
-        batch = tuple(_taken_out(self._batch)) if self._inlines() else self._take(key)
+        batch = tuple(_taken_out(self._batch)) if self._can_inline() else self._take(key)
         return self._emit(batch)
 
     def _take(self, k: Any) -> tuple[T, ...]:
@@ -202,7 +202,7 @@ class partition(Stream[tuple[T, ...]]):
     def _buffered(self) -> int:
         return len(self._buffer)
 
-    def _flush_held(self) -> Pending:
+    def _emit_buffered(self) -> Pending:
         held: list[tuple[T, ...]] = []
         if self._batch:
             held.append(tuple(_taken_out(self._batch)))
@@ -227,8 +227,8 @@ def _taken_out(held: list[Any]) -> list[Any]:
 class _Unique(Stream[tuple[T, ...]]):
     """What the windows of distinct elements have in common."""
 
-    key: Tuned[Any] = Tuned()
-    keep: Tuned[str] = Tuned()
+    key: LiveAttribute[Any] = LiveAttribute()
+    keep: LiveAttribute[str] = LiveAttribute()
 
     def _get_key(self, x: T) -> Any:
         """Return the key of *x*: as code for streamz asks for it."""
@@ -280,10 +280,10 @@ class partition_unique(_Unique[T]):
     """
 
     _gathers: ClassVar[bool] = True
-    _holds: ClassVar[bool] = True
+    _keeps_elements: ClassVar[bool] = True
     _graphviz_shape = "diamond"
 
-    n: Tuned[int] = Tuned()
+    n: LiveAttribute[int] = LiveAttribute()
 
     def __init__(
         self,
@@ -299,7 +299,7 @@ class partition_unique(_Unique[T]):
         self._held: dict[Any, T] = {}
         super().__init__(upstream, **kwargs)
 
-    def _inlines(self) -> bool:
+    def _can_inline(self) -> bool:
         return True
 
     def inline(self, code: Code, port: int = 0) -> None:
@@ -314,7 +314,7 @@ class partition_unique(_Unique[T]):
     def _buffered(self) -> int:
         return len(self._held)
 
-    def _flush_held(self) -> Pending:
+    def _emit_buffered(self) -> Pending:
         if not self._held:
             return None
         return self._outlet.send(tuple(_values_out(self._held)))
@@ -342,11 +342,11 @@ class sliding_window(Stream[tuple[T, ...]]):
     """
 
     _gathers: ClassVar[bool] = True
-    _holds: ClassVar[bool] = True
+    _keeps_elements: ClassVar[bool] = True
     _graphviz_shape = "diamond"
 
-    n: Tuned[int] = Tuned()
-    return_partial: Tuned[bool] = Tuned()
+    n: LiveAttribute[int] = LiveAttribute()
+    return_partial: LiveAttribute[bool] = LiveAttribute()
 
     def __init__(
         self, upstream: Stream[T], n: int, return_partial: bool = False, **kwargs: Any
@@ -357,12 +357,12 @@ class sliding_window(Stream[tuple[T, ...]]):
         """The last elements, as far as the next window needs them."""
         super().__init__(upstream, **kwargs)
 
-    def _retuned(self, name: str, value: Any) -> None:
+    def _on_attribute_set(self, name: str, value: Any) -> None:
         if name == "n":
             check_count("sliding_window", "n", value)
-        super()._retuned(name, value)
+        super()._on_attribute_set(name, value)
 
-    def _still_holds(self, entry: Any) -> bool:
+    def _keeps(self, entry: Any) -> bool:
         return any(held is entry for held in self._window.value)
 
     @property
@@ -370,7 +370,7 @@ class sliding_window(Stream[tuple[T, ...]]):
         """The elements that the next window will have."""
         return deque(self._window.value)
 
-    def _inlines(self) -> bool:
+    def _can_inline(self) -> bool:
         return True
 
     def inline(self, code: Code, port: int = 0) -> None:
@@ -411,9 +411,9 @@ class collect(Stream[tuple[T, ...]]):
     """
 
     _gathers: ClassVar[bool] = True
-    _holds: ClassVar[bool] = True
+    _keeps_elements: ClassVar[bool] = True
 
-    cache: Tuned[Any] = Tuned()
+    cache: LiveAttribute[Any] = LiveAttribute()
 
     def __init__(
         self, upstream: Stream[T], cache: Any = None, metadata_cache: Any = None, **kwargs: Any
@@ -427,7 +427,7 @@ class collect(Stream[tuple[T, ...]]):
         self.metadata_cache = deque() if metadata_cache is None else metadata_cache
         super().__init__(upstream, **kwargs)
 
-    def _inlines(self) -> bool:
+    def _can_inline(self) -> bool:
         return True
 
     def inline(self, code: Code, port: int = 0) -> None:
@@ -455,32 +455,32 @@ class collect(Stream[tuple[T, ...]]):
         else:
             held = list(cache)
             cache.clear()
-        return own(self._pipeline, self._outlet.send(tuple(held)))
+        return detach(self._pipeline, self._outlet.send(tuple(held)))
 
-    def _flush_held(self) -> Pending:
+    def _emit_buffered(self) -> Pending:
         return self._give_up() if self.cache else None
 
 
 class _Timed(Stream[Any]):
     """A window that ends with the clock, at a fixed cadence."""
 
-    _holds: ClassVar[bool] = True
+    _keeps_elements: ClassVar[bool] = True
     _graphviz_shape = "octagon"
 
-    interval: Tuned[float] = Tuned()
-    emit_empty: Tuned[bool] = Tuned()
+    interval: LiveAttribute[float] = LiveAttribute()
+    emit_empty: LiveAttribute[bool] = LiveAttribute()
 
     def __init__(
         self, upstream: Stream[Any], interval: Interval, emit_empty: bool, **kwargs: Any
     ) -> None:
         self.interval = read_interval(type(self).__name__, interval)
         self.emit_empty = emit_empty
-        self._token = Busy()
+        self._token = PendingToken()
         self._last: float | None = None
-        self._room: Through | None = None
+        self._room: SupervisedPush | None = None
         kwargs["ensure_io_loop"] = True
         super().__init__(upstream, **kwargs)
-        self._alarm = Alarm(self)
+        self._alarm = Timer(self)
 
     def _take(self) -> Any:
         """Take out what the window holds."""
@@ -490,17 +490,17 @@ class _Timed(Stream[Any]):
         """Make the function that puts an element into the window."""
         raise NotImplementedError
 
-    def _retuned(self, name: str, value: Any) -> None:
+    def _on_attribute_set(self, name: str, value: Any) -> None:
         if name == "interval":
             vars(self)[name] = read_interval(type(self).__name__, value)
             if self._last is not None:
                 self._schedule()
-        super()._retuned(name, value)
+        super()._on_attribute_set(name, value)
 
-    def _rebound(self) -> None:
-        super()._rebound()
+    def _on_loop_changed(self) -> None:
+        super()._on_loop_changed()
         self._last = self._room = None
-        self._token = Busy()
+        self._token = PendingToken()
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         hold, busy, pipeline = self._holding_step(), self._token, self._pipeline
@@ -570,13 +570,13 @@ class _Timed(Stream[Any]):
     def _buffered(self) -> int:
         return self._in_window()
 
-    def _goes_on_by_itself(self) -> bool:
+    def _resumes_queue(self) -> bool:
         return self._holds_any()
 
     def _holds_any(self) -> bool:
         return self._in_window() > 0  # a scattered node buffers others, the signal among them
 
-    def _flush_held(self) -> Pending:
+    def _emit_buffered(self) -> Pending:
         if self._holds_any():
             return self._give_up(self._take())
         return None if self._room is None else following(self._room)
@@ -584,7 +584,7 @@ class _Timed(Stream[Any]):
     def _quiesce(self) -> None:
         self._alarm.cancel()  # or empty windows would go on ahead of an end that waits behind them
 
-    def _finish(self) -> None:
+    def _on_end(self) -> None:
         self._alarm.cancel()
 
 

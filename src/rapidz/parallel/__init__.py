@@ -11,10 +11,7 @@ them (`crew`, `backends`).  Before a node can count elements they must be *settl
 import importlib
 from typing import Any
 
-from rapidz.parallel.crew import WorkerDied, WorkersGone
-from rapidz.parallel.ends import gather, scatter
-from rapidz.parallel.nulls import NULL_COMPUTE, filter_null_wrapper, return_null
-from rapidz.parallel.on_handles import (
+from rapidz.parallel.nodes.handle_operators import (
     buffer,
     collect,
     combine_latest,
@@ -30,26 +27,29 @@ from rapidz.parallel.on_handles import (
     unique,
     zip_latest,
 )
-from rapidz.parallel.on_handles import (
+from rapidz.parallel.nodes.handle_operators import (
     slice as slice,
 )
-from rapidz.parallel.on_handles import (
+from rapidz.parallel.nodes.handle_operators import (
     zip as zip,
 )
-from rapidz.parallel.on_workers import (
+from rapidz.parallel.nodes.legacy_null import NULL_COMPUTE, filter_null_wrapper, return_null
+from rapidz.parallel.nodes.remote_operators import (
     accumulate,
     flatten,
     map_async,
     pluck,
     starmap,
 )
-from rapidz.parallel.on_workers import (
+from rapidz.parallel.nodes.remote_operators import (
     filter as filter,
 )
-from rapidz.parallel.on_workers import (
+from rapidz.parallel.nodes.remote_operators import (
     map as map,
 )
-from rapidz.parallel.stream import ParallelStream
+from rapidz.parallel.nodes.scatter import gather, scatter
+from rapidz.parallel.nodes.stream import ParallelStream
+from rapidz.parallel.scheduling.dispatcher import WorkerDied, WorkersGone
 
 
 def __getattr__(name: str) -> Any:

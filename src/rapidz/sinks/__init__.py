@@ -1,6 +1,6 @@
 """Floor 3: where elements leave the pipeline."""
 
-from rapidz.kernel.stream import Stream
+from rapidz.kernel.graph.stream import Stream
 from rapidz.sinks.base import Sink, _global_sinks, sink, sink_to_list, starsink
 from rapidz.sinks.files import sink_to_textfile
 

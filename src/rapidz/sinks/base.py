@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeVar
 
-from rapidz.kernel.calling import Calling
-from rapidz.kernel.checks import check_writes
-from rapidz.kernel.fusion import Code
-from rapidz.kernel.in_turn import awaiting, returned
-from rapidz.kernel.loop import is_async
-from rapidz.kernel.push import Push
-from rapidz.kernel.stream import Stream
+from rapidz.kernel.compile.fusion import Code
+from rapidz.kernel.compile.serial import await_each, returned
+from rapidz.kernel.graph.function_node import FunctionNode
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.checks import check_writes
+from rapidz.kernel.protocol.push import Push
+from rapidz.kernel.runtime.loop import is_async
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class Sink(Stream[T]):
 
 
 @Stream.register_api()
-class sink(Calling[T], Sink[T]):
+class sink(FunctionNode[T], Sink[T]):
     """Call a function with every element, and end there.
 
     Applies back pressure until an awaitable that the function returns is done.
@@ -97,9 +97,9 @@ class sink(Calling[T], Sink[T]):
         code.give(f"{wait_for}(x, wait)")
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        if self._inlines():
+        if self._can_inline():
             return self._alone(None)
-        return awaiting(self, self._call())
+        return await_each(self, self._call())
 
 
 @Stream.register_api()

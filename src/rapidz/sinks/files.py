@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable
 from typing import Any, TextIO, TypeVar
 
-from rapidz.kernel.fusion import Code
-from rapidz.kernel.push import Push
-from rapidz.kernel.short_repr import short_repr
-from rapidz.kernel.stream import Stream
+from rapidz.kernel.compile.fusion import Code
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.push import Push
+from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.sinks.base import Sink
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class sink_to_textfile(Sink[T]):
             self._shut()
             raise
 
-    def _inlines(self) -> bool:
+    def _can_inline(self) -> bool:
         return True
 
     def inline(self, code: Code, port: int = 0) -> None:
@@ -71,7 +71,7 @@ class sink_to_textfile(Sink[T]):
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         return self._alone(None)
 
-    def _begin_again(self) -> None:
+    def _on_restart(self) -> None:
         """Elements come after the end: what was written before is kept."""
         if self._path is not None and self._fp.closed:
             self._fp = open(self._path, self.mode.replace("w", "a"))  # noqa: SIM115
@@ -92,6 +92,6 @@ class sink_to_textfile(Sink[T]):
         if not self.upstreams:
             self._shut()
 
-    def _finish(self) -> None:
-        super()._finish()
+    def _on_end(self) -> None:
+        super()._on_end()
         self._shut()

@@ -1,7 +1,7 @@
 """Floor 3: where elements come from by themselves; one module for each kind."""
 
-from rapidz.kernel.stream import Stream
-from rapidz.kernel.tracking import RefCounter
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.runtime.tracking import RefCounter
 from rapidz.sources.base import Source
 from rapidz.sources.filenames import filenames
 from rapidz.sources.iterable import from_async_iterable, from_iterable

@@ -10,18 +10,19 @@ import warnings
 from collections.abc import Awaitable
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, overload
 
-from rapidz.kernel import attribution, ending, signals
-from rapidz.kernel.attribution import blame, comes_from_below
-from rapidz.kernel.checks import check_writes, read_interval
-from rapidz.kernel.compiler import edges
-from rapidz.kernel.failures import Handler, Raise, StreamClosed
-from rapidz.kernel.intervals import Interval
-from rapidz.kernel.push import flat
-from rapidz.kernel.signals import Arrivals
-from rapidz.kernel.stream import Stream
-from rapidz.kernel.supervision import being_ended, supervised
-from rapidz.kernel.tracking import Metadata
-from rapidz.sources.run import Run, Through, current_run, runs
+from rapidz.kernel.compile.compiler import edges
+from rapidz.kernel.graph import shutdown, signals
+from rapidz.kernel.graph.signals import SignalBarrier
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.checks import check_writes, read_interval
+from rapidz.kernel.protocol.intervals import Interval
+from rapidz.kernel.protocol.push import flat
+from rapidz.kernel.runtime import attribution
+from rapidz.kernel.runtime.attribution import blame, comes_from_below
+from rapidz.kernel.runtime.failures import Handler, Raise, StreamClosed
+from rapidz.kernel.runtime.supervision import being_ended, supervised
+from rapidz.kernel.runtime.tracking import Metadata
+from rapidz.sources.run import SourceRun, Through, current_run, runs
 
 T = TypeVar("T")
 
@@ -92,7 +93,7 @@ class Source(Stream[T]):
     """What the source failed with, until it is started again."""
 
     _state: State = "new"
-    _turn: Run | None = None
+    _turn: SourceRun | None = None
     _closed = False
     _sinks: tuple[Stream[Any], ...] = ()
 
@@ -151,7 +152,7 @@ class Source(Stream[T]):
                 run.retire()
             self.stopped, self.started = False, True
             self._state, self.exception = "running", None
-            self._turn = run = Run(self, loop)
+            self._turn = run = SourceRun(self, loop)
             run.begin()
 
     def stop(self) -> None:
@@ -196,7 +197,7 @@ class Source(Stream[T]):
 
     # --- while it runs -----------------------------------------------------------------------
 
-    async def _main(self, run: Run) -> None:
+    async def _main(self, run: SourceRun) -> None:
         """All of one run: wait for the one before, run, and see how that ends."""
         await run.after_those_before()
         if self._ended:
@@ -290,7 +291,7 @@ class Source(Stream[T]):
             handler = Handler(self, policy)
             await handler.retry_later(lambda _: self._pipeline.start(work()), None, error, since)
 
-    async def _done(self, run: Run) -> None:
+    async def _done(self, run: SourceRun) -> None:
         """The data have ended: so does the stream."""
         self._state, self.stopped = "done", True
         self._sinks = sinks_below(self)
@@ -301,7 +302,7 @@ class Source(Stream[T]):
         except Exception as error:
             self._failed(run, error)
 
-    def _failed(self, run: Run, error: Exception) -> None:
+    def _failed(self, run: SourceRun, error: Exception) -> None:
         if not comes_from_below(error, self._pipeline, run.serial):
             blame(error, self)
         failed = self._turn is run
@@ -312,11 +313,11 @@ class Source(Stream[T]):
     def _give_up_rest(self) -> None:
         """The source was stopped: emit what it holds."""
         try:
-            self._flush_held()  # what it returns is under way: `join` waits for it
+            self._emit_buffered()  # what it returns is under way: `join` waits for it
         except Exception as error:
             self._pipeline.keep(error)
 
-    def _run_over(self, run: Run) -> None:
+    def _run_over(self, run: SourceRun) -> None:
         with self._switch:
             if self._turn is not run:
                 return
@@ -387,9 +388,9 @@ def reopen(source: Stream[Any]) -> None:
     while stack:
         node = stack.pop()
         node._closing = node._ended = False
-        node._arrivals = Arrivals()
+        node._arrivals = SignalBarrier()
         node._forget()
-        node._begin_again()
+        node._on_restart()
         for down, port in edges(node):
             if down._ended:
                 stack.append(down)
@@ -404,4 +405,4 @@ def stop_endless_sources() -> None:
             run.source.stop()
 
 
-ending.before_exit.append(stop_endless_sources)
+shutdown.before_exit.append(stop_endless_sources)

@@ -7,9 +7,9 @@ import glob
 import os
 from typing import Any, ClassVar
 
-from rapidz.kernel.intervals import Interval
-from rapidz.kernel.short_repr import short_repr
-from rapidz.kernel.stream import Stream
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.intervals import Interval
+from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.sources.base import Seconds, Source
 
 

@@ -9,14 +9,14 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from time import monotonic
 from typing import Any, TypeVar
 
-from rapidz.kernel.fusion import EDITED
-from rapidz.kernel.legacy import overridden_emit
-from rapidz.kernel.loop import let_others_run
-from rapidz.kernel.push import Pending
-from rapidz.kernel.short_repr import short_repr
-from rapidz.kernel.stream import Stream
+from rapidz.kernel.compile.fusion import EDITED
+from rapidz.kernel.compile.legacy import overridden_emit
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.push import Pending
+from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.kernel.runtime.loop import let_others_run
 from rapidz.sources.base import Source
-from rapidz.sources.run import LONGEST_BREATH, Run, Unfinished, current_run
+from rapidz.sources.run import LONGEST_BREATH, SourceRun, Unfinished, current_run
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ class from_iterable(Source[T]):
         if elements.ended:
             self._elements = None
 
-    async def _take(self, run: Run, elements: Iterator[T]) -> None:
+    async def _take(self, run: SourceRun, elements: Iterator[T]) -> None:
         """Emit *elements*, each when there is room for it, until the run is retired."""
         while not (run.retired or self.stopped):
             if overridden_emit(self) or self._pipeline.tracked:
@@ -116,7 +116,7 @@ class from_iterable(Source[T]):
                 await wait
         return None
 
-    async def _take_one_by_one(self, run: Run, elements: Iterator[T]) -> None:
+    async def _take_one_by_one(self, run: SourceRun, elements: Iterator[T]) -> None:
         for x in elements:
             for wait in self._emit(x):
                 await wait
@@ -187,8 +187,8 @@ class from_async_iterable(Source[T]):
     def _ends_with_run(self) -> bool:
         return True
 
-    def _finish(self) -> None:
-        super()._finish()
+    def _on_end(self) -> None:
+        super()._on_end()
         elements, self._elements = self._elements, None
         if elements is not None:
             self._pipeline.start(self._shut(elements))

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from numbers import Real
 from typing import Any, ClassVar, TypeVar
 
-from rapidz.kernel.checks import check_callable
-from rapidz.kernel.intervals import Interval
-from rapidz.kernel.push import SKIP
-from rapidz.kernel.short_repr import short_repr
-from rapidz.kernel.stream import Stream
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.checks import check_callable
+from rapidz.kernel.protocol.intervals import Interval
+from rapidz.kernel.protocol.push import SKIP
+from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.sources.base import Seconds, Source
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, TypeVar
 
 from tornado import queues
 
-from rapidz.kernel.intervals import Interval
-from rapidz.kernel.short_repr import short_repr
-from rapidz.kernel.stream import Stream
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.intervals import Interval
+from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.sources.base import Seconds, Source
 from rapidz.sources.run import Unfinished
 
@@ -104,6 +104,6 @@ class from_q(Source[Any]):
                     return await self._getting.result(q.get)
                 await asyncio.sleep(self.sleep_time)
 
-    def _finish(self) -> None:
-        super()._finish()
+    def _on_end(self) -> None:
+        super()._on_end()
         self._pipeline.start(self._getting.give_up())

@@ -9,9 +9,9 @@ from contextvars import ContextVar
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rapidz.kernel import attribution
-from rapidz.kernel import loop as loops
-from rapidz.kernel.running import as_coroutine
+from rapidz.kernel.runtime import attribution
+from rapidz.kernel.runtime import loop as loops
+from rapidz.kernel.runtime.tasks import as_coroutine
 
 if TYPE_CHECKING:
     from rapidz.sources.base import Source
@@ -22,15 +22,15 @@ V = TypeVar("V")
 LONGEST_BREATH = 0.01
 
 #: Runs that are not over: they keep their sources alive.
-runs: set[Run] = set()
+runs: set[SourceRun] = set()
 
 _numbers = itertools.count()
 
 #: The run that the code under way belongs to; None in what its elements set off below.
-current_run: ContextVar[Run | None] = ContextVar("current_run", default=None)
+current_run: ContextVar[SourceRun | None] = ContextVar("current_run", default=None)
 
 
-class Run:
+class SourceRun:
     """Keeps a source going in a task, until it is over or retired.
 
     A retired run emits nothing more: it is cancelled, and if it cannot be, what
@@ -133,7 +133,7 @@ class Through:
 
     __slots__ = ("_run", "_wait")
 
-    def __init__(self, wait: Awaitable[object], run: Run) -> None:
+    def __init__(self, wait: Awaitable[object], run: SourceRun) -> None:
         if not hasattr(wait, "add_done_callback"):
             pending = run.source._pipeline.start(as_coroutine(wait))
             assert pending is not None

@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, ClassVar, TextIO
 
-from rapidz.kernel.intervals import Interval
-from rapidz.kernel.push import Pending, settle
-from rapidz.kernel.short_repr import short_repr
-from rapidz.kernel.stream import Stream
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.intervals import Interval
+from rapidz.kernel.protocol.push import Pending, await_result
+from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.sources.base import Seconds, Source
 from rapidz.sources.run import Unfinished
 from rapidz.sources.tail import Given, Tail
@@ -123,13 +123,13 @@ class from_textfile(Source[str]):
         *lines, self.buffer = ((self.buffer or text[:0]) + text).split(delimiter)
         self._lines.extend(line + delimiter for line in lines)
 
-    def _flush_held(self) -> Pending:
+    def _emit_buffered(self) -> Pending:
         if not self._at_end or self._lines:  # there is more to come before it, or of it
             return None
         rest, self.buffer = self.buffer, self.buffer[:0]
         if not rest:
             return None
-        return settle(self._emit(rest), self._pipeline.start)
+        return await_result(self._emit(rest), self._pipeline.start)
 
 
 def _tail_of(f: Any, encoding: str, from_end: bool) -> Tail | Given:

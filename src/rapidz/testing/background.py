@@ -7,7 +7,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from rapidz.kernel import loop as door
+from rapidz.kernel.runtime import loop as door
 from rapidz.testing.loop import VirtualLoop
 
 __all__ = ["VirtualBackground", "virtual_background"]

@@ -9,11 +9,11 @@ import weakref
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, TypeAlias
 
-from rapidz.kernel.failures import StreamClosed
-from rapidz.kernel.push import step_of
-from rapidz.kernel.short_repr import short_repr
-from rapidz.kernel.stream import Stream
-from rapidz.kernel.tracking import RefCounter
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.push import step_of
+from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.kernel.runtime.failures import StreamClosed
+from rapidz.kernel.runtime.tracking import RefCounter
 from rapidz.testing.background import virtual_background
 from rapidz.testing.loop import run
 
@@ -276,7 +276,9 @@ class _Checks:
         await source.close()
         await asyncio.sleep(_PATIENCE)
         left = [x for x, c in zip(self.elements, counters, strict=True) if c.count]
-        _require(not left, f"the counters of {short_repr(left)} are not released; see `_holds`")
+        _require(
+            not left, f"the counters of {short_repr(left)} are not released; see `_keeps_elements`"
+        )
 
     def failure(self, bad: Any) -> None:
         run(self._raises(bad))

@@ -7,12 +7,12 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from rapidz.kernel.loop import in_notebook
-from rapidz.kernel.short_repr import short_repr
+from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.kernel.runtime.loop import in_notebook
 from rapidz.testing.loop import in_own_thread, run
 
 if TYPE_CHECKING:
-    from rapidz.kernel.stream import Stream
+    from rapidz.kernel.graph.stream import Stream
 
 __all__ = ["assert_equivalent"]
 
@@ -172,7 +172,7 @@ def _gathered(last: Any, buffer: int | None) -> Any:
 def _in_calls(
     built: Callable[[Any], list[Any]], inputs: list[Any], outcome: _Outcome, *, background: bool
 ) -> list[Any]:
-    from rapidz.kernel.stream import Stream
+    from rapidz.kernel.graph.stream import Stream
 
     root: Stream[Any] = Stream(asynchronous=False) if background else Stream()
     try:
@@ -193,7 +193,7 @@ def _in_calls(
 async def _in_a_loop(
     built: Callable[[Any], list[Any]], inputs: list[Any], outcome: _Outcome
 ) -> list[Any]:
-    from rapidz.kernel.stream import Stream
+    from rapidz.kernel.graph.stream import Stream
 
     root: Stream[Any] = Stream(asynchronous=True)
     try:

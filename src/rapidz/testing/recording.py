@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from rapidz.kernel.stream import Stream
+    from rapidz.kernel.graph.stream import Stream
 
 __all__ = ["record"]
 

@@ -13,8 +13,8 @@ from concurrent.futures import Future
 from types import FrameType
 from typing import Any, Final
 
-from rapidz.kernel.threadfuture import ThreadFuture
-from rapidz.kernel.turn import Turn
+from rapidz.kernel.runtime.exclusion import PipelineLock
+from rapidz.kernel.runtime.thread_future import ThreadFuture
 
 __all__ = ["Doing", "Threads"]
 
@@ -26,7 +26,7 @@ _EVENT_WAIT: Final = threading.Event.wait.__code__
 _THREAD_START: Final = threading.Thread.start.__code__
 _FUTURE_WAITS: Final = {Future.result.__code__, Future.exception.__code__}
 _THREAD_FUTURE_WAIT: Final = ThreadFuture.wait.__code__
-_TURN_WAITS: Final = {getattr(Turn, "_queue").__code__, Turn.wait.__code__}  # noqa: B009
+_TURN_WAITS: Final = {getattr(PipelineLock, "_queue").__code__, PipelineLock.wait.__code__}  # noqa: B009
 _JOINS: Final = {"_wait_for_tstate_lock", "join"}
 _POOL_WORKER: Final = getattr(pools, "_worker").__code__  # noqa: B009  private, hence unknown to type checkers
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pandas.testing as pdt
 
-from rapidz.dataframe.state import LastRows, Over, Span
+from rapidz.dataframe.incremental import LastRows, Over, Span
 
 NUMERIC = ("sum", "mean", "median", "var", "std", "quantile")
 

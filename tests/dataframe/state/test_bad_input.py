@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from tests.dataframe.state.model import same
 
-from rapidz.dataframe.state import Everything, LastRows, Over, Span, make_state
+from rapidz.dataframe.incremental import Everything, LastRows, Over, Span, make_state
 
 ROWS: Any = pd.DataFrame({"x": [1, 2], "y": [0.5, 1.5], "k": ["a", "b"]})
 OVER: list[Over] = [Everything(), LastRows(3), Span(10)]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rapidz.dataframe.state import Everything, EwmState, LastRows, make_state
+from rapidz.dataframe.incremental import Everything, EwmState, LastRows, make_state
 
 HUGE = [1.7e308, -1.7e308, 1e308, -1e308, 3.4e38, -3.4e38, 1e151, -3e151, 1e200, 1e17, -1e17]
 SMALL = [0.0, 1.0, -1.0, 3.3, 0.1, 1e-9, -2.5, 1e-300, 5e-324]

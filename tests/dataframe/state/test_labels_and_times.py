@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from tests.dataframe.state.model import aggregate, same, window
 
-from rapidz.dataframe.state import (
+from rapidz.dataframe.incremental import (
     CumulativeState,
     Everything,
     EwmState,

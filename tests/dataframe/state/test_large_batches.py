@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rapidz.dataframe.state import LastRows, make_state
-from rapidz.dataframe.state.groups import Level
+from rapidz.dataframe.incremental import LastRows, make_state
+from rapidz.dataframe.incremental.groups.grouping import Level
 
 WORDS = np.array([f"{first}{second}" for first in "abcde" for second in "vwxyz"], dtype=object)
 TIMES = pd.date_range("2030-01-01", periods=25, freq="h")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rapidz.dataframe.state import Everything, LastRows, make_state
+from rapidz.dataframe.incremental import Everything, LastRows, make_state
 
 TICKS = st.one_of(st.none(), st.integers(-(2**62), 2**62), st.integers(-5, 5))
 BATCHES = st.lists(

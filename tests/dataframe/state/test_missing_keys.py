@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rapidz.dataframe.state import Everything, LastRows, make_state
+from rapidz.dataframe.incremental import Everything, LastRows, make_state
 
 HOWS = ["sum", "size", "std", "quantile", "count", "max"]
 BATCHES = {

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.dataframe.state.model import aggregate, same, window
 
-from rapidz.dataframe.state import Everything, LastRows, Over, Span, make_state
+from rapidz.dataframe.incremental import Everything, LastRows, Over, Span, make_state
 
 # What is in a batch is drawn as small numbers and made a column of any dtype from them: ties,
 # missing values and equal keys then come up often.

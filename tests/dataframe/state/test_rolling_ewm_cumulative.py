@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.dataframe.state.model import same
 
-from rapidz.dataframe.state import CumulativeState, EwmState, RollingState
+from rapidz.dataframe.incremental import CumulativeState, EwmState, RollingState
 
 VALUES = st.one_of(st.none(), st.integers(-5, 5))
 BATCHES = st.lists(st.lists(VALUES, max_size=5), min_size=1, max_size=6)

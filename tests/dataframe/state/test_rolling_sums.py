@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rapidz.dataframe.state import RollingState, rolling
+from rapidz.dataframe.incremental import RollingState
+from rapidz.dataframe.incremental.rolling import rolling
 
 HOWS: list[tuple[str, dict[str, Any]]] = [
     ("sum", {}),

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from tests.dataframe.state.model import same
 
-from rapidz.dataframe.state import Everything, LastRows, Over, Span, make_state
+from rapidz.dataframe.incremental import Everything, LastRows, Over, Span, make_state
 
 FLOATS: Any = pd.Series([], dtype="float64")
 TIMES = pd.date_range("2020-01-01", periods=4, freq="30min")

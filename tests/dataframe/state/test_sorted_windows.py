@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rapidz.dataframe.state import RollingState, rolling
-from rapidz.dataframe.state.sorted_window import SortedWindow
+from rapidz.dataframe.incremental import RollingState
+from rapidz.dataframe.incremental.rolling import rolling
+from rapidz.dataframe.incremental.rolling.sorted_window import SortedWindow
 
 HOWS: list[tuple[str, dict[str, Any]]] = [
     ("median", {}),

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapidz.dataframe.state import LastRows, Span, make_state
-from rapidz.dataframe.state.moments import WindowMoments
+from rapidz.dataframe.incremental import LastRows, Span, make_state
+from rapidz.dataframe.incremental.accumulators.moments import WindowMoments
 
 
 def frame(values: Any, start: Any = 0, k: Any = None) -> Any:

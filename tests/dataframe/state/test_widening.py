@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.dataframe.state.model import aggregate, same, window
 from tests.dataframe.state.test_model import WINDOWS, column
 
-from rapidz.dataframe.state import (
+from rapidz.dataframe.incremental import (
     CumulativeState,
     Everything,
     EwmState,

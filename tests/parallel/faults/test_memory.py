@@ -12,7 +12,7 @@ from tests.parallel.faults.cluster import cluster
 from tests.parallel.faults.functions import add, double
 
 from rapidz import Stream
-from rapidz.parallel.batch import Batch
+from rapidz.parallel.scheduling.handles import Batch
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
 

@@ -14,7 +14,7 @@ from tests.parallel.faults.streams import check_that_the_fatal_element_fails_alo
 
 from rapidz import Stream
 from rapidz.parallel import WorkersGone
-from rapidz.parallel.pools import new_processes
+from rapidz.parallel.backends.pools import new_processes
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
 

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.server, pytest.mark.timeout(60)]
 FUNCTIONS = """
 import multiprocessing, os, signal, threading, time
 from rapidz import Stream
-from rapidz.kernel import ending
+from rapidz.kernel.graph import shutdown
 
 def slow(x):
     time.sleep(0.01)
@@ -63,7 +63,7 @@ if __name__ == "__main__":
 
 STUCK = """
 if __name__ == "__main__":
-    ending.EXIT_SECONDS = 0.5
+    shutdown.EXIT_SECONDS = 0.5
     source = Stream()
     source.scatter("process", batch=1).map(stuck).buffer(9).gather().sink(print)
     source.emit(0)

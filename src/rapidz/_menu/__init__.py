@@ -1,0 +1,1 @@
+"""Operator menu: the typed methods of `Stream`, for type checkers and editors."""

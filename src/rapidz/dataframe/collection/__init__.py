@@ -1,0 +1,1 @@
+"""Streaming collections: validation, alignment and element-wise work."""

@@ -1,0 +1,96 @@
+"""What pandas has and rows still to come have not: the error, and what to write instead."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+import pandas as pd
+
+from rapidz.dataframe.collection.column_access import stream_hint
+from rapidz.kernel.protocol.short_repr import short_repr
+
+__all__ = ["NotOffered", "not_offered"]
+
+_ROWS = "window(n=…).apply(lambda rows: rows.{name}(…)) for the last rows"
+_NEIGHBOURS = f"it looks at rows of other batches: use {_ROWS}"
+_ORDER = f"rows to come change the order: use {_ROWS}, or take results apart by .stream.map"
+_KEEPS = "use agg for several aggregates, or expanding().apply(lambda rows: rows.{name}(…)), which \
+keeps all rows"
+_ENDLESS = "the rows have no end: use .stream.sink(function) for each batch"
+_PLACES = "rows have no places before all have come: use a condition, as in sdf[sdf.x > 0], or \
+window(n=…).apply"
+_RESHAPES = "the columns would depend on the rows: use map_partitions for each batch, or the apply \
+of a window"
+
+_OTHERWISE = f"use map_partitions(lambda frame: frame.{{name}}(…)) for each batch, or {_ROWS}"
+
+INSTEAD = {
+    "resample": "use groupby(times.dt.floor('1h')) of a column of times, or window('1h') for the "
+    "rows of the last hour",
+    "apply": "use map_partitions(lambda frame: frame.apply(…)) for each batch, or a window's apply",
+    "pipe": "call the function with the frame",
+    "head": f"use {_ROWS}, or .stream.slice(0, 5) for the first batches",
+    **dict.fromkeys(
+        ("shift", "diff", "pct_change", "ffill", "bfill", "interpolate", "asfreq", "truncate"),
+        _NEIGHBOURS,
+    ),
+    **dict.fromkeys(
+        ("sort_values", "sort_index", "rank", "nsmallest", "sample", "argsort", "reindex"), _ORDER
+    ),
+    **dict.fromkeys(("drop_duplicates", "duplicated", "unique"), _NEIGHBOURS),
+    **dict.fromkeys(
+        ("describe", "corr", "cov", "any", "all", "prod", "product", "idxmax", "idxmin", "skew"),
+        _KEEPS,
+    ),
+    **dict.fromkeys(("sem", "kurt", "kurtosis", "mode", "autocorr", "corrwith"), _KEEPS),
+    **dict.fromkeys(("iloc", "loc", "at", "iat", "take", "xs", "filter"), _PLACES),
+    **dict.fromkeys(
+        ("values", "array", "to_numpy", "to_list", "tolist", "to_dict", "items", "iterrows"),
+        _ENDLESS,
+    ),
+    **dict.fromkeys(("itertuples", "shape", "empty", "memory_usage", "info"), _ENDLESS),
+    **dict.fromkeys(
+        ("T", "transpose", "pivot", "pivot_table", "unstack", "stack", "melt"), _RESHAPES
+    ),
+}
+"""By name, the way round; for all other names see `not_offered`."""
+
+_CLASSES: tuple[type, ...] = (pd.DataFrame, pd.Series, pd.DatetimeIndex)
+
+
+class NotOffered(AttributeError):
+    """An attribute of pandas that streaming frames do not have."""
+
+
+def not_offered(owner: str, name: str, has: Iterable[str], instead: str = "") -> AttributeError:
+    """Return the error for an attribute that *owner* does not have.
+
+    Parameters
+    ----------
+    owner, name
+        The class, and what was asked for.
+    has
+        The names that there are, among which the one meant may be.
+    instead
+        What to use for names of pandas without a way round of their own.
+
+    >>> not_offered("DataFrame", "summ", ["sum", "count"])
+    AttributeError("DataFrame has no attribute 'summ': did you mean 'sum'?")
+    >>> not_offered("DataFrame", "pipe", ["sum"])
+    NotOffered("DataFrame has no attribute 'pipe', as pandas has: call the function with the frame")
+    """
+    said = f"{owner} has no attribute {name!r}"
+    if any(hasattr(cls, name) for cls in _CLASSES):
+        way = INSTEAD.get(name) or instead
+        if name.startswith("to_"):
+            way = _ENDLESS
+        way = way or _OTHERWISE
+        return NotOffered(f"{said}, as pandas has: {way.replace('{name}', name)}")
+    if hint := stream_hint(name):
+        return AttributeError(f"{said}: {hint}")
+    close = difflib.get_close_matches(name, list(has), 1)
+    if not close:
+        return AttributeError(said)
+    hint = f"{said}: did you mean {short_repr(close[0])}?"
+    return AttributeError(hint, name=name, obj=None)  # or Python adds the same hint again

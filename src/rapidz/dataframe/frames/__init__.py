@@ -1,0 +1,1 @@
+"""Streaming frames: DataFrame, Series, Index, and their windows, groups and joins."""

@@ -1,0 +1,151 @@
+"""Aggregated: what is known of all rows of a frame so far, and their windows, groups, joins."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from rapidz.dataframe.collection.streaming import Streaming
+from rapidz.dataframe.frames.aggregate_methods import Aggregates
+from rapidz.dataframe.frames.expanding import EWM, Expanding
+from rapidz.dataframe.frames.fold_rows import follow
+from rapidz.dataframe.frames.groupby import GroupBy
+from rapidz.dataframe.frames.joins import join, merge
+from rapidz.dataframe.frames.resume import begin
+from rapidz.dataframe.frames.rolling import Rolling
+from rapidz.dataframe.frames.window import Window, result_class
+from rapidz.dataframe.incremental import make_state
+from rapidz.dataframe.interop.protocols import is_dataframe_like
+
+__all__ = ["Aggregated"]
+
+if TYPE_CHECKING:
+    from rapidz.dataframe.frames.base import BaseFrame
+
+    _Mixed = BaseFrame
+else:
+    _Mixed = object
+
+
+class Aggregated(Aggregates, _Mixed):
+    """Aggregates of all rows so far, emitted anew after every element.
+
+    >>> import pandas as pd
+    >>> from rapidz.dataframe import DataFrame
+    >>> sdf = DataFrame(example=pd.DataFrame({"x": [0]}))
+    >>> shown = sdf.x.sum().stream.map(int).sink(print)
+    >>> sdf.emit(pd.DataFrame({"x": [1, 2]}))
+    3
+    >>> sdf.emit(pd.DataFrame({"x": [10]}))
+    13
+    """
+
+    def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
+        make: Any = functools.partial(make_state, how=how, **options)
+        make, start = begin(type(self).__name__, how, start, make)
+        kind = result_class(self, how)
+        return follow(self, make, start=start, with_state=with_state, kind=kind)
+
+    def window(
+        self,
+        n: Any = None,
+        value: Any = None,
+        with_state: bool = False,
+        start: Any = None,
+    ) -> Window:
+        """The last *n* rows, or those whose index is less than *value* behind the newest.
+
+        A length of time is a *value* in the place of *n*, too: ``window("2h")``.
+
+        >>> import pandas as pd
+        >>> from rapidz.dataframe import Series
+        >>> series = Series(example=pd.Series([0]))
+        >>> shown = series.window(n=2).max().stream.map(int).sink(print)
+        >>> series.emit(pd.Series([5, 2, 3]))
+        3
+        """
+        return Window(self, n, value, with_state, start)
+
+    def rolling(
+        self,
+        window: Any,
+        min_periods: int | None = None,
+        with_state: bool = False,
+        start: Any = (),
+    ) -> Rolling:
+        """Give each row the window of *window* rows, or of a length of time, that ends there.
+
+        A window with fewer values than *min_periods* has no result: as in pandas, these are by
+        default as many as the window has rows, or 1 for a length of time.
+        """
+        return Rolling(self, window, min_periods, with_state, start)
+
+    def expanding(self, with_state: bool = False, start: Any = None) -> Expanding:
+        """All rows so far, as a window."""
+        return Expanding(self, n=1, with_state=with_state, start=start)
+
+    def ewm(
+        self,
+        com: float | None = None,
+        span: float | None = None,
+        halflife: float | None = None,
+        alpha: float | None = None,
+        with_state: bool = False,
+        start: Any = None,
+    ) -> EWM:
+        """All rows so far, the older the lighter: exactly one of the first four says by how much.
+
+        >>> import pandas as pd
+        >>> from rapidz.dataframe import Series
+        >>> series = Series(example=pd.Series([0.0]))
+        >>> shown = series.ewm(com=1).mean().stream.map(float).sink(print)
+        >>> series.emit(pd.Series([1.0, float("nan"), 3.0]))
+        2.6
+        """
+        return EWM(
+            self,
+            with_state=with_state,
+            start=start,
+            com=com,
+            span=span,
+            halflife=halflife,
+            alpha=alpha,
+        )
+
+    def groupby(
+        self, other: Any, *, sort: bool = True, dropna: bool = True, observed: bool = True
+    ) -> GroupBy:
+        """The rows by group.
+
+        Parameters
+        ----------
+        other : label, streaming series, callable, or a list of these
+            A column, values beside the rows, a function of the index.
+        sort, dropna, observed : bool
+            As in pandas.
+
+        >>> import pandas as pd
+        >>> from rapidz.dataframe import DataFrame
+        >>> sdf = DataFrame(example=pd.DataFrame({"name": ["a"], "x": [0]}))
+        >>> shown = sdf.groupby("name").x.sum().stream.map(pd.Series.to_dict).sink(print)
+        >>> sdf.emit(pd.DataFrame({"name": ["a", "b", "a"], "x": [1, 2, 3]}))
+        {'a': 4, 'b': 2}
+        """
+        return GroupBy(self, other, sort=sort, dropna=dropna, observed=observed)
+
+    def merge(self, right: Any, how: str = "inner", on: Any = None, **kwargs: Any) -> Any:
+        """Every element merged with a frame that does not change; see `rapidz.dataframe.merge`."""
+        return merge(self, right, how, on, **kwargs)
+
+    def join(
+        self,
+        other: Any,
+        on: Any = None,
+        within: Any = None,
+        how: str = "inner",
+        suffixes: tuple[str | None, str | None] = ("_x", "_y"),
+    ) -> Any:
+        """Pairs of rows of two streaming frames; see `rapidz.dataframe.frames.joins.join`."""
+        if not isinstance(other, Streaming) and is_dataframe_like(other):
+            raise TypeError("join: other must be a streaming frame; use merge for one that is not")
+        return join(self, other, on, within, how, suffixes)

@@ -1,0 +1,307 @@
+"""What all frames have: rows, and columns or a single one, of which each element has some."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import operator
+import sys
+from collections.abc import Callable, Hashable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pandas as pd
+
+from rapidz.dataframe.collection.batch_expressions import check_expression, check_slice, typed
+from rapidz.dataframe.collection.calls import Method
+from rapidz.dataframe.collection.column_access import dir_with_columns, has_columns, may_be_column
+from rapidz.dataframe.collection.partials import assigned, largest, named_in, selected, with_column
+from rapidz.dataframe.collection.recompute import in_process
+from rapidz.dataframe.collection.streaming import Streaming, map_partitions
+from rapidz.dataframe.collection.unsupported import NotOffered, not_offered
+from rapidz.dataframe.frames.accessors import ACCESSORS, Accessor
+from rapidz.dataframe.frames.rowwise import ColumnWise, RowWise, ValueWise
+from rapidz.dataframe.interop.native import has_index, kind_of, refuse, to_pandas
+from rapidz.dataframe.interop.nullable import mapped
+from rapidz.dataframe.interop.protocols import is_dataframe_like
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.short_repr import short_repr
+
+__all__ = ["BaseFrame", "_DataFrameMixin", "_SeriesMixin", "family"]
+
+family: dict[tuple[str, str], type[Streaming]] = {}
+"""By how the elements come and what they are: the class, as long as no example tells."""
+
+
+class BaseFrame(RowWise, Streaming):
+    """What is done to the rows of every element alike."""
+
+    _is_kind: ClassVar[Any] = staticmethod(is_dataframe_like)
+    _kind_name: ClassVar[str] = "a data frame"
+
+    @staticmethod
+    def _admitted(example: Any) -> tuple[Any, str | None]:
+        kind = kind_of(example)
+        return (example, None) if kind in (None, "pandas") else (to_pandas(example), kind)
+
+    def _check_example(self, example: Any) -> None:
+        if not self._is_kind(example):
+            raise TypeError(
+                f"{type(self).__name__}: example must be {self._kind_name}, "
+                f"got {short_repr(example)}"
+            )
+        self._subtype = type(example)
+
+    def verify(self, x: Any) -> None:
+        """Raise TypeError or ValueError if *x* is not as the example is.
+
+        Columns in another order are all right.
+        """
+        if self._conform is not None and not (self._checks and self._checks.knows(x)):
+            self._conform(self._taken(x), self._coming.get())
+
+    def _may_defer(self, stream: Stream[Any]) -> bool:
+        return (
+            has_columns(self)
+            and self._example.kind in ("polars", "pyarrow")
+            and self._example.value is not None
+            and in_process(stream)
+        )
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether *key* is a column, as in pandas."""
+        if has_columns(self):
+            return key in self._worked_with().columns
+        return super().__contains__(key)
+
+    def _each(
+        self, func: Callable[..., Any], *args: Any, kind: type | None = None, **kwargs: Any
+    ) -> Any:
+        """What *func* makes of every element: of this class, or *kind*, if nothing tells yet."""
+        return map_partitions(func, self, *args, _kind=kind or type(self), **kwargs)
+
+    def _of_rows(self, value: Any) -> Any:
+        """Return *value*, or what it gives for the streaming frame if it is a function.
+
+        So it may ask for all rows, as in ``lambda sdf: sdf.x.cumsum()``.  A function that needs
+        the values themselves gets each batch.
+        """
+        if self._stream_type != "streaming":
+            return value
+        if isinstance(value, slice):
+            check_slice(value)
+        if not callable(value) or isinstance(value, Streaming):
+            return value
+        try:
+            made = value(self)
+        except NotOffered:
+            raise
+        except Exception:
+            return value
+        return made
+
+    def _no_attribute(self, key: str) -> AttributeError:
+        """Return the error for an attribute that there is not."""
+        whole = ""
+        if self._stream_type == "updating":
+            whole = f"use map_partitions(lambda result: result.{key}(…)) for each result"
+        return not_offered(type(self).__name__, key, dir(self), whole)
+
+    @property
+    def index(self) -> Any:
+        """The index."""
+        needs_index(self, "index")
+        return self._each(operator.attrgetter("index"), kind=_class_for(self, "index"))
+
+    def astype(self, dt: Any) -> Any:
+        """Change the dtype of all columns, or of some by a dict."""
+        return self._each(typed if self._stream_type == "streaming" else Method("astype"), dt)
+
+    def map(self, func: Any, na_action: Any = None) -> Any:
+        """Apply a function, or for a series a dict, to every value."""
+        if has_index(self._example.kind or "pandas"):
+            return self._each(Method("map"), func, na_action=na_action)
+        return self._each(mapped, func, na_action)  # a dtype that missing values do not change
+
+    def round(self, decimals: Any = 0) -> Any:
+        """Round numbers to so many decimals."""
+        return self._each(Method("round"), decimals)
+
+    def reset_index(self) -> Any:
+        """Make the index a column; that of every element counts on from 0 then."""
+        needs_index(self, "reset_index")
+        return self._each(Method("reset_index"), kind=_class_for(self, "frame"))
+
+    def set_index(self, index: Any, **kwargs: Any) -> Any:
+        """Take a column, by its name or as a streaming series, for the index."""
+        return self._each(Method("set_index"), index, **kwargs)
+
+    @property
+    def plot(self) -> Any:
+        """Live plots by hvplot, which must be installed: ``sdf.plot.line(x="time", y="load")``.
+
+        They follow the stream: the last rows, ``backlog=`` of them, or the newest result.
+        """
+        return importlib.import_module("rapidz.dataframe.frames.plotting").plots(self)
+
+    @property
+    def hvplot(self) -> Any:
+        """Live plots by hvplot; another name of `plot`."""
+        return self.plot
+
+    def __panel__(self) -> Any:
+        """Return what Panel shows of this: a table of the newest element."""
+        return importlib.import_module("rapidz.dataframe.frames.plotting").pane(self)
+
+    def tail(self, n: int = 5) -> Any:
+        """The last *n* rows of every element."""
+        return self._each(Method("tail"), n)
+
+    def nlargest(self, n: int, *args: Any, **kwargs: Any) -> Any:
+        """The *n* largest rows of every element, as pandas orders them."""
+        return self._each(largest, n, *args, **kwargs)
+
+
+if TYPE_CHECKING:
+    _Mixed = BaseFrame
+else:
+    _Mixed = object
+
+
+class _DataFrameMixin(ColumnWise, _Mixed):
+    """What only a frame with columns has."""
+
+    @property
+    def columns(self) -> Any:
+        """The columns of the example, as pandas has them."""
+        return self._worked_with().columns
+
+    @property
+    def dtypes(self) -> Any:
+        """The dtypes of the example, by column, as pandas has them."""
+        return self._worked_with().dtypes
+
+    def __getitem__(self, index: Any) -> Any:
+        index = self._of_rows(index)
+        one = not isinstance(index, (list, slice, Streaming)) and not callable(index)
+        made = self._each(selected, index, kind=_class_for(self, "series") if one else None)
+        if self._deferred is not None and _is_mask(index):
+            made._deferred, made._worked = made._worked, None
+        if _names(index):
+            self._example.ask(functools.partial(selected, index=index), made._inner)
+        return made
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        made = self._each(with_column, key, value)
+        self.stream, self._example = made._inner, made._example
+
+    def __getattr__(self, key: str) -> Any:
+        if not key.startswith("_") and may_be_column(self, key):
+            return self[key]
+        raise self._no_attribute(key)
+
+    def __dir__(self) -> Iterable[str]:
+        return dir_with_columns(self, self)
+
+    def assign(self, **kwargs: Any) -> Any:
+        """Add columns: streaming series, values, or functions of the frame.
+
+        >>> import pandas as pd
+        >>> from rapidz.dataframe import DataFrame
+        >>> sdf = DataFrame(example=pd.DataFrame({"x": [1]}))
+        >>> shown = sdf.assign(y=sdf.x * 2, z=0).stream.map(len).sink(print)
+        >>> sdf.emit(pd.DataFrame({"x": [1, 2, 3]}))
+        3
+        """
+        if not any(callable(value) for value in kwargs.values()):
+            return self._each(assigned, tuple(kwargs), *kwargs.values())
+        made: Any = self
+        for name, value in kwargs.items():  # a function may ask for columns made before
+            made = made._each(assigned, (name,), made._of_rows(value))
+        return made
+
+    def query(self, expr: str, **kwargs: Any) -> Any:
+        """The rows for which *expr* holds, as in pandas.
+
+        Names with an ``@`` have the values that they have now.
+
+        >>> import pandas as pd
+        >>> from rapidz.dataframe import DataFrame
+        >>> sdf, least = DataFrame(example=pd.DataFrame({"x": [1]})), 2
+        >>> shown = sdf.query("x >= @least").stream.map(len).sink(print)
+        >>> sdf.emit(pd.DataFrame({"x": [1, 2, 3]}))
+        2
+        """
+        if self._stream_type == "streaming":
+            check_expression("query", expr)
+        kwargs.setdefault("local_dict", named_in(expr, sys._getframe(1)))
+        return self._each(Method("query"), expr, **kwargs)
+
+    def eval(self, expr: str, **kwargs: Any) -> Any:
+        """What *expr* gives for every element, as in pandas; see `query`."""
+        if self._stream_type == "streaming":
+            check_expression("eval", expr)
+        kwargs.setdefault("local_dict", named_in(expr, sys._getframe(1)))
+        return self._each(Method("eval"), expr, **kwargs)
+
+    def to_frame(self) -> Any:
+        """The frame itself."""
+        return self
+
+
+class _SeriesMixin(ValueWise, _Mixed):
+    """What only a single column has."""
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the example, as pandas has it."""
+        return self._worked_with().dtype
+
+    @property
+    def name(self) -> Any:
+        """The name of the example."""
+        return self._worked_with().name
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._each(operator.getitem, self._of_rows(index))
+
+    def __getattr__(self, key: str) -> Any:
+        if key in ACCESSORS:
+            return Accessor(self, key)
+        raise self._no_attribute(key)
+
+    def to_frame(self) -> Any:
+        """A frame of this one column."""
+        return self._each(Method("to_frame"), kind=_class_for(self, "frame"))
+
+
+def needs_index(collection: Streaming, operation: str) -> None:
+    """Refuse *operation* if the rows of *collection* have no labels, nor a column named for it."""
+    index = getattr(collection._example.get(), "index", None)
+    if collection._example.kind is not None and (index is None or index.names == [None]):
+        refuse(collection._example.kind, operation, "name a column by set_index before")
+
+
+def needs_name(collection: Streaming, operation: str) -> None:
+    """Refuse *operation* if values become the labels of rows, and would be lost without a name."""
+    example = collection._example.get()
+    if collection._example.kind is not None and getattr(example, "name", "") is None:
+        refuse(collection._example.kind, f"{operation} by a series without a name")
+
+
+def _names(index: Any) -> bool:
+    """Whether *index* is a label or labels of columns, and does not choose rows."""
+    labels = index if isinstance(index, list) else [index]
+    rows = (bool, slice, Streaming)
+    return not any(
+        isinstance(x, rows) or callable(x) or not isinstance(x, Hashable) for x in labels
+    )
+
+
+def _is_mask(index: Any) -> bool:
+    """Whether *index* is a streaming series, which chooses rows."""
+    return isinstance(index, Streaming) and isinstance(index._example.get(), pd.Series)
+
+
+def _class_for(collection: Any, kind: str) -> type[Streaming]:
+    """The class of a frame or a series that comes as *collection* does."""
+    return family[collection._stream_type, kind]

@@ -1,0 +1,136 @@
+"""Frames folded into a state: what aggregations, windows and groups do to a stream."""
+
+from __future__ import annotations
+
+import copy
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from rapidz.dataframe.collection.streaming import Streaming
+from rapidz.dataframe.incremental import AggregateState, Held
+from rapidz.dataframe.incremental.mixed_row import ByColumn
+from rapidz.kernel.protocol.push import SKIP
+
+#: Makes a state from a frame that says which columns there are; picklable.
+Make: TypeAlias = "Callable[[Any], Any]"
+
+
+def follow(
+    collection: Streaming,
+    make: Make,
+    *,
+    start: Any = None,
+    with_state: bool = False,
+    rows: Callable[[Any], tuple[Any, Any]] | None = None,
+    stream_type: str = "updating",
+    kind: type[Streaming] | None = None,
+) -> Any:
+    """A collection of what the states that *make* gives say after each element.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the state when the first element comes, if there is no *start*.
+    start : state, optional
+        Where to go on; it is copied.
+    with_state : bool
+        Emit ``(state, result)``: the state as it is then, which later elements do not change.
+    rows : callable, optional
+        Makes rows and their keys of an element; the element has just the rows otherwise.
+    kind : class, optional
+        The class of what is returned, as long as no example tells.
+    """
+    native = collection._example.kind is not None
+    return collection.accumulate_partitions(
+        Follow(make, rows, with_state, native),
+        start=copy.deepcopy(start),
+        returns_state=True,
+        with_state=with_state,
+        stream_type=stream_type,
+        _kind=kind or Streaming,
+    )
+
+
+class Follow:
+    """Gives a state the rows of each element; the state after is returned with the result."""
+
+    def __init__(
+        self,
+        make: Make,
+        rows: Callable[[Any], tuple[Any, Any]] | None = None,
+        copies: bool = False,
+        native: bool = False,
+    ) -> None:
+        self._make, self._rows, self._copies, self._native = make, rows, copies, native
+        self._warned = False
+        how = getattr(make, "keywords", {}).get("how")
+        self.__name__ = how if isinstance(how, str) else "follow"
+
+    def __call__(self, state: Any, element: Any) -> tuple[Any, Any]:
+        new, *keys = (element,) if self._rows is None else self._rows(element)
+        if state is None:
+            state = self._make(new.iloc[:0])
+        elif self._copies:
+            state = copy.deepcopy(state)
+        result = state.update(new, *keys)
+        if not self._warned:
+            self._warned = True
+            _warn_of_rows(state)
+        if self._native and isinstance(state, AggregateState) and (row := state.row()) is not None:
+            result = ByColumn.of(result, row)
+        return state, result
+
+
+class KeepsRowsWarning(UserWarning):
+    """An aggregate keeps all rows that come: its memory and time for each batch grow."""
+
+
+def _warn_of_rows(state: Any) -> None:
+    why = getattr(state, "why_rows", lambda: None)()
+    if why is not None:
+        warnings.warn(
+            f"all rows are kept, for {why}: memory and the time for each batch grow with the "
+            "stream; use a window, an aggregate by its name, or an Aggregation of your own",
+            KeepsRowsWarning,
+            stacklevel=_outside(),
+        )
+
+
+def _outside() -> int:
+    """How far up the caller is that asked for the aggregate."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("rapidz."):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def late_rows(collection: Streaming, over: Any, start: Any = None) -> Any:
+    """A collection of the rows that come too late for the window *over*.
+
+    *start* is where the window goes on from: a state, or the rows before.
+    """
+    before = copy.deepcopy(getattr(start, "arrivals", None))
+    if hasattr(start, "iloc"):
+        held = Held(start.iloc[:0], over, keep=False)
+        held.update(start)
+        before = held.arrivals
+    return collection.accumulate_partitions(
+        _late,
+        over,
+        before,
+        start=None,
+        returns_state=True,
+        example=collection._example.get(),
+        stream_type="streaming",
+        _kind=type(collection),
+    )
+
+
+def _late(state: Any, new: Any, over: Any, before: Any) -> tuple[Any, Any]:
+    if state is None:
+        state = Held(new.iloc[:0], over, keep=False)
+        state.arrivals = copy.deepcopy(before) or state.arrivals
+    state.update(new)
+    return state, state.late if len(state.late) else SKIP

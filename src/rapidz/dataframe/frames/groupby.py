@@ -1,0 +1,218 @@
+"""GroupBy: aggregates of the rows of a streaming frame by group."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from rapidz.dataframe.collection.column_access import Columns, has_columns, no_column
+from rapidz.dataframe.collection.streaming import Streaming
+from rapidz.dataframe.frames.aggregate_methods import Aggregates
+from rapidz.dataframe.frames.fold_rows import follow
+from rapidz.dataframe.frames.grouper import Grouper
+from rapidz.dataframe.frames.resume import begin, go_on
+from rapidz.dataframe.frames.snapshots import DataFrames, Seriess
+from rapidz.dataframe.frames.window_spec import by_position, over_of
+from rapidz.dataframe.incremental import Everything, EwmState, make_state
+from rapidz.dataframe.incremental.ewm import decay as decay_of
+from rapidz.dataframe.legacy.windows import (
+    diff_iloc,
+    diff_loc,
+    groupby_accumulator,
+    windowed_groupby_accumulator,
+)
+from rapidz.kernel.protocol.short_repr import short_repr
+
+__all__ = ["EWMGroupBy", "GroupBy", "WindowedGroupBy"]
+
+
+class GroupBy(Columns, Aggregates):
+    """All rows so far by group: aggregates are emitted anew for every element.
+
+    Parameters
+    ----------
+    root : DataFrame or Series
+        The streaming frame.
+    grouper : label, streaming series, callable, or a list of these
+        What groups its rows.
+    index : label or list of labels, optional
+        The columns that are aggregated.
+    with_state : bool
+        Emit ``(state, result)``.
+    start : state, optional
+        A state that was emitted so, to go on from.
+    sort, dropna, observed : bool
+        As in pandas.
+    """
+
+    def __init__(
+        self,
+        root: Any,
+        grouper: Any,
+        index: Any = None,
+        with_state: bool = False,
+        start: Any = None,
+        *,
+        sort: bool = True,
+        dropna: bool = True,
+        observed: bool = True,
+    ) -> None:
+        self.root, self.grouper, self.index = root, grouper, index
+        self.with_state, self.start = with_state, start
+        self._options = {"sort": sort, "dropna": dropna, "observed": observed}
+        self._over: Any = Everything()
+        self._grouper = Grouper(root, grouper)
+        self._by, self._rows = self._grouper.by(index), self._grouper.rows(index)
+
+    def _of(self, index: Any, **own: Any) -> Any:
+        """The same groups of some columns; a class gives what is its *own* besides."""
+        state = {"with_state": self.with_state, "start": self.start}
+        return type(self)(self.root, self.grouper, index, **state, **own, **self._options)
+
+    def __getitem__(self, index: Any) -> Any:
+        example = self.root._example.get()
+        columns = getattr(example, "columns", ())
+        for label in index if isinstance(index, list) else [index]:
+            if example is not None and label not in columns:
+                raise no_column("groupby: index", columns, label)
+        return self._of(index)
+
+    # --- aggregates ---------------------------------------------------------------------
+
+    def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
+        if callable(getattr(how, "on_new", None)):
+            raise TypeError(
+                f"{type(self).__name__}: aggregation must be a name, a list or a dict, for groups, "
+                f"got {short_repr(how)}"
+            )
+        make = functools.partial(
+            make_state, how=how, over=self._over, by=self._by, **self._options, **options
+        )
+        return self._follow(make, start, with_state, how)
+
+    def _follow(self, make: Any, start: Any, with_state: bool, how: Any) -> Any:
+        start = self.start if start is None else start
+        first, start = self._begin(start, make, how)
+        return follow(
+            self._grouper.elements(self.index),
+            first,
+            start=start,
+            with_state=with_state or self.with_state,
+            rows=self._rows,
+            kind=self._result_class(how),
+        )
+
+    def _begin(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
+        return begin(type(self).__name__, how, start, make)
+
+    def _result_class(self, how: Any) -> type[Streaming]:
+        several = has_columns(self.root) if self.index is None else isinstance(self.index, list)
+        whole = how in ("size", "value_counts") if isinstance(how, str) else False
+        many = isinstance(how, (list, Mapping))
+        return DataFrames if many or (several and not whole) else Seriess
+
+    def mean(  # type: ignore[override]  # the order that it has always had
+        self, with_state: bool = False, start: Any = None
+    ) -> Any:
+        """The mean."""
+        return self._aggregate("mean", start, with_state)
+
+    def size(self, start: Any = None, with_state: bool = False) -> Any:
+        """The number of rows in each group."""
+        return self._aggregate("size", start, with_state)
+
+    def _accumulate(
+        self,
+        Agg: Any,  # noqa: N803
+        with_state: bool = False,
+        start: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Aggregate by a class such as `rapidz.dataframe.aggregations.GroupbyAggregation`."""
+        keys, beside = self._grouper.keys, self._grouper.beside
+        if beside and len(keys) > 1:
+            raise TypeError(
+                f"{type(self).__name__}: grouper must be columns or one series for that, "
+                f"got {short_repr(self.grouper)}"
+            )
+        by = None if beside else keys if len(keys) > 1 else keys[0]
+        fold, options = self._old_fold(by)
+        return self._grouper.elements().accumulate_partitions(
+            fold,
+            agg=Agg(self.index, grouper=by, **kwargs),
+            **options,
+            start=copy.deepcopy(start),
+            returns_state=True,
+            with_state=with_state or self.with_state,
+            stream_type="updating",
+            _kind=self._result_class("old"),
+        )
+
+    def _old_fold(self, by: Any) -> tuple[Any, dict[str, Any]]:
+        return groupby_accumulator, {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} by {short_repr(self.grouper)}>"
+
+
+class WindowedGroupBy(GroupBy):
+    """The rows in a window by group; a group whose rows have all left is gone.
+
+    Parameters
+    ----------
+    n, value
+        As in `Window`.
+    root, grouper, index, with_state, start, sort, dropna, observed
+        As in `GroupBy`; *start* may be the frame of the rows that came before, too, if no key
+        comes from beside it.
+    """
+
+    def __init__(
+        self,
+        root: Any,
+        grouper: Any,
+        index: Any = None,
+        n: Any = None,
+        value: Any = None,
+        with_state: bool = False,
+        start: Any = None,
+        **options: bool,
+    ) -> None:
+        super().__init__(root, grouper, index, with_state, start, **options)
+        n, value = by_position(n, value)
+        self.n, self.value = n, value
+        self._over = over_of(type(self).__name__, root, n, value)
+
+    def _of(self, index: Any, **own: Any) -> Any:
+        return super()._of(index, n=self.n, value=self.value, **own)
+
+    def _begin(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
+        return go_on(type(self).__name__, start, make, self._rows, how=how, over=self._over)
+
+    def _old_fold(self, by: Any) -> tuple[Any, dict[str, Any]]:
+        window = self.value if self.n is None else self.n
+        diff = diff_loc if self.n is None else diff_iloc
+        return windowed_groupby_accumulator, {"diff": diff, "window": window, "grouper": by}
+
+
+class EWMGroupBy(GroupBy):
+    """All rows so far by group, the older the lighter: the mean at the last row of each group."""
+
+    def __init__(self, *args: Any, decay: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._decay = dict(decay)
+
+    def _of(self, index: Any, **own: Any) -> Any:
+        return super()._of(index, decay=self._decay, **own)
+
+    def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
+        if how != "mean":
+            raise NotImplementedError(f"EWM: only mean is there, got {short_repr(how)}")
+        options = {name: self._options[name] for name in ("sort", "dropna")}
+        make = functools.partial(EwmState, by=self._by, **self._decay, **options)
+        return self._follow(make, start, with_state, how)
+
+    def _begin(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
+        return go_on("EWM", start, make, self._rows, stay=decay_of(**self._decay))

@@ -1,0 +1,270 @@
+"""Joins: a streaming frame with one that does not change, and two streaming frames in a window."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Hashable
+from typing import Any
+
+import pandas as pd
+
+from rapidz.dataframe.collection.calls import Example
+from rapidz.dataframe.collection.column_access import has_columns
+from rapidz.dataframe.collection.streaming import Streaming, _made, map_partitions
+from rapidz.dataframe.frames.base import BaseFrame, family, needs_index
+from rapidz.dataframe.incremental.interval_join import Pairs
+from rapidz.dataframe.interop.native import kind_of, to_pandas
+from rapidz.dataframe.interop.protocols import is_dataframe_like, is_series_like
+from rapidz.kernel.protocol.checks import check_choice
+from rapidz.kernel.protocol.short_repr import short_repr
+
+__all__ = ["join", "merge"]
+
+_KEYS = {"left_on", "right_on", "left_index", "right_index"}
+_MERGE_OPTIONS = {"on", "left_on", "right_on", "left_index", "right_index", "suffixes", "validate"}
+
+
+def merge(left: Any, right: Any, how: str = "inner", on: Any = None, **kwargs: Any) -> Any:
+    """Merge every element of a streaming frame with a frame that does not change.
+
+    The rows that come add up to what `pandas.merge` gives for all rows, but for the index: that
+    counts from 0 in every element, unless rows are merged by it.
+
+    Parameters
+    ----------
+    left, right : DataFrame
+        One of them a streaming frame, the other one, or a series with a name, of pandas.
+    how : "inner", "left" or "right"
+        What happens to rows without a partner.  All rows of the streaming frame may be kept, as
+        ``how="left"`` does if it is the left one; those of the other one cannot, for whether they
+        find a partner is not known before the end.
+    on, left_on, right_on, left_index, right_index, suffixes
+        As in `pandas.merge`.
+
+    >>> import pandas as pd
+    >>> from rapidz.dataframe import DataFrame
+    >>> names = pd.DataFrame({"key": [1, 2], "name": ["one", "two"]})
+    >>> sdf = DataFrame(example=pd.DataFrame({"key": [1]}))
+    >>> shown = merge(sdf, names, on="key").name.stream.map(list).sink(print)
+    >>> sdf.emit(pd.DataFrame({"key": [2, 3, 1]}))
+    ['two', 'one']
+    """
+    streams = [isinstance(left, Streaming), isinstance(right, Streaming)]
+    if all(streams):
+        raise TypeError("merge: right must be a frame that does not change; use join for streams")
+    if not any(streams):
+        raise TypeError(
+            f"merge: left or right must be a streaming frame, "
+            f"got {short_repr(left)}, {short_repr(right)}"
+        )
+    kept = "left" if streams[0] else "right"
+    allowed = ("inner", kept)
+    if how not in allowed:
+        raise ValueError(
+            f"merge: how must be {' or '.join(map(repr, allowed))} with a stream on the {kept}, "
+            f"got {short_repr(how)}: what else there is, is not known before all rows have come"
+        )
+    unknown = sorted(kwargs.keys() - _MERGE_OPTIONS)
+    if unknown:
+        raise TypeError(
+            f"merge: options must be among {short_repr(sorted(_MERGE_OPTIONS))}, "
+            f"got {short_repr(unknown)}"
+        )
+    fixed, rows = (right, left) if streams[0] else (left, right)
+    if kwargs.get(f"{kept}_index"):
+        needs_index(rows, f"merge with {kept}_index")
+    if kind_of(fixed) is not None:
+        fixed = to_pandas(fixed)
+    if not (is_dataframe_like(fixed) or is_series_like(fixed)):
+        name = "right" if streams[0] else "left"
+        raise TypeError(
+            f"merge: {name} must be a data frame or a named series, got {short_repr(fixed)}"
+        )
+    validate = kwargs.pop("validate", None)
+    if validate is not None and on is None and not kwargs.keys() & _KEYS:
+        example = rows._worked_with()  # or it says that an example must be given
+        on = [label for label in example.columns if label in list(fixed.columns)]
+    merging = Merge(fixed, kept, {"how": how, "on": on, **kwargs})
+    if validate is not None:
+        once = _validated(validate, merging, kept)
+        if once:
+            return rows.accumulate_partitions(
+                Once(merging, validate),
+                start=None,
+                returns_state=True,
+                stream_type=rows._stream_type,
+                _kind=family[rows._stream_type, "frame"],
+            )
+    return map_partitions(merging, rows, _kind=family[rows._stream_type, "frame"])
+
+
+def _validated(validate: str, merging: Merge, side: str) -> bool:
+    """Check the keys of the frame that stays; whether those of the stream must come once."""
+    words = {"1": True, "one": True, "m": False, "many": False}
+    left, _, right = str(validate).replace("_to_", ":").partition(":")
+    if left not in words or right not in words:
+        raise ValueError(
+            "merge: validate must be '1:1', '1:m', 'm:1', 'm:m' or the same in words, got "
+            f"{short_repr(validate)}"
+        )
+    of_stream, of_fixed = (left, right) if side == "left" else (right, left)
+    if words[of_fixed]:
+        keys = merging.keys_of_fixed()
+        again = keys.duplicated()
+        if again.any():
+            raise pd.errors.MergeError(
+                f"merge: validate={short_repr(validate)}: keys of the frame that stays must come "
+                f"once, got {short_repr(keys[again].tolist()[0])} again"
+            )
+    return words[of_stream]
+
+
+class Once:
+    """Merges frames whose keys must not come again, in any of them."""
+
+    def __init__(self, merging: Merge, validate: str) -> None:
+        self._merging, self._validate = merging, validate
+        self.__name__ = "merge"
+
+    def __call__(self, seen: Any, frame: Any) -> tuple[Any, Any]:
+        keys = self._merging.keys_of(frame)
+        known: tuple[Any, ...] = () if seen is None else seen
+        again = keys.duplicated()
+        for part in known:
+            again = again | (part.get_indexer(keys) >= 0)
+        if again.any():
+            raise pd.errors.MergeError(
+                f"merge: validate={short_repr(self._validate)}: keys of the streaming frame must "
+                f"come once, got {short_repr(keys[again].tolist()[0])} again"
+            )
+        merged = self._merging(frame)
+        return _with(known, keys.copy()), merged
+
+
+def _with(parts: tuple[Any, ...], keys: Any) -> tuple[Any, ...]:
+    """Keys in few parts, each much longer than the next: each key moves seldom."""
+    while parts and len(parts[-1]) <= 2 * len(keys):
+        *rest, last = parts
+        parts, keys = tuple(rest), last.append(keys)
+    return (*parts, keys)
+
+
+class Merge:
+    """Merges frames with one that does not change; picklable.
+
+    Where rows without a partner are kept, columns have the dtype from the first element on that
+    they have with missing values: ``float64`` for whole numbers.
+    """
+
+    def __init__(self, fixed: Any, side: str, options: dict[str, Any]) -> None:
+        self._fixed, self._side, self._options = fixed, side, options
+        self._dtypes: Any = None
+        self.__name__ = "merge"
+
+    def __call__(self, frame: Any) -> Any:
+        merged = self._merged(frame, self._fixed)
+        if self._options["how"] == "inner" or not len(frame):
+            return merged
+        if self._dtypes is None:
+            self._dtypes = self._merged(frame.iloc[:1], self._fixed.iloc[:0]).dtypes
+        changed = {
+            label: wanted
+            for label, wanted in self._dtypes.items()
+            if merged[label].dtype != wanted and wanted.kind != "O"
+        }
+        return merged.astype(changed) if changed else merged
+
+    def keys_of(self, frame: Any) -> Any:
+        """The keys of the streaming frame, as an index."""
+        return self._keys(frame, self._side)
+
+    def keys_of_fixed(self) -> Any:
+        """The keys of the frame that stays."""
+        return self._keys(self._fixed, "right" if self._side == "left" else "left")
+
+    def _keys(self, frame: Any, side: str) -> Any:
+        options = self._options
+        if options.get(f"{side}_index"):
+            return frame.index
+        on = options["on"] if options["on"] is not None else options.get(f"{side}_on")
+        columns = on if isinstance(on, list) else [on]
+        arrays: list[Any] = [frame[one] if isinstance(one, Hashable) else one for one in columns]
+        return pd.MultiIndex.from_arrays(arrays) if len(arrays) > 1 else pd.Index(arrays[0])
+
+    def _merged(self, frame: Any, fixed: Any) -> Any:
+        if self._side == "left":
+            return frame.merge(fixed, **self._options)
+        return fixed.merge(frame, **self._options)
+
+
+def join(
+    left: Any,
+    other: Any,
+    on: Any = None,
+    within: Any = None,
+    how: str = "inner",
+    suffixes: tuple[str | None, str | None] = ("_x", "_y"),
+) -> Any:
+    """Pair the rows of two streaming frames that have a key in common and come close together.
+
+    Each pair is emitted once, when the later of the two rows comes, with the index of that row.
+    Rows that are that far behind the newest row of both frames, by the index, are forgotten; one
+    that comes so late has no partners.
+
+    Parameters
+    ----------
+    left, other : DataFrame
+        The streaming frames.
+    on : label or list of labels
+        The columns, of both, that must be equal.
+    within : int, str, timedelta or float
+        How many of the last rows of the other frame a row may be paired with.  Or a length of
+        time, a float for an index of numbers: rows that are so far apart, or further, are not
+        paired.
+    how : "inner"
+        Rows without a partner are left out.
+    suffixes : pair of str
+        What is added to the names of other columns that both have.
+
+    >>> import pandas as pd
+    >>> from rapidz.dataframe import DataFrame
+    >>> asked = DataFrame(example=pd.DataFrame({"id": [0], "question": [""]}))
+    >>> told = DataFrame(example=pd.DataFrame({"id": [0], "answer": [""]}))
+    >>> pairs = join(asked, told, on="id", within=100)
+    >>> shown = pairs.stream.map(lambda rows: rows.to_dict("list")).sink(print)
+    >>> asked.emit(pd.DataFrame({"id": [1, 2], "question": ["why?", "who?"]}))
+    >>> told.emit(pd.DataFrame({"id": [2], "answer": ["me"]}))
+    {'id': [2], 'question': ['who?'], 'answer': ['me']}
+    """
+    check_choice("join", "how", how, ("inner",))
+    for name, value in (("left", left), ("other", other)):
+        if not (isinstance(value, BaseFrame) and has_columns(value)):
+            raise TypeError(f"join: {name} must be a streaming data frame, got {short_repr(value)}")
+    if on is None:
+        raise TypeError("join: on must name the columns that both have, got None")
+    if not isinstance(within, numbers.Integral):
+        needs_index(left, "join by time")
+        needs_index(other, "join by time")
+    keys = list(on) if isinstance(on, list) else [on]
+    examples = [left._example, other._example]
+    pairs = Pairs(keys, within, suffixes)
+    known = Example(None, pairs.form, examples)
+    known.get()  # what is wrong with the columns is said now
+    both = left._inner.map(Tagged(0)).union(other._inner.map(Tagged(1)))
+    stream = both.accumulate(_pair, start=pairs, returns_state=True)
+    return _made(stream, known, "streaming", family["streaming", "frame"])
+
+
+class Tagged:
+    """Says which side an element came from."""
+
+    def __init__(self, side: int) -> None:
+        self._side = side
+        self.__name__ = ("left", "right")[side]
+
+    def __call__(self, frame: Any) -> tuple[int, Any]:
+        return self._side, frame
+
+
+def _pair(state: Pairs, element: tuple[int, Any]) -> tuple[Pairs, Any]:
+    return state, state.update(*element)

@@ -1,0 +1,124 @@
+"""Rolling: a value for every row, of the window that ends there."""
+
+from __future__ import annotations
+
+import functools
+import numbers
+from typing import Any
+
+import pandas as pd
+
+from rapidz.dataframe.collection.column_access import Columns
+from rapidz.dataframe.frames.base import needs_index
+from rapidz.dataframe.frames.fold_rows import follow
+from rapidz.dataframe.frames.resume import go_on
+from rapidz.dataframe.incremental import RollingState
+
+__all__ = ["Rolling"]
+
+_NOTHING: Any = pd.Series([], dtype="float64")
+
+
+class Rolling(Columns):
+    """Aggregates of the windows that end at each row, through all elements.
+
+    Emits, for every element, the values that belong to its rows.  Rows of a time index must come
+    in order.
+
+    Parameters
+    ----------
+    sdf : DataFrame or Series
+        The streaming frame.
+    window : int, str or timedelta
+        The number of rows, or a length of time.
+    min_periods : int, optional
+        The number of values that there must be in a window, or its value is missing; as in pandas
+        *window* by default if that is a number of rows, or else 1.
+    with_state : bool
+        Emit ``(state, result)``.
+    start : state, optional
+        A state that was emitted so, to go on from; or the rows that came before.
+
+    >>> import pandas as pd
+    >>> from rapidz.dataframe import DataFrame
+    >>> sdf = DataFrame(example=pd.DataFrame({"x": [0]}))
+    >>> shown = sdf.rolling(2).x.sum().stream.map(list).sink(print)
+    >>> sdf.emit(pd.DataFrame({"x": [1, 2]}))
+    [nan, 3.0]
+    >>> sdf.emit(pd.DataFrame({"x": [3]}))
+    [5.0]
+    """
+
+    def __init__(
+        self,
+        sdf: Any,
+        window: Any,
+        min_periods: int | None = None,
+        with_state: bool = False,
+        start: Any = (),
+    ) -> None:
+        if not isinstance(window, numbers.Integral):
+            needs_index(sdf, "rolling by time")
+        self.root, self.window, self.min_periods = sdf, window, min_periods
+        self.with_state, self.start = with_state, start
+        self._of_nothing = RollingState(_NOTHING, window, "sum", min_periods)  # or it complains
+
+    def _aggregate(self, how: str, **options: Any) -> Any:
+        make = functools.partial(
+            RollingState, window=self.window, how=how, min_periods=self.min_periods, **options
+        )
+        same = {name: getattr(self._of_nothing, name) for name in ("window", "min_periods")}
+        first, start = go_on("Rolling", self.start, make, how=how, options=options, **same)
+        return follow(
+            self.root,
+            first,
+            start=start,
+            with_state=self.with_state,
+            stream_type="streaming",
+            kind=type(self.root),
+        )
+
+    def __getitem__(self, key: Any) -> Rolling:
+        return Rolling(self.root[key], self.window, self.min_periods, self.with_state, self.start)
+
+    def sum(self) -> Any:
+        """The sum."""
+        return self._aggregate("sum")
+
+    def mean(self) -> Any:
+        """The mean."""
+        return self._aggregate("mean")
+
+    def min(self) -> Any:
+        """The smallest value."""
+        return self._aggregate("min")
+
+    def max(self) -> Any:
+        """The largest value."""
+        return self._aggregate("max")
+
+    def median(self) -> Any:
+        """The value in the middle."""
+        return self._aggregate("median")
+
+    def var(self, ddof: int = 1) -> Any:
+        """The variance."""
+        return self._aggregate("var", ddof=ddof)
+
+    def std(self, ddof: int = 1) -> Any:
+        """The standard deviation."""
+        return self._aggregate("std", ddof=ddof)
+
+    def count(self) -> Any:
+        """The number of values that are not missing."""
+        return self._aggregate("count")
+
+    def quantile(self, q: float = 0.5, **kwargs: Any) -> Any:
+        """The value that a share of *q* of the window lies below."""
+        return self._aggregate("quantile", q=q, **kwargs)
+
+    def aggregate(self, func: Any, **kwargs: Any) -> Any:
+        """What ``pandas`` gives for ``.rolling(...).aggregate(func)``."""
+        return self._aggregate("aggregate", func=func, **kwargs)
+
+    agg = aggregate

@@ -1,0 +1,249 @@
+"""Window: the last rows of a frame, by number or by index."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from rapidz.dataframe.collection.column_access import Columns, has_columns
+from rapidz.dataframe.collection.operators import OperatorMixin
+from rapidz.dataframe.collection.partials import renumbered, with_index_as_column
+from rapidz.dataframe.collection.streaming import Streaming, map_partitions
+from rapidz.dataframe.frames.aggregate_methods import Aggregates, asked
+from rapidz.dataframe.frames.fold_rows import follow, late_rows
+from rapidz.dataframe.frames.groupby import GroupBy, WindowedGroupBy
+from rapidz.dataframe.frames.resume import go_on
+from rapidz.dataframe.frames.snapshots import DataFrames, Seriess
+from rapidz.dataframe.frames.window_spec import by_position, over_of
+from rapidz.dataframe.incremental import Everything, Held, make_state
+from rapidz.kernel.graph.stream import Stream
+
+__all__ = ["Window", "result_class"]
+
+
+def result_class(root: Streaming, how: Any) -> type[Streaming]:
+    """The class of what an aggregate gives, as long as no example tells."""
+    if not isinstance(how, (str, list, dict)) or how == "size":
+        return Streaming
+    if has_columns(root):
+        if isinstance(how, str):
+            return Seriess
+        several = isinstance(how, list) or not all(isinstance(one, str) for one in how.values())
+        return DataFrames if several else Seriess
+    one = isinstance(how, str) and how != "value_counts"
+    return Streaming if one else Seriess
+
+
+class Window(Columns, Aggregates, OperatorMixin):
+    """The last rows of a streaming frame: aggregates of them are emitted anew for every element.
+
+    Within an element, rows are taken in the order of their index if the window goes by that.
+    Rows that are older than the window then enter no result, and come out of `late`.
+
+    Parameters
+    ----------
+    sdf : DataFrame or Series
+        The streaming frame.
+    n : int, str or timedelta
+        The number of rows; a length of time is a *value*.
+    value : str, timedelta or number
+        Instead: how far behind the newest a row may be, by the index.  The row that is exactly
+        that old is out.
+    with_state : bool
+        Emit ``(state, result)``.
+    start : state, optional
+        A state that was emitted so, to go on from; or the rows that came before.
+
+    >>> import pandas as pd
+    >>> from rapidz.dataframe import DataFrame
+    >>> sdf = DataFrame(example=pd.DataFrame({"x": [0]}))
+    >>> shown = sdf.window(n=3).x.mean().stream.map(float).sink(print)
+    >>> sdf.emit(pd.DataFrame({"x": [1, 2]}))
+    1.5
+    >>> sdf.emit(pd.DataFrame({"x": [6, 7]}))
+    5.0
+    """
+
+    def __init__(
+        self,
+        sdf: Any,
+        n: Any = None,
+        value: Any = None,
+        with_state: bool = False,
+        start: Any = None,
+    ) -> None:
+        n, value = by_position(n, value)
+        self._over = self._over_of(sdf, n, value)
+        self.root, self.n, self.value = sdf, n, value
+        self.with_state, self.start = with_state, start
+        self._numbered = False
+
+    def _over_of(self, sdf: Any, n: Any, value: Any) -> Any:
+        return over_of(type(self).__name__, sdf, n, value)
+
+    def _of(self, root: Any, **own: Any) -> Any:
+        """The same window of something else; a class gives what is its *own* besides."""
+        made = type(self)(root, self.n, self.value, self.with_state, self.start, **own)
+        made._numbered = self._numbered
+        return made
+
+    def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
+        make = functools.partial(make_state, how=how, over=self._over, **options)
+        return self._follow(make, start, with_state, result_class(self.root, how), how=how)
+
+    def _follow(
+        self, make: Any, start: Any, with_state: bool, kind: type[Streaming], **wanted: Any
+    ) -> Any:
+        start = self.start if start is None else start
+        make, start = self._begin(start, make, wanted)
+        with_state = with_state or self.with_state
+        return follow(self.root, make, start=start, with_state=with_state, kind=kind)
+
+    def _begin(self, start: Any, make: Any, wanted: dict[str, Any]) -> tuple[Any, Any]:
+        return go_on(type(self).__name__, start, make, over=self._over, **wanted)
+
+    @property
+    def late(self) -> Any:
+        """The rows that came too late for the window, as a streaming frame of its own.
+
+        It emits for those elements only that have such rows.  No row is late for a window of
+        *n* rows.
+
+        >>> import pandas as pd
+        >>> from rapidz.dataframe import Series
+        >>> series = Series(example=pd.Series([0]))
+        >>> shown = series.window(value=5).late.stream.map(list).sink(print)
+        >>> series.emit(pd.Series([1], index=[10]))
+        >>> series.emit(pd.Series([2, 3, 4], index=[9, 4, 11]))
+        [3]
+        """
+        return late_rows(self.root, self._over, self.start)
+
+    def full(self) -> Any:
+        """The rows in the window."""
+        make = functools.partial(Held, over=self._over)
+        kind = DataFrames if has_columns(self.root) else Seriess
+        rows = self._follow(make, None, False, kind)
+        if self._numbered and not self.with_state:
+            return map_partitions(renumbered, rows, _kind=kind)
+        return rows
+
+    def apply(self, func: Callable[[Any], Any]) -> Any:
+        """What a function gives for the rows in the window."""
+        plain = self._of(self.root)
+        plain.with_state = False
+        return map_partitions(func, plain.full())
+
+    @property
+    def size(self) -> Any:
+        """The number of values in the window."""
+        return self._aggregate("size", None, False)
+
+    def aggregate(  # type: ignore[override]  # the name that it has always had
+        self, agg: Any = None, start: Any = None, with_state: bool = False, **named: Any
+    ) -> Any:
+        """Several aggregates, or one of your own; see `Aggregates.aggregate`."""
+        return self._aggregate(asked(type(self).__name__, agg, named), start, with_state)
+
+    def agg(  # type: ignore[override]  # the name that it has always had
+        self, agg: Any = None, start: Any = None, with_state: bool = False, **named: Any
+    ) -> Any:
+        """Short for `aggregate`."""
+        return self.aggregate(agg, start, with_state, **named)
+
+    def groupby(
+        self, other: Any, *, sort: bool = True, dropna: bool = True, observed: bool = True
+    ) -> GroupBy:
+        """The rows in the window by group; groups whose rows have all left are gone."""
+        options = {"sort": sort, "dropna": dropna, "observed": observed}
+        return self._grouped(WindowedGroupBy, other, n=self.n, value=self.value, **options)
+
+    def _grouped(self, make: Callable[..., GroupBy], other: Any, **options: Any) -> GroupBy:
+        by = [_root_of(one) for one in other] if isinstance(other, list) else _root_of(other)
+        return make(self.root, by, with_state=self.with_state, start=self.start, **options)
+
+    # --- the rows made into others, before they enter ----------------------------------
+
+    def map_partitions(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The same window of what a function gives for every element.
+
+        Called with the arguments given, windows among them replaced by elements; with an element
+        before these if there is no window among them.
+        """
+        if not any(isinstance(arg, Window) for arg in (*args, *kwargs.values())):
+            args = (self, *args)
+        roots = {name: _root_of(arg) for name, arg in kwargs.items()}
+        return self._of(map_partitions(func, *map(_root_of, args), **roots))
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._of(self.root[_root_of(key)])
+
+    def _instead(self, key: str) -> str:
+        return f"use apply(lambda rows: rows.{key}(…))"
+
+    @property
+    def columns(self) -> Any:
+        """The columns of the example."""
+        return self.root.columns
+
+    @property
+    def dtypes(self) -> Any:
+        """The dtypes of the example, by column."""
+        return self.root.dtypes
+
+    @property
+    def example(self) -> Any:
+        """An element, or what one will be like."""
+        return self.root.example
+
+    @property
+    def index(self) -> Any:
+        """The index of the rows in the window; what is made of it can be a key of `groupby`."""
+        return WindowIndex(self)
+
+    def reset_index(self) -> Any:
+        """The window with the index as a column; it goes by the index as it was."""
+        made = self._of(self.root.map_partitions(with_index_as_column))
+        made._numbered = True
+        return made
+
+    def __repr__(self) -> str:
+        extent = "everything" if isinstance(self._over, Everything) else repr(self._over)
+        return f"<{type(self).__name__} of {extent}>"
+
+
+class WindowIndex(Window):
+    """The index of the rows in a window: a key of groups, and what is made of it too.
+
+    >>> import pandas as pd
+    >>> from rapidz.dataframe import Series
+    >>> window = Series(example=pd.Series([0])).window(n=3)
+    >>> odd = window.groupby(window.index % 2).sum().stream.map(pd.Series.to_dict).sink(print)
+    >>> window.root.emit(pd.Series([1, 2, 3, 4]))
+    {0: 3, 1: 6}
+    """
+
+    def __init__(self, rows: Window) -> None:
+        self._rows, self._over, self._numbered = rows, rows._over, False
+        self.root, self.n, self.value = rows.root.index, rows.n, rows.value
+        self.with_state, self.start = rows.with_state, rows.start
+
+    def _of(self, root: Any, **own: Any) -> Any:
+        return self._rows._of(root, **own)  # and not an index, perhaps
+
+    @property
+    def stream(self) -> Stream[Any]:
+        """The stream of the indexes of the rows in the window."""
+        made: Stream[Any] = self.full().stream
+        return made
+
+    def full(self) -> Any:
+        """The index of the rows in the window."""
+        return self._rows.apply(operator.attrgetter("index"))
+
+
+def _root_of(x: Any) -> Any:
+    """The streaming frame that *x* is a window of; *x* itself if it is none."""
+    return x.root if isinstance(x, Window) else x

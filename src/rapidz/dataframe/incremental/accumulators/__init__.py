@@ -1,0 +1,1 @@
+"""Accumulators: partial aggregates of one column by group."""

@@ -1,0 +1,177 @@
+"""How many different values there are, and how often each of them comes."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from rapidz.dataframe.incremental.accumulators.accumulator import Fold, Move
+from rapidz.dataframe.incremental.columns.column_codec import Lane, as_dtype
+from rapidz.dataframe.incremental.groups.group_reduce import ByCode
+from rapidz.dataframe.incremental.types import Bools, Ints, Numbers
+
+__all__ = ["Different", "Distinct", "counted"]
+
+PAIR = 32
+
+
+class Different(Fold):
+    """Which values there are in each group, where no row leaves.
+
+    >>> values = Different(2)
+    >>> values.add(np.array([3, 1, 3]), ByCode(np.array([0, 0, 1]), 2))
+    >>> values.result()[0]
+    array([2, 1])
+    """
+
+    arrays = {"different": 0}  # noqa: RUF012
+    different: Ints
+
+    def reset(self, groups: int) -> None:
+        super().reset(groups)
+        self.values: dict[Any, int] = {}
+        """The values of all groups, numbered; without groups that is all there is to know."""
+        self.pairs: set[int] = set()
+        """Group and number of value, in one number."""
+
+    def adopt(self, old: Fold, move: Move) -> None:
+        super().adopt(old, move)
+        known = cast(Different, old)
+        if move is None or not known.values:
+            self.values, self.pairs = known.values.copy(), known.pairs.copy()
+            return
+        # Two integers may be one float.
+        numbers = self._numbers(move(np.array(list(known.values))).tolist())
+        if not known.pairs:
+            self.different[0] = len(self.values)
+            return
+        groups, places = np.divmod(np.fromiter(known.pairs, np.int64), 1 << PAIR)
+        self.different[:] = 0
+        self._take(groups, numbers[places])
+
+    def add(self, data: Any, rows: ByCode) -> None:
+        if rows.labels is None:
+            self.values.update(dict.fromkeys(pd.unique(data).tolist(), 0))
+            self.different[0] = len(self.values)
+            return
+        groups, places, values, _ = _pairs(data, rows)
+        self._take(groups, self._numbers(values)[places])
+
+    def _numbers(self, values: list[Any]) -> Ints:
+        numbers = self.values
+        return np.array([numbers.setdefault(value, len(numbers)) for value in values], np.int64)
+
+    def _take(self, groups: Ints, numbers: Ints) -> None:
+        new = set(((groups << PAIR) | numbers).tolist()) - self.pairs
+        self.pairs |= new
+        fresh = np.fromiter(new, np.int64, len(new)) >> PAIR
+        self.different += np.bincount(fresh, minlength=len(self.different))
+
+    def result(self) -> tuple[Numbers, Bools | None]:
+        return self.different, None
+
+
+class Distinct(Fold):
+    """How often each value comes in each group; without groups, how often each value comes.
+
+    >>> values = Distinct(1)
+    >>> values.add(np.array([3, 1, 3]), ByCode(np.array([0, 0, 0]), 1))
+    >>> values.result()[0], values.counts
+    (array([2]), {(0, 3): 2, (0, 1): 1})
+    """
+
+    arrays = {"different": 0}  # noqa: RUF012
+    different: Ints
+
+    def reset(self, groups: int) -> None:
+        super().reset(groups)
+        self.counts: dict[Any, int] = {}
+        self.grouped = False
+
+    def keep(self, codes: Ints) -> None:
+        super().keep(codes)
+        new_code = {int(code): number for number, code in enumerate(codes)}
+        kept = self.counts.items()
+        self.counts = {(new_code[code], value): n for (code, value), n in kept}
+
+    def adopt(self, old: Fold, move: Move) -> None:
+        super().adopt(old, move)
+        known = cast(Distinct, old)
+        self.grouped, counts = known.grouped, known.counts
+        values = [value for _, value in counts] if self.grouped else list(counts)
+        if counts and move is not None:
+            values = move(np.array(values)).tolist()
+        keys = [(code, v) for (code, _), v in zip(counts, values, strict=True)]
+        self.counts = {}
+        for key, number in zip(keys if self.grouped else values, counts.values(), strict=True):
+            if key in self.counts:  # two integers are one float
+                self.different[key[0] if self.grouped else 0] -= 1
+            self.counts[key] = self.counts.get(key, 0) + number
+
+    def add(self, data: Any, rows: ByCode) -> None:
+        counts = self.counts
+        known = counts.get
+        if rows.labels is None:
+            for key, number in zip(*_numbered(data), strict=True):
+                counts[key] = known(key, 0) + number
+            self.different[0] = len(counts)
+            return
+        self.grouped = True
+        for key, number in zip(*_tally(data, rows), strict=True):
+            before = known(key, 0)
+            counts[key] = before + number
+            if not before:
+                self.different[key[0]] += 1
+
+    def drop(self, data: Any, rows: ByCode) -> None:
+        counts, alone = self.counts, rows.labels is None
+        for key, number in zip(*(_numbered(data) if alone else _tally(data, rows)), strict=True):
+            left = counts[key] - number
+            if left:
+                counts[key] = left
+            else:
+                del counts[key]
+                self.different[0 if alone else key[0]] -= 1
+
+    def result(self) -> tuple[Numbers, Bools | None]:
+        return self.different, None
+
+
+def counted(values: Distinct, lane: Lane, name: Any, dtype: Any) -> pd.Series[Any]:
+    """The counts of the only group as pandas' `value_counts`: most frequent first."""
+    counts = values.counts
+    if isinstance(lane.dtype, pd.CategoricalDtype):  # those that have not come count too
+        counts = {value: counts.get(value, 0) for value in lane.dtype.categories.tolist()}
+    kept = np.empty(len(counts), lane.storage)
+    kept[:] = list(counts)
+    numbers = np.fromiter(counts.values(), np.int64, len(kept))
+    order = np.argsort(-numbers, kind="stable")
+    index = pd.Index(as_dtype(kept[order], None, lane.dtype), name=name)
+    return pd.Series(as_dtype(numbers[order], None, dtype), index=index, name="count")
+
+
+def _numbered(data: Any) -> tuple[list[Any], list[int]]:
+    """The values of a batch in order of appearance, and the number of each."""
+    codes, values = pd.factorize(data)
+    return values.tolist(), np.bincount(codes, minlength=len(values)).tolist()
+
+
+def _tally(data: Any, rows: ByCode) -> tuple[list[tuple[int, Any]], list[int]]:
+    """The pairs of group and value of a batch in order of appearance, and the number of each."""
+    groups, places, values, pairs = _pairs(data, rows)
+    keys = zip(groups.tolist(), map(values.__getitem__, places.tolist()), strict=True)
+    return list(keys), np.bincount(pairs, minlength=len(groups)).tolist()
+
+
+def _pairs(data: Any, rows: ByCode) -> tuple[Ints, Ints, list[Any], Ints]:
+    """The different pairs of a batch: their groups, where their values are, and whose row is whose.
+
+    Rows must have labels.
+    """
+    assert rows.labels is not None
+    codes, values = pd.factorize(data)
+    pairs, different = pd.factorize(rows.labels * max(len(values), 1) + codes)
+    groups, places = np.divmod(different, max(len(values), 1))
+    return groups, places, values.tolist(), pairs

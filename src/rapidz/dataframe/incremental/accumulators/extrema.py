@@ -1,0 +1,251 @@
+"""Smallest and largest value, first and last value, by group; also where rows leave.
+
+Rows leave in the order in which they came. So the rows held are split once: of the older ones
+it is known in advance, for each row, what remains when it leaves; of the newer ones only the
+best is kept. When the older ones are used up, the newer ones take their place: every row is
+looked at twice, however long the window.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rapidz.dataframe.incremental.accumulators.accumulator import Fold
+from rapidz.dataframe.incremental.groups.group_reduce import ByCode
+from rapidz.dataframe.incremental.types import Bools, Ints, Numbers
+from rapidz.dataframe.incremental.windows.ring_buffer import Tape
+
+__all__ = ["Best", "Extreme", "First", "Last", "WindowExtreme", "WindowFirst", "identity"]
+
+
+def identity(ufunc: np.ufunc, dtype: np.dtype[Any]) -> Any:
+    """The value that never wins.
+
+    >>> identity(np.minimum, np.dtype("float64"))
+    inf
+    """
+    if dtype.kind == "f":
+        return np.inf if ufunc is np.minimum else -np.inf
+    limits = np.iinfo(dtype)
+    return limits.max if ufunc is np.minimum else limits.min
+
+
+class Extreme(Fold):
+    """The smallest or largest value of all rows."""
+
+    of_column = ("best",)
+    best: Numbers
+    number: Ints
+
+    def __init__(self, ufunc: np.ufunc, dtype: np.dtype[Any], groups: int = 0) -> None:
+        self.ufunc, self.dtype = ufunc, dtype
+        self.never = identity(ufunc, dtype)
+        self.arrays = {"best": np.asarray(self.never, dtype)[()], "number": 0}
+        super().__init__(groups)
+
+    def add(self, data: Numbers, rows: ByCode) -> None:
+        self.number[rows.at] += rows.counts()
+        new = rows.extremes(self.ufunc, data, self.never)
+        self.best[rows.at] = self.ufunc(self.best[rows.at], new)
+
+    def result(self) -> tuple[Numbers, Bools | None]:
+        return self.best, self.number > 0
+
+
+class WindowExtreme(Extreme):
+    """The smallest or largest value of rows that leave again.
+
+    `front` is the best of the older rows by group and `after` gives for each of them the best
+    of its group among the older rows behind it; `best` is the best of the newer rows.
+    """
+
+    ordered = True
+
+    def reset(self, groups: int) -> None:
+        self.arrays = self.arrays | {"front": self.arrays["best"]}
+        super().reset(groups)
+        self.codes = Tape(np.int64)
+        self.data = Tape(self.dtype)
+        self.after = Tape(self.dtype)
+
+    front: Numbers
+
+    def keep(self, codes: Ints) -> None:
+        new_code = np.full(len(self.number), -1, np.int64)
+        new_code[codes] = np.arange(len(codes))
+        self.codes.replace(new_code[self.codes.view()])
+        super().keep(codes)
+
+    def add(self, data: Numbers, rows: ByCode) -> None:
+        super().add(data, rows)
+        self.codes.append(np.zeros(len(data), np.int64) if rows.labels is None else rows.labels)
+        self.data.append(data)
+
+    def drop(self, data: Numbers, rows: ByCode) -> None:
+        count = len(data)
+        self.number[rows.at] -= rows.counts()
+        if count > len(self.after):
+            self.codes.drop(count)
+            self.data.drop(count)
+            self.turn()
+            return
+        # The last of several rows of one group is the one whose value stays.
+        self.front[self.codes.view()[:count]] = self.after.view()[:count]
+        for tape in (self.codes, self.data, self.after):
+            tape.drop(count)
+
+    def take_back(self, data: Numbers, rows: ByCode) -> None:
+        self.number[rows.at] -= rows.counts()
+        self.codes.cut(len(data))
+        self.data.cut(len(data))
+        if len(self.codes) < len(self.after):
+            self.turn()
+        # The newer rows that go come again, so they cannot spoil `best`.
+
+    def turn(self) -> None:
+        """Make all rows held older ones."""
+        codes, data = self.codes.view(), self.data.view()
+        self.best[:] = self.front[:] = self.never
+        self.ufunc.at(self.front, codes, data)
+        self.after.replace(self._remaining(codes, data))
+
+    def _remaining(self, codes: Numbers, data: Numbers) -> Numbers:
+        # What remains of the own group behind each row: seen from the end, a running best.
+        if len(self.number) == 1:
+            running = self.ufunc.accumulate(data[::-1])[::-1]
+            return np.append(running[1:], np.asarray(self.never, self.dtype))[: len(data)]
+        few = len(self.number) <= np.iinfo(np.uint16).max  # then numpy sorts by digits
+        keys = codes[::-1].astype(np.uint16) if few else codes[::-1]
+        order = np.argsort(keys, kind="stable")
+        sorted_codes = codes[::-1][order]
+        groups = pd.Series(data[::-1][order]).groupby(sorted_codes)
+        running = (groups.cummin() if self.ufunc is np.minimum else groups.cummax()).to_numpy()
+        shifted = np.empty_like(running)
+        shifted[1:] = running[:-1]
+        starts = np.r_[True, sorted_codes[1:] != sorted_codes[:-1]][: len(shifted)]
+        shifted[starts] = self.never
+        remaining = np.empty_like(shifted)
+        remaining[order] = shifted
+        return remaining[::-1]
+
+    def result(self) -> tuple[Numbers, Bools | None]:
+        return self.ufunc(self.best, self.front), self.number > 0
+
+
+class Best(Fold):
+    """The smallest or largest text of all rows."""
+
+    arrays = {"best": np.empty((), object), "number": 0}  # noqa: RUF012
+    best: Numbers
+    number: Ints
+
+    def __init__(self, how: str, groups: int = 0) -> None:
+        self.how, self.choose = how, min if how == "min" else max
+        super().__init__(groups)
+
+    def add(self, data: Any, rows: ByCode) -> None:
+        if not len(data):
+            return
+        column: pd.Series[Any] = pd.Series(data, copy=False)
+        if rows.labels is None:
+            self._meet(0, getattr(column, self.how)())
+        else:
+            found = column.groupby(rows.labels).agg(self.how)
+            for code, value in zip(found.index.tolist(), found.tolist(), strict=True):
+                self._meet(code, value)
+        self.number[rows.at] += rows.counts()
+
+    def _meet(self, code: int, value: Any) -> None:
+        known = self.number[code] > 0
+        self.best[code] = self.choose(self.best[code], value) if known else value
+
+    def result(self) -> tuple[Numbers, Bools | None]:
+        return self.best, self.number > 0
+
+
+class Last(Fold):
+    """The last value: it leaves last, so it stays known until no row is left."""
+
+    ordered = True
+    of_column = ("value",)
+    value: Numbers
+    number: Ints
+
+    def __init__(self, dtype: np.dtype[Any], groups: int = 0) -> None:
+        self.arrays = {"value": np.zeros((), dtype), "number": 0}
+        super().__init__(groups)
+
+    def add(self, data: Numbers, rows: ByCode) -> None:
+        self.number[rows.at] += rows.counts()
+        self._set(data, rows.last(), rows)
+
+    def _set(self, data: Any, where: Numbers, rows: ByCode) -> None:
+        chosen = np.flatnonzero(where >= 0)
+        if len(chosen):
+            new = data[where[chosen]]
+            new = new if isinstance(new, np.ndarray) else new.to_numpy(object)
+            self.value[chosen if isinstance(rows.at, slice) else rows.at[chosen]] = new
+
+    def drop(self, data: Numbers, rows: ByCode) -> None:
+        self.number[rows.at] -= rows.counts()
+
+    take_back = drop
+
+    def result(self) -> tuple[Numbers, Bools | None]:
+        return self.value, self.number > 0
+
+
+class First(Last):
+    """The first value of all rows."""
+
+    def add(self, data: Numbers, rows: ByCode) -> None:
+        known = self.number[rows.at] > 0
+        self.number[rows.at] += rows.counts()
+        self._set(data, np.where(known, -1, rows.first()), rows)
+
+
+class WindowFirst(Fold):
+    """The first value of rows that leave again: the smallest position, looked up."""
+
+    ordered = True
+
+    def __init__(self, dtype: np.dtype[Any], groups: int = 0) -> None:
+        self.dtype = dtype
+        super().__init__(groups)
+
+    def reset(self, groups: int) -> None:
+        self.places = WindowExtreme(np.minimum, np.dtype(np.int64), groups)
+        self.data = Tape(self.dtype)
+        self.gone = 0
+
+    def widen(self, groups: int) -> None:
+        self.places.widen(groups)
+
+    def keep(self, codes: Ints) -> None:
+        self.places.keep(codes)
+
+    def add(self, data: Numbers, rows: ByCode) -> None:
+        start = self.gone + len(self.data)
+        self.data.append(data)
+        self.places.add(np.arange(start, start + len(data)), rows)
+
+    def drop(self, data: Numbers, rows: ByCode) -> None:
+        self.gone += len(data)
+        self.data.drop(len(data))
+        self.places.drop(data, rows)
+
+    def take_back(self, data: Numbers, rows: ByCode) -> None:
+        self.data.cut(len(data))
+        self.places.take_back(data, rows)
+        # The rows come again at other positions: forget those of the newer rows at once.
+        self.places.turn()
+
+    def result(self) -> tuple[Numbers, Bools | None]:
+        places, valid = self.places.result()[0], self.places.number > 0
+        held = self.data.view()
+        if not len(held):
+            return np.zeros(len(places), self.dtype), valid
+        return held[np.where(valid, places - self.gone, 0)], valid

@@ -1,0 +1,248 @@
+"""Variance: by Welford and Chan where rows only come, by shifted sums where they also leave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rapidz.dataframe.incremental.accumulators.accumulator import Fold
+from rapidz.dataframe.incremental.accumulators.sums import SMALL, FloatSum, exact_parts, two_sum
+from rapidz.dataframe.incremental.groups.group_reduce import ByCode
+from rapidz.dataframe.incremental.types import Bools, Floats, Ints, Numbers
+
+__all__ = ["Moments", "WindowMoments"]
+
+# What the last bits of a double-double number are worth, and how much larger than them a sum
+# of squared deviations must be to be good to ten digits.
+LAST_BITS = 2.0**-104
+ENOUGH = 2.0**34
+MIXER = np.uint64(0x9E3779B97F4A7C15)
+
+
+def products(left: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """The rounded product and what rounding took away, exactly (as Dekker and Veltkamp).
+
+    >>> products(np.array([2.0**30 + 1]), np.array([2.0**30 + 1]))
+    (array([1.15292151e+18]), array([1.]))
+    """
+    product = left * right
+    upper, lower = _halves(left)
+    above, below = _halves(right)
+    rest = ((upper * above - product) + upper * below + lower * above) + lower * below
+    return product, np.where(np.isfinite(rest), rest, 0.0)
+
+
+def squares(data: Floats) -> tuple[Floats, Floats]:
+    """The rounded square and what rounding took away, exactly."""
+    return products(data, data)
+
+
+def marks(data: Floats) -> Ints:
+    """A number for each value such that sums of them tell equal values from others.
+
+    >>> bool(marks(np.array([0.0]))[0] == marks(np.array([-0.0]))[0])
+    True
+    """
+    bits = (data + 0.0).view(np.uint64)
+    bits ^= bits >> np.uint64(32)
+    bits *= MIXER
+    bits ^= bits >> np.uint64(29)
+    return bits
+
+
+def _halves(data: Floats) -> tuple[Floats, Floats]:
+    upper = _upper(data)
+    if not np.isfinite(upper).all():  # too large to be multiplied
+        upper = np.where(np.isfinite(upper), upper, _upper(data * SMALL) / SMALL)
+    return upper, data - upper
+
+
+def _upper(data: Floats) -> Floats:
+    cut = data * 134217729.0  # 2**27 + 1
+    upper: Floats = cut - (cut - data)
+    return upper
+
+
+def _variance(deviations: Floats, number: Ints, ddof: int) -> tuple[Floats, Bools]:
+    free = number - ddof
+    with np.errstate(all="ignore"):
+        return deviations / np.where(free > 0, free, 1), free > 0
+
+
+class Moments(Fold):
+    """Number, mean and sum of squared deviations, merged batch by batch as Chan does.
+
+    >>> moments = Moments(1)
+    >>> for x in (1e9, 1e9 + 1, 1e9 + 2):
+    ...     moments.add(np.array([x]), ByCode(np.array([0]), 1))
+    >>> moments.variance(ddof=1)
+    (array([1.]), array([ True]))
+    """
+
+    arrays = {"number": 0, "mean": 0.0, "deviations": 0.0, "odd": 0}  # noqa: RUF012
+    number: Ints
+    mean: Floats
+    deviations: Floats
+    odd: Ints
+    """Infinite values: with one of them there is no variance."""
+
+    def add(self, data: Numbers, rows: ByCode) -> None:
+        at = rows.at
+        finite = np.isfinite(data)
+        if not finite.all():
+            self.odd[at] += rows.only(~finite).counts()
+            data, rows = data[finite], rows.only(finite)
+        new = rows.counts()
+        some = np.maximum(new, 1)
+        # The mean of a batch in two steps, for the first one loses the digits of a large offset.
+        mean = rows.sums(data) / some
+        mean += rows.sums(data - rows.spread(mean)) / some
+        off = data - rows.spread(mean)
+        old = self.number[at]
+        number = np.maximum(old + new, 1)
+        apart = np.where(new > 0, mean - self.mean[at], 0.0)
+        self.deviations[at] += rows.sums(off * off) + apart * apart * (old * (new / number))
+        self.mean[at] += apart * (new / number)
+        self.number[at] += new
+
+    def variance(self, ddof: int) -> tuple[Floats, Bools]:
+        """The variance of each group, and where there is one."""
+        value, valid = _variance(self.deviations, self.number + self.odd, ddof)
+        return np.where(self.odd > 0, np.nan, value), valid
+
+
+class WindowMoments(Fold):
+    """Sums of deviations from a centre and of their squares, from which rows can leave.
+
+    The centre of a group is its first value. Deviations and squares are kept with all their
+    bits, in double-double arithmetic, so what leaves takes away just what it brought. If a group
+    drifts so far from its centre that even these digits run out, `doubtful` says so, and the
+    rows held are added again about the mean.
+
+    Only a group whose values are all equal may have lost its digits for good. The deviations do
+    not tell that, for those of a far centre drown all others; the marks of the values do.
+    """
+
+    arrays = {"centre": np.nan, "marks": np.uint64(0), "mark": np.uint64(0)}  # noqa: RUF012
+    centre: Floats
+    marks: Ints
+    """Sums of the marks of the finite values, modulo 2**64."""
+    mark: Ints
+    """The mark of one of them: if all are equal, of each."""
+
+    def reset(self, groups: int) -> None:
+        super().reset(groups)
+        self.first = FloatSum(groups, exact=True)
+        self.second = FloatSum(groups, exact=True)
+
+    def widen(self, groups: int) -> None:
+        super().widen(groups)
+        self.first.widen(groups)
+        self.second.widen(groups)
+
+    def keep(self, codes: Ints) -> None:
+        super().keep(codes)
+        self.first.keep(codes)
+        self.second.keep(codes)
+
+    def add(self, data: Numbers, rows: ByCode) -> None:
+        finite = np.isfinite(data)
+        lost = np.isnan(self.centre[rows.at])
+        if lost.any():
+            where = rows.only(finite).first()
+            if len(data[finite]):
+                value = data[finite][where]
+                self.centre[rows.at] = np.where(lost & (where >= 0), value, self.centre[rows.at])
+        self._merge(data, finite, rows, 1)
+
+    def drop(self, data: Numbers, rows: ByCode) -> None:
+        self._merge(data, np.isfinite(data), rows, -1)
+        empty = self.second.number[rows.at] == 0
+        self.centre[rows.at] = np.where(empty, np.nan, self.centre[rows.at])
+
+    def _merge(self, data: Floats, finite: Bools, rows: ByCode, sign: int) -> None:
+        at = rows.at
+        if not finite.all():
+            # Infinite values are counted by the first sum.
+            odd = rows.only(~finite)
+            (self.first.add if sign > 0 else self.first.drop)(data[~finite], odd)
+            data, rows = data[finite], rows.only(finite)
+        self._mark(marks(data), rows, sign)
+        off, rest = two_sum(data, -rows.spread(self.centre[at]) + np.zeros(len(data)))
+        square, lower = squares(off)
+        lower += 2 * off * rest
+        counts = rows.counts()
+        most: Floats | None = None
+        for total, upper, low in ((self.second, square, lower), (self.first, off, rest)):
+            total.number[at] += sign * counts
+            high, low_sum, cut = exact_parts(upper, rows)
+            low_sum += rows.sums(low)
+            largest = float(np.abs(low).max()) if len(low) else 0.0
+            error: Any = cut + largest * float(len(low)) ** 2 * 2.0**-53
+            most = high + low_sum if most is None else np.sqrt(most * counts)
+            if error:
+                # That is of the largest values; in a group of small ones it can be no more.
+                error = np.minimum(error, most * counts * 2.0**-52)
+            total.put((high, low_sum, error), at, sign)
+
+    def _mark(self, new: Ints, rows: ByCode, sign: int) -> None:
+        at = rows.at
+        sums = rows.whole_sums(new)
+        if sign < 0:
+            self.marks[at] -= sums
+            return
+        self.marks[at] += sums
+        if len(new):
+            last = rows.last()
+            self.mark[at] = np.where(last >= 0, new[last], self.mark[at])
+
+    def _constant(self) -> Bools:
+        constant: Bools = self.marks == self.mark * self.second.number.astype(np.uint64)
+        return constant
+
+    def _deviations(self) -> Floats:
+        first, second = self.first, self.second
+        number = np.maximum(second.number, 1)
+        square, rest = squares(first.high)
+        part = square / number
+        back, lost = products(part, number.astype(float))
+        rest = ((square - back) - lost + rest + 2 * first.high * first.low) / number
+        apart, low = two_sum(second.high, -part)
+        deviations: Floats = apart + (low + (second.low - rest))
+        return deviations
+
+    def _noise(self) -> Floats:
+        # The error of the sums, and what the last of their bits are worth.
+        first, second = self.first, self.second
+        shift = np.abs(first.high) / np.maximum(second.number, 1)
+        noise: Floats = second.error + second.high * LAST_BITS + 2 * shift * first.error
+        return noise
+
+    def doubtful(self) -> bool:
+        with np.errstate(all="ignore"):
+            fine = self._deviations() >= self._noise() * ENOUGH
+        return not bool(fine.all() or (fine | self._constant()).all())
+
+    def renew(self, data: Numbers, rows: ByCode) -> None:
+        self.reset(rows.groups)
+        finite = np.isfinite(data)
+        near, held = data[finite], rows.only(finite)
+        some = np.maximum(held.counts(), 1)
+        self.centre[rows.at] = held.sums(near / held.spread(some))
+        self.add(data, rows)
+        self.settle()
+
+    def settle(self) -> None:
+        """Take the present sums as good: they were just made from the rows held."""
+        good = np.maximum(self._deviations(), 0.0) / (4 * ENOUGH)
+        self.second.error = np.minimum(self.second.error, good)
+
+    def variance(self, ddof: int) -> tuple[Floats, Bools]:
+        """The variance of each group, and where there is one."""
+        with np.errstate(all="ignore"):
+            deviations = self._deviations()
+        deviations = np.where(self._constant(), 0.0, np.maximum(deviations, 0.0))
+        odd = self.first.plus + self.first.minus
+        value, valid = _variance(deviations, self.first.number, ddof)
+        return np.where(odd > 0, np.nan, value), valid

@@ -1,0 +1,281 @@
+"""Counts and sums: integers exactly, floats in double-double arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from rapidz.dataframe.incremental.accumulators.accumulator import Fold, Move
+from rapidz.dataframe.incremental.groups.group_reduce import ByCode
+from rapidz.dataframe.incremental.types import Bools, Floats, Ints, Numbers
+
+__all__ = ["Count", "FloatSum", "WholeSum", "all_parts", "exact_parts", "two_sum"]
+
+# A sum is doubted if the error that it may carry is above this part of it.
+DOUBT = 2.0**-45
+# Sums of integers below this fit in 64 bits, even if it is only known nearly that they are below.
+LARGE = 2**62
+# The least number above 0.
+LEAST = 2.0**-1074
+
+
+class Count(Fold):
+    """How many rows there are."""
+
+    arrays = {"number": 0}  # noqa: RUF012
+    number: Ints
+
+    def add(self, data: Numbers, rows: ByCode) -> None:
+        self.number[rows.at] += rows.counts()
+
+    def drop(self, data: Numbers, rows: ByCode) -> None:
+        self.number[rows.at] -= rows.counts()
+
+    def result(self) -> tuple[Numbers, Bools | None]:
+        return self.number, None
+
+
+class WholeSum(Fold):
+    """Sum of integers; as in numpy and pandas it is exact modulo 2**64.
+
+    The sum of floats, which later rows may make of them, is not. From when the integers are so
+    large that some sum might not fit in 64 bits, it is kept too, in `near`; not where rows leave,
+    for there those that are held are added anew.
+    """
+
+    def __init__(
+        self,
+        groups: int = 0,
+        dtype: np.dtype[np.generic] | None = None,
+        *,
+        leaving: bool = False,
+    ) -> None:
+        self.arrays = {"total": np.zeros((), dtype or np.int64)[()]}
+        self.leaving = leaving
+        self.bound = 0
+        """No sum is further from 0."""
+        super().__init__(groups)
+
+    total: Numbers
+    near: Floats
+
+    def adopt(self, old: Fold, move: Move) -> None:
+        if isinstance(old, WholeSum):
+            self.bound = old.bound
+            if "near" in old.arrays:
+                self.arrays = {**self.arrays, "near": 0.0}
+        super().adopt(old, move)
+
+    def add(self, data: Numbers, rows: ByCode) -> None:
+        if len(data) and not self.leaving:
+            self._look(data, rows)
+        self.total[rows.at] += rows.whole_sums(data)
+
+    def _look(self, data: Numbers, rows: ByCode) -> None:
+        if "near" not in self.arrays:
+            largest = max(int(np.maximum.reduce(data)), -int(np.minimum.reduce(data)))
+            self.bound += largest * len(data)
+            if self.bound < LARGE:
+                return
+            self.arrays = {**self.arrays, "near": 0.0}
+            self.near = self.total.astype(np.float64)
+        self.near[rows.at] += rows.sums(data.astype(np.float64))
+
+    def as_floats(self) -> Floats:
+        """What the sums are if the integers are taken for floats."""
+        total = self.total.astype(np.float64)
+        return (
+            np.where(np.abs(self.near) < LARGE, total, self.near)
+            if "near" in self.arrays
+            else total
+        )
+
+    def drop(self, data: Numbers, rows: ByCode) -> None:
+        self.total[rows.at] -= rows.whole_sums(data)
+
+    def result(self) -> tuple[Numbers, Bools | None]:
+        return self.total, None
+
+
+def two_sum(left: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """The rounded sum and what rounding took away, exactly.
+
+    >>> two_sum(np.array([1e17]), np.array([1.0]))
+    (array([1.e+17]), array([1.]))
+    """
+    total = left + right
+    part = total - left
+    return total, (left - (total - part)) + (right - part)
+
+
+# Sums of values above 2**1000 may overflow: they are added up as so small a part of themselves.
+SMALL = 2.0**-128
+
+
+def _cut(data: Floats) -> float:
+    """The power of two at which values are cut so that their upper parts add up exactly.
+
+    0 where nothing need be cut, infinity where the sum may overflow.
+    """
+    largest = float(np.abs(data).max()) if len(data) else 0.0
+    if len(data) <= 1 or largest == 0.0:
+        return 0.0
+    exponent = int(np.frexp(largest)[1]) + int(np.frexp(len(data) + 2.0)[1])
+    return float(np.ldexp(1.0, exponent)) if exponent <= 1000 else np.inf
+
+
+def exact_parts(data: Floats, rows: ByCode) -> tuple[Floats, Floats, float]:
+    """Sums by group as a high part without error, a low part, and the low part's error.
+
+    Every value is cut at one power of two so large that the upper parts add up exactly.
+
+    >>> exact_parts(np.array([1e17, 1.0, -1e17]), ByCode(np.array([0, 0, 0]), 1))[:2]
+    (array([0.]), array([1.]))
+    """
+    cut = _cut(data)
+    if cut == np.inf and np.isfinite(data).all():
+        high, low, error = exact_parts(data * SMALL, rows)
+        return high / SMALL, low / SMALL, (error + len(data) * LEAST) / SMALL
+    if not 0.0 < cut < np.inf:
+        return rows.sums(data), np.zeros(rows.width), 0.0
+    high = (data + cut) - cut
+    low = data - high
+    left = float(np.abs(low).max())
+    return rows.sums(high), rows.sums(low), left * float(len(data)) ** 2 * 2.0**-53
+
+
+def all_parts(data: Floats, rows: ByCode) -> Iterator[Floats]:
+    """Yield the sums by group in parts, the largest first, none of which has an error.
+
+    >>> one = ByCode(np.array([0, 0, 0]), 1)
+    >>> [float(part[0]) for part in all_parts(np.array([2.0**70, 1.0, -2.0]), one)]
+    [1.1805916207174113e+21, -1.0]
+    """
+    while True:
+        cut, part = _cut(data), 1.0
+        if cut == np.inf:
+            part = SMALL
+            cut = _cut(data * part)
+        high = (data * part + cut) - cut if cut else data * part
+        taken = high / part
+        if not np.isfinite(taken).all():  # it was rounded up to what is no float any more
+            high, taken = data * part, data
+        yield rows.sums(high) / part
+        data = data - taken
+        if not data.any():
+            return
+
+
+class FloatSum(Fold):
+    """Sum and number of floats: `high + low` with a bound of the error in `error`.
+
+    Infinities are counted apart, so they leave no trace once they have left. With `exact`,
+    needed where rows leave, the sum within a batch loses nothing either. Without, a sum that
+    leaves the range of floats is kept as a part of itself from then on, for it may come back.
+    """
+
+    arrays = {"high": 0.0, "low": 0.0, "error": 0.0, "number": 0, "plus": 0, "minus": 0}  # noqa: RUF012
+    high: Floats
+    low: Floats
+    error: Floats
+    number: Ints
+    plus: Ints
+    minus: Ints
+
+    def __init__(self, groups: int = 0, *, exact: bool = False) -> None:
+        self.exact = exact
+        self.scale = 1.0
+        """What the sums are kept as a part of themselves by."""
+        super().__init__(groups)
+
+    def adopt(self, old: Fold, move: Move) -> None:
+        if isinstance(old, FloatSum):
+            self.scale = old.scale
+            super().adopt(old, move)
+            return
+        assert isinstance(old, WholeSum)
+        # Integers have no number of values, nor does the sum ask for it.
+        self.reset(len(old.total))
+        self.high[:] = old.as_floats()
+
+    def add(self, data: Numbers, rows: ByCode) -> None:
+        self._merge(data, rows, 1)
+
+    def drop(self, data: Numbers, rows: ByCode) -> None:
+        self._merge(data, rows, -1)
+
+    def _merge(self, data: Floats, rows: ByCode, sign: int) -> None:
+        at = rows.at
+        self.number[at] += sign * rows.counts()
+        finite = np.isfinite(data)
+        if not finite.all():
+            self.plus[at] += sign * rows.only(data == np.inf).counts()
+            self.minus[at] += sign * rows.only(data == -np.inf).counts()
+            data, rows = data[finite], rows.only(finite)
+        if self.exact:
+            self.put(exact_parts(data, rows), at, sign)
+        else:
+            self._take(data, rows)
+
+    def _take(self, data: Floats, rows: ByCode) -> None:
+        """Add rows that stay."""
+        at = rows.at
+        new = rows.sums(data if self.scale == 1.0 else data * self.scale)
+        high, rest = two_sum(self.high[at], new)
+        if self.scale == 1.0 and not np.isfinite(high).all():
+            self.scale = SMALL
+            self.high *= SMALL
+            self.low *= SMALL
+            self._take(data, rows)
+            return
+        self.high[at] = high
+        self.low[at] += rest
+
+    def put(self, parts: tuple[Floats, Floats, Any], at: slice | Numbers, sign: int) -> None:
+        """Add (or with sign -1 take away) sums by group that have a low part and an error."""
+        high, low, error = parts
+        total, rest = two_sum(self.high[at], sign * high)
+        low, lost = two_sum(self.low[at], sign * low)
+        low, more = two_sum(low, rest)
+        high, low = two_sum(total, low)
+        if not np.isfinite(high).all():  # they have left the range of floats, and are doubtful
+            large = ~np.isfinite(total)
+            high, low = np.where(large, total, high), np.where(large, 0.0, low)
+        self.high[at], self.low[at] = high, low
+        self.error[at] += np.abs(lost) + np.abs(more) + error
+        if sign < 0:
+            self._forget_empty(at)
+
+    def _forget_empty(self, at: slice | Numbers) -> None:
+        # No row, no trace: what rounding left in the sum of nothing goes.
+        empty = self.number[at] == 0
+        if empty.any():
+            for array in (self.high, self.low, self.error):
+                array[at] = np.where(empty, 0.0, array[at])
+
+    def doubtful(self) -> bool:
+        with np.errstate(all="ignore"):
+            sound = self.error <= np.abs(self.high + self.low) * DOUBT
+        return self.exact and not bool((sound & np.isfinite(self.high)).all())
+
+    def renew(self, data: Numbers, rows: ByCode) -> None:
+        self.reset(rows.groups)
+        finite = np.isfinite(data)
+        self._merge(data[~finite], rows.only(~finite), 1)
+        data, rows = data[finite], rows.only(finite)
+        self.number[rows.at] += rows.counts()
+        for part in all_parts(data, rows):
+            self.put((part, np.zeros(rows.width), 0.0), rows.at, 1)
+
+    def result(self) -> tuple[Numbers, Bools | None]:
+        rest = np.where(np.isfinite(self.low), self.low, 0.0)
+        total = self.high + rest
+        if self.scale != 1.0:
+            with np.errstate(over="ignore"):
+                total = total / self.scale
+        if self.plus.any() or self.minus.any():
+            total = np.where(self.plus > 0, np.inf, np.where(self.minus > 0, -np.inf, total))
+            total = np.where((self.plus > 0) & (self.minus > 0), np.nan, total)
+        return total, self.number > 0

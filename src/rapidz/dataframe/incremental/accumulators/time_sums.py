@@ -1,0 +1,62 @@
+"""Means of times: sums of more bits than 64."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+
+from rapidz.dataframe.incremental.accumulators.accumulator import Fold, Move
+from rapidz.dataframe.incremental.groups.group_reduce import ByCode
+from rapidz.dataframe.incremental.types import Bools, Ints, Numbers
+
+__all__ = ["TimeSum"]
+
+HALF = 32
+LOW = 2**HALF - 1
+
+
+class TimeSum(Fold):
+    """Number and exact sum of integers, as the sums of their upper and of their lower halves.
+
+    >>> times = TimeSum(1)
+    >>> times.add(np.array([2**62, 2**62, 2**62 + 3]), ByCode(np.array([0, 0, 0]), 1))
+    >>> int(times.mean()[0][0]) - 2**62
+    1
+    """
+
+    arrays = {"upper": 0, "lower": 0, "number": 0}  # noqa: RUF012
+    upper: Ints
+    lower: Ints
+    number: Ints
+
+    def add(self, data: Numbers, rows: ByCode) -> None:
+        self._merge(data, rows, 1)
+
+    def drop(self, data: Numbers, rows: ByCode) -> None:
+        self._merge(data, rows, -1)
+
+    def _merge(self, data: Ints, rows: ByCode, sign: int) -> None:
+        self.number[rows.at] += sign * rows.counts()
+        self.upper[rows.at] += sign * rows.whole_sums(data >> HALF)
+        self.lower[rows.at] += sign * rows.whole_sums(data & LOW)
+
+    def adopt(self, old: Fold, move: Move) -> None:
+        super().adopt(old, None)
+        if move is None:
+            return
+        ticks = int(move(np.ones(1, np.int64))[0])  # those of one before
+        known = cast(TimeSum, old)
+        totals = zip(known.upper.tolist(), known.lower.tolist(), strict=True)
+        sums = [((upper << HALF) + lower) * ticks for upper, lower in totals]
+        self.upper[:] = [one >> HALF for one in sums]
+        self.lower[:] = [one & LOW for one in sums]
+
+    def mean(self) -> tuple[Ints, Bools]:
+        """The mean of each group without what is less than 1, and where there is one."""
+        number = np.maximum(self.number, 1)
+        whole, rest = np.divmod(self.upper, number)
+        part, left = np.divmod((rest << HALF) + self.lower, number)
+        mean = (whole << HALF) + part
+        mean += (mean < 0) & (left > 0)  # towards 0, as pandas has it
+        return mean, self.number > 0

@@ -1,0 +1,117 @@
+"""The state of aggregates: rows come in, the present result goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rapidz.dataframe.incremental.columns.schema import Schema
+from rapidz.dataframe.incremental.groups.keys import Keys
+from rapidz.dataframe.incremental.pandas_reference import Grouping
+from rapidz.dataframe.incremental.plan import Plan
+from rapidz.dataframe.incremental.spec import parse
+from rapidz.dataframe.incremental.store import Store
+from rapidz.dataframe.incremental.types import Frame
+from rapidz.dataframe.incremental.windows.admission import Arrivals
+from rapidz.dataframe.incremental.windows.extents import Over
+
+__all__ = ["AggregateState"]
+
+
+class AggregateState:
+    """What is known of all rows so far, and the aggregates that follow from it.
+
+    `update` takes the next rows and gives what pandas gives for all rows in the window; if it
+    raises, the state is as before. `late` holds the rows of the last update that came too late.
+    """
+
+    def __init__(
+        self,
+        example: Frame,
+        how: Any,
+        over: Over,
+        by: Any,
+        grouping: Grouping,
+        options: Mapping[str, Any],
+    ) -> None:
+        self.schema = Schema(example)
+        self.keys = Keys(by, example)
+        self.how, self.grouping, self.options = how, grouping, dict(options)
+        self.arrivals = Arrivals(over)
+        self.late: Frame = self.schema.empty
+        parse(example, how, self.keys.columns, options)
+        self.plan: Plan | None = None if self.schema.open else self._plan(example)
+        self.store: Store | None = None
+
+    def _plan(self, sample: Frame) -> Plan:
+        return Plan(sample, self.how, self.keys, self.grouping, self.options, self.arrivals.bounded)
+
+    def update(self, frame: Frame, keys: Any = None) -> Any:
+        """Take the next rows; the result for all rows in the window.
+
+        `keys` are the group keys where the state was made with `by="given"`: one array or
+        Series as long as the frame, or a list of them.
+        """
+        frame, schema = self.schema.read(frame)
+        key_columns = self.keys.read(frame, keys)
+        if len(frame):
+            with np.errstate(all="ignore"):
+                self._take(frame, key_columns, schema)
+        else:
+            self.late = self.schema.empty
+        return self.result()
+
+    def _take(self, frame: Frame, keys: Sequence[pd.Series[Any]], schema: Schema) -> None:
+        # First all that can fail, then all that changes the state.
+        store = self._store_for(frame, keys, schema)
+        arrival = self.arrivals.look(frame.index)
+        late = self.schema.empty if arrival.in_time else frame.iloc[arrival.late]
+        if isinstance(arrival.take, slice) and arrival.entered == len(frame):
+            entering, entering_keys = frame, list(keys)
+        else:
+            entering = frame.iloc[arrival.take]
+            entering_keys = [key.iloc[arrival.take] for key in keys]
+        step = store.prepare(arrival, entering, entering_keys)
+        if store is not self.store:
+            self.plan, self.store, self.schema = store.plan, store, schema
+            self.keys.settle(keys)
+        self.arrivals.commit(arrival)
+        store.commit(step)
+        self.late = late
+
+    def _store_for(self, frame: Frame, keys: Sequence[pd.Series[Any]], schema: Schema) -> Store:
+        """The store; another one with the same rows if these rows have other dtypes."""
+        store = self.store
+        if store is None:
+            known = self.plan if self.schema.fits(frame) else None
+            return Store(known or self._plan(frame), frame, keys)
+        if schema is self.schema and self.keys.fit(keys):
+            return store
+        return store.widened(self._plan(frame), schema, frame, keys)
+
+    def why_rows(self) -> str | None:
+        """For what all rows since the beginning are held; None if they are not."""
+        plan = self.plan if self.store is None else self.store.plan
+        return None if plan is None or self.arrivals.bounded else plan.why_rows()
+
+    def result(self) -> Any:
+        """The present result."""
+        if self.store is not None:
+            with np.errstate(all="ignore"):
+                return self.store.result()
+        plan = self.plan or self._plan(self.schema.empty)
+        return plan.of_nothing(self.schema.empty, self.keys.empty(self.schema.empty))
+
+    def row(self) -> Any:
+        """The present result of a frame by column as one row; None if it is of another form."""
+        empty = self.schema.empty
+        if self.keys.given or isinstance(empty, pd.Series):
+            return None
+        plan = self.plan or self._plan(empty)
+        if plan.spec.shape not in ("one", "map"):
+            return None
+        with np.errstate(all="ignore"):
+            return plan.row_of_nothing(empty) if self.store is None else self.store.row()

@@ -1,0 +1,1 @@
+"""Columns: dtypes, codecs and the schema of a frame."""

@@ -1,0 +1,131 @@
+"""Cumulative sums, products, minima and maxima: one value for each row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rapidz.dataframe.incremental.accumulators.sums import LARGE
+from rapidz.dataframe.incremental.columns.schema import Schema
+from rapidz.dataframe.incremental.types import Frame
+from rapidz.kernel.protocol.short_repr import short_repr
+
+__all__ = ["CumulativeState"]
+
+HOWS = ("cumsum", "cumprod", "cummin", "cummax")
+TOTALS: dict[str, tuple[np.ufunc, float]] = {
+    "cumsum": (np.add, 0.0),
+    "cumprod": (np.multiply, 1.0),
+}
+
+
+class CumulativeState:
+    """The rows that a cumulative function of pandas gives for all rows, as they come.
+
+    A missing value is missing in the result and leaves the total alone.
+
+    >>> state = CumulativeState(pd.Series([], dtype="float64"), "cumsum")
+    >>> state.update(pd.Series([1.0, np.nan])).tolist(), state.update(pd.Series([3.0])).tolist()
+    ([1.0, nan], [4.0])
+    """
+
+    def __init__(self, example: Frame, how: str) -> None:
+        if how not in HOWS:
+            raise ValueError(
+                f"cumulative: how must be one of {', '.join(HOWS)}, got {short_repr(how)}"
+            )
+        self.schema = Schema(example)
+        self.how = how
+        self.carry: Any = None
+        self.kinds: Any = None
+        # Totals of integers as those of floats, which do not wrap: rows to come may be floats.
+        self.near: dict[Any, float] = {}
+        # Columns whose total is no number any more, as the sum of inf and -inf.
+        self.lost: list[Any] = []
+
+    def update(self, frame: Frame) -> Any:
+        """Take the next rows; the values that belong to them."""
+        frame, schema = self.schema.read(frame)
+        if not len(frame):
+            return self._of(frame)
+        rows: Any = frame
+        if self.carry is not None:
+            # Results can be wider than the rows: truth values add up to integers.
+            kinds = self.kinds if schema is self.schema else _kinds(self._of(frame.iloc[:1]))
+            carry = self._carried(kinds).set_axis(frame.index[:1])
+            rows = pd.concat([carry, _with_kinds(frame, kinds)])
+        results = self._of(rows)
+        result = self._spoiled(results.iloc[len(rows) - len(frame) :].set_axis(frame.index))
+        lost, near = self._lost(frame, result), self._near(frame)
+        self.schema, self.kinds, self.near = schema, _kinds(results), near
+        self.carry, self.lost = results.ffill().iloc[-1:], lost
+        return result
+
+    def _carried(self, kinds: Any) -> Any:
+        """The last totals as the dtypes that results have now."""
+        carry: Any = _with_kinds(self.carry, kinds)
+        for label, near in self.near.items():
+            series = isinstance(carry, pd.Series)
+            dtype = carry.dtype if series else carry[label].dtype
+            if abs(near) < LARGE or pd.api.types.is_integer_dtype(dtype):
+                continue
+            column = pd.Series([near], index=carry.index, dtype=dtype)
+            carry = column.rename(carry.name) if series else _with_column(carry, label, column)
+        return carry
+
+    def _near(self, frame: Any) -> dict[Any, float]:
+        """What the totals of integers are after these rows, but for rounding."""
+        if self.how not in TOTALS:
+            return {}
+        ufunc, start = TOTALS[self.how]
+        near = {}
+        for label in [None] if isinstance(frame, pd.Series) else frame:
+            column = frame if isinstance(frame, pd.Series) else frame[label]
+            if pd.api.types.is_integer_dtype(column.dtype):
+                data = column.to_numpy(np.float64, na_value=start)
+                near[label] = ufunc.reduce(data, initial=self.near.get(label, start))
+        return near
+
+    def _of(self, rows: Any) -> Any:
+        return getattr(rows, self.how)()
+
+    def _lost(self, frame: Any, result: Any) -> list[Any]:
+        # A total that is missing where the row is not will be missing for good.
+        gone = result.isna() & frame.notna()
+        if isinstance(frame, pd.Series):
+            return [None] if self.lost or gone.any() else []
+        return [label for label in frame if label in self.lost or gone[label].any()]
+
+    def _spoiled(self, result: Any) -> Any:
+        if self.lost and isinstance(result, pd.Series):
+            return result * np.nan
+        if self.lost:
+            result = result.copy(deep=False)
+            for label in self.lost:
+                result[label] = result[label] * np.nan
+        return result
+
+
+def _with_column(frame: Any, label: Any, column: pd.Series[Any]) -> Any:
+    """The frame with one column replaced."""
+    frame = frame.copy(deep=False)
+    frame[label] = column
+    return frame
+
+
+def _with_kinds(rows: Any, kinds: Any) -> Any:
+    """The rows as these dtypes, by label."""
+    if isinstance(rows, pd.Series) or isinstance(rows.columns, pd.MultiIndex):
+        return rows.astype(kinds)
+    if not any(isinstance(label, tuple) for label in rows):
+        return rows.astype(kinds)
+    # Pandas would make levels of labels that are tuples.
+    numbered = rows.set_axis(range(len(rows.columns)), axis=1)
+    typed = numbered.astype({at: kinds[label] for at, label in enumerate(rows)})
+    return typed.set_axis(rows.columns, axis=1)
+
+
+def _kinds(rows: Frame) -> Any:
+    return rows.dtype if isinstance(rows, pd.Series) else rows.dtypes.to_dict()

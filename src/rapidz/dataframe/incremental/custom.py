@@ -1,0 +1,67 @@
+"""Aggregations of the user: `initial`, `on_new` and `on_old`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rapidz.dataframe.incremental.columns.schema import Schema
+from rapidz.dataframe.incremental.types import Frame
+from rapidz.dataframe.incremental.windows.admission import Arrivals
+from rapidz.dataframe.incremental.windows.extents import Over
+from rapidz.dataframe.incremental.windows.rows import Rows
+
+__all__ = ["CustomState", "is_custom"]
+
+
+def is_custom(how: Any) -> bool:
+    """Whether an object is an aggregation of the user."""
+    return all(callable(getattr(how, name, None)) for name in ("initial", "on_new", "on_old"))
+
+
+class CustomState:
+    """An aggregation of the user over a window.
+
+    `initial(new)` gives the first accumulator, from an empty frame; `on_new(acc, new)` takes
+    rows that come and `on_old(acc, old)` rows that leave, both give (accumulator, result).
+    If one of them raises, the state is as before, provided that they leave `acc` itself alone.
+    """
+
+    def __init__(self, example: Frame, aggregation: Any, over: Over) -> None:
+        self.schema = Schema(example)
+        self.aggregation = aggregation
+        self.arrivals = Arrivals(over)
+        self.late: Frame = self.schema.empty
+        self.rows = Rows(self.schema.empty, [])
+        self.accumulator: Any = None
+        self.started = False
+        self._result: Any = None
+
+    def update(self, frame: Frame, keys: Any = None) -> Any:
+        """Take the next rows; the result of the aggregation. There are no keys."""
+        if keys is not None:
+            raise TypeError("keys must not be given to a state without groups")
+        frame, schema = self.schema.read(frame)
+        if not len(frame):
+            self.late = frame
+            return self.result()
+        arrival = self.arrivals.look(frame.index)
+        entering = frame.iloc[arrival.take]
+        acc = self.accumulator if self.started else self.aggregation.initial(frame.iloc[:0])
+        acc, result = self.aggregation.on_new(acc, entering)
+        if arrival.expired:
+            acc, result = self.aggregation.on_old(acc, self.rows.frame.iloc[: arrival.expired])
+        if self.arrivals.bounded:
+            rows = self.rows if schema is self.schema else self.rows.fitted(schema, [])
+            self.rows = rows.after(arrival, entering, [])
+        self.schema = schema
+        self.arrivals.commit(arrival)
+        self.accumulator, self._result, self.started = acc, result, True
+        self.late = frame.iloc[arrival.late]
+        return result
+
+    def result(self) -> Any:
+        """The present result."""
+        if self.started:
+            return self._result
+        empty = self.schema.empty
+        return self.aggregation.on_new(self.aggregation.initial(empty), empty)[1]

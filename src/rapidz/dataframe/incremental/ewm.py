@@ -1,0 +1,201 @@
+"""Exponentially weighted means: the value at the last row, over all or by group."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rapidz.dataframe.incremental.columns.schema import Schema
+from rapidz.dataframe.incremental.groups.grouping import Groups
+from rapidz.dataframe.incremental.groups.keys import Keys
+from rapidz.dataframe.incremental.spec import numeric_columns
+from rapidz.dataframe.incremental.types import Bools, Floats, Frame, Ints
+from rapidz.kernel.protocol.short_repr import short_repr
+
+__all__ = ["EwmState", "decay"]
+
+RULES = {"com": (0.0, False), "span": (1.0, False), "halflife": (0.0, True), "alpha": (0.0, True)}
+# The same in the words of pandas and of the old libraries, which programs look for.
+WORDS = {
+    "com": "comass must satisfy: comass >= 0",
+    "span": "span must satisfy: span >= 1",
+    "halflife": "halflife must satisfy: halflife > 0",
+    "alpha": "alpha must satisfy: 0 < alpha <= 1",
+}
+NONE_GIVEN = "Must pass one of com, span, halflife, or alpha"
+TOO_MANY = "Can only provide one of `com`, `span`, `halflife`, `alpha`. They are mutually exclusive"
+
+
+def decay(**given: float | None) -> float:
+    """The weight that a row keeps when the next one comes, from one of four parameters.
+
+    >>> decay(com=1), decay(alpha=0.25)
+    (0.5, 0.75)
+    >>> decay(com=1, span=3)
+    Traceback (most recent call last):
+    ValueError: ewm: exactly one of com, span, halflife, alpha must be given, got com, span: \
+Can only provide one of `com`, `span`, `halflife`, `alpha`. They are mutually exclusive
+    """
+    names = {name: value for name, value in given.items() if value is not None}
+    if len(names) != 1:
+        got = f"{', '.join(names)}: {TOO_MANY}" if names else f"none: {NONE_GIVEN}"
+        raise ValueError(f"ewm: exactly one of {', '.join(RULES)} must be given, got {got}")
+    name, value = names.popitem()
+    least, open_ = RULES[name]
+    if not isinstance(value, numbers.Real):
+        raise TypeError(f"ewm: {name} must be a number, got {short_repr(value)}")
+    if value < least or (open_ and value == least) or (name == "alpha" and value > 1):
+        rule = f"above {least:g}" if open_ else f"at least {least:g}"
+        raise ValueError(
+            f"ewm: {name} must be {rule}{' and at most 1' * (name == 'alpha')}, "
+            f"got {short_repr(value)}: "
+            f"{WORDS[name]}"
+        )
+    if name == "halflife":
+        return math.exp(-math.log(2) / value)
+    alpha = {"com": 1 / (1 + value), "span": 2 / (1 + value), "alpha": value}[name]
+    return 1 - alpha
+
+
+class EwmState:
+    """The exponentially weighted mean at the last row, as `ewm(...).mean().iloc[-1]` gives it.
+
+    As pandas' with `adjust=True, ignore_na=False`: a missing or infinite value gives no value but
+    lets the others age. With `by`, the value at the last row of each group, by group.
+
+    >>> EwmState(pd.Series([0.0]), com=1).update(pd.Series([1.0, np.nan, 3.0]))
+    np.float64(2.6)
+    """
+
+    def __init__(
+        self,
+        example: Frame,
+        *,
+        com: float | None = None,
+        span: float | None = None,
+        halflife: float | None = None,
+        alpha: float | None = None,
+        how: str = "mean",
+        by: Any = None,
+        sort: bool = True,
+        dropna: bool = True,
+    ) -> None:
+        if how != "mean":
+            raise ValueError(f"ewm: how must be 'mean', got {short_repr(how)}")
+        self.stay = decay(com=com, span=span, halflife=halflife, alpha=alpha)
+        self.schema = Schema(example)
+        self.keys = Keys(by, example)
+        self.sort, self.dropna = sort, dropna
+        self.groups: Groups | None = None
+        self.label: Any = None
+        self.labels: list[Any] = []
+        # One row a group, one column a column.
+        self.mean: Floats = np.empty((0, 0))
+        self.weight: Floats = np.empty((0, 0))
+        self.seen: Floats = np.empty((0, 0))
+
+    def update(self, frame: Frame, keys: Any = None) -> Any:
+        """Take the next rows; the value at the last one."""
+        frame, schema = self.schema.read(frame)
+        key_columns = self.keys.read(frame, keys)
+        if not len(frame):
+            return self.result()
+        numbers_ = self._numbers(frame)
+        data = numbers_.to_numpy("float64", na_value=np.nan).reshape(len(frame), -1)
+        groups = self.groups
+        if self.keys.given and groups is None:
+            groups = Groups(key_columns, sort=self.sort, dropna=self.dropna)
+        elif groups is not None and not self.keys.fit(key_columns):
+            groups = groups.widened(key_columns)
+        codes = np.zeros(len(frame), np.int64) if groups is None else groups.encode(key_columns)
+        if schema is not self.schema:
+            self._choose(numbers_)
+        self.schema = schema
+        self.keys.settle(key_columns)
+        self.groups, self.label = groups, frame.index[-1]
+        self._widen(1 if groups is None else len(groups))
+        known = codes >= 0
+        with np.errstate(all="ignore"):
+            self._take(data[known], codes[known])
+        return self.result()
+
+    def _numbers(self, frame: Frame) -> Frame:
+        if isinstance(frame, pd.DataFrame):
+            frame = frame.drop(columns=self.keys.columns)
+        return numeric_columns(frame, "ewm")
+
+    def _choose(self, numbers_: Frame) -> None:
+        """Know these columns from now on: another one may turn out to hold numbers."""
+        labels = [None] if isinstance(numbers_, pd.Series) else list(numbers_.columns)
+        for name in ("mean", "weight", "seen"):
+            array = getattr(self, name)
+            wider = np.zeros((len(array), len(labels)))
+            for number, label in enumerate(self.labels):
+                wider[:, labels.index(label)] = array[:, number]
+            setattr(self, name, wider)
+        self.labels = labels
+
+    def _widen(self, groups: int) -> None:
+        for name in ("mean", "weight", "seen"):
+            array = getattr(self, name)
+            wider = np.zeros((groups, len(self.labels)))
+            wider[: len(array)] = array
+            setattr(self, name, wider)
+
+    def _take(self, data: Floats, codes: Ints) -> None:
+        # `age` is the number of later rows of the same group in this batch.
+        sizes = np.bincount(codes, minlength=len(self.mean))
+        age = pd.Series(codes).groupby(codes).cumcount(ascending=False).to_numpy()
+        for number in range(data.shape[1]):
+            column = data[:, number]
+            valid = np.isfinite(column)  # to pandas, what is infinite is missing here
+            self._take_column(number, column[valid], codes[valid], age[valid], sizes)
+
+    def _take_column(self, at: int, data: Floats, codes: Ints, age: Ints, sizes: Ints) -> None:
+        mean, weight = self.mean[:, at], self.weight[:, at]
+        groups = len(mean)
+        # Weights count from the last value of the batch, so that the newest are never lost.
+        newest = np.full(groups, np.iinfo(np.int64).max)
+        np.minimum.at(newest, codes, age)
+        some: Bools = np.bincount(codes, minlength=groups) > 0
+        behind = np.where(some, newest, sizes)
+        weights = self.stay ** (age - newest[codes])
+        old = weight * self.stay ** (sizes - behind)
+        total = old + np.bincount(codes, weights=weights, minlength=groups)
+        moved = np.bincount(codes, weights=weights * (data - mean[codes]), minlength=groups)
+        total_ = np.where(total > 0, total, 1.0)
+        new = mean + np.where(some, moved / total_, 0.0)
+        if not np.isfinite(new).all():  # a difference was too large, the mean need not be
+            shares = np.bincount(codes, weights=weights / total_[codes] * data, minlength=groups)
+            new = np.where(np.isfinite(new), new, mean * (old / total_) + shares)
+        mean[:] = new
+        weight[:] = total * self.stay**behind
+        self.seen[some, at] = 1
+
+    def result(self) -> Any:
+        """The present value."""
+        sample = self._numbers(self.schema.empty)
+        if not len(self.mean):
+            return self._of_nothing(sample)
+        values = np.where(self.seen > 0, self.mean, np.nan)
+        if self.groups is None:
+            if isinstance(sample, pd.Series):
+                return values[0, 0]
+            return pd.Series(values[0], index=sample.columns, name=self.label)
+        order = self.groups.order()
+        index = self.groups.index(order)
+        if isinstance(sample, pd.Series):
+            return pd.Series(values[order, 0], index=index, name=sample.name)
+        return pd.DataFrame(values[order], index=index, columns=sample.columns)
+
+    def _of_nothing(self, sample: Frame) -> Any:
+        if not self.keys.given:
+            empty = isinstance(sample, pd.Series)
+            return np.nan if empty else pd.Series(np.nan, index=sample.columns)
+        groups = Groups(self.keys.empty(self.schema.empty), sort=True, dropna=True)
+        index = groups.index(np.empty(0, np.int64))
+        return sample.astype("float64").set_axis(index)

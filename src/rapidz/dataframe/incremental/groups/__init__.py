@@ -1,0 +1,1 @@
+"""Groups: keys, group codes and reductions by code."""

@@ -1,0 +1,190 @@
+"""Group keys become codes: 0, 1, 2 ... in order of first appearance."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rapidz.dataframe.incremental.types import Ints
+
+__all__ = ["Groups", "Level"]
+
+PAIR = 32
+# Fewer keys than that are looked up one by one.
+FEW = 64
+
+
+class Level:
+    """The distinct values of one key; -1 is the code of a missing value that is left out.
+
+    >>> level = Level(pd.Series(["b", "a"]), dropna=True)
+    >>> level.encode(pd.Series(["b", "a", "b"]))
+    array([0, 1, 0])
+    >>> level.ranks()
+    array([1, 0])
+    """
+
+    def __init__(self, example: pd.Series[Any], dropna: bool) -> None:
+        self.dropna = dropna
+        self.known: pd.Index[Any] = pd.Index(example.iloc[:0])
+
+    def encode(self, keys: pd.Series[Any]) -> Ints:
+        """The code of each key; keys not seen before get the next codes."""
+        if len(keys) < FEW or _is_looked_up_fast(keys.dtype):
+            return self._look_up(pd.Index(keys))
+        # Each different key is looked up once: hashing all keys of a batch among themselves costs
+        # less than to look each of them up, which makes Python objects of text and times.
+        places, different = pd.factorize(keys, use_na_sentinel=self.dropna)
+        codes = np.append(self._look_up(pd.Index(different)), -1)  # the last one: missing keys
+        return codes.take(places, mode="wrap")
+
+    def _look_up(self, keys: pd.Index[Any]) -> Ints:
+        index = self._alike(keys)
+        codes: Ints = self.known.get_indexer(index)
+        new = codes < 0
+        if self.dropna and new.any():
+            new &= ~np.asarray(index.isna())
+        if new.any():
+            fresh = index[new].unique()
+            self.known = fresh if len(self.known) == 0 else self.known.append(fresh)
+            codes = self.known.get_indexer(index)
+        return codes.astype(np.int64, copy=False)
+
+    def _alike(self, index: pd.Index[Any]) -> pd.Index[Any]:
+        # Among objects there are many kinds of missing ones: for pandas they all are one key.
+        if self.dropna or index.dtype != object:
+            return index
+        present = np.asarray(index.notna())
+        return index if present.all() else index.where(present, np.nan)
+
+    def widened(self, dtype: Any) -> Level:
+        """The same keys in another dtype, which holds them all."""
+        level = copy.copy(self)
+        if self.known.dtype != dtype:
+            level.known = self._alike(self.known.astype(dtype))
+        return level
+
+    def ranks(self) -> Ints:
+        """The place of each code in sorted order: pandas itself is asked for it."""
+        key = pd.Series(self.known)
+        grouped = pd.Series(np.zeros(len(key))).groupby(key, sort=True, dropna=False, observed=True)
+        return grouped.ngroup().to_numpy()
+
+    def index(self, codes: Ints, name: Any) -> pd.Index[Any]:
+        """The keys of these codes; of objects that are of one kind, as that, as pandas does it."""
+        keys = self.known.take(codes)
+        if keys.dtype == object:
+            keys = keys.infer_objects(copy=False)
+        return keys.rename(name)
+
+
+class Groups:
+    """The groups seen so far, each with one code, over one key or several."""
+
+    def __init__(self, keys: Sequence[pd.Series[Any]], *, sort: bool, dropna: bool) -> None:
+        self.sort = sort
+        self.names = [key.name for key in keys]
+        self.levels = [Level(key, dropna) for key in keys]
+        # With several keys, `pairs[i]` gives the pair (codes of the keys up to i, code of key
+        # i + 1) one code; the last of them are the codes of the groups.
+        self.pairs = [Level(pd.Series([], dtype="int64"), True) for _ in keys[1:]]
+        self.version = 0
+        self._ranked: tuple[int, Ints] | None = None
+
+    def __len__(self) -> int:
+        return len((self.pairs or self.levels)[-1].known)
+
+    def encode(self, keys: Sequence[pd.Series[Any]]) -> Ints:
+        """The code of each row's group, -1 where a key is missing and is to be left out."""
+        before = [level.known for level in (*self.levels, *self.pairs)]
+        try:
+            codes = self._encode(keys)
+        except BaseException:
+            for level, known in zip((*self.levels, *self.pairs), before, strict=True):
+                level.known = known
+            raise
+        if len(self) != len(before[-1]):
+            self.version += 1
+        return codes
+
+    def _encode(self, keys: Sequence[pd.Series[Any]]) -> Ints:
+        codes = self.levels[0].encode(keys[0])
+        for pairs, level, key in zip(self.pairs, self.levels[1:], keys[1:], strict=True):
+            other = level.encode(key)
+            known = (codes >= 0) & (other >= 0)
+            together = pd.Series((codes[known] << PAIR) | other[known])
+            codes = np.full(len(other), -1, np.int64)
+            codes[known] = pairs.encode(together)
+        return codes
+
+    def widened(self, keys: Sequence[pd.Series[Any]]) -> Groups:
+        """The same groups, of keys with the dtypes of these."""
+        groups = copy.copy(self)
+        groups.levels = [
+            level.widened(key.dtype) for level, key in zip(self.levels, keys, strict=True)
+        ]
+        groups.pairs = [copy.copy(pairs) for pairs in self.pairs]
+        return groups
+
+    def by_level(self) -> list[Ints]:
+        """For each key its code in each group."""
+        columns: list[Ints] = []
+        codes = np.arange(len(self), dtype=np.int64)
+        for pairs in reversed(self.pairs):
+            both = pairs.known.to_numpy()[codes]
+            columns.append(both & ((1 << PAIR) - 1))
+            codes = both >> PAIR
+        return [codes, *reversed(columns)]
+
+    def order(self) -> Ints:
+        """All codes in the order of pandas: sorted, or by first appearance."""
+        if not self.sort:
+            return np.arange(len(self), dtype=np.int64)
+        if self._ranked is None or self._ranked[0] != self.version:
+            ranks = [
+                level.ranks()[codes]
+                for level, codes in zip(self.levels, self.by_level(), strict=True)
+            ]
+            self._ranked = self.version, np.lexsort(ranks[::-1]).astype(np.int64)
+        return self._ranked[1]
+
+    def index(self, codes: Ints) -> pd.Index[Any]:
+        """The keys of these groups, as pandas labels a grouped result."""
+        parts = [
+            level.index(column[codes], name)
+            for level, column, name in zip(self.levels, self.by_level(), self.names, strict=True)
+        ]
+        return parts[0] if len(parts) == 1 else pd.MultiIndex.from_arrays(parts)
+
+    def keep(self, codes: Ints) -> None:
+        """Forget all groups but these; the first of them becomes code 0, and so on."""
+        columns = [column[codes] for column in self.by_level()]
+        for number, (level, column) in enumerate(zip(self.levels, columns, strict=True)):
+            used, columns[number] = np.unique(column, return_inverse=True)
+            level.known = level.known.take(used)
+        if len(columns) == 1:
+            # One key: its codes are the codes of the groups, in the order asked for.
+            self.levels[0].known = self.levels[0].known.take(columns[0])
+        before = columns[0]
+        for pairs, column in zip(self.pairs, columns[1:], strict=True):
+            both = (before << PAIR) | column
+            pairs.known = pd.Index(both).unique() if pairs is not self.pairs[-1] else pd.Index(both)
+            before = pairs.known.get_indexer(pd.Index(both)).astype(np.int64)
+        self.version += 1
+
+
+def _is_looked_up_fast(dtype: Any) -> bool:
+    """Whether an index of keys finds each of many in less time than it takes to hash them all."""
+    if isinstance(dtype, pd.StringDtype):
+        return dtype.storage == "python"
+    masked = isinstance(dtype, pd.api.extensions.ExtensionDtype) and dtype.kind in "iub"
+    plain = isinstance(dtype, np.dtype) and dtype.kind in "iub"
+    return (
+        plain
+        or (masked and getattr(dtype, "na_value", None) is pd.NA)
+        or isinstance(dtype, pd.CategoricalDtype)
+    )

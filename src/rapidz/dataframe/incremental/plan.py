@@ -1,0 +1,265 @@
+"""For given dtypes: which aggregates have folds, and which must be left to pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rapidz.dataframe.incremental import pandas_reference, results
+from rapidz.dataframe.incremental.accumulators.grouped_column import Column
+from rapidz.dataframe.incremental.accumulators.registry import SIZE, Recipe, recipe
+from rapidz.dataframe.incremental.columns.column_codec import Lane
+from rapidz.dataframe.incremental.columns.dtypes import is_object
+from rapidz.dataframe.incremental.groups.keys import Keys
+from rapidz.dataframe.incremental.mixed_row import is_of_column, one_row
+from rapidz.dataframe.incremental.pandas_reference import Grouping
+from rapidz.dataframe.incremental.spec import Output, parse
+from rapidz.dataframe.incremental.types import Frame
+from rapidz.dataframe.incremental.windows.rows import Rows
+from rapidz.kernel.protocol.short_repr import short_repr
+
+__all__ = ["Plan", "column_of", "row_like"]
+
+
+def column_of(frame: Frame, label: Any) -> pd.Series[Any]:
+    """A column of a frame; a Series has one column, None."""
+    return frame if isinstance(frame, pd.Series) else frame[label]
+
+
+class Plan:
+    """The outputs of a state, each with its recipe or with None where pandas computes it."""
+
+    def __init__(
+        self,
+        sample: Frame,
+        how: Any,
+        keys: Keys,
+        grouping: Grouping,
+        options: Mapping[str, Any],
+        leaving: bool,
+    ) -> None:
+        self.spec = parse(sample, how, keys.columns, options)
+        self.empty: Frame = sample.iloc[:0]
+        if self.spec.shape == "table" and not self.spec.outputs:
+            self._refuse_all(how)
+        self.grouped, self.grouping, self.leaving = keys.given, grouping, leaving
+        self.width = 1 if isinstance(sample, pd.Series) else len(sample.columns)
+        # Groups without rows are pandas' own matter.
+        self.by_pandas = self.grouped and not grouping.observed
+        self.labels = results.columns_of(self.spec, self.empty) if keys.given else None
+        self.recipes = [self._recipe(sample, output) for output in self.spec.outputs]
+        self.counting = self.spec.how == "value_counts"
+        # Where no row leaves, values keep the order in which they first came.
+        plain = not (self.grouped or leaving or options)
+        self.counts_values = self.counting and plain
+        whole = self.counting and not self.counts_values
+        self.holds_rows = self.by_pandas or whole or None in self.recipes
+
+    def why_rows(self) -> str | None:
+        """For what all rows are held, None if they are not."""
+        if not self.holds_rows:
+            return None
+        if self.counting:
+            return "value_counts with groups or options"
+        if self.by_pandas:
+            return "groups with observed=False"
+        outputs = zip(self.spec.outputs, self.recipes, strict=True)
+        output = next(output for output, found in outputs if found is None)
+        if callable(output.how):
+            return f"the function {output.word}"
+        options = "".join(
+            f", {name}={short_repr(value)}" for name, value in self.spec.options.items()
+        )
+        return f"{output.word}{options} of values of dtype {self._dtype(output)}"
+
+    def _dtype(self, output: Output) -> Any:
+        return column_of(self.empty, output.column).dtype
+
+    def _recipe(self, sample: Frame, output: Output) -> Recipe | None:
+        column = column_of(sample, output.column)
+        options = self.spec.options
+        lane = Lane(column.dtype)
+        found = None if self.by_pandas else recipe(lane, output.how, options, self.leaving)
+        if found is None:
+            self._refuse(column, output)
+        return found
+
+    def _refuse(self, column: pd.Series[Any], output: Output) -> None:
+        # What pandas cannot do is refused when the state is made.
+        if callable(output.how):
+            return
+        try:
+            self._ask(column, output)
+        except (TypeError, NotImplementedError) as problem:
+            of = "series" if output.column is None else f"column {short_repr(output.column)}"
+            raise TypeError(
+                f"{output.word}: {of} must have a dtype with this aggregate, got {column.dtype}"
+                f" and options {short_repr(dict(self.spec.options))}"
+            ) from problem
+
+    def _ask(self, column: pd.Series[Any], output: Output) -> None:
+        if not pd.api.types.is_bool_dtype(column.dtype):
+            pandas_reference.of_all(column.iloc[:2], output, self.spec.options)
+            return
+        # What cannot be done with truth values cannot be done with none of them either, but
+        # pandas says so of some only; and of masked ones only without groups.
+        truths: pd.Series[Any] = pd.Series([True, False], dtype=column.dtype)
+        if self.grouped:
+            output = replace(output, column=None)
+            pandas_reference.by_group(truths.groupby([0, 0]), output, self.spec.options)
+        else:
+            pandas_reference.of_all(truths, output, self.spec.options)
+
+    def _refuse_all(self, how: Any) -> None:
+        if self.empty.dtypes.map(is_object).any():  # there may be numbers to come
+            return
+        raise TypeError(
+            f"{short_repr(how)}: frame must have a column whose dtype has such aggregates, "
+            f"got {short_repr(self.empty.dtypes.to_dict())}"
+        )
+
+    def columns(self) -> dict[Any, Column]:
+        """The columns that folds need, with their folds, without rows."""
+        columns: dict[Any, Column] = {}
+        for output, found in zip(self.spec.outputs, self.recipes, strict=True):
+            if found is None or found.kind == SIZE:
+                continue
+            if output.column not in columns:
+                dtype = column_of(self.empty, output.column).dtype
+                columns[output.column] = Column(output.column, dtype, self.leaving)
+            columns[output.column].need(found.kind)
+        if self.counts_values:
+            columns[None] = Column(None, self.empty.dtype, self.leaving)
+            columns[None].need("distinct")
+        return columns
+
+    def dtypes(self, sample: Frame) -> list[Any]:
+        """The dtype of each output with a recipe: pandas is asked with one row."""
+        groups = _one_group(sample)
+        return [
+            None if found is None else _wide(output, self._dtype_of(groups, output))
+            for output, found in zip(self.spec.outputs, self.recipes, strict=True)
+        ]
+
+    def _dtype_of(self, groups: Any, output: Output) -> Any:
+        if output.how in ("first", "last"):  # which pandas does not have by group for all dtypes
+            return column_of(self.empty, output.column).dtype
+        return pandas_reference.by_group(groups, output, self.spec.options).dtype
+
+    def missing(self, sample: Frame) -> list[Any]:
+        """What pandas gives for each output with a recipe where all values are missing."""
+        given = []
+        for output, found in zip(self.spec.outputs, self.recipes, strict=True):
+            column = column_of(sample, output.column).iloc[:0]
+            if Lane(column.dtype).nullable:
+                column = column.reset_index(drop=True).reindex([0])
+            known = None if found is None or self.grouped else output
+            given.append(known and pandas_reference.of_all(column, known, self.spec.options))
+        return given
+
+    def size_dtype(self, sample: Frame) -> Any:
+        """The dtype of the sizes of groups."""
+        return _one_group(sample).size().dtype
+
+    def of_rows(self, rows: Rows) -> Slow:
+        """All that only pandas can compute, for these rows."""
+        slow = Slow()
+        options = self.spec.options
+        missing = [
+            (number, output)
+            for number, (output, found) in enumerate(
+                zip(self.spec.outputs, self.recipes, strict=True)
+            )
+            if found is None or not len(rows.frame)
+        ]
+        if not self.grouped:
+            if self.counting:
+                slow.whole = rows.frame.value_counts(**options)
+            for number, output in missing:
+                column = column_of(rows.frame, output.column)
+                slow.values[number] = pandas_reference.of_all(column, output, options)
+            return slow
+        groups = self.grouping.group(rows.frame, rows.keys)
+        if self.counting:
+            slow.whole = groups.value_counts(**options)
+            return slow
+        for number, output in missing:
+            slow.values[number] = pandas_reference.by_group(groups, output, options).array
+        slow.whole = groups.size()
+        return slow
+
+    def row(self, values: Sequence[Any], dtypes: Sequence[Any]) -> Any:
+        """Aggregates by column as one row: see `by_column`."""
+        columns = [column_of(self.empty, output.column).dtype for output in self.spec.outputs]
+        own = [
+            of_column if is_of_column(output, of_column) else dtype
+            for output, of_column, dtype in zip(self.spec.outputs, columns, dtypes, strict=True)
+        ]
+        return one_row(self.spec.outputs, values, own)
+
+    def row_of_nothing(self, empty: Frame) -> Any:
+        """That row before the first row of all."""
+        values = self.of_rows(Rows(empty, [])).values
+        return self.row([values[n] for n in range(len(self.spec.outputs))], self.dtypes(empty))
+
+    def of_nothing(self, empty: Frame, keys: Sequence[pd.Series[Any]]) -> Any:
+        """The result before the first row."""
+        slow = self.of_rows(Rows(empty, keys))
+        if self.spec.shape == "whole":
+            return slow.whole if self.grouped or self.counting else 0
+        values = [slow.values[number] for number in range(len(self.spec.outputs))]
+        if self.grouped:
+            values = [
+                one if dtype is None else pd.array(one).astype(dtype)
+                for one, dtype in zip(values, self.dtypes(empty), strict=True)
+            ]
+            return results.grouped(self.spec, empty, values, slow.whole.index, self.labels)
+        return results.reduced(self.spec, empty, values, results.form_of(self.spec, empty))
+
+
+def _one_group(sample: Frame) -> Any:
+    # One row is asked for, without missing floats: pandas' mean by group of float32 is float64
+    # or float32 by whether there are some, and a stream needs one dtype.
+    first = sample.iloc[:1] if len(sample) else row_like(sample)
+    if isinstance(first, pd.Series):
+        first = first.fillna(0.0) if _is_float(first.dtype) else first
+    else:
+        first = first.fillna({label: 0.0 for label in first if _is_float(first[label].dtype)})
+    return first.groupby(np.zeros(len(first), int))
+
+
+def row_like(sample: Frame) -> Frame:
+    """A row of the dtypes of a frame that has none: zeros, or missing values."""
+    if isinstance(sample, pd.Series):
+        zero = pd.api.types.is_numeric_dtype(sample.dtype)
+        if zero and not isinstance(sample.dtype, pd.ArrowDtype):
+            return pd.Series([0], name=sample.name).astype(sample.dtype)
+        return sample.reset_index(drop=True).reindex([0])
+    columns = {number: row_like(sample.iloc[:, number]) for number in range(len(sample.columns))}
+    return pd.DataFrame(columns, index=range(1)).set_axis(sample.columns, axis=1)
+
+
+def _wide(output: Output, dtype: Any) -> Any:
+    """The dtype of a sum of integers: wide, as pandas makes it once it would not fit."""
+    if output.how != "sum" or getattr(dtype, "kind", "") not in "iu" or dtype.kind == "":
+        return dtype
+    wide = "uint64" if dtype.kind == "u" else "int64"
+    if isinstance(dtype, np.dtype):
+        return np.dtype(wide)
+    return pd.UInt64Dtype() if dtype.kind == "u" else pd.Int64Dtype()
+
+
+def _is_float(dtype: Any) -> bool:
+    return isinstance(dtype, np.dtype) and dtype.kind == "f"
+
+
+class Slow:
+    """Results of pandas: values by number of output, and what has no outputs as a whole."""
+
+    def __init__(self) -> None:
+        self.values: dict[int, Any] = {}
+        self.whole: Any = None

@@ -1,0 +1,1 @@
+"""Rolling windows: one value for each row."""

@@ -1,0 +1,95 @@
+"""Rolling sums, means, variances, extremes and counts of one column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rapidz.dataframe.incremental.rolling.two_stacks import (
+    Extremes,
+    Moments,
+    Runs,
+    Stacks,
+    Sums,
+    deviations,
+)
+from rapidz.dataframe.incremental.types import Bools, Floats, Ints
+
+__all__ = ["HOWS", "RollingSums", "is_small"]
+
+HOWS = ("sum", "mean", "min", "max", "var", "std", "count")
+# The squares of many values below this are floats.
+HUGE = 2.0**400
+
+
+def is_small(values: Floats) -> bool:
+    """Return whether the squares of the values can be added up; NaN is no value.
+
+    >>> is_small(np.array([1.0, np.nan])), is_small(np.array([1e200]))
+    (True, False)
+    """
+    return not bool((np.abs(values) > HUGE).any())
+
+
+class RollingSums:
+    """An aggregate of the windows of one column, in which NaN is no value.
+
+    >>> sums = RollingSums("mean", np.array([1.0]))
+    >>> sums.step(np.array([1.0, 3.0, np.nan]), 1, np.array([0, 1]), 1, 1).tolist()
+    [2.0, 3.0]
+    """
+
+    def __init__(self, how: str, held: Floats) -> None:
+        self.how = how
+        self.stacks = Stacks(_sums(how))
+        self.runs: Runs | None = None
+        if how in ("mean", "var", "std"):
+            self.runs = Runs()
+            self.runs.step(held)
+
+    def step(self, rows: Floats, held: int, starts: Ints, least: int, ddof: int) -> Floats:
+        """The aggregate for each row from *held* on; NaN where there are fewer values than that."""
+        runs = self._runs(rows[held:])
+        # Where the last values are all equal there is no doubt.
+        length = None if runs is None else runs[0]
+        parts = self.stacks.step(rows, held, starts, length)
+        number = parts[0]
+        with np.errstate(all="ignore"):
+            made = self._read(parts, runs, ddof)
+        enough: Bools = number >= least
+        if self.how in ("var", "std"):
+            enough &= number > ddof
+        elif self.how not in ("sum", "count"):
+            enough &= number > 0
+        return np.where(enough, made, np.nan)
+
+    def drop(self, count: int) -> None:
+        """Count rows from another one on: those before have left."""
+        self.stacks.drop(count)
+
+    def _runs(self, new: Floats) -> Any:
+        return None if self.runs is None else self.runs.step(new)
+
+    def _read(self, parts: Any, runs: Any, ddof: int) -> Floats:
+        number: Ints = parts[0]
+        if self.how in ("min", "max"):
+            best: Floats = parts[1]
+            return best
+        if self.how in ("sum", "count"):
+            total: Floats = parts[1] + parts[2]
+            return total
+        length, value = runs
+        constant: Bools = length >= number
+        if self.how == "mean":
+            mean: Floats = (parts[1] + parts[2]) / np.maximum(number, 1)
+            return np.where(constant, value, mean)
+        off = np.where(constant, 0.0, np.maximum(deviations(parts), 0.0))
+        variance: Floats = off / np.where(number > ddof, number - ddof, 1)
+        return variance if self.how == "var" else np.sqrt(variance)
+
+
+def _sums(how: str) -> Sums:
+    if how in ("min", "max"):
+        return Extremes(np.minimum if how == "min" else np.maximum)
+    return Moments() if how in ("var", "std") else Sums()

@@ -1,0 +1,209 @@
+"""Two-stack sliding aggregates: a step costs the rows that come and go, not the window.
+
+The rows held are split at one place. Of the older ones it is known what each row and those behind
+it up to the split make together, of the newer ones what they make together with all before them
+back to the split. What a window holds is one of the former joined with one of the latter: nothing
+is ever taken out of a sum, so what has left leaves no trace. When the older rows are used up, the
+split moves to the end: every row is looked at twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rapidz.dataframe.incremental.accumulators.moments import products, squares
+from rapidz.dataframe.incremental.accumulators.sums import two_sum
+from rapidz.dataframe.incremental.types import Bools, Floats, Ints
+
+__all__ = ["Extremes", "Moments", "Runs", "Stacks", "Sums", "deviations"]
+
+Parts: TypeAlias = "tuple[Any, ...]"
+
+# A sum of squared deviations that is a smaller part of that about the centre has lost its digits.
+FEW_DIGITS = 2.0**-60
+
+
+def _running(data: Floats) -> tuple[Floats, Floats]:
+    """The running sums as a part without error and the rest.
+
+    >>> _running(np.array([1e17, 1.0, -1e17]))
+    (array([1.e+17, 1.e+17, 0.e+00]), array([0., 1., 1.]))
+    """
+    largest = float(np.abs(data).max()) if len(data) else 0.0
+    exponent = int(np.frexp(largest)[1]) + int(np.frexp(len(data) + 2.0)[1])
+    cut = float(np.ldexp(1.0, exponent)) if largest else 0.0
+    high = (data + cut) - cut
+    return np.cumsum(high), np.cumsum(data - high)
+
+
+def _added(left: Parts, right: Parts) -> Parts:
+    high, rest = two_sum(left[0], right[0])
+    return high, left[1] + right[1] + rest
+
+
+class Sums:
+    """Number and sum of the values, in double-double arithmetic."""
+
+    none: Parts = (0, 0.0, 0.0)
+
+    def about(self, data: Floats) -> Sums:
+        """The sums to go on with, beside these rows."""
+        return self
+
+    def scan(self, data: Floats) -> Parts:
+        """What the values up to each row make together; NaN is no value."""
+        valid = ~np.isnan(data)
+        return np.cumsum(valid), *_running(np.where(valid, data, 0.0))
+
+    def join(self, left: Parts, right: Parts) -> Parts:
+        """What two parts make together."""
+        return left[0] + right[0], *_added(left[1:], right[1:])
+
+    def doubtful(self, parts: Parts, runs: Ints) -> Bools:
+        """Which of the results may have lost digits; *runs* of equal values end at the rows."""
+        return np.zeros(len(runs), bool)
+
+
+class Extremes(Sums):
+    """Number of the values and the smallest or largest of them."""
+
+    def __init__(self, ufunc: np.ufunc) -> None:
+        self.ufunc = ufunc
+        self.none = (0, np.inf if ufunc is np.minimum else -np.inf)
+
+    def scan(self, data: Floats) -> Parts:
+        valid = ~np.isnan(data)
+        return np.cumsum(valid), self.ufunc.accumulate(np.where(valid, data, self.none[1]))
+
+    def join(self, left: Parts, right: Parts) -> Parts:
+        return left[0] + right[0], self.ufunc(left[1], right[1])
+
+
+class Moments(Sums):
+    """Number of the values, sums of their deviations from a centre and of the squares of these."""
+
+    none = (0, 0.0, 0.0, 0.0, 0.0)
+
+    def __init__(self, centre: float = 0.0) -> None:
+        self.centre = centre
+
+    def about(self, data: Floats) -> Moments:
+        present = data[~np.isnan(data)]
+        return Moments(float(present.mean())) if len(present) else self
+
+    def scan(self, data: Floats) -> Parts:
+        valid = ~np.isnan(data)
+        off, rest = two_sum(np.where(valid, data, self.centre), np.full(len(data), -self.centre))
+        square, lower = squares(off)
+        first, low = _running(off)
+        second, below = _running(square)
+        below = below + np.cumsum(lower + 2 * off * rest)
+        return np.cumsum(valid), first, low + np.cumsum(rest), second, below
+
+    def join(self, left: Parts, right: Parts) -> Parts:
+        first, second = _added(left[1:3], right[1:3]), _added(left[3:], right[3:])
+        return left[0] + right[0], *first, *second
+
+    def doubtful(self, parts: Parts, runs: Ints) -> Bools:
+        lost: Bools = deviations(parts) < parts[3] * FEW_DIGITS
+        lost &= runs < parts[0]
+        return lost
+
+
+def deviations(parts: Parts) -> Floats:
+    """The sums of squared deviations from the mean, of the parts of `Moments`.
+
+    >>> deviations(Moments(1.0).scan(np.array([1.0, 2.0, 3.0])))
+    array([0. , 0.5, 2. ])
+    """
+    number, first, low, second, below = parts
+    some = np.maximum(number, 1).astype(float)
+    square, rest = squares(first)
+    part = square / some
+    # What dividing took away, of a product that has no error.
+    back, lost = products(part, some)
+    rest = ((square - back) - lost + rest + 2 * first * low) / some
+    apart, error = two_sum(second, -part)
+    found: Floats = apart + (error + (below - rest))
+    return found
+
+
+class Runs:
+    """How many of the last values are equal: a window of no more values has no variance."""
+
+    def __init__(self) -> None:
+        self.value, self.length = np.nan, 0
+
+    def step(self, new: Floats) -> tuple[Ints, Floats]:
+        """The length of the run of equal values that ends at each row, and their value."""
+        valid = ~np.isnan(new)
+        values = np.r_[self.value, new[valid]]
+        at = np.arange(len(values))
+        fresh = np.r_[False, values[1:] != values[:-1]]
+        last = np.maximum.accumulate(np.where(fresh, at, 0))
+        lengths = at - last + np.where(last > 0, 1, self.length)
+        self.value, self.length = float(values[-1]), int(lengths[-1])
+        where = np.cumsum(valid)
+        return lengths[where], values[where]
+
+
+class Stacks:
+    """What the windows that end at each row hold, as parts of sums.
+
+    >>> stacks = Stacks(Sums())
+    >>> number, high, low = stacks.step(np.array([1.0, 2.0, 4.0]), 1, np.array([0, 1]))
+    >>> (high + low).tolist()
+    [3.0, 6.0]
+    """
+
+    def __init__(self, sums: Sums) -> None:
+        self.sums = sums
+        self.turn = -1
+        """Where the newer rows begin, -1 before the first step."""
+        self.base = 0
+        """The row that the first of the older parts begins with."""
+        self.older: Parts = ()
+        self.newer: Parts = ()
+
+    def step(self, rows: Floats, held: int, starts: Ints, runs: Ints | None = None) -> Parts:
+        """The parts for each of the rows from *held* on, whose windows begin at *starts*."""
+        pieces, done = [], held
+        while done < len(rows):
+            end = held + int(np.searchsorted(starts, self.turn, side="right"))
+            if end <= done:
+                self._turn(rows, int(starts[done - held]), done)
+                continue
+            piece, newer = self._parts(rows[done:end], starts[done - held : end - held])
+            if runs is not None and done != self.turn:
+                lost = self.sums.doubtful(piece, runs[done - held : end - held])
+                if lost.any():
+                    good = int(lost.argmax())
+                    pieces.append(tuple(part[:good] for part in piece))
+                    done += good
+                    self._turn(rows, int(starts[done - held]), done)
+                    continue
+            pieces.append(piece)
+            self.newer = tuple(part[-1] for part in newer)
+            done = end
+        return tuple(np.concatenate(parts) for parts in zip(*pieces, strict=True))
+
+    def drop(self, count: int) -> None:
+        """Count rows from another one on: those before have left."""
+        self.turn -= count
+        self.base -= count
+
+    def _parts(self, new: Floats, starts: Ints) -> tuple[Parts, Parts]:
+        newer = self.sums.join(self.newer, self.sums.scan(new))
+        older = tuple(part[starts - self.base] for part in self.older)
+        return self.sums.join(older, newer), newer
+
+    def _turn(self, rows: Floats, start: int, at: int) -> None:
+        """Make the rows before *at* the older ones."""
+        self.sums = self.sums.about(rows[start:at])
+        scanned = self.sums.scan(rows[start:at][::-1])
+        both = zip(scanned, self.sums.none, strict=True)
+        self.older = tuple(np.append(part[::-1], nothing) for part, nothing in both)
+        self.newer = self.sums.none
+        self.base, self.turn = start, at

@@ -1,0 +1,206 @@
+"""Which aggregates of which columns are asked for, and under which labels they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from rapidz.dataframe.incremental.columns.dtypes import has_values, is_object
+from rapidz.dataframe.incremental.types import Frame
+from rapidz.kernel.protocol.short_repr import short_repr
+
+__all__ = ["HOWS", "Output", "Spec", "numeric_columns", "parse"]
+
+NUMERIC = {"sum", "mean", "median", "var", "std", "quantile"}
+TIMED = {"mean", "median", "std", "quantile"}
+WHOLE = {"size", "value_counts"}
+# Not of series, but of groups.
+PICKED = {"first", "last"}
+HOWS = NUMERIC | WHOLE | {"count", "min", "max", "first", "last", "nunique"}
+
+How = str | Callable[..., Any]
+
+# Functions that do to a series what an aggregate does, which need not be called for all rows then.
+# Those of Python are not among them, for they know nothing of missing values.
+FUNCTIONS: dict[Any, str] = {
+    **{getattr(np, name): name for name in ("sum", "mean", "min", "max")},
+    **{getattr(pd.Series, name): name for name in sorted(HOWS - WHOLE - PICKED)},
+    len: "size",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One aggregate of one column; `label` is the column of a grouped result."""
+
+    label: Any
+    column: Any
+    how: How
+    asked: How | None = None
+    """The function that was asked for, where *how* is the name of the aggregate that it is."""
+
+    @property
+    def given(self) -> How:
+        """What was asked for: a name or a function."""
+        return self.how if self.asked is None else self.asked
+
+    @property
+    def word(self) -> str:
+        """What the aggregate is called."""
+        return self.given if isinstance(self.given, str) else self.given.__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """All outputs, and the shape in which pandas gives them.
+
+    "one" aggregate of all columns, "table" of columns by aggregates, "map" from columns to
+    aggregates, "named" results, or the "whole" (size and value_counts).
+    """
+
+    shape: Literal["one", "table", "map", "named", "whole"]
+    outputs: tuple[Output, ...]
+    how: Any
+    options: Mapping[str, Any]
+
+
+def parse(example: Frame, how: Any, by: Sequence[Any], options: Mapping[str, Any]) -> Spec:
+    """Read what the user asks for.
+
+    >>> example = pd.DataFrame({"x": [1], "name": ["a"]})
+    >>> [output.column for output in parse(example, "sum", [], {}).outputs]
+    ['x']
+    >>> parse(example, "total", [], {})
+    Traceback (most recent call last):
+    ValueError: agg: how must be one of count, first, last, max, mean, median, min, nunique,
+        quantile, size, std, sum, value_counts, var, got 'total'
+    """
+    columns = [None] if isinstance(example, pd.Series) else [c for c in example if c not in by]
+    if isinstance(how, str):
+        _known(how)
+        if how in WHOLE:
+            _whole(how, example)
+            return Spec("whole", (), how, options)
+        if isinstance(example, pd.DataFrame):
+            columns = [label for label in columns if _fits(example[label].dtype, how)]
+        return Spec("one", tuple(Output(c, c, how) for c in columns), how, options)
+    if isinstance(how, Mapping):
+        return _mapping(example, how, options)
+    if isinstance(how, list):
+        table = {c: [h for h in how if _suits(example, c, h)] for c in columns}
+        return Spec("table", tuple(_table(example, table)), how, options)
+    if callable(how):
+        _known(how)
+        return Spec("one", tuple(_output(example, c, c, how) for c in columns), how, options)
+    raise TypeError(
+        f"agg: how must be a name, a list, a dict or an aggregation, got {short_repr(how)}"
+    )
+
+
+def _mapping(example: Frame, how: Mapping[Any, Any], options: Mapping[str, Any]) -> Spec:
+    if isinstance(example, pd.Series):
+        if any(isinstance(value, (list, tuple)) for value in how.values()):
+            raise TypeError(
+                "agg: how must be a list of aggregates, or a dict of one each by the label of the"
+                f" result, for a series: lists by column are for frames, "
+                f"got {short_repr(dict(how))}"
+            )
+        named = tuple(_output(example, label, None, h) for label, h in how.items())
+        return Spec("named", named, how, options)
+    pairs = [isinstance(value, tuple) for value in how.values()]
+    if all(pairs):
+        named = tuple(
+            _output(example, label, _column(example, value[0]), value[1])
+            for label, value in how.items()
+        )
+        return Spec("named", named, how, options)
+    for label in how:
+        _column(example, label)
+    if any(isinstance(value, list) for value in how.values()):
+        table = {c: h if isinstance(h, list) else [h] for c, h in how.items()}
+        return Spec("table", tuple(_table(example, table)), how, options)
+    return Spec("map", tuple(_output(example, c, c, h) for c, h in how.items()), how, options)
+
+
+def _output(example: Frame, label: Any, column: Any, how: Any) -> Output:
+    known = _known(how)
+    name = None if isinstance(known, str) else FUNCTIONS.get(known)
+    dtype = example.dtype if column is None else example[column].dtype
+    if name is None or not _fits(dtype, name):
+        return Output(label, column, known)
+    return Output(label, column, name, known)
+
+
+def _table(example: Frame, table: Mapping[Any, Sequence[How]]) -> list[Output]:
+    outputs = []
+    for column, hows in table.items():
+        for how in hows:
+            output = _output(example, None, column, how)
+            levels = column if isinstance(column, tuple) else (column,)
+            label = output.word if column is None else (*levels, output.word)
+            outputs.append(replace(output, label=label))
+    return outputs
+
+
+def _known(how: Any) -> How:
+    if isinstance(how, str):
+        if how not in HOWS:
+            raise ValueError(
+                f"agg: how must be one of {', '.join(sorted(HOWS))}, got {short_repr(how)}"
+            )
+    elif not callable(how):
+        raise TypeError(
+            f"agg: how must be the name of an aggregate or a function, got {short_repr(how)}"
+        )
+    known: How = how
+    return known
+
+
+def _column(example: pd.DataFrame, label: Any) -> Any:
+    if label not in list(example.columns):  # of two levels, both
+        raise ValueError(
+            f"agg: how must name columns of {short_repr(list(example.columns))}, "
+            f"got {short_repr(label)}"
+        )
+    return label
+
+
+def _suits(example: Frame, column: Any, how: Any) -> bool:
+    return column is None or not isinstance(how, str) or _fits(example[column].dtype, how)
+
+
+def _fits(dtype: Any, how: str) -> bool:
+    # Text and categories have no sum or mean in a frame: they are left out, as with
+    # numeric_only=True, and so are times where pandas has no such aggregate of them. A quantile
+    # of truth values does not exist in pandas at all.
+    if how not in NUMERIC:
+        return True
+    if getattr(dtype, "kind", "O") in "mM":
+        return how in TIMED or (how == "sum" and dtype.kind == "m")
+    truths = pd.api.types.is_bool_dtype(dtype)
+    return pd.api.types.is_numeric_dtype(dtype) and not (truths and how == "quantile")
+
+
+def numeric_columns(frame: Frame, what: str) -> Frame:
+    """The columns that hold numbers or truth values; a Series must hold them.
+
+    >>> numeric_columns(pd.DataFrame({"x": [1], "name": ["a"]}), "rolling").columns.tolist()
+    ['x']
+    """
+    if isinstance(frame, pd.DataFrame):
+        fitting = [pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
+        return frame if all(fitting) else frame.loc[:, fitting]
+    if is_object(frame.dtype) and not has_values(frame):
+        return frame.astype("float64")  # it says nothing: there may be numbers to come
+    if not pd.api.types.is_numeric_dtype(frame.dtype):
+        raise TypeError(f"{what}: series must hold numbers, got {frame.dtype}")
+    return frame
+
+
+def _whole(how: str, example: Frame) -> None:
+    if how == "value_counts" and not isinstance(example, pd.Series):
+        raise TypeError("value_counts: frame must be a Series, got a DataFrame")

@@ -1,0 +1,1 @@
+"""Windows: which rows are in, and the rows themselves."""

@@ -1,0 +1,121 @@
+"""Which rows of a batch enter a window, which are late, and which leave for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rapidz.dataframe.incremental.types import Numbers, Positions
+from rapidz.dataframe.incremental.windows.extents import (
+    Everything,
+    LastRows,
+    Over,
+    Span,
+    index_numbers,
+    same_clock,
+)
+from rapidz.dataframe.incremental.windows.ring_buffer import Tape
+
+__all__ = ["Arrival", "Arrivals"]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a batch does to a window, found out before anything is changed.
+
+    `take` selects the rows that enter, in their order, and `late` those that came too late.
+    `expired` rows at the front leave. The last `moved` of the rows that stay come behind some
+    of the new ones: `merge` puts both, old before new, into order.
+    """
+
+    take: slice | Positions
+    entered: int
+    late: slice | Positions = field(default_factory=lambda: slice(0, 0))
+    expired: int = 0
+    moved: int = 0
+    merge: Positions | None = None
+    stamps: Numbers | None = None
+    index: pd.Index[Any] | None = None
+
+    @property
+    def in_time(self) -> bool:
+        """Whether no row came too late."""
+        return isinstance(self.late, slice) or not len(self.late)
+
+    def merged(self, old: Numbers, new: Numbers) -> Numbers:
+        """The moved and the new rows in order."""
+        both = np.concatenate([old, new])
+        return both if self.merge is None else both[self.merge]
+
+
+class Arrivals:
+    """The rows held by a window, known by number and place in the index only."""
+
+    def __init__(self, over: Over) -> None:
+        self.over = over
+        self.held = 0
+        self.newest: Any = None
+        self.index: pd.Index[Any] | None = None
+        """What the index is like, without labels, if that matters."""
+        self.stamps = Tape("float64")
+
+    @property
+    def bounded(self) -> bool:
+        """Whether rows leave at all."""
+        return not isinstance(self.over, Everything)
+
+    def look(self, index: pd.Index[Any]) -> Arrival:
+        """What a batch with this index would do; changes nothing."""
+        if isinstance(self.over, Span):
+            return self._look_span(self.over, index)
+        if isinstance(self.over, LastRows):
+            entered = min(len(index), self.over.n)
+            expired = max(0, self.held + entered - self.over.n)
+            return Arrival(slice(len(index) - entered, None), entered, expired=expired)
+        return Arrival(slice(None), len(index))
+
+    def _look_span(self, span: Span, index: pd.Index[Any]) -> Arrival:
+        stamps = index_numbers(index, span)
+        if self.index is not None:
+            same_clock("window", self.index, index)
+        order = np.arange(len(stamps))
+        if (stamps[1:] < stamps[:-1]).any():
+            order = np.argsort(stamps, kind="stable")
+            stamps = stamps[order]
+        late = 0
+        newest = stamps[-1]
+        if self.newest is not None:
+            late = int(np.searchsorted(stamps, self.newest - span.length, side="right"))
+            newest = max(newest, self.newest)
+        # Rows that are outdone within their own batch never enter, and are not late either.
+        oldest = newest - span.length
+        stale = int(np.searchsorted(stamps, oldest, side="right"))
+        entering = stamps[stale:]
+        held = self.stamps.view()
+        expired = int(np.searchsorted(held, oldest, side="right"))
+        moved, merge = 0, None
+        if len(entering) and len(held) > expired and entering[0] < held[-1]:
+            first = max(expired, int(np.searchsorted(held, entering[0], side="right")))
+            moved = len(held) - first
+            merge = np.argsort(np.concatenate([held[first:], entering]), kind="stable")
+        take, late_ones = order[stale:], order[:late]
+        return Arrival(take, len(entering), late_ones, expired, moved, merge, entering, index[:0])
+
+    def commit(self, arrival: Arrival) -> None:
+        """Hold the rows that entered."""
+        self.held += arrival.entered - arrival.expired
+        stamps = arrival.stamps
+        if stamps is None:
+            return
+        self.index = arrival.index if self.index is None else self.index
+        if not len(self.stamps) and len(stamps):
+            self.stamps = Tape(stamps.dtype)
+        self.stamps.drop(arrival.expired)
+        old = self.stamps.view()[len(self.stamps) - arrival.moved :].copy()
+        self.stamps.cut(arrival.moved)
+        self.stamps.append(arrival.merged(old, stamps))
+        if len(self.stamps):
+            self.newest = self.stamps.view()[-1]

@@ -1,0 +1,1 @@
+"""Interoperability: frames of pandas, polars, pyarrow and cudf."""

@@ -1,0 +1,1 @@
+"""Compatibility: aggregations as the older libraries had them."""

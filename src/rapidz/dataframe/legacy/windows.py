@@ -1,0 +1,170 @@
+"""Functions that fold frames with an `Aggregation`, as the older libraries had them.
+
+Where rows leave, an aggregation of this library is told anew of those that stay, for taking them
+out of a sum can lose digits; one of your own is told of those that leave, as it expects.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rapidz.dataframe.incremental.aggregation import LIBRARY
+
+
+def accumulator(acc: Any, new: Any, agg: Any = None) -> tuple[Any, Any]:
+    """Take rows into an aggregation of all so far."""
+    return agg.on_new(agg.initial(new) if acc is None else acc, new)  # type: ignore[no-any-return]
+
+
+def diff_iloc(dfs: Iterable[Any], new: Any, window: Any = None) -> tuple[deque[Any], list[Any]]:
+    """The frames that make up the last *window* rows, and what leaves for the *new* ones.
+
+    >>> held, old = diff_iloc([pd.Series([1, 2])], pd.Series([3]), window=2)
+    >>> [list(one) for one in held], [list(one) for one in old]
+    ([[2], [3]], [[1]])
+    """
+    held, old = deque([*dfs, new] if len(new) else dfs), []
+    excess = sum(map(len, held)) - window
+    while excess > 0:
+        first = held.popleft()
+        old.append(first.iloc[:excess])
+        if len(first) > excess:
+            held.appendleft(first.iloc[excess:])
+        excess -= len(first)
+    return held, old
+
+
+def diff_loc(dfs: Iterable[Any], new: Any, window: Any = None) -> tuple[deque[Any], list[Any]]:
+    """The frames with the rows less than *window* behind the newest by index, and what leaves.
+
+    Rows that are late are among both the new and those that leave.
+    """
+    frames = [one for one in (*dfs, new) if len(one)]
+    held: deque[Any] = deque()
+    old: list[Any] = []
+    if not frames:
+        return held, old
+    if not isinstance(window, (int, float)):
+        window = pd.Timedelta(window)
+    oldest = max(one.index.max() for one in frames) - window
+    for one in frames:
+        stays = one.index > oldest
+        if stays.all():
+            held.append(one)
+            continue
+        old.append(one[~stays])
+        if stays.any():
+            held.append(one[stays])
+    return held, old
+
+
+def diff_expanding(
+    dfs: Iterable[Any], new: Any, window: Any = None
+) -> tuple[deque[Any], list[Any]]:
+    """Nothing leaves, and nothing need be held for that."""
+    return deque(), []
+
+
+def diff_align(dfs: Iterable[Any], groupers: Iterable[Any]) -> tuple[list[Any], deque[Any]]:
+    """The groupers of rows that have left the front, and those of the frames that are held."""
+    held, rest = deque(groupers), sum(map(len, dfs))
+    held, old = diff_iloc(held, [], rest)
+    return old, held
+
+
+def window_accumulator(
+    acc: Any,
+    new: Any,
+    diff: Any = None,
+    window: Any = None,
+    agg: Any = None,
+    with_state: bool = False,
+) -> tuple[Any, Any]:
+    """Take rows into an aggregation of a window; *diff* says which leave."""
+    if acc is None:
+        acc = {"dfs": deque(), "state": agg.initial(new)}
+    dfs, old = diff(acc["dfs"], new, window=window)
+    if old and _is_ours(agg):
+        rows = _together(dfs, new)
+        state, result = agg.on_new(agg.initial(new), rows)
+    else:
+        state, result = agg.on_new(acc["state"], new)
+        for rows in old:
+            state, result = agg.on_old(state, rows)
+    return {"dfs": dfs, "state": state}, result
+
+
+def groupby_accumulator(acc: Any, new: Any, agg: Any = None) -> tuple[Any, Any]:
+    """Take rows, or a pair of rows and what groups them, into an aggregation by group."""
+    new, grouper = new if isinstance(new, tuple) else (new, None)
+    if acc is None:
+        acc = agg.initial(new, grouper=grouper)
+    return agg.on_new(acc, new, grouper=grouper)  # type: ignore[no-any-return]
+
+
+def windowed_groupby_accumulator(
+    acc: Any,
+    new: Any,
+    diff: Any = None,
+    window: Any = None,
+    agg: Any = None,
+    grouper: Any = None,
+    with_state: bool = False,
+) -> tuple[Any, Any]:
+    """Take rows into an aggregation by group of a window; groups without rows are left out."""
+    new, beside = new if isinstance(new, tuple) else (new, None)
+    if beside is not None:
+        new = new.assign(**{_KEY: np.asarray(beside)})
+    if acc is None:
+        acc = {"dfs": deque(), "state": agg.initial(*_apart(new, beside))}
+    dfs, old = diff(acc["dfs"], new, window=window)
+    if old and _is_ours(agg):
+        state, result = _of_rows(agg, _together(dfs, new), beside)
+    else:
+        state, result = _take(agg.on_new, acc["state"], new, beside)
+        for rows in old:
+            state, result = _take(agg.on_old, state, rows, beside)
+    by = _KEY if beside is not None else grouper if grouper is not None else agg.grouper
+    sizes = _together(dfs, new).groupby(by, observed=True).size()
+    return {"dfs": dfs, "state": state, "size-state": sizes}, _present(result, sizes, old)
+
+
+# What groups rows, as a column beside them. No column of a user has this name.
+_KEY = "__rapidz_key__"
+
+
+def _apart(rows: Any, beside: Any) -> tuple[Any, Any]:
+    if beside is None:
+        return rows, None
+    return rows.drop(columns=_KEY), rows[_KEY].rename(getattr(beside, "name", None))
+
+
+def _take(method: Any, state: Any, rows: Any, beside: Any) -> Any:
+    rows, grouper = _apart(rows, beside)
+    return method(state, rows, grouper=grouper)
+
+
+def _of_rows(agg: Any, rows: Any, beside: Any) -> Any:
+    rows, grouper = _apart(rows, beside)
+    return agg.on_new(agg.initial(rows, grouper=grouper), rows, grouper=grouper)
+
+
+def _present(result: Any, sizes: Any, old: list[Any]) -> Any:
+    """The result without the groups that have no rows any more."""
+    if not old or not hasattr(result, "index"):
+        return result
+    return result[result.index.isin(sizes.index)]
+
+
+def _together(dfs: Iterable[Any], new: Any) -> Any:
+    parts = [one for one in dfs if len(one)]
+    return pd.concat(parts) if parts else new.iloc[:0]
+
+
+def _is_ours(agg: Any) -> bool:
+    return type(agg) in LIBRARY

@@ -1,0 +1,1 @@
+"""Compile layer: from nodes and edges to functions."""

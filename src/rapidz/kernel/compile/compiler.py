@@ -1,0 +1,394 @@
+"""From graph to functions: every node's edges become one push.
+
+`link` compiles what lies below a node, furthest first, without recursion.  The
+result sits in the node's `Outlet`; an edit makes the outlets upstream of it
+forget theirs, and the next element links them anew.  Two things keep Python's
+stack flat however long the way of an element is: runs of simple nodes are one
+function (`fusion`), and a `Trampoline` takes up what a feedback edge or a very
+deep pipeline hands it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from rapidz.kernel.compile.diamond import joints
+from rapidz.kernel.compile.fusion import LONGEST, Form, FusedRun, fuse
+from rapidz.kernel.compile.legacy import interpret, interpreted, overridden_emit
+from rapidz.kernel.compile.serial import queue_behind
+from rapidz.kernel.protocol.push import (
+    BulkSlice,
+    Pending,
+    Push,
+    Start,
+    Step,
+    await_result,
+    discard,
+    step_of,
+)
+from rapidz.kernel.runtime import attribution, failures
+from rapidz.kernel.runtime.attribution import failed_in
+from rapidz.kernel.runtime.tracking import boxing, unboxing
+
+if TYPE_CHECKING:
+    from rapidz.kernel.graph.stream import Stream
+
+UnderWay: TypeAlias = "dict[Stream[Any], tuple[int, list[Branch]]]"
+
+#: How many branches are written as one function.
+WIDEST = 8
+#: How many Python frames an element may stack up before a trampoline takes over.
+DEEPEST = 150
+
+
+class Outlet:
+    """Where a node's elements go: the compiled push of its edges.
+
+    A step that pushes once and at once is given the push itself; one that
+    pushes later, or several times, goes through the outlet, so that an edit of
+    the graph reaches it.
+    """
+
+    __slots__ = (
+        "_ref",
+        "_start",
+        "depth",
+        "linked",
+        "many",
+        "push",
+        "room",
+        "run",
+        "send",
+        "version",
+    )
+
+    def __init__(self, node: Stream[Any]) -> None:
+        self._ref = weakref.ref(node)
+        self.version = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """The graph below has changed: link anew before the next element."""
+        self.linked = False
+        self.version += 1
+        self.run = FusedRun()
+        self.depth = 0
+        self.many: Callable[[BulkSlice], Pending] | None = None
+        """Takes several elements at once, if the one node below can do that."""
+        self.room: Callable[[], int] | None = None
+        """How many elements `many` takes without a wait, if there is a bound."""
+        self.push: Push[Any] = self._link_and_push
+        self.send: Push[Any] = self._link_and_send
+
+    def _link_and_push(self, x: Any) -> Pending:
+        node = self._ref()
+        if node is None:
+            return None
+        while True:
+            link(node)
+            push = self.push
+            if push != self._link_and_push:
+                return push(x)
+            self.linked = False  # another thread was forgetting it meanwhile
+
+    def _link_and_send(self, x: Any) -> Pending:
+        node = self._ref()
+        if node is None:
+            return None
+        while True:
+            link(node)
+            send = self.send
+            if send not in (self._link_and_push, self._link_and_send):
+                return send(x)
+            self.linked = False
+
+    def connect(self, node: Stream[Any], branches: list[Branch]) -> None:
+        """Take up the compiled *branches* of *node*.
+
+        Another thread may edit the graph at the same time: then they are forgotten at once.
+        """
+        version = self.version
+        self._connect(node, branches)
+        if self.version != version:
+            self.forget()
+
+    def _connect(self, node: Stream[Any], branches: list[Branch]) -> None:
+        pipeline = node._pipeline
+        self._start = pipeline.start
+        self.run = whole(branches)
+        self.depth = max((branch.depth for branch in branches), default=0) + (len(branches) > 1)
+        self.push = node._wrap_fan_out(
+            [branch.push(self._start) for branch in branches], self._start
+        )
+        if node._record is not None:
+            self.push = recording(self.push, node)
+        elif 1 < len(branches) <= WIDEST and any(branch.run.nodes for branch in branches):
+            self.run.joints = joints(node, branches, self._start)
+            self.push = fuse(self.run, start=self._start)
+        self.send = self.push
+        if overridden_emit(node):
+            self.send = via_emit(node)
+        if pipeline.tracked and node._keeps_elements:
+            self.send = unboxing(self.send, still_holding(node))
+        if self.send is self.push is self.run.tail and not node._pipeline.tracked:
+            _, self.many, self.room = branches[0].step
+        self.linked = True
+
+    def fused(self, form: Form, node: Stream[Any], **surroundings: Any) -> Callable[..., Any]:
+        """Return what *node* sends by as a function of another *form*."""
+        run = self.run
+        if self.send is not self.push or node._record is not None or len(run.forks) > WIDEST:
+            run = FusedRun()
+            run.tail = self.send
+        return fuse(run, form, start=self._start, **surroundings)
+
+
+class Branch:
+    """One edge of a node: the simple nodes it leads through, and what comes then."""
+
+    __slots__ = ("depth", "edge", "hops", "run", "step", "then")
+
+    def __init__(self) -> None:
+        self.run = FusedRun()
+        self.edge: tuple[Stream[Any], int] | None = None
+        """The node, and its port, whose step ends the run."""
+        self.step = Step(discard)
+        """The step that ends the run, as it was compiled."""
+        self.then: Stream[Any] | None = None
+        """The node that must be linked first, if any."""
+        self.depth = 1
+        self.hops = False
+        """Whether elements go on by way of the trampoline at the end of the run."""
+
+    def push(self, start: Start) -> Push[Any]:
+        if not self.run.nodes and self.run.tail is not None:
+            return self.run.tail
+        return fuse(self.run, start=start)
+
+
+def whole(branches: list[Branch]) -> FusedRun:
+    """All that is below a node, as one run."""
+    if len(branches) == 1:
+        return branches[0].run
+    run = FusedRun()
+    run.forks = [branch.run for branch in branches]
+    return run
+
+
+def edges(node: Stream[Any]) -> list[tuple[Stream[Any], int]]:
+    """The nodes below *node*, each with the port at which *node* enters, the first if several."""
+    found: list[tuple[Stream[Any], int]] = []
+    for ref in list(node.downstreams.data._od):  # a copy: another thread may build on
+        if (down := ref()) is not None:
+            port = next((port for port, up in enumerate(down.upstreams) if up is node), 0)
+            found.append((down, port))
+    return found
+
+
+def link(root: Stream[Any]) -> None:
+    """Compile what lies below *root*, and every outlet on the way that needs it."""
+    policies = Policies()
+    root._pipeline.root().compiled = True
+    root._unused = False
+    under_way: UnderWay = {}
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        if node._outlet.linked:
+            stack.pop()
+        elif node not in under_way:
+            branches: list[Branch] = []
+            under_way[node] = (node._outlet.version, branches)
+            branches += [trace(*edge, under_way, policies) for edge in edges(node)]
+            stack.extend(
+                branch.then
+                for branch in reversed(branches)
+                if branch.then is not None
+                and branch.then not in under_way
+                and not branch.then._outlet.linked
+            )
+        else:
+            branches = under_way[node][1]
+            for branch in branches:
+                finish(branch, under_way, policies)
+            version = under_way.pop(node)[0]
+            if node._outlet.version == version:  # else it was edited meanwhile: once more
+                node._outlet.connect(node, branches)
+                if node._outlet.linked:
+                    stack.pop()
+
+
+def trace(down: Stream[Any], port: int, under_way: UnderWay, policies: Policies) -> Branch:
+    """Follow the edge to *down* through simple nodes, as far as it is a single line."""
+    branch = Branch()
+    run = branch.run.nodes
+    node = down
+    while (
+        simple(node, policies)
+        and len(run) < LONGEST
+        and len(node.upstreams) <= node._most_ports
+        and node not in under_way
+        and not (run and node is down)
+    ):
+        node._compiled, node._in_force = True, None
+        node._unused = False
+        run.append((weakref.ref(node), port))
+        if node._is_end:
+            return branch
+        ahead = edges(node)
+        last = port == len(node.upstreams) - 1
+        if len(ahead) != 1 or not last or node._record is not None:
+            branch.then = node
+            return branch
+        node, port = ahead[0]
+    node._compiled = True
+    node._unused = False
+    branch.edge = (node, port)
+    branch.then = None if node._is_end else node
+    return branch
+
+
+def simple(node: Stream[Any], policies: Policies) -> bool:
+    """Whether the node can be a few lines of a fused function."""
+    pipeline = node._pipeline
+    return (
+        node._fusible
+        and node._can_inline()
+        and not any(up is not None and up._wraps_edges for up in node.upstreams)
+        and not node._line.busy()
+        and not interpreted(node)
+        and not overridden_emit(node)
+        and not (pipeline.tracked and node._keeps_elements)
+        and policies.of(node) is None
+    )
+
+
+def finish(branch: Branch, under_way: UnderWay, policies: Policies) -> None:
+    """Compile the end of a branch, now that what comes after it is linked."""
+    feedback = branch.then is not None and branch.then in under_way
+    below = 0 if branch.then is None else branch.then._outlet.depth
+    if branch.edge is not None:
+        node, port = branch.edge
+        branch.step = prepare(node, port, policies)
+        branch.run.tail = branch.step.push
+        below += step_depth(node)
+    elif branch.then is not None:
+        node = branch.then
+        branch.run.tail = node._outlet.push
+    else:
+        return
+    branch.depth = below + 1
+    if feedback or branch.depth > DEEPEST:
+        branch.depth, branch.hops = 2, True
+        branch.run.tail = node._pipeline.trampoline.take(branch.run.tail, feedback=feedback)
+
+
+def step_depth(node: Stream[Any]) -> int:
+    return 8 if interpreted(node) or node._pipeline.policies or node._pipeline.tracked else 1
+
+
+def prepare(node: Stream[Any], port: int, policies: Policies) -> Step:
+    """Compile the step for what arrives at *port* of *node*."""
+    policy = node._in_force = policies.of(node)
+    compiled = Step(discard)
+    if interpreted(node):
+        step = interpret(node, port)
+    else:
+        compiled = step_of(node.compile(node._outlet.send, port))
+        step = compiled.push
+        if node._line.busy() and node._can_inline():
+            step = queue_behind(node, step)
+        if node._pipeline.tracked and node._keeps_elements:
+            step = boxing(step, failed_in(node))
+    if policy is not None:
+        step = node._wrap_policy(step, policy)
+    elif node._pipeline.policies and not node._attributes_failures:
+        step = node._wrap_policy(step, failures.Raise())  # to find whether it fails itself
+    elif not (node._attributes_failures or node._can_inline() or interpreted(node)):
+        step = attributing(node, step)
+    step = node._wrap_input(step, port)
+    above = node.upstreams[port] if port < len(node.upstreams) else None
+    if above is not None:
+        step = above._wrap_output_edge(step, node, port)
+    return compiled if step is compiled.push else Step(step)
+
+
+def attributing(node: Stream[Any], step: Push[Any]) -> Push[Any]:
+    """Wrap *step* of a class of a user: what it raises at once is attributed to the node."""
+    ref = weakref.ref(node)
+
+    def attributed(x: Any) -> Pending:
+        since = attribution.last_serial
+        try:
+            return step(x)
+        except Exception as error:
+            node = ref()
+            if attribution.is_attributed_to(error, node, x, since) and node is not None:
+                node._element_lost()
+            raise
+
+    return attributed
+
+
+def still_holding(node: Stream[Any]) -> Callable[[Any], bool]:
+    ref = weakref.ref(node)
+    return lambda entry: (node := ref()) is not None and node._keeps(entry)
+
+
+def via_emit(node: Stream[Any]) -> Push[Any]:
+    """The push of a native node whose class, or user, replaced ``_emit``."""
+    ref, start = weakref.ref(node), node._pipeline.start
+
+    def push(x: Any) -> Pending:
+        node = ref()
+        return None if node is None else await_result(node._emit(x), start)
+
+    return push
+
+
+def recording(push: Push[Any], node: Stream[Any]) -> Push[Any]:
+    """Compile *push* of a node whose present value somebody asked for."""
+    record = node._record
+    assert record is not None
+
+    def step(x: Any) -> Pending:
+        record.take(x)
+        return push(x)
+
+    return step
+
+
+class Policies:
+    """The policy in force at each node: its own, else the nearest one upstream."""
+
+    def __init__(self) -> None:
+        self._known: dict[Stream[Any], Any] = {}
+
+    def of(self, node: Stream[Any]) -> Any:
+        if not node._pipeline.policies:
+            return None
+        path: list[Stream[Any]] = []
+        seen: set[Stream[Any]] = set()
+        ahead = deque([node])
+        policy = None
+        while ahead:
+            at = ahead.popleft()
+            if at in seen:
+                continue
+            seen.add(at)
+            if at in self._known and not ahead:  # else another input may be nearer to one
+                policy = self._known[at]
+                break
+            if at._policy is not None:
+                policy = at._policy
+                break
+            if len(at.upstreams) <= 1 and len(ahead) == 0:
+                path.append(at)
+            ahead.extend(up for up in at.upstreams if up is not None)
+        if isinstance(policy, failures.Raise):
+            policy = None
+        self._known.update(dict.fromkeys(path, policy))
+        return policy

@@ -1,0 +1,388 @@
+"""How elements get in: `emit` and `emit_many`, compiled for the way the pipeline runs.
+
+`Stream.emit` is found on the instance, as a function made for the node: in
+a pipeline that needs no loop, the first run of nodes is inside it;
+on a loop it checks the thread and returns what to await.  Whatever is rarer
+(metadata, another thread, a blocking call) goes `slowly`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import operator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sized
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from rapidz.kernel.compile.compiler import link
+from rapidz.kernel.compile.feedback import is_feedback, without_feedback
+from rapidz.kernel.compile.fusion import EDITED
+from rapidz.kernel.compile.legacy import takes
+from rapidz.kernel.protocol.checks import check_elements
+from rapidz.kernel.protocol.push import BulkSlice, Pending
+from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.kernel.runtime import loop as loops
+from rapidz.kernel.runtime.attribution import called_by_a_node
+from rapidz.kernel.runtime.exclusion import ATOMIC
+from rapidz.kernel.runtime.failures import StreamClosed
+from rapidz.kernel.runtime.tasks import FailedTask, detach
+from rapidz.kernel.runtime.tracking import tracked_push
+
+if TYPE_CHECKING:
+    from rapidz.kernel.graph.stream import Stream
+
+Emit: TypeAlias = Callable[..., Any]
+
+#: At most so many elements go in before others have the loop.
+CHUNK = 4096
+
+#: Iterators that never wait for anything, and do not care in which thread they are.
+_COLLECTIONS: list[Any] = [[], (), range(0), range(1 << 64), {}, {}.values(), {}.items(), set(), ""]
+IN_MEMORY = frozenset(type(iter(each)) for each in _COLLECTIONS)
+
+
+class Validity:
+    """Whether what was compiled still holds: looked at with every element."""
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
+
+
+class CompiledEntry:
+    """The compiled ways into one node, until the pipeline is edited."""
+
+    def __init__(self, node: Stream[Any]) -> None:
+        self.life = Validity()
+        self._node = node
+        self._bulk: Callable[[Iterator[Any]], Any] | None = None
+        self.emit = self._make()
+        self.compiled = self.emit != node._emit_slowly
+
+    def _make(self) -> Emit:
+        node = self._node
+        pipeline = node._pipeline
+        slowly = node._emit_slowly
+        if (
+            node._closing
+            or node._ended
+            or pipeline.tracked
+            or pipeline.watched
+            or pipeline.left()
+            or not ATOMIC
+        ):
+            return slowly
+        if not pipeline.needs_loop:
+            link(node)
+            return node._outlet.fused(
+                "emit",
+                node,
+                life=self.life,
+                slowly=slowly,
+                turn=pipeline.turn,
+            )
+        if pipeline.loop is None or not pipeline.here():
+            return slowly
+        link(node)
+        return on_loop(node, pipeline.loop, self.life)
+
+    def retire(self) -> None:
+        """Something was edited: what was compiled here is not to be used again."""
+        self.life.over = True
+
+    def bulk(self) -> Callable[[Iterator[Any]], Any]:
+        """Return the function that takes an iterator until it must wait or was retired."""
+        if self._bulk is None:
+            link(self._node)
+            self._bulk = self._node._outlet.fused("bulk", self._node, life=self.life, edited=EDITED)
+        return self._bulk
+
+
+def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, life: Validity) -> Emit:
+    """Make the `emit` of a pipeline that runs on *loop*."""
+    pipeline, push, slowly = node._pipeline, node._outlet.send, node._emit_slowly
+    kept, turn, here = pipeline.kept, pipeline.turn, loops.running_loop
+    active = pipeline.active
+    done = loop.create_future()
+    done.set_result(None)
+
+    def emit(x: Any, asynchronous: bool = False, metadata: Any = None) -> Any:
+        if (
+            life.over
+            or turn.busy
+            or metadata is not None
+            or kept
+            or here() is not loop
+            or (asynchronous is not False and asynchronous is not True)
+        ):
+            return slowly(x, asynchronous, metadata)
+        idle = not active  # then this is called by no function that is in flight
+        turn.busy = mine = True  # pyright: ignore[reportUnusedVariable] - interrupts look for it
+        try:
+            wait = push(x)
+        except Exception as error:
+            return pipeline.failed(error)
+        finally:
+            turn.busy = mine = False  # noqa: F841 # pyright: ignore[reportUnusedVariable]
+            if turn.waiters:
+                turn.pass_on()
+        if wait is None:
+            return done
+        return wait if idle else without_feedback(node, wait) or done
+
+    return emit
+
+
+def push_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
+    """Take one element into *node*, the general way."""
+    pipeline = node._pipeline.root()
+    if pipeline.kept and not (loops.running_loop() is not None and is_feedback(node)):
+        if loops.running_loop() is not None:
+            return refuse(node, x, metadata)
+        pipeline.raise_kept()
+    if node._ended or (node._closing and not called_by_a_node()):
+        raise closed(node, x)
+    return unless_closing(node, pipeline.again.emit(pushing(node, metadata), x))
+
+
+def unless_closing(node: Stream[Any], wait: Pending) -> Pending:
+    """Let *wait* go on by itself if it is feedback, or while *node* drains.
+
+    It may be behind whoever would await it.
+    """
+    if not node._closing:
+        return without_feedback(node, wait)
+    detach(node._pipeline.root(), wait)
+    return None
+
+
+def emit_within(node: Stream[Any], x: Any, asynchronous: bool, metadata: Any) -> Any:
+    """Emit *x* in a step of the pipeline: a short way, for it may be many on the stack.
+
+    What is kept is for those who emit from outside.
+    """
+    pipeline = node._pipeline.root()
+    if not (asynchronous or pipeline.needs_loop):
+        if node._ended:
+            raise closed(node, x)
+        return pipeline.again.emit(pushing(node, metadata), x)
+    try:
+        if node._ended:
+            raise closed(node, x)
+        wait = pipeline.again.emit(pushing(node, metadata), x)
+        return pipeline.promise(unless_closing(node, wait))
+    except Exception as error:
+        return pipeline.failed(error)
+
+
+def emit_later(node: Stream[Any], x: Any, metadata: Any) -> None:
+    """Take in *x*, which an interrupt has left behind; what fails is kept."""
+    try:
+        emit_within(node, x, False, metadata)
+    except Exception as error:
+        node._pipeline.keep(error)
+
+
+def pushing(node: Stream[Any], metadata: Any) -> Callable[[Any], Pending]:
+    """Return what takes an element with *metadata* into *node*."""
+    if metadata is None and not node._pipeline.tracked:
+        return node._outlet.send
+    return functools.partial(take_in, node, metadata=metadata)
+
+
+def closed(node: Stream[Any], x: Any) -> StreamClosed:
+    return StreamClosed(f"{node}: the stream has ended; got {short_repr(x)}")
+
+
+def refuse(node: Stream[Any], x: Any, metadata: Any) -> Pending:
+    """Say that an earlier element failed; take *x* only if nobody listens."""
+    pipeline = node._pipeline.root()
+
+    async def late() -> None:
+        if (wait := take_in(node, x, metadata)) is not None:
+            await wait
+
+    return FailedTask(late(), pipeline, pipeline.kept[0])
+
+
+def take_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
+    pipeline = node._pipeline
+    if node._ended:
+        raise closed(node, x)
+    if pipeline.tracked:
+        given = metadata if isinstance(metadata, list) else [metadata] if metadata else []
+        return tracked_push(lambda: node._outlet.send(x), given)
+    return node._outlet.send(x)
+
+
+def push_below(node: Stream[Any], x: Any, metadata: Any) -> Pending:
+    """Push what an old node class emits, with the metadata that it hands on."""
+    if metadata and not node._pipeline.tracked:
+        node._pipeline.track()
+    push = node._outlet.push
+    if not node._pipeline.tracked:
+        return push(x)
+    if metadata is None and takes(node.update, "metadata"):
+        metadata = []  # it was given metadata and has dropped it
+    if metadata is None:
+        return push(x)
+    return tracked_push(lambda: push(x), metadata)
+
+
+# --- many -------------------------------------------------------------------------------
+
+
+def emit_many(node: Stream[Any], elements: Iterable[Any]) -> Any:
+    """Take *elements* into *node* one after the other, each when there is room.
+
+    No more is taken from an iterator than is pushed.  One that may be slow, or
+    belongs to a thread, is asked for elements in the thread that calls.
+    """
+    check_elements(elements)
+    pipeline, rest = node._pipeline.root(), iter(elements)
+    if pipeline.turn.inside == get_ident():
+        if pipeline.turn.later(functools.partial(many_later, node, rest)):
+            return pipeline.promise(None) if pipeline.needs_loop else None
+        if pipeline.needs_loop and is_feedback(node):
+            return many_fed_back(node, rest)
+        return many_within(node, rest)
+    sized = isinstance(elements, Sized)
+    if not pipeline.needs_loop:
+        if not sized:
+            return _one_by_one(node, rest)
+        with pipeline.turn:
+            pipeline.take_up_left()
+            wait = pipeline.again.emit(functools.partial(take, node), rest)
+        return None if wait is None else pipeline.start(_take_rest(node, wait, rest))
+    if loops.running_loop() is not None and not pipeline.blocks():
+        if pipeline.here() and pipeline.active and is_feedback(node):
+            return many_fed_back(node, rest)
+        return pipeline.run(lambda: pipeline.start(_take_all(node, rest, sized)))
+    if sized or type(rest) in IN_MEMORY:
+        wait = pipeline.run(lambda: pipeline.start(_take_all(node, rest, sized)))
+        return _waited(wait)
+    wait = None
+    for x in rest:
+        wait = _waited(node.emit(x))
+    return wait
+
+
+def _waited(wait: Any) -> Any:
+    """Wait for an element that is on its way to a loop; return what `emit` does."""
+    if wait is not None:
+        wait.result()
+    return wait
+
+
+def many_later(node: Stream[Any], rest: Iterator[Any]) -> None:
+    """Take in *rest*, which an interrupt has left behind; what fails is kept."""
+    try:
+        many_within(node, rest)
+    except Exception as error:
+        node._pipeline.keep(error)
+
+
+def many_within(node: Stream[Any], rest: Iterator[Any]) -> Any:
+    """Take in *rest* in a step of the pipeline: see `emit_within`."""
+    pipeline = node._pipeline.root()
+    try:
+        wait = pipeline.again.emit(functools.partial(take, node), rest)
+    except Exception as error:
+        if pipeline.needs_loop:
+            return pipeline.failed(error)
+        raise
+    if wait is not None:
+        wait = pipeline.start(_take_rest(node, wait, rest))
+    return pipeline.promise(wait) if pipeline.needs_loop else wait
+
+
+def many_fed_back(node: Stream[Any], rest: Iterator[Any]) -> Awaitable[object]:
+    """Take in *rest*, each element at once, as nothing waits for feedback.
+
+    So all of them are in the pipeline before an end can be sent through it.
+    """
+    pipeline = node._pipeline.root()
+    try:
+        for x in rest:
+            if node._ended:
+                raise closed(node, x)
+            if (wait := pipeline.again.emit(pushing(node, None), x)) is not None:
+                detach(pipeline, wait)
+    except Exception as error:
+        return pipeline.failed(error)
+    return pipeline.promise(None)
+
+
+def take(node: Stream[Any], elements: Iterator[Any]) -> Pending:
+    """Take in *elements* until one must be waited for, or all are in."""
+    while True:
+        pipeline = node._pipeline
+        if node._closing or node._ended or pipeline.tracked:
+            for x in elements:
+                if (wait := push_in(node, x, None)) is not None:
+                    return wait
+            return None
+        pipeline.raise_kept()
+        wait = node._entrance().bulk()(elements)
+        if wait is not EDITED:
+            return wait  # type: ignore[no-any-return]
+
+
+async def _take_rest(node: Stream[Any], wait: Awaitable[object], rest: Iterator[Any]) -> None:
+    again: Pending = wait
+    while again is not None:
+        await again
+        again = take(node, rest)
+
+
+async def _take_all(node: Stream[Any], elements: Iterator[Any], sized: bool) -> None:
+    """Take in all of *elements*, and let others have the loop now and then."""
+    ended: list[bool] = []
+    elements = itertools.chain(elements, _tell_end(ended))
+    while not ended:
+        some: Any = itertools.islice(elements, CHUNK)
+        if sized:
+            items = list(some)
+            some = BulkSlice(items, 0, len(items))
+        step = functools.partial(_take_together if sized else take, node)
+        while (wait := node._pipeline.again.emit(step, some)) is not None:
+            await wait
+        if not ended:
+            await asyncio.sleep(0)
+            loops.let_others_run()
+
+
+def _tell_end(ended: list[bool]) -> Iterator[Any]:
+    ended.append(True)
+    yield from ()
+
+
+def _take_together(node: Stream[Any], rest: BulkSlice) -> Pending:
+    """Take in what is left of a chunk, as much at once as the nodes below can."""
+    pipeline = node._pipeline
+    while rest.at < rest.stop:
+        if not (node._ended or pipeline.tracked or node._outlet.linked):
+            link(node)
+        many = None if node._ended else node._outlet.many
+        if many is None:
+            left = iter(rest.items)
+            left.__setstate__(rest.at)  # a copy of the rest for each that waits would be quadratic
+            try:
+                return take(node, left)
+            finally:
+                rest.at = rest.stop - operator.length_hint(left)
+        pipeline.raise_kept()
+        if (wait := many(rest)) is not None:
+            return wait
+    return None
+
+
+def _one_by_one(node: Stream[Any], elements: Iterator[Any]) -> Pending:
+    """Take in what may be slow to come: others get in between."""
+    for x in elements:
+        if (wait := node.emit(x)) is not None:
+            return node._pipeline.start(_take_rest(node, wait, elements))
+    return None

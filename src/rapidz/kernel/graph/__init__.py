@@ -1,0 +1,1 @@
+"""Graph layer: nodes, edges, pipelines, signals and shutdown."""

@@ -1,0 +1,380 @@
+"""What travels beside the elements: flush and end.
+
+A signal goes along the same edges as the elements and in order with them: a
+node that still has elements under way takes it up behind these.  A node with
+several inputs acts once all of them have delivered it, save those that steer
+it or are fed from what lies below it.  What a node does is in its hooks:
+`Stream._emit_buffered` gives up what it holds, `Stream._on_end` frees what it
+uses.
+
+Elements that a flush sends round a cycle, by an edge or by an `emit` from
+within, may come to rest where the signal has passed.  So a flush goes round
+again while elements come back, and an end is sent when none do any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import functools
+import warnings
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from rapidz.kernel.compile.compiler import edges
+from rapidz.kernel.protocol.node import Node
+from rapidz.kernel.protocol.push import Pending, exception_group, when_all
+from rapidz.kernel.runtime.tasks import EagerTask
+
+if TYPE_CHECKING:
+    from rapidz.kernel.graph.pipeline import Pipeline
+    from rapidz.kernel.graph.stream import Stream
+
+
+class Signal(enum.Enum):
+    """What a pipeline is told from outside."""
+
+    FLUSH = "flush"
+    DRAIN = "drain"
+    """A flush ahead of the end."""
+    END = "end"
+
+
+#: How often a signal goes round a cycle.
+MOST_ROUNDS = 1000
+
+
+class SignalBarrier:
+    """Which inputs of a node have delivered which signal."""
+
+    def __init__(self) -> None:
+        self._flushed: Counter[int] = Counter()
+        self._ended: set[int] = set()
+
+    def ended(self, port: int) -> bool:
+        """Whether nothing comes at *port* any more."""
+        return port in self._ended
+
+    def complete(self, signal: Signal, port: int, awaited: list[int]) -> bool:
+        """Note that *signal* came in at *port*; whether it has at all that are *awaited*."""
+        if signal is Signal.END:
+            self._ended.add(port)
+        else:
+            self._flushed[port] += 1
+        missing = [at for at in awaited if at not in self._ended]
+        if signal is Signal.END:
+            return not missing
+        if any(not self._flushed[at] for at in missing):
+            return False
+        self._flushed.subtract(+self._flushed)
+        return True
+
+
+def _nothing() -> None:
+    """Called when a wave has been everywhere before anybody could wait for that."""
+
+
+class SignalWave:
+    """One signal on its way through a pipeline; every node acts on it once.
+
+    *drained*: the nodes that have emitted already what they buffered.
+    *ending*: the nodes that are about to get the end.
+    """
+
+    def __init__(
+        self,
+        signal: Signal,
+        node: Stream[Any],
+        drained: frozenset[Stream[Any]] = frozenset(),
+        ending: frozenset[Stream[Any]] = frozenset(),
+    ) -> None:
+        pipeline = node._pipeline.root()
+        self.signal = signal
+        self.drained, self.ending = drained, ending
+        self.hopeless = False
+        """Whether elements would come back for ever."""
+        self.errors: list[Exception] = []
+        self.acted: set[Stream[Any]] = set()
+        self.queued = 0
+        """At how many nodes it waits behind elements."""
+        self.through: Callable[[], object] = _nothing
+        """Called when it has been everywhere, at last."""
+        self.feedback = feedback_edges(pipeline, node)
+
+    def queue(self, node: Stream[Any]) -> None:
+        """Go on from *node* once the elements in flight there are through."""
+        self.queued += 1
+
+        def go_on() -> Pending:
+            self.queued -= 1
+            try:
+                return _carry(self, node, in_turn=True)
+            finally:
+                if not self.queued:
+                    self.through()
+
+        node._in_turn(go_on)
+
+    def reaches(self, down: Stream[Any], port: int) -> bool:
+        """Whether *down* is to act, now that the signal has come to *port*."""
+        if port in down._side_ports or (down, port) in self.feedback or down in self.acted:
+            return False
+        if len(down.upstreams) <= 1:
+            return True
+        awaited = [
+            at
+            for at, up in enumerate(down.upstreams)
+            if at not in down._side_ports
+            and (down, at) not in self.feedback
+            and all(up is not other for other in down.upstreams[:at])  # once for each stream
+        ]
+        complete = down._arrivals.complete(self.signal, port, awaited)
+        if self.signal is Signal.END:
+            down._on_input_end(port)
+        return complete
+
+    def act(self, node: Stream[Any]) -> Pending:
+        """Let one node do what the signal says; a failure does not stop the wave."""
+        self.acted.add(node)
+        try:
+            if node._ended or (node in self.drained and (self.hopeless or not node._buffered())):
+                return None
+            return node._emit_buffered()
+        except Exception as error:
+            self.errors.append(error)
+            return None
+        finally:
+            if self.signal is Signal.END and not node._ended:
+                node._end()
+            elif node in self.ending:
+                node._quiesce()
+
+
+def nodes_that_end(first: Stream[Any]) -> frozenset[Stream[Any]]:
+    """The nodes that an end sent at *first* comes to: all their inputs end."""
+    feedback = feedback_edges(first._pipeline.root(), first)
+    found, ahead = {first}, [first]
+    while ahead:
+        for down, port in edges(ahead.pop()):
+            if down in found or port in down._side_ports or (down, port) in feedback:
+                continue
+            if all(
+                up in found or down._arrivals.ended(at)
+                for at, up in enumerate(down.upstreams)
+                if at not in down._side_ports and (down, at) not in feedback
+            ):
+                found.add(down)
+                ahead.append(down)
+    return frozenset(found)
+
+
+def feedback_edges(pipeline: Pipeline, first: Stream[Any]) -> set[tuple[Stream[Any], int]]:
+    """The edges that lead back to where an element from *first*, or elsewhere, has been."""
+    feedback: set[tuple[Stream[Any], int]] = set()
+    done: set[Stream[Any]] = set()
+    on_path: set[Stream[Any]] = set()
+    nodes = [first, *sorted(pipeline.nodes, key=lambda node: len(node.upstreams))]
+    for root in nodes:
+        stack = [] if root in done else [(root, iter(edges(root)))]
+        on_path.update(node for node, _ in stack)
+        while stack:
+            node, ahead = stack[-1]
+            for down, port in ahead:
+                if down in on_path:
+                    feedback.add((down, port))
+                elif down not in done:
+                    on_path.add(down)
+                    stack.append((down, iter(edges(down))))
+                    break
+            else:
+                stack.pop()
+                on_path.discard(node)
+                done.add(node)
+    return feedback
+
+
+class DrainRounds:
+    """A signal on its way from *node*, again and again while elements come back.
+
+    An end goes ahead as a `Signal.DRAIN`, and goes through itself when nothing
+    comes back any more.
+    """
+
+    def __init__(self, node: Stream[Any], signal: Signal) -> None:
+        self.node, self.signal = node, signal
+        self.count = 0
+        self._drained: frozenset[Stream[Any]] = frozenset()
+        self._ending = nodes_that_end(node) if signal is Signal.END else frozenset[Any]()
+        self._returned = 0
+        self._wave: SignalWave | None = None
+
+    def go(self) -> Pending:
+        """Send the signal through, until it must wait behind elements or is done."""
+        waits: list[Awaitable[object]] = []
+        errors: list[Exception] = []
+        while self._wave is None or self._goes_round():
+            self.count += 1
+            self._send(Signal.FLUSH if self.signal is Signal.FLUSH else Signal.DRAIN, waits, errors)
+            if self._wave is not None and self._wave.queued:
+                self._wave.through = self._later
+                return self._outcome(waits, errors)
+        if self.signal is Signal.END:
+            self._drained = frozenset(self._wave.acted)
+            self._send(Signal.END, waits, errors)
+        return self._outcome(waits, errors)
+
+    def _send(
+        self, signal: Signal, waits: list[Awaitable[object]], errors: list[Exception]
+    ) -> None:
+        pipeline = self.node._pipeline.root()
+        self._returned = returned(pipeline)
+        self._wave = wave = SignalWave(signal, self.node, self._drained, self._ending)
+        wave.hopeless = self.count >= MOST_ROUNDS
+        try:
+            wait = pipeline.again.within(functools.partial(_carry, wave, self.node))
+            if wait is not None:
+                waits.append(wait)
+        except Exception as error:
+            errors.append(error)
+
+    def _outcome(self, waits: list[Awaitable[object]], errors: list[Exception]) -> Pending:
+        if waits:
+            return self.node._pipeline.start(when_all(waits, errors))
+        if errors:
+            raise exception_group(errors, "branches")
+        return None
+
+    def _later(self) -> None:
+        """The signal has been everywhere, at last: see what came back, in a task of its own.
+
+        What called this may be the very queue that has to take what another round sends.
+        """
+
+        async def go_on() -> None:
+            await asyncio.sleep(0)  # so that this queue is idle if nothing else is in it
+            if (wait := self.go()) is not None:
+                await wait
+
+        EagerTask(go_on(), self.node._pipeline.root())
+
+    def _goes_round(self) -> bool:
+        """Return whether elements have come back that another round would send on."""
+        wave = self._wave
+        assert wave is not None
+        came_back = returned(self.node._pipeline.root()) != self._returned
+        if self.signal is Signal.FLUSH and not came_back:
+            return False
+        rest = [node for node in wave.acted if not node._ended and _is_left(node, came_back)]
+        if not rest:
+            return False
+        if self.count < MOST_ROUNDS:
+            return True
+        what = "close" if self.signal is Signal.END else "flush"
+        warnings.warn(
+            f"{self.node}: {what}: elements still come back after {self.count} rounds through "
+            f"{described_cycle(wave, rest)}; what is left stays there",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return False
+
+
+def returned(pipeline: Pipeline) -> int:
+    """Return how many elements have come back in *pipeline* so far."""
+    return pipeline.trampoline.returned + pipeline.again.returned
+
+
+def _is_left(node: Stream[Any], came_back: bool) -> bool:
+    """Return whether *node* has something that is in flight, or that a flush would emit.
+
+    A class that does not count what it buffers has, if any element *came back*.
+    """
+    if node._has_elements_in_flight():
+        return True
+    if type(node)._emit_buffered is Node._emit_buffered:
+        return False
+    if type(node)._buffered is Node._buffered:
+        return came_back
+    return node._buffered() > 0
+
+
+def described_cycle(wave: SignalWave, rest: list[Stream[Any]]) -> str:
+    """The nodes of the cycle that *wave* went round, or where elements are if no edge closes it."""
+    for down, port in wave.feedback:
+        if down in wave.acted:
+            return " → ".join(map(str, _path(down, down.upstreams[port])))
+    return ", ".join(map(str, rest))
+
+
+def _path(start: Stream[Any], end: Stream[Any]) -> list[Stream[Any]]:
+    """The nodes from *start* down to *end*."""
+    came: dict[Stream[Any], Stream[Any] | None] = {start: None}
+    ahead = [start]
+    for node in ahead:
+        for down, _ in edges(node):
+            if down not in came:
+                came[down] = node
+                ahead.append(down)
+    path: list[Stream[Any]] = []
+    at = end if end in came else None
+    while at is not None:
+        path.append(at)
+        at = came[at]
+    return path[::-1]
+
+
+def refuse(node: Stream[Any]) -> None:
+    """Let *node* take no more elements from outside: the end comes."""
+    if not (node._ended or node._closing):
+        node._closing = True
+        node._forget()
+
+
+def send(node: Stream[Any], signal: Signal) -> Pending:
+    """Give *signal* to *node* and all below it; return what to wait for."""
+    if signal is Signal.END:
+        refuse(node)
+    return DrainRounds(node, signal).go()
+
+
+def _carry(wave: SignalWave, node: Stream[Any], *, in_turn: bool = False) -> Pending:
+    """Carry *wave* on from *node*; *in_turn*: all elements under way there are through."""
+    waits: list[Awaitable[object]] = []
+    stack = [node]
+    while stack:
+        at = stack.pop()
+        if at._is_busy() and not (in_turn and at is node):
+            wave.queue(at)
+            continue
+        if at not in wave.acted and (wait := wave.act(at)) is not None:
+            waits.append(wait)
+            if at._is_busy():  # it has more to give up than there is room for now
+                wave.queue(at)
+                continue
+        stack.extend(down for down, port in reversed(edges(at)) if wave.reaches(down, port))
+    errors, wave.errors = wave.errors, []
+    if not waits and not errors:
+        return None
+    if waits:
+        return node._pipeline.start(when_all(waits, errors))
+    raise exception_group(errors, "branches")
+
+
+def streams_of_failures(pipeline: Pipeline, *, ended: bool) -> list[Stream[Any]]:
+    """The streams that failures are sent down; if *ended*, those that will get none any more."""
+    senders: dict[Stream[Any], list[Stream[Any]]] = {}
+    for node in list(pipeline.nodes):
+        for stream in {node._errors, getattr(last(node._policy), "stream", None)}:
+            if stream is not None:
+                senders.setdefault(stream, []).append(node)
+    return [
+        stream
+        for stream, nodes in senders.items()
+        if not stream._ended and not (ended and any(not node._ended for node in nodes))
+    ]
+
+
+def last(policy: Any) -> Any:
+    """What a policy comes down to, when all tries have failed."""
+    return getattr(policy, "then", policy)

@@ -1,0 +1,783 @@
+"""Stream: a node of the pipeline graph."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import weakref
+from collections.abc import Awaitable, Callable, Iterable
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, NoReturn, Self, TypeVar
+
+from rapidz.kernel.compile import alignment, feedback
+from rapidz.kernel.compile import entry as entries
+from rapidz.kernel.compile.compiler import Outlet, edges
+from rapidz.kernel.compile.fusion import FusedRun, fuse
+from rapidz.kernel.compile.legacy import by_hand, has_async_update
+from rapidz.kernel.graph import shutdown
+from rapidz.kernel.graph.edges import Downstreams, Upstreams
+from rapidz.kernel.graph.mixins import give_way, gives_way
+from rapidz.kernel.graph.pipeline import Pipeline
+from rapidz.kernel.graph.provenance import remember
+from rapidz.kernel.graph.registry import APIRegisterMixin
+from rapidz.kernel.graph.signals import SignalBarrier
+from rapidz.kernel.graph.unused import tell_if_unused
+from rapidz.kernel.protocol.checks import check_metadata, read_timeout
+from rapidz.kernel.protocol.intervals import Interval
+from rapidz.kernel.protocol.node import Node
+from rapidz.kernel.protocol.push import DONE, Pending, Push, Step
+from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.kernel.protocol.signatures import refuse_keywords
+from rapidz.kernel.runtime import loop
+from rapidz.kernel.runtime.failures import Failure, PolicyLike, guard, make_policy
+from rapidz.kernel.runtime.tasks import SerialQueue, detach
+from rapidz.kernel.runtime.tracking import Metadata, current_metadata, release, retain
+
+if TYPE_CHECKING:
+    from tornado.ioloop import IOLoop
+
+    from rapidz._menu.fluent import Fluent
+    from rapidz._menu.fluent import T as T
+else:
+    T = TypeVar("T")
+
+    class Fluent(Generic[T]):
+        """The operator methods; at run time they come by `Stream.register_api`."""
+
+
+S = TypeVar("S", bound="Stream[Any]")
+
+logger = logging.getLogger("rapidz.core")
+
+#: Methods that old code replaces on an instance.
+_REPLACED = frozenset({"_emit", "update"})
+
+_html_update_streams: set[Any] = set()
+
+
+class Record:
+    """The last element of a node that somebody asked about."""
+
+    __slots__ = ("metadata", "value")
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.metadata: Any = None
+
+    def take(self, x: Any) -> None:
+        self.value, self.metadata = x, current_metadata()
+
+
+class Stream(Fluent[T], Node, APIRegisterMixin):
+    """An infinite sequence of elements, and a node of a pipeline.
+
+    Streams subscribe to each other: what one emits goes to all those below it.
+    `Stream()` is the start of a pipeline, where elements come in by `emit`;
+    each operator is a method that returns the next node.
+
+    Parameters
+    ----------
+    upstream, upstreams : Stream or list of Stream, optional
+        The node or nodes above.
+    stream_name : str, optional
+        Shown in pictures and error messages.
+    loop : IOLoop or asyncio loop, optional
+        The event loop that the nodes shall run on.
+    asynchronous : bool, optional
+        True: `emit` is called within an event loop and returns an awaitable.
+        False: nodes run on a loop in a background thread and `emit` blocks
+        until there is room.  Not given: nodes run in the thread that emits; as
+        soon as one needs a loop, on the loop that is running there, or else in
+        the background.
+    ensure_io_loop : bool
+        The pipeline needs a loop even if no node does.
+
+    >>> source = Stream()
+    >>> node = source.map(lambda x: x + 1).sink(print)
+    >>> source.emit(1)
+    2
+    """
+
+    _emits_one_for_one: ClassVar[bool] = True
+
+    _emit_on_other_loop: Callable[[Stream[Any], Any, Any], Awaitable[object] | None] | None = None
+    """Emit from a loop that is not the pipeline's, if `_bind_to_loop` has chosen another one;
+    returns None where the node may emit as ever."""
+
+    _plugins_go_here = True
+    str_list: ClassVar[list[str]] = ["func", "predicate", "n", "interval"]
+    _graphviz_shape = "ellipse"
+    _graphviz_style = "rounded,filled"
+    _graphviz_fillcolor = "white"
+    _graphviz_orientation = 0
+
+    _policy: Any = None
+    _in_force: Any = None
+    _record: Record | None = None
+    _entry: entries.CompiledEntry | None = None
+    _called_directly: Any = None
+    _compiled = _closing = _ended = False
+    _waits_on: tuple[int, weakref.WeakSet[Stream[Any]]] | None = None
+    """What an emit here may wait for, at which version of the graph."""
+    _unused = False
+    """Whether no element, and no node downstream, has ever come."""
+    _tells_if_unused = True
+    """Whether nodes downstream say so when they are collected unused."""
+    _skipped = 0
+    _init_args: tuple[Any, ...]
+    _init_kwargs: dict[str, Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        give_way(cls, Stream)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        cls.look_for_plugins()
+        node = super().__new__(cls)
+        remember(node, args, kwargs)
+        return node
+
+    def __init__(
+        self,
+        upstream: Stream[Any] | None = None,
+        upstreams: Iterable[Stream[Any] | None] | None = None,
+        stream_name: str | None = None,
+        loop: Any = None,
+        asynchronous: bool | None = None,
+        ensure_io_loop: bool = False,
+        **unknown: Never,
+    ) -> None:
+        if unknown:
+            refuse_keywords(self, unknown)
+        above = [upstream] if upstreams is None else list(upstreams)
+        self.upstreams: list[Any] = Upstreams(self._checked(up) for up in above if up is not None)
+        self.downstreams = Downstreams(weakref.WeakMethod(self._forget))
+        self.name = stream_name
+        self._line, self._guard_line = SerialQueue(), SerialQueue()
+        self._arrivals = SignalBarrier()
+        self._errors: Stream[Failure] | None = None
+        self._outlet = Outlet(self)
+        self._pipeline = self._join_pipeline(loop, asynchronous)
+        if ensure_io_loop or has_async_update(self):
+            self._pipeline.need_loop()
+        for up in self.upstreams:
+            up._check_edge(self)
+        tells = bool(self.upstreams)
+        for up in self.upstreams:
+            up.downstreams.add(self)
+            up._unused = False
+            tells = tells and up._tells_if_unused
+        self._unused = tells
+        if not tells and self.upstreams:
+            self._tells_if_unused = False
+
+    def __del__(self) -> None:
+        if self._unused:
+            tell_if_unused(self)
+
+    def _checked(self, upstream: object) -> Stream[Any]:
+        if isinstance(upstream, Stream):
+            if not hasattr(upstream, "_pipeline"):
+                raise TypeError(
+                    f"{type(upstream).__name__}: __init__ must call super().__init__(upstream), "
+                    "got a node without it"
+                )
+            return upstream
+        raise TypeError(
+            f"{type(self).__name__}: upstream must be a Stream, got {short_repr(upstream)}"
+        )
+
+    def _join_pipeline(self, loop: Any, asynchronous: bool | None) -> Pipeline:
+        """Become part of the pipeline of the nodes above."""
+        if asynchronous not in (None, True, False):
+            raise TypeError(
+                f"{type(self).__name__}: asynchronous must be True, False or None, "
+                f"got {short_repr(asynchronous)}"
+            )
+        detach = Pipeline(loop, asynchronous)
+        for up in self.upstreams:
+            up._pipeline.check_compatible(detach)
+        pipeline = detach
+        if self.upstreams:
+            pipeline = self.upstreams[0]._pipeline
+            if loop is not None or asynchronous is not None:
+                pipeline = pipeline.absorb(detach)
+        for up in self.upstreams[1:]:
+            pipeline = pipeline.absorb(up._pipeline)
+        pipeline.nodes.add(self)
+        if asynchronous or loop is not None:
+            pipeline.born()
+        return pipeline
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _REPLACED and "_pipeline" in self.__dict__:
+            if has_async_update(self):
+                self._pipeline.need_loop()
+            self._forget()
+
+    # --- the engine's side of the contract in `Node` ----------------------------------
+
+    def _can_inline(self) -> bool:
+        return type(self).compile is Stream.compile
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
+        """Return the step for what arrives at *port*: see `rapidz.kernel.protocol.node`."""
+        return self._alone(push, port)
+
+    def _alone(self, push: Push[Any] | None, port: int = 0) -> Push[Any]:
+        """Compile what `inline` writes into a step of its own."""
+        run = FusedRun()
+        run.nodes.append((weakref.ref(self), port))
+        run.tail = push
+        return fuse(run)
+
+    def _wrap_policy(self, step: Push[Any], policy: Any) -> Push[Any]:
+        return guard(self, step, policy)
+
+    def _aligned_with(self) -> list[Stream[Any]]:
+        ups = [up for port, up in enumerate(self.upstreams) if port not in self._side_ports]
+        return ups if len(ups) == 1 else []
+
+    def _element_lost(self) -> None:
+        """Report that the node has lost an element: its function failed for good."""
+        if not self._handles_tell:
+            alignment.report(self)
+
+    def _losing(self, *, behind_all: bool = False) -> Callable[[], None] | None:
+        """Make what reports the loss of an element here; None if no join could hear of it.
+
+        *behind_all*: the element was outside, behind all that is in flight in the node.
+        """
+        if not self._pipeline.root().joins:
+            return None
+        ref = weakref.ref(self)
+
+        def lost() -> None:
+            if (node := ref()) is None:
+                return
+            if behind_all:
+                node._in_own_turn(node._element_lost)
+            else:
+                node._element_lost()
+
+        return lost
+
+    def _is_busy(self) -> bool:
+        """Return whether elements are in flight in this node."""
+        return self._guard_line.busy() or self._line.busy() or self._busy()
+
+    def _has_elements_in_flight(self) -> bool:
+        """Return whether elements are in flight in this node, and not signals alone."""
+        lines = self._guard_line.has_elements() or self._line.has_elements()
+        return lines or self._busy()
+
+    def _count_buffered(self) -> int:
+        """Return how many elements the node has taken in and not emitted yet."""
+        return max(self._guard_line.count(), self._line.count()) + self._buffered()
+
+    def _in_turn(self, action: Callable[[], Pending]) -> Pending:
+        """Do *action* after all elements that are in flight in this node."""
+        if self._guard_line.busy():
+            turn = functools.partial(self._in_own_turn, action)
+            return self._guard_line.follow_signal(turn, self._pipeline)
+        return self._in_own_turn(action)
+
+    def _in_own_turn(self, action: Callable[[], Pending]) -> Pending:
+        if self._queue_action(action):
+            return None
+        if self._line.busy():
+            return self._line.follow_signal(action, self._pipeline)
+        return action()
+
+    def _loop_changed(self) -> None:
+        """The pipeline runs on another loop: forget what belonged to the old one."""
+        self._line, self._guard_line = SerialQueue(), SerialQueue()
+        self._on_loop_changed()
+
+    def _assigned(self, name: str, value: Any) -> None:
+        """Attribute *name* was assigned: compile the node anew."""
+        self._on_attribute_set(name, value)
+        if callable(value) and loop.is_async(value):
+            self._pipeline.need_loop()
+        self._forget()
+
+    # --- elements in -------------------------------------------------------------------
+
+    def emit(self, x: T, asynchronous: bool = False, metadata: Metadata | None = None) -> Any:
+        """Push one element into the pipeline, here.
+
+        Safe from any thread: one element at a time, first come first served.
+
+        Parameters
+        ----------
+        x : object
+            The element.
+        asynchronous : bool
+            Return an awaitable in any case.
+        metadata : list of dict, optional
+            Travels with all that comes of the element; ``{"ref": RefCounter}``
+            tells when that is done.
+
+        Returns
+        -------
+        None
+            in a pipeline that needs no loop, and, once there is room for the
+            next element, in one whose loop runs in the background;
+        awaitable
+            in an asynchronous pipeline: it resolves when there is room, or
+            raises what failed.  To drop it is to lose the back pressure only.
+
+        Raises whatever a node raised for which there is no policy; what failed
+        behind a queue is raised here by a later call, which takes no element.
+        `StreamClosed` after the end.
+
+        >>> source = Stream()
+        >>> shown = source.map(str.upper).sink(print)
+        >>> source.emit("hello")
+        HELLO
+        """
+        entry = self._entry
+        if entry is None:
+            if self._pipeline.turn.busy or not self._pipeline.here():
+                return self._emit_slowly(x, asynchronous, metadata)
+            entry = self._entrance()
+        return entry.emit(x, asynchronous, metadata)
+
+    def _emit_slowly(self, x: T, asynchronous: bool, metadata: Metadata | None) -> Any:
+        pipeline = self._pipeline
+        if not isinstance(asynchronous, bool) and asynchronous is not None:
+            raise TypeError(
+                f"emit: asynchronous must be True or False, got {short_repr(asynchronous)}"
+            )
+        if metadata is not None:
+            check_metadata(metadata)
+            pipeline.track()
+        if pipeline.turn.inside == get_ident():
+            later = functools.partial(entries.emit_later, self, x, metadata)
+            if pipeline.turn.later(later):
+                return pipeline.promise(None) if asynchronous or pipeline.needs_loop else None
+            return entries.emit_within(self, x, asynchronous, metadata)
+        return pipeline.run(lambda: entries.push_in(self, x, metadata), asynchronous=asynchronous)
+
+    def emit_many(self, elements: Iterable[T]) -> Any:
+        """Push *elements* one after the other, each when there is room for it.
+
+        Returns and raises what `emit` does.  What comes after an element that
+        failed is not taken from *elements*.  A collection goes in as one batch,
+        which other threads wait for; what an iterator yields, one by one.
+
+        >>> source = Stream()
+        >>> total = source.accumulate(lambda total, x: total + x).sink(print)
+        >>> source.emit_many([1, 2, 3])
+        1
+        3
+        6
+        """
+        return entries.emit_many(self, elements)
+
+    def _entrance(self) -> entries.CompiledEntry:
+        """The compiled ways in, made now if need be; `emit` is found on the instance then."""
+        entry = self._entry
+        if entry is None:
+            with self._pipeline.turn:
+                self._entry = entry = entries.CompiledEntry(self)
+                if (
+                    type(self).emit is Stream.emit
+                    and "emit" not in self.__dict__
+                    and entry.compiled
+                ):
+                    vars(self)["emit"] = functools.update_wrapper(entry.emit, Stream.emit)
+        return entry
+
+    def update(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Take one element from *who*: as node classes of the old libraries are called.
+
+        Returns a list of awaitables if something was emitted, else None.
+        """
+        return by_hand(self, x, *args, **kwargs)
+
+    def _emit(self, x: Any, metadata: Any = None) -> list[Awaitable[object]]:
+        """Push *x* to the nodes below, as old node classes do."""
+        abroad = self._emit_on_other_loop
+        if abroad is not None and (hop := abroad(self, x, metadata)) is not None:
+            return [hop]
+        wait = detach(self._pipeline, entries.push_below(self, x, metadata))  # it may be a batch
+        return [] if wait is None else [wait]
+
+    # --- edges ---------------------------------------------------------------------------
+
+    def connect(self, downstream: Stream[Any]) -> None:
+        """Let *downstream* get what this node emits, besides what it gets already.
+
+        To connect the same two again is no matter.  Safe while elements flow:
+        it holds from the next element on.
+
+        >>> a, b = Stream(), Stream()
+        >>> shown = b.sink(print)
+        >>> a.connect(b)
+        >>> a.emit(1)
+        1
+        """
+        if not isinstance(downstream, Stream):
+            raise TypeError(f"connect: downstream must be a Stream, got {short_repr(downstream)}")
+        self._check_edge(downstream)
+        pipeline = self._pipeline.absorb(downstream._pipeline)
+
+        def edit() -> None:
+            if downstream not in self.downstreams:
+                self._add_downstream(downstream)
+                downstream._add_upstream(self)
+                self._forget()
+                downstream._forget()
+                pipeline.realign()
+
+        pipeline.edit(edit)
+
+    def disconnect(self, downstream: Stream[Any]) -> None:
+        """Let *downstream* get nothing more from this node; no matter if it did not."""
+
+        def edit() -> None:
+            if downstream in self.downstreams:
+                self._remove_downstream(downstream)
+                self._forget()
+                try:
+                    downstream._remove_upstream(self)
+                finally:
+                    downstream._forget()
+                    self._pipeline.root().realign()
+
+        self._pipeline.edit(edit)
+
+    def destroy(self, streams: Iterable[Stream[Any]] | None = None) -> None:
+        """Take the node out of the pipeline: away from *streams*, or all nodes above."""
+        for upstream in list(self.upstreams if streams is None else streams):
+            upstream.disconnect(self)
+
+    def _add_upstream(self, upstream: Stream[Any]) -> None:
+        self.upstreams.append(upstream)
+
+    def _remove_upstream(self, upstream: Stream[Any]) -> None:
+        while upstream in self.upstreams:
+            self.upstreams.remove(upstream)
+
+    def _add_downstream(self, downstream: Stream[Any]) -> None:
+        self.downstreams.add(downstream)
+
+    def _remove_downstream(self, downstream: Stream[Any]) -> None:
+        self.downstreams.discard(downstream)
+
+    @property
+    def upstream(self) -> Stream[Any] | None:
+        """The node above; None for a source, ValueError if there are several."""
+        if len(self.upstreams) > 1:
+            raise ValueError("Stream has multiple upstreams: use `upstreams`")
+        return self.upstreams[0] if self.upstreams else None
+
+    def _forget(self) -> None:
+        """Something changed here or below: compile anew before the next element."""
+        self._pipeline.edits += 1
+        feedback.Version.now += 1
+        stack: list[Any] = [self]
+        while stack:
+            node = stack.pop()
+            node._called_directly = None
+            entry = node._entry
+            if entry is not None:
+                entry.retire()
+                node._entry = None
+                if node.__dict__.get("emit") is entry.emit:
+                    del node.__dict__["emit"]
+            if node._outlet.linked:
+                node._outlet.forget()
+            else:
+                node._outlet.version += 1  # it may be in the midst of being linked
+            if node._compiled:
+                node._compiled = False
+                stack.extend(up for up in node.upstreams if up is not None)
+
+    # --- failures --------------------------------------------------------------------------
+
+    def on_error(self, policy: PolicyLike) -> Self:
+        """Say what becomes of elements that fail, here or below, where no nearer policy is.
+
+        Parameters
+        ----------
+        policy : "raise", "skip", "send", Stream or Retry
+            ``"raise"``: the exception reaches the emitter; behind a queue it is
+            kept for the next one.  ``"skip"``: go on without the element
+            (`skipped` counts).  ``"send"``: a `Failure` goes down `errors`, or
+            down the stream given.  `Retry`: try again first.
+
+        Returns the node itself.
+
+        >>> source = Stream()
+        >>> inverse = source.map(lambda x: 1 / x).on_error("skip")
+        >>> shown = inverse.sink(print)
+        >>> source.emit_many([1, 0, 2])
+        1.0
+        0.5
+        """
+        made = make_policy(self, policy)
+        pipeline = self._pipeline
+        pipeline.policies += 1
+        self._policy = made
+        pipeline.forget_all()
+        return self
+
+    @property
+    def errors(self) -> Stream[Failure]:
+        """The failures of this node, and of those below without a nearer policy.
+
+        To ask for it sets the policy ``"send"``, unless another was chosen.
+
+        >>> source = Stream()
+        >>> inverse = source.map(lambda x: 1 / x)
+        >>> shown = inverse.errors.sink(lambda failure: print(failure.element, failure.exception))
+        >>> source.emit(0)
+        0 division by zero
+        """
+        if "errors" in vars(self):  # an old class has an attribute of that name
+            return vars(self)["errors"]  # type: ignore[no-any-return]
+        if self._policy is None:
+            self.on_error("send")
+        return self._errors_stream()
+
+    @errors.setter
+    def errors(self, value: Any) -> None:
+        vars(self)["errors"] = value
+
+    def _errors_stream(self) -> Stream[Failure]:
+        if self._errors is None:
+            self._errors = Stream(stream_name=f"errors of {self}")
+            self._pipeline.absorb(self._errors._pipeline)
+        return self._errors
+
+    @property
+    def skipped(self) -> int:
+        """How many elements the policy ``"skip"`` has left out here."""
+        return self._skipped
+
+    # --- the end ---------------------------------------------------------------------------
+
+    def flush(self, _: object = None) -> Any:
+        """Tell this node and all below to give up what they hold, in order with the elements.
+
+        Returns what `emit` does.
+
+        >>> source = Stream()
+        >>> pairs = source.partition(2).sink(print)
+        >>> source.emit(1)
+        >>> source.flush()
+        (1,)
+        """
+        return shutdown.flush(self)
+
+    def join(self, timeout: Interval | None = None) -> Any:
+        """Wait until nothing is under way in the pipeline any more.
+
+        Raises what failed meanwhile and nobody took, TimeoutError after
+        *timeout* (seconds, or a string such as ``"2s"``).  In an asynchronous
+        pipeline returns an awaitable.
+        """
+        return shutdown.join(self, read_timeout("join", timeout))
+
+    def close(self, timeout: Interval | None = None) -> Any:
+        """End the stream here: flush, wait until all is through, and free the sinks.
+
+        An `emit` after it raises `StreamClosed`.  To close again is no matter.
+        Raises and returns what `join` does.  The close of a source that runs
+        waits for the end of its data, if they end, for *timeout* seconds at most.
+        Called from within a step of the pipeline, or by a signal handler that
+        interrupts one, it stops sources and returns at once: the stream ends when
+        the element in flight is through.
+
+        >>> source = Stream()
+        >>> pairs = source.partition(2).sink(print)
+        >>> source.emit(1)
+        >>> source.close()
+        (1,)
+        """
+        return shutdown.close(self, read_timeout("close", timeout))
+
+    def _end(self) -> None:
+        """The stream has ended here."""
+        self._ended = True
+        self._on_end()
+        self._forget()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        wait = shutdown.close(self, None, at_once=kind is not None)
+        if wait is None or wait is DONE:
+            return
+        if loop.running_loop() is not None:
+            raise RuntimeError(f"{self}: use `async with` in an asynchronous pipeline")
+        wait.result()  # it ends on a loop that runs elsewhere
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        if (wait := shutdown.close(self, None, at_once=kind is not None)) is not None:
+            await wait
+
+    def gather(self) -> Stream[T]:
+        """Return the stream itself: its elements are here, and not scattered."""
+        return self
+
+    # --- sources and loops -------------------------------------------------------------------
+
+    def start(self) -> Any:
+        """Start the sources above."""
+        for upstream in self.upstreams:
+            upstream.start()
+
+    def stop(self) -> Any:
+        """Stop the sources above."""
+        for upstream in self.upstreams:
+            (Stream.stop if gives_way(upstream, Stream, "stop") else type(upstream).stop)(upstream)
+
+    @property
+    def loop(self) -> IOLoop | None:
+        """The loop that the nodes run on, or will; None if they need none."""
+        pipeline = self._pipeline.root()
+        if not pipeline.needs_loop:
+            return None
+        if pipeline.asynchronous and pipeline.loop is None and loop.running_loop() is None:
+            return None
+        return loop.io_loop(pipeline.bind())
+
+    @property
+    def asynchronous(self) -> bool | None:
+        """Whether `emit` returns an awaitable (True) or blocks (False); None without a loop."""
+        pipeline = self._pipeline.root()
+        if pipeline.asynchronous is None and pipeline.needs_loop and not pipeline.loop_given:
+            return pipeline.loop is not None and pipeline.loop is loop.running_loop()
+        return pipeline.asynchronous
+
+    # --- looking at it -----------------------------------------------------------------------
+
+    @property
+    def current_value(self) -> Any:
+        """The last element emitted, from the first time this is asked for; None before."""
+        return self._recorded().value
+
+    @current_value.setter
+    def current_value(self, value: Any) -> None:
+        self._recorded().value = value
+
+    @property
+    def current_metadata(self) -> Any:
+        """The metadata of the last element, from the first time this is asked for."""
+        return self._recorded().metadata
+
+    @current_metadata.setter
+    def current_metadata(self, value: Any) -> None:
+        self._recorded().metadata = value
+
+    def _recorded(self) -> Record:
+        if self._record is None:
+            self._record = Record()
+            if "_outlet" in vars(self):
+                self._forget()
+        return self._record
+
+    def _retain_refs(self, metadata: Any, n: int = 1) -> None:
+        retain(metadata, n)
+
+    def _release_refs(self, metadata: Any, n: int = 1) -> None:
+        release(metadata, n)
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(
+            f"{self}: a stream cannot be iterated over; attach a sink, e.g. stream.sink_to_list()"
+        )
+
+    def __str__(self) -> str:
+        name = f"{self.name}; " if self.name else ""
+        what = ""
+        for attribute in self.str_list:
+            value = self.__dict__.get(attribute)
+            if value:
+                what = f": {described(value)}"
+                break
+        return f"<{name}{type(self).__name__}{what}>"
+
+    __repr__ = __str__
+
+    def _described(self) -> str:
+        """The node and its function, for error messages."""
+        for attribute in ("func", "predicate", "key"):
+            func = self.__dict__.get(attribute)
+            if callable(func) and described(func) not in str(self):
+                return f"{self} ({attribute}: {described(func)})"
+        return str(self)
+
+
+def _hide_unknown(init: Any) -> None:
+    """Leave ``**unknown``, which takes nothing, out of the signature: libraries read that."""
+    signature = inspect.signature(init)
+    known = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    init.__signature__ = signature.replace(parameters=known)
+
+
+_hide_unknown(Stream.__init__)
+
+
+def described(value: Any) -> str:
+    """A short name for what a node was configured with."""
+    if not callable(value):
+        return str(value)
+    name = getattr(value, "__name__", None)
+    return str(name) if name else type(value).__name__
+
+
+def destroy_pipeline(source_node: Stream[Any]) -> None:
+    """Destroy *source_node* and every node below it.
+
+    >>> source = Stream()
+    >>> shown = source.map(str).sink(print)
+    >>> destroy_pipeline(source)
+    >>> source.emit(1)
+    """
+    stack, nodes = [source_node], [source_node]
+    while stack:
+        for down, _ in edges(stack.pop()):
+            if down not in nodes:
+                nodes.append(down)
+                stack.append(down)
+    for node in nodes:
+        node.destroy()
+
+
+def move_to_first(node: S, f: bool | Stream[Any] | Iterable[Stream[Any]] = True) -> S:
+    """Let *node* get elements before its siblings do.
+
+    Parameters
+    ----------
+    node : Stream
+        The node to move.
+    f : True, Stream or list of Stream
+        The upstreams below which to move it; all of them by default.
+
+    Returns the node itself.
+
+    >>> source = Stream()
+    >>> a = source.sink(lambda x: print("a"))
+    >>> b = move_to_first(source.sink(lambda x: print("b")))
+    >>> source.emit(1)
+    b
+    a
+    """
+    if f is False:
+        return node
+    chosen = list(node.upstreams) if f is True else [f] if isinstance(f, Stream) else list(f)
+    for upstream in chosen:
+        for ref in list(upstream.downstreams.data):
+            if ref() is node:
+                upstream.downstreams.data._od.move_to_end(ref, last=False)
+    return node

@@ -1,0 +1,280 @@
+"""Node: the contract between a node and the engine, every hook in one place.
+
+The engine calls these names and no others.  A class overrides what it needs and
+calls `super()` in none of them; what the engine must do besides it does by
+itself.  Hooks run where the nodes run: on the pipeline's loop if it has one,
+else in the thread that emits, and one at a time.  Those marked *compile time*
+are called once for each compilation, when the graph was edited, an attribute
+assigned or a loop bound, and before the next element.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rapidz.kernel.protocol.push import Pending, Push, Start, Step, fan_out
+
+if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Awaitable, Callable, Sized
+
+    from rapidz.kernel.compile.fusion import Code
+    from rapidz.kernel.graph.stream import Stream
+
+
+class Node:
+    """What the engine asks of a node."""
+
+    # --- what kind of node it is: class attributes -------------------------------------
+
+    _is_end: ClassVar[bool] = False
+    """Whether elements end here: nothing can be downstream.  A sink's is True."""
+    _keeps_elements: ClassVar[bool] = False
+    """Whether the node keeps elements beyond the step that they came in, so that
+    their metadata must be kept with them."""
+    _gathers: ClassVar[bool] = False
+    """Whether what the node emits carries more than the element that has just come."""
+    _remote: ClassVar[bool] = False
+    """Whether the elements that the node emits are with the workers of a backend."""
+    _side_ports: frozenset[int] = frozenset()
+    """Inputs that steer the node: the stream may end without them."""
+    _most_ports: ClassVar[int] = 1
+    """How many inputs the node may have for `inline` to do."""
+    _emits_one_for_one: ClassVar[bool] = False
+    """Whether the node emits one element for each that comes, in order, unless its
+    function fails or skips.  A plain `Stream` does; a class that defines `compile`
+    or `inline` says so itself, or does not."""
+    _handles_tell: ClassVar[bool] = False
+    """Whether what the node emits tells by itself that the element failed."""
+    _joins: ClassVar[bool] = False
+    """Whether the elements of several inputs are partners: `_partner_lost` is called."""
+    _waits_for_partners: ClassVar[bool] = False
+    """Whether elements of one input wait here for those of the others."""
+    _fusible: ClassVar[bool] = True
+    """Whether what `inline` writes may stand in one function with the nodes around."""
+    _wraps_edges: ClassVar[bool] = False
+    """Whether `_wrap_output_edge` does something."""
+    _takes_handles: ClassVar[bool] = False
+    """Whether the node takes what stands for elements on workers, and not the elements."""
+
+    _attributes_failures: ClassVar[bool] = False
+    """Whether the step itself attributes what it raises, by `attribution.blame`; else
+    the engine does."""
+    _takes_elements: ClassVar[bool] = False
+    """Whether the class, by itself, is a plain operator of the library: it refuses to
+    be put downstream of a scattered stream, where its namesake must be."""
+
+    # --- its work ------------------------------------------------------------------------
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
+        """Return the step for what arrives at *port*: a closure over values and state.
+
+        Compile time.  The step returns what *push* returned: None, or an
+        awaitable that is running already.  It calls *push* with what it emits,
+        or ``self._outlet.send`` if it does so later or several times, and does
+        not close over the node.  By default, what `inline` writes.
+        """
+        raise NotImplementedError
+
+    def inline(self, code: Code, port: int = 0) -> None:
+        """Write the node's work on ``x`` as lines of a fused function.
+
+        Compile time.  By default no line: elements pass.
+        """
+
+    def _can_inline(self) -> bool:
+        """Return whether `inline` will do for the node as it is configured now.
+
+        Compile time.  By default, whether the class has no `compile` of its own.
+        """
+        raise NotImplementedError
+
+    # --- signals and the end ---------------------------------------------------------------
+
+    def _on_input_end(self, port: int) -> None:
+        """Note that nothing comes at *port* any more, while another input may go on.
+
+        Called only for nodes with several inputs.  By default nothing happens.
+        """
+
+    def _emit_buffered(self) -> Pending:
+        """Emit what the node buffers, by ``self._outlet.send``; return what that returned.
+
+        Called at a flush and at the end, after all elements that are in flight
+        in the node.  By default None: nothing is buffered.
+        """
+        return None
+
+    def _on_end(self) -> None:
+        """Free what the node uses: no element will come any more.
+
+        Called once at the end of the stream, after `_emit_buffered`; again at the
+        end after a `_on_restart`.
+        """
+
+    def _end_of_data(self) -> Future[None] | None:
+        """Return what is done when all is emitted, for a source that runs and whose data end.
+
+        Called for the node that is closed, and all upstream of it, in the thread
+        that closes it.  By default None: there is nothing to wait for.
+        """
+        return None
+
+    def _before_end(self, at_once: bool) -> None:
+        """Stop what emits by itself: the stream is about to end here.
+
+        Called in the thread that closes the node.  *at_once*: it has not waited
+        for the end of the data.
+        """
+
+    def _quiesce(self) -> None:
+        """Emit nothing by itself any more: no timers, no tasks.
+
+        Called ahead of the end, perhaps several times, after `_emit_buffered` and
+        with elements yet to come if they go round a cycle.
+        """
+
+    def _on_restart(self) -> None:
+        """Take up what `_on_end` has freed.
+
+        Called when a source upstream is started again after its end.
+        """
+
+    _loses_queue_with_loop: ClassVar[bool] = False
+    """Whether what is in the queue of the node is lost when the loop ends."""
+
+    # --- elements that the node keeps --------------------------------------------------------
+
+    def _busy(self) -> bool:
+        """Return whether elements are in flight in the node, beyond those that it awaits.
+
+        Called when a signal arrives, which waits until they are through.  By
+        default False.
+        """
+        return False
+
+    def _queue_action(self, action: Callable[[], Pending]) -> bool:
+        """Queue *action* behind the elements that wait in the node; return whether any do.
+
+        Called for a signal while elements are in flight.  By default False.
+        """
+        return False
+
+    def _buffered(self) -> int:
+        """Return how many elements the node has taken in and will yet emit, now or combined.
+
+        Called now and then, never for each element: at a close, at the exit of
+        the program, for metrics.  What was emitted already and is kept, such as
+        a window that slides, does not count, nor what waits for an awaitable of
+        the node's own function.  By default 0.
+        """
+        return 0
+
+    def _resumes_queue(self) -> bool:
+        """Return whether the node, compiled on another loop, would go on with what it keeps.
+
+        Called when the loop has ended: such nodes are compiled at the next use
+        of the pipeline.  By default False.
+        """
+        return False
+
+    def _keeps(self, entry: Any) -> bool:
+        """Return whether an element that was emitted is kept, to be emitted again.
+
+        Called after each emission while elements carry metadata.  By default
+        False.
+        """
+        return False
+
+    # --- rows whose elements come from one element ---------------------------------------------
+
+    def _queues(self) -> list[Sized] | None:
+        """Return the queues of a join that are empty if `inline_row` will do; None: it will not.
+
+        Compile time, and only if `_joins`.
+        """
+        return None
+
+    def inline_row(self, code: Code, row: list[str]) -> None:
+        """Write ``x = `` what a join makes of the elements in the variables *row*, one a port.
+
+        Compile time, and only if there are `_queues`.
+        """
+        raise NotImplementedError
+
+    # --- elements that were lost ---------------------------------------------------------------
+
+    def _aligned_with(self) -> list[Stream[Any]]:
+        """Return the inputs for each of which a node that emits one for one does so.
+
+        Called when the graph was edited and an element failed, or a join is
+        compiled.  By default the only input that does not steer the node.
+        """
+        raise NotImplementedError
+
+    def _partner_lost(self, port: int) -> None:
+        """Drop the partners of an element that was lost on its way to *port*.
+
+        Called in the order of the elements, and only if `_joins`.
+        """
+
+    # --- changes at run time -------------------------------------------------------------------
+
+    def _on_attribute_set(self, name: str, value: Any) -> None:
+        """Check, or convert, the attribute *name* that was assigned.
+
+        Called before the node is compiled anew.  What it raises undoes the
+        assignment.
+        """
+
+    def _on_loop_changed(self) -> None:
+        """Forget futures, timers and tasks: the pipeline has another loop now.
+
+        Called in the thread of the new loop; the old one has ended.  Elements
+        that the node keeps stay.
+        """
+
+    # --- edges: for what wraps the elements themselves ---------------------------------------
+
+    def _check_edge(self, downstream: Stream[Any]) -> None:
+        """Refuse an edge from here to *downstream* that cannot work: raise TypeError.
+
+        Called before the edge is made, in the thread that makes it.
+        """
+
+    def _wrap_input(self, step: Push[Any], port: int) -> Push[Any]:
+        """Wrap the node's own *step* for elements as they come along the edge to *port*.
+
+        Compile time.
+        """
+        return step
+
+    def _wrap_output_edge(self, step: Push[Any], downstream: Stream[Any], port: int) -> Push[Any]:
+        """Wrap the *step* of *downstream* for elements as this node emits them.
+
+        Compile time, and only if `_wraps_edges`.
+        """
+        return step
+
+    def _bind_to_loop(
+        self, downstream: Stream[Any], call: Callable[[Any], Awaitable[Any]]
+    ) -> Callable[[Any], Awaitable[Any]]:
+        """Bind *call*, an asynchronous function of *downstream*, to the loop it must run on.
+
+        Compile time, and only if `_wraps_edges`.
+        """
+        return call
+
+    def _wrap_fan_out(self, pushes: list[Push[Any]], start: Start) -> Push[Any]:
+        """Return one push that feeds all branches downstream.
+
+        Compile time.
+        """
+        return fan_out(pushes, start)
+
+    def _wrap_policy(self, step: Push[Any], policy: Any) -> Push[Any]:
+        """Wrap *step* so that *policy* takes the failures of this node.
+
+        Compile time, and only where a policy is in force.
+        """
+        raise NotImplementedError

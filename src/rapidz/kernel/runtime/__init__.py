@@ -1,0 +1,1 @@
+"""Runtime layer: event loops, tasks, queues, mutual exclusion, failures."""

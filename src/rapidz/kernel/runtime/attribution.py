@@ -1,0 +1,262 @@
+"""Failure attribution: which node raised an exception, in which pass.
+
+A failure belongs to the node whose own function raised it, also if that
+function got it from an `emit`, into another pipeline or its own.  The exception
+carries an `Attribution`, and a note for the reader.
+
+An exception object may come several times: a constant that a function raises
+again and again, one that leaves a pipeline and is raised into another, one that
+two branches share.  So what it carries is never taken for granted:
+
+- Where a node calls its own function, and nothing else, that node raised the
+  exception, whatever the exception says (`blame`).
+- Where an exception may as well come from downstream (`is_attributed_to`), an attribution
+  counts if it was made since the step began, by a node of the same pipeline.
+
+Nothing of this costs time unless something fails.
+Decision 0013 tells why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rapidz.kernel.protocol.push import no_default
+from rapidz.kernel.protocol.short_repr import short_repr
+
+if TYPE_CHECKING:
+    from rapidz.kernel.graph.pipeline import Pipeline
+    from rapidz.kernel.graph.stream import Stream
+
+#: At most so many notes of ours stand on one exception.
+MOST_NOTES = 8
+
+_serials = itertools.count(1)
+last_serial = 0
+"""The serial number of the latest attribution."""
+
+
+class Attribution:
+    """What an exception says about where it was raised; it does not travel."""
+
+    __slots__ = ("_node", "_pipeline", "element", "logged", "notes", "serial", "settled", "tail")
+
+    def __init__(self, node: Stream[Any] | None = None, element: str = "", serial: int = 0) -> None:
+        self._node = None if node is None else weakref.ref(node)
+        self._pipeline = None if node is None else weakref.ref(node._pipeline.root())
+        self.element = element
+        """The element, as messages show it."""
+        self.serial = serial
+        self.notes: list[str] = []
+        """Those of the notes on the exception that are ours."""
+        self.logged = False
+        self.settled = False
+        """Whether a policy has dealt with the failure, or it has left the pipeline."""
+        self.tail: TracebackType | None = None
+        """The traceback at that time: it is no part of what comes after."""
+
+    @property
+    def node(self) -> Stream[Any] | None:
+        return None if self._node is None else self._node()
+
+    def is_in(self, pipeline: Pipeline) -> bool:
+        """Whether a node of *pipeline* raised it."""
+        own = None if self._pipeline is None else self._pipeline()
+        return own is not None and own.root() is pipeline.root()
+
+    def __reduce__(self) -> Any:
+        return Attribution, ()
+
+
+# --- what an exception carries ------------------------------------------------------------
+#
+# Classes of users may refuse attributes (frozen data classes), or do something else about them:
+# go by what `BaseException` does, and do without where that is not to be had.
+
+
+def _read(error: BaseException, name: str) -> Any:
+    try:
+        return object.__getattribute__(error, "__dict__").get(name)
+    except Exception:
+        return None
+
+
+def _write(error: BaseException, name: str, value: Any) -> None:
+    with contextlib.suppress(Exception):
+        object.__getattribute__(error, "__dict__")[name] = value
+
+
+def attribution(error: BaseException) -> Attribution | None:
+    """The attribution that *error* itself carries, if any."""
+    found = _read(error, "_rapidz_raised")
+    return found if type(found) is Attribution else None
+
+
+def clear_attribution(error: BaseException) -> None:
+    """Drop the attribution of *error*, a copy of what a node has raised."""
+    with contextlib.suppress(Exception):
+        object.__getattribute__(error, "__dict__").pop("_rapidz_raised", None)
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Add *note* to *error*, once, also if its class is frozen; never raises."""
+    notes = _read(error, "__notes__")
+    if not isinstance(notes, list):
+        _write(error, "__notes__", [note])
+    elif note not in notes:
+        notes.append(note)
+
+
+def _remove_notes(error: BaseException, ours: list[str]) -> None:
+    notes = _read(error, "__notes__")
+    if isinstance(notes, list):
+        notes[:] = [note for note in notes if note not in ours]
+
+
+# --- attribution --------------------------------------------------------------------------
+
+
+def blame(error: BaseException, node: Stream[Any] | None, x: Any = no_default) -> None:
+    """Note on *error* that the function of *node*, and nothing below it, raised it for *x*."""
+    global last_serial
+    if node is None or not isinstance(error, Exception):
+        return
+    before = attribution(error)
+    last_serial = next(_serials)
+    record = Attribution(node, "" if x is no_default else short_repr(x), last_serial)
+    if before is not None:
+        _continue(error, before, record)
+    _write(error, "_rapidz_raised", record)
+    if len(record.notes) < MOST_NOTES:
+        element = f" for element {record.element}" if record.element else ""
+        remark(error, f"raised in {node._described()}{element}")
+
+
+def remark(error: BaseException, note: str) -> None:
+    """Add *note* to *error* until it is raised anew."""
+    add_note(error, note)
+    if (record := attribution(error)) is not None:
+        record.notes.append(note)
+
+
+def _continue(error: BaseException, before: Attribution, record: Attribution) -> None:
+    """*error* was raised before: what it says of that stays only if this follows from it."""
+    if before.settled:
+        _remove_notes(error, before.notes)
+        _cut_traceback(error, before.tail)
+    else:
+        record.notes = before.notes
+
+
+def _cut_traceback(error: BaseException, tail: TracebackType | None) -> None:
+    """Take *tail* off the traceback: Python prolongs that of an object raised again."""
+    at = error.__traceback__ if tail is not None else None
+    while at is not None and at.tb_next is not tail:
+        at = at.tb_next
+    if at is not None:
+        at.tb_next = None
+
+
+def is_attributed_to(error: Exception, node: Stream[Any] | None, x: Any, since: int) -> bool:
+    """Whether *node* raised *error* itself, rather than a node below it.
+
+    Notes it on *error* if so.  *since*: `last_serial` when the step of *node* began.
+    """
+    if node is None:
+        return False
+    record = attribution(error)
+    if record is not None and record.serial > since and record.node is node:
+        return True
+    if not node._is_end and comes_from_below(error, node._pipeline, since):
+        return False
+    blame(error, node, x)
+    return True
+
+
+def comes_from_below(error: BaseException, pipeline: Pipeline, since: int) -> bool:
+    """Whether a node of *pipeline* was found to have raised *error* after *since*."""
+    return any(record.serial > since and record.is_in(pipeline) for record in attributions(error))
+
+
+def failed_in(node: Stream[Any]) -> Callable[[BaseException, int], bool]:
+    """Tell whether it was the node itself that failed since a step began, and none below it."""
+    ref = weakref.ref(node)
+
+    def failed_here(error: BaseException, since: int) -> bool:
+        node = ref()
+        return node is None or all(
+            record.serial <= since or record.node is node or not record.is_in(node._pipeline)
+            for record in attributions(error)
+        )
+
+    return failed_here
+
+
+def attributions(error: BaseException) -> Iterator[Attribution]:
+    """The attribution of *error*, or those of the errors in a group."""
+    record = attribution(error)
+    if record is not None:
+        yield record
+    elif isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from attributions(inner)
+
+
+def raised_by(error: BaseException) -> Stream[Any] | None:
+    """The node that raised *error*, or the first error of a group, as far as is known."""
+    return next((record.node for record in attributions(error)), None)
+
+
+def settled(error: BaseException) -> None:
+    """Say that *error* is dealt with: when it comes again, that is another failure."""
+    for record in attributions(error):
+        record.settled, record.tail = True, error.__traceback__
+
+
+def leaves(error: BaseException) -> None:
+    """*error* is raised to whoever called `emit`: it is dealt with, unless that was a node."""
+    if not called_by_a_node():
+        settled(error)
+
+
+def called_by_a_node() -> bool:
+    """Whether the code that called into the library was itself called by a node."""
+    frame: Any = sys._getframe(2)
+    if frame.f_code.co_filename.startswith(_FUSED):
+        frame = frame.f_back  # the compiled `emit` that it leaves
+    while frame is not None and _is_entrance(frame):
+        frame = frame.f_back
+    while frame is not None:
+        if _is_ours(frame.f_code.co_filename):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _is_entrance(frame: FrameType) -> bool:
+    """Whether *frame* is code of the kernel, or a compiled `emit` that went the slow way."""
+    code = frame.f_code
+    if code.co_filename.startswith(_FUSED):
+        return (
+            "is_attributed_to" in code.co_varnames
+            and frame.f_locals.get("is_attributed_to") is not True
+        )
+    return _is_ours(code.co_filename)
+
+
+_FUSED = "<rapidz "
+_KERNEL = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_LOOPS = os.path.join(
+    os.path.dirname(__file__), "loop.py"
+)  # at the bottom of every stack in the background
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith((_FUSED, _KERNEL)) and filename != _LOOPS

@@ -1,0 +1,188 @@
+"""The wait-for graph, upwards: what is in flight and waits for the code that asks.
+
+A function that runs for an element may emit into its own pipeline: directly, in
+the tasks of a group, or by way of other nodes.  What it emits may come to a
+place that the element itself keeps, a line or a full queue, and would wait there
+for its own end.  asyncio does not know who started a task; but whoever waits for
+a task or a future has left a callback there, and these are followed.
+
+It is looked at only where something would have to wait, and costs the elements
+that need not wait nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+from asyncio.base_events import _run_until_complete_cb  # type: ignore[attr-defined]
+from collections.abc import Iterable, Iterator
+from types import FrameType, FunctionType
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.kernel.runtime import loop as loops
+
+if TYPE_CHECKING:
+    from rapidz.kernel.graph.pipeline import Pipeline
+    from rapidz.kernel.runtime.tasks import EagerTask
+
+Waiting: TypeAlias = Union["EagerTask", "asyncio.Task[Any]"]
+
+#: How many tasks are followed at most.
+FURTHEST = 64
+
+#: The code in which the loop calls back: what is further out belongs to no element.
+TURN = asyncio.Handle._run.__code__
+#: What is no way to wait.
+_PLAIN = (int, float, str, list, set, tuple, FunctionType, type(None), asyncio.AbstractEventLoop)
+
+#: The code of what runs a `EagerTask`, whose `self` that is; by id, for code is hashed by content.
+drivers: set[int] = set()
+
+
+def waits_for_caller(*those: Waiting | None) -> bool:
+    """Return whether one of *those* waits, directly or not, for the code that asks."""
+    wanted = [one for one in those if one is not None and not one.done()]
+    if wanted:
+        for one in waiting():
+            if one in wanted:
+                return True
+    return False
+
+
+def is_top_level() -> bool:
+    """Return whether nothing but the loop itself waits for the task that asks."""
+    here = loops.running_loop()
+    task = None if here is None else asyncio.current_task(here)
+    callbacks = None if task is None else getattr(task, "_callbacks", None)
+    return not callbacks or (len(callbacks) == 1 and callbacks[0][0] is _run_until_complete_cb)
+
+
+def waiting() -> Iterator[Waiting]:
+    """Yield what is in flight and waits for the code that asks, the innermost first."""
+    here = loops.running_loop()
+    if here is None:
+        return
+    links: list[tuple[asyncio.Task[Any], object]] = []
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code is not TURN:
+        if id(frame.f_code) in drivers:
+            running = frame.f_locals["self"]
+            yield running
+            _behind(running._callbacks, links)
+        frame = frame.f_back
+    task = asyncio.current_task(here)
+    if task is not None:
+        yield task
+        if not is_top_level():
+            _behind(getattr(task, "_callbacks", None), links)
+    seen: set[int] = set()
+    while links and len(seen) < FURTHEST:
+        task, group = links.pop()
+        if id(task) in seen:
+            continue
+        driven = _driven_by(task, group)
+        if driven is None:
+            continue
+        seen.add(id(task))
+        yield task
+        for running in driven:
+            yield running
+            _behind(running._callbacks, links)
+        _behind(getattr(task, "_callbacks", None), links)
+
+
+def _driven_by(task: asyncio.Task[Any], group: object) -> list[EagerTask] | None:
+    """What *task* runs around the place where it waits.
+
+    Or around that where it uses *group*: it will wait for that there.  None if
+    it does not.
+    """
+    driven: list[EagerTask] = []
+    around: list[EagerTask] | None = driven if group is None else None
+    at: Any = task.get_coro()
+    while at is not None:
+        frame = getattr(at, "cr_frame", None) or getattr(at, "gi_frame", None)
+        if frame is not None and id(frame.f_code) in drivers:
+            running: EagerTask = frame.f_locals["self"]
+            driven.append(running)
+            if running._driven is not None:  # what wraps it cannot be looked into
+                at = running._driven
+                continue
+        if group is not None and any(value is group for value in _locals(frame)):
+            around = driven.copy()
+        at = awaited_in(at)
+    return around
+
+
+def awaited_in(coroutine: Any) -> Any:
+    """Return what a coroutine or generator is suspended on, None while it runs.
+
+    CPython 3.11 may crash when it is asked of one that runs; the frames of that are on the stack.
+    """
+    if getattr(coroutine, "cr_running", False) or getattr(coroutine, "gi_running", False):
+        return None
+    return getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
+
+
+def _locals(frame: FrameType | None) -> Iterable[object]:
+    return () if frame is None else frame.f_locals.values()
+
+
+def caller_in(pipeline: Pipeline) -> EagerTask | None:
+    """What is in flight in *pipeline* and waits for the code that asks, if anything."""
+    for one in waiting():
+        if not isinstance(one, asyncio.Task) and one._pipeline.root() is pipeline:
+            return one
+    return None
+
+
+def _behind(callbacks: Iterable[Any] | None, links: list[tuple[Any, object]]) -> None:
+    """Add to *links* the tasks that have left *callbacks*, and the groups by which they wait."""
+    for callback in callbacks or ():
+        function = callback[0] if type(callback) is tuple else callback
+        owner = getattr(function, "__self__", None)
+        if owner is not None:
+            _link(owner, links)
+        elif isinstance(function, functools.partial):  # asyncio.wait_for
+            for one in function.args:
+                _link(one, links)
+        else:  # gather, wait, shield, and ours
+            for cell in getattr(function, "__closure__", None) or ():
+                try:
+                    _link(cell.cell_contents, links)
+                except ValueError:  # it is empty
+                    continue
+
+
+def _link(one: Any, links: list[tuple[Any, object]]) -> None:
+    """Add to *links* who waits by way of *one*, found in a callback."""
+    if isinstance(one, _PLAIN):
+        return
+    if isinstance(one, asyncio.Task):
+        links.append((one, None))
+    elif isinstance(one, asyncio.Future):
+        _behind(getattr(one, "_callbacks", None), links)
+    else:  # a group of tasks, asyncio's or anyio's
+        scope = getattr(one, "cancel_scope", None)
+        parent = getattr(one, "_parent_task", None) or getattr(scope, "_host_task", None)
+        if isinstance(parent, asyncio.Task):
+            links.append((parent, one))
+
+
+def described(running: EagerTask) -> str:
+    """Return which node and element *running* is about, for a message."""
+    node, x = running.about()
+    if node is not None:
+        return f"{node._described()} with element {short_repr(x)}"
+    coroutine: Any = running._driven
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is None:
+            break
+        x, ref = frame.f_locals.get("x"), frame.f_locals.get("ref")
+        if ref is not None and (node := ref()) is not None:
+            return f"{node._described()} with element {short_repr(x)}"
+        coroutine = frame.f_locals.get("coroutine")
+    return "one of its functions"

@@ -1,0 +1,349 @@
+"""Whose turn it is: one element at a time in a pipeline that needs no loop.
+
+A lock would cost half as much as a whole chain of simple nodes.  Under the
+interpreter lock of CPython it is not needed: a thread is only ever switched at
+a call, a jump backwards or the start of a function, so to look at `busy` and
+then to set it, with none of these between, is atomic.  The compiled `emit`
+does just that; everything rarer goes through `PipelineLock` itself.  Without such a
+lock there are no compiled entrances, and one atomic operation of a dict does
+the work.
+
+Signal handlers and finalizers may come in anywhere, here too, and may emit.  So
+nothing in this module waits for a lock that its own thread may have: whoever
+waits has a lock of its own, which others release.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import signal
+import sys
+import weakref
+from _thread import LockType, allocate_lock
+from collections import deque
+from collections.abc import Callable
+from inspect import CO_VARARGS
+from threading import get_ident, local, main_thread
+from types import CodeType, FrameType, TracebackType
+from typing import Any
+
+#: The newest version whose switches between threads CI has tested.
+NEWEST_TESTED = (3, 13)
+
+#: Whether compiled entrances may use the flag alone.
+ATOMIC = (
+    sys.implementation.name == "cpython"
+    and sys.version_info[:2] <= NEWEST_TESTED
+    and getattr(sys, "_is_gil_enabled", lambda: True)()
+)
+
+#: How often a thread that waits for its turn looks whether anybody has it, in seconds.
+PATIENCE = 0.2
+
+
+class PipelineLock:
+    """The right to run the nodes of one pipeline, taken by one thread at a time.
+
+    A thread that has it may take it again.
+    """
+
+    __slots__ = ("_cell", "_frame", "_lent", "_owner", "_watchers", "busy", "inside", "waiters")
+
+    def __init__(self) -> None:
+        self.busy = False
+        self.waiters: deque[LockType | Callable[[], object]] = deque()
+        """Threads that wait for the turn, each by its lock, and what is to be done in it."""
+        self.inside = 0
+        """The thread, once it is known to run nodes: what it emits comes from within."""
+        self._owner = 0
+        """The thread, if it came in by `take`; 0 if by a compiled entrance."""
+        self._frame: FrameType | None = None
+        """Where that thread took it."""
+        self._cell: dict[int, tuple[int, FrameType]] = {}
+        """Has one entry, who and where, while it is anybody's turn and the flag will not do."""
+        self._lent: deque[int] = deque()
+        """Threads that have lent it to others, until something changes."""
+        self._watchers: deque[LockType] = deque()
+        """Their locks."""
+
+    # --- to take it and to end it ----------------------------------------------------------
+
+    def take(self) -> bool:
+        """Wait for the turn; whether it was not the caller's already."""
+        return self._take(sys._getframe(1))
+
+    def _take(self, frame: FrameType) -> bool:
+        me = get_ident()
+        if self._try(me, frame):
+            return True
+        if self.inside == me or self._is_inside(me, frame):
+            return False
+        self._queue(me, frame)
+        return True
+
+    def _try(self, me: int, frame: FrameType) -> bool:
+        if not ATOMIC:
+            mine = (me, frame)
+            if self._cell.setdefault(0, mine) is not mine:
+                return False
+            self.busy = True
+        elif self.busy:
+            return False
+        else:
+            self.busy = True
+        self._owner = me
+        self._frame = frame
+        return True
+
+    def _queue(self, me: int, frame: FrameType) -> None:
+        """Wait for the turn."""
+        lock = allocate_lock()
+        lock.acquire()
+        self.waiters.append(lock)
+        try:
+            # To look comes after the entry in `waiters`, and whoever ends a turn looks there
+            # after that: so one of the two sees the other.
+            while not self._try(me, frame):
+                if lock.acquire(timeout=PATIENCE):
+                    self.waiters.appendleft(lock)
+                elif self._is_abandoned():
+                    self._free()
+        finally:
+            with contextlib.suppress(ValueError):
+                self.waiters.remove(lock)
+            if self.waiters and not self.busy:  # an interrupt: it was told, and leaves
+                self.pass_on()
+
+    def _is_abandoned(self) -> bool:
+        """Whether the thread that took the turn has left the place where it did.
+
+        A KeyboardInterrupt may come between taking the turn and the block that
+        would end it, or a thread may be killed.
+        """
+        owner, mark = self._owner, self._frame
+        if owner == 0 or mark is None or not self.busy:
+            return False
+        frame = sys._current_frames().get(owner)
+        while frame is not None:
+            if frame is mark:
+                return False
+            frame = frame.f_back
+        return owner == self._owner and mark is self._frame
+
+    def _free(self) -> None:
+        self._owner, self._frame = 0, None
+        self.busy = False
+        self._cell.pop(0, None)
+
+    def give(self) -> None:
+        """End the turn."""
+        self._free()
+        if self.waiters:
+            self.pass_on()
+
+    def pass_on(self) -> None:
+        """Do what interrupts have left behind, and wake one of those who wait for the turn."""
+        me, frame = get_ident(), sys._getframe()
+        while self.waiters and not self.busy:
+            try:
+                first = self.waiters.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            if isinstance(first, LockType):
+                with contextlib.suppress(RuntimeError):  # it has been told already
+                    first.release()
+                return
+            if not self._try(me, frame):
+                self.waiters.appendleft(first)
+                continue  # whoever has the turn does it, unless that is over already
+            try:
+                first()
+            finally:
+                self._free()
+
+    # --- to lend it ------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Tell those who wait for it that something has changed."""
+        watchers = self._watchers
+        for _ in range(len(watchers)):
+            try:
+                lock = watchers.popleft()
+            except IndexError:
+                return
+            with contextlib.suppress(RuntimeError):
+                lock.release()
+
+    def wait(self, timeout: float) -> bool:
+        """Let others have the turn until something changes, or for *timeout* seconds.
+
+        Whether something has changed.
+        """
+        me, owner, frame, inside = get_ident(), self._owner, self._frame, self.inside
+        lock = allocate_lock()
+        lock.acquire()
+        self._watchers.append(lock)
+        self._owner = me  # for an interrupt between here and the end of the turn
+        self._lent.append(me)
+        self.inside = 0
+        try:
+            self.give()
+            return lock.acquire(timeout=timeout)
+        finally:
+            with contextlib.suppress(ValueError):
+                self._watchers.remove(lock)
+            self._queue(me, sys._getframe())
+            self._lent.remove(me)
+            self._owner, self._frame, self.inside = owner, frame, inside
+
+    # --- who is inside ---------------------------------------------------------------------
+
+    def later(self, action: Callable[[], object]) -> bool:
+        """Leave *action* to whoever ends the turn, if the caller is an interrupt; whether it is.
+
+        That is so if it has left a step of this pipeline in its own thread, or would
+        have to wait for another thread, which may wait for what it has left.
+        """
+        if not (self.busy or self.inside or self._cell):
+            return False
+        holder = self._holder(sys._getframe(1))
+        at: FrameType | None = sys._getframe(1)
+        while at is not None and at is not holder:
+            if is_interrupt(at):
+                break
+            at = at.f_back
+        else:
+            return False
+        self.waiters.append(action)
+        if not self.busy:
+            self.pass_on()
+        return True
+
+    def is_mine(self) -> bool:
+        """Return whether the calling thread is in a step of this pipeline."""
+        me = get_ident()
+        if self.inside == me:
+            return True
+        return (self.busy or bool(self._cell)) and self._is_inside(me, sys._getframe(1))
+
+    def is_on_stack(self) -> bool:
+        """Return whether the code that asks is called from a step of this pipeline.
+
+        Unlike `is_mine` it goes by the stack alone: an interruption may leave flags behind.
+        """
+        return self._holder(sys._getframe(1)) is not None
+
+    def _is_inside(self, me: int, frame: FrameType) -> bool:
+        """Whether it is the calling thread's turn already."""
+        if (taken := self._cell.get(0)) is not None:
+            return taken[0] == me
+        if self._owner:
+            return self._owner == me
+        return me not in self._lent and self._holder(frame) is not None
+
+    def _holder(self, frame: FrameType | None) -> FrameType | None:
+        """Return the frame of the calling thread in which the turn was taken."""
+        me = get_ident()
+        taken = self._cell.get(0)
+        if (self._owner and self._owner != me) or (taken is not None and taken[0] != me):
+            return None
+        mark = self._frame if taken is None else taken[1]
+        lent = not self._owner and me in self._lent
+        while frame is not None:
+            if frame is mark or (not lent and self._is_entrance(frame)):
+                return frame
+            frame = frame.f_back
+        return None
+
+    def _is_entrance(self, frame: FrameType) -> bool:
+        """Whether *frame* is in an entrance of this pipeline that took the turn by the flag."""
+        if "mine" not in frame.f_code.co_varnames:
+            return False
+        values = frame.f_locals
+        return values.get("turn") is self and values.get("mine") is True
+
+    def __enter__(self) -> PipelineLock:
+        _depth.stack.append(self._take(sys._getframe(1)))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if _depth.stack.pop():
+            self.give()
+
+
+_FINALIZE = weakref.finalize.__call__.__code__
+
+
+def is_interrupt(frame: FrameType) -> bool:
+    """Return whether *frame* was not called by the one below, but came in between.
+
+    That is a finalizer, the callback of a weak reference, or a signal handler:
+    the interpreter gives it the frame that it interrupts.
+    """
+    code, back = frame.f_code, frame.f_back
+    if code.co_name == "__del__" or code is _FINALIZE:
+        return True
+    positional = code.co_argcount
+    names = code.co_varnames[:positional]
+    if code.co_flags & CO_VARARGS:
+        names += (code.co_varnames[positional + code.co_kwonlyargcount],)
+    if not names or back is None:
+        return False
+    values = frame.f_locals
+    for name in names:
+        value = values.get(name)
+        for argument in value if type(value) is tuple else (value,):
+            if argument is back or (type(argument) is weakref.ref and argument() is None):
+                return True
+    return False
+
+
+def called_by_interrupt(frame: FrameType | None) -> bool:
+    """Return whether a signal handler or a finalizer is among the callers of *frame*.
+
+    Frames are told by their code alone, unlike in `is_interrupt`: to look at the arguments
+    of a frame would keep what its variables refer to.  So the callback of a weak
+    reference is not found.
+    """
+    handlers = _handlers() if get_ident() == main_thread().ident else ()
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "__del__" or code is _FINALIZE or code in handlers:
+            return True
+        frame = frame.f_back
+    return False
+
+
+_SIGNALS = [int(number) for number in signal.valid_signals()]
+_getsignal: Any = importlib.import_module("_signal").getsignal  # without enums, which are slow
+
+
+def _handlers() -> set[CodeType]:
+    """Return the code of all signal handlers that are installed."""
+    codes: set[CodeType] = set()
+    for number in _SIGNALS:
+        handler: Any = _getsignal(number)
+        while isinstance(handler, functools.partial):
+            handler = handler.func
+        for function in (handler, getattr(type(handler), "__call__", None)):  # noqa: B004
+            code = getattr(function, "__code__", None)
+            if isinstance(code, CodeType):
+                codes.add(code)
+    return codes
+
+
+class _Depth(local):
+    """For every nested `with`, whether it is the one that ends the turn."""
+
+    def __init__(self) -> None:
+        self.stack: list[bool] = []
+
+
+_depth = _Depth()

@@ -1,0 +1,522 @@
+"""What is under way: a coroutine that somebody waits for, or nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import TYPE_CHECKING, Any
+
+from rapidz.kernel.protocol.push import Pending, Push, being_ended
+from rapidz.kernel.runtime import loop as loops
+from rapidz.kernel.runtime.deadlock import drivers, waits_for_caller
+
+if TYPE_CHECKING:
+    from rapidz.kernel.graph.pipeline import Pipeline
+    from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.runtime.pending_failures import PendingFailure
+
+
+class EagerTask:
+    """A coroutine under way in a pipeline.
+
+    Whoever awaits it in the same turn of the loop runs it, in their own task
+    and at the cost of a plain ``await``; otherwise the loop does, in a task of
+    its own.  So to drop it is to lose the back pressure and not the element.
+    A failure that nobody took is kept by the pipeline.
+    """
+
+    _callbacks: list[Callable[[EagerTask], object]] | None = None
+    _driven: Coroutine[Any, Any, object] | None = None
+    _ahead: EagerTask | None = None
+    _next: EagerTask | None = None
+    _own = _claimed = _done = _left = False
+    begun = False
+    """Whether it is in somebody's hands, or will never be."""
+    withdrawn = False
+    """Whether it was cancelled from outside, and did not fail by itself."""
+    _error: BaseException | None = None
+    _unclaimed: Unclaimed | None = None
+    _task: asyncio.Task[None] | None = None
+
+    def __init__(
+        self,
+        coroutine: Coroutine[Any, Any, object],
+        pipeline: Pipeline,
+        line: SerialQueue | None = None,
+    ) -> None:
+        self._coroutine: Coroutine[Any, Any, object] | None = coroutine
+        self._pipeline = pipeline
+        self._line = line
+        if line is not None:  # before anything runs: an eager task is over at once
+            ahead, line.last = line.last, self
+            if ahead is None:
+                line.front = self
+            else:
+                self._ahead, ahead._next = ahead, self
+                self._coroutine = _after(self, coroutine)
+        pipeline.active.add(self)
+        if pipeline.tracked:  # what is tracked travels in the context of its own task
+            self.adopt()
+        else:
+            pipeline.orphaned(self)
+
+    is_signal = False
+    """Whether it carries no element."""
+    awaits = False
+    """Whether it is a signal that has emitted something, and waits for that."""
+    loses: Callable[[], None] | None = None
+    """Called if it is withdrawn before it has begun, once what is ahead of it is over."""
+    _losses: list[Callable[[], None]] | None = None
+    """What of that kind is to be called when this one is over."""
+
+    def done(self) -> bool:
+        """Whether it is over, well or ill."""
+        return self._done
+
+    def cancelled(self) -> bool:
+        return isinstance(self._error, asyncio.CancelledError)
+
+    def exception(self) -> BaseException | None:
+        """What it failed with; None as long as it has not."""
+        self._claim()
+        return self._error
+
+    def result(self) -> None:
+        """Raise what it failed with, or InvalidStateError while it is under way."""
+        if not self._done:
+            raise asyncio.InvalidStateError("the element is still under way")
+        if (error := self.exception()) is not None:
+            raise error
+
+    def add_done_callback(self, callback: Callable[[EagerTask], object]) -> None:
+        """Call *callback* with this, in the loop, once it is over."""
+        if self._done:
+            self._pipeline.running_on.call_soon(callback, self)
+        elif self._callbacks is None:
+            self._callbacks = [callback]
+        else:
+            self._callbacks.append(callback)
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        if self._ahead is not None and self._is_circular():
+            return self.adopt()
+        if self.begun:
+            return (yield from self._watch())
+        coroutine = self._driven = self._begin()
+        self._claimed = True
+        try:
+            yield from coroutine.__await__()
+        except BaseException as error:
+            self._on_end(error)
+            raise
+        self._on_end()
+
+    def _begin(self) -> Coroutine[Any, Any, object]:
+        """Return what is to be run: it is the caller's from now on."""
+        coroutine, self._coroutine = self._coroutine, None
+        assert coroutine is not None
+        self.begun = True
+        return coroutine
+
+    def about(self) -> tuple[Stream[Any] | None, Any]:
+        """Return the node whose function this is, and the element, if it knows."""
+        return None, None
+
+    def _is_circular(self) -> bool:
+        """Whether the caller would wait here for its own end."""
+        return self._line is not None and waits_for_caller(self._line.front)
+
+    def _watch(self) -> Generator[Any, Any, None]:
+        """Wait for what somebody else runs."""
+        if not self._done:
+            wait_done = self._pipeline.running_on.create_future()
+
+            def wake(_: EagerTask) -> None:
+                resolve(wait_done)
+
+            self.add_done_callback(wake)
+            try:
+                yield from wait_done
+            except BaseException:
+                self._unwatched(wake)
+                raise
+        self._claim()  # not before: who is cancelled meanwhile takes no failure
+        if self._error is not None:
+            raise self._error
+
+    def _unwatched(self, wake: Callable[[EagerTask], object]) -> None:
+        """Who watched has been cancelled: if nobody else does at the end, a failure is kept.
+
+        Not only when it is collected, for the traceback of that cancellation holds it.
+        """
+        if self._callbacks is not None and wake in self._callbacks:
+            self._callbacks.remove(wake)
+        if self._done:  # it ended in the same turn
+            self._keep_unclaimed()
+        else:
+            self._left = True
+
+    def _keep_unclaimed(self) -> None:
+        error = self._error
+        if isinstance(error, Exception) and not self._claimed and not self.withdrawn:
+            self._claim()
+            self._pipeline.keep(error)
+
+    def adopt(self) -> None:
+        """Run it as a task, unless somebody has awaited it already."""
+        if not self.begun:
+            coroutine = self._driven = self._begin()
+            self._task = task = self._pipeline.running_on.create_task(self._run(coroutine))
+            task.add_done_callback(self._never_begun)
+
+    def _never_begun(self, _: object) -> None:
+        """The task was cancelled before it could begin."""
+        if not self._done and self._driven is not None:
+            _close(self._driven)
+            self._note_end(True)
+            self.lost_unbegun()
+            self._on_end(asyncio.CancelledError())
+
+    def _note_end(self, ended: bool) -> None:
+        """Note whether its task was *ended*, by `withdraw` or with the loop."""
+        if ended and not self.withdrawn and self._line is not None and not self.is_signal:
+            self._line.cut_off += 1
+        self.withdrawn |= ended
+
+    def is_of_one(self) -> bool:
+        """Whether it is the work of a node on one element."""
+        return self._line is not None
+
+    def run_at_once(self) -> None:
+        """Run it where no loop is running: it must not have to wait for anything."""
+        coroutine = self._begin()
+        failure: Exception | None = None
+        try:
+            coroutine.send(None)
+        except StopIteration:
+            return self._on_end()
+        except Exception as error:
+            failure = error
+        coroutine.close()
+        if failure is None or str(failure) == "no running event loop":
+            self._claimed = True
+            self._on_end(asyncio.CancelledError())
+            self._pipeline.check_loop()
+        self._on_end(failure)
+
+    def abandon(self) -> None:
+        """Its loop has gone before it could begin."""
+        if not self.begun:
+            _close(self._begin())
+
+    def lost_unbegun(self) -> None:
+        """Note that its element is lost: nothing was done about it yet."""
+        if self.loses is not None:
+            self._losses = [self.loses, *(self._losses or ())]
+            self.loses = None
+
+    def detach(self) -> None:
+        """Let it go on whatever becomes of those who await it: it is the pipeline's own."""
+        self._own = True
+        self.adopt()
+
+    def withdraw(self) -> None:
+        """Cancel it, unless it is the pipeline's own or in the hands of another task."""
+        if self._done or self._own:
+            return
+        self.withdrawn = True
+        if not self.begun:
+            self.abandon()
+            self.lost_unbegun()
+            self._on_end(asyncio.CancelledError())
+        elif self._task is not None:
+            self._task.cancel()
+
+    async def _run(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        outcome: BaseException | None = None
+        task = asyncio.current_task()
+        try:
+            await coroutine
+        except BaseException as error:
+            outcome = error
+        if outcome is not None and not isinstance(outcome, Exception):
+            self._note_end(being_ended(outcome, task))
+        self._on_end(outcome)
+        if self.withdrawn and outcome is not None:
+            raise outcome
+        if isinstance(outcome, (KeyboardInterrupt, SystemExit)) and not loops.in_background():
+            self._claim()
+            if not getattr(outcome, "_rapidz_told", False):  # else who watched it tells it again
+                outcome._rapidz_told = True  # type: ignore[union-attr]
+                raise outcome  # the loop is the user's, and is to end
+        # The traceback holds this frame: let go, so that a failure which
+        # nobody is left to take is noticed at once and not by the collector.
+        del self, coroutine, outcome, task
+
+    def _on_end(self, error: BaseException | None = None) -> None:
+        self._done, self._error = True, error
+        self._pipeline.active.discard(self)
+        self._driven = None
+        if error is not None:
+            self._failed(error)
+        line = self._line
+        if line is not None:  # who was next waits now for whoever is ahead of this one
+            ahead, behind = self._ahead, self._next
+            if behind is None:
+                line.last = ahead
+            else:
+                behind._ahead, self._next = ahead, None
+            if ahead is None:
+                line.front = behind
+            else:
+                ahead._next, self._ahead = behind, None
+            if self._losses is not None:
+                losses, self._losses = self._losses, None
+                if ahead is None:
+                    for lost in losses:
+                        lost()
+                else:
+                    ahead._losses = [*(ahead._losses or ()), *losses]
+        if self._callbacks is not None:
+            callbacks, self._callbacks = self._callbacks, None
+            for callback in callbacks:
+                callback(self)
+            if self._left and callbacks:  # who watches too takes it in the next turn
+                if not (loop := self._pipeline.running_on).is_closed():
+                    loop.call_soon(self._keep_unclaimed)
+                return
+        if self._left:
+            self._keep_unclaimed()
+
+    def _failed(self, error: BaseException) -> None:
+        if beside := getattr(error, "_rapidz_beside", None):
+            self._pipeline.keep(beside)
+            error._rapidz_beside = None  # type: ignore[attr-defined]
+        if not self._claimed and not self.withdrawn:
+            self._unclaimed = Unclaimed(self._pipeline, error)
+
+    def _claim(self) -> None:
+        """Somebody takes what it fails with."""
+        self._claimed = True
+        if self._unclaimed is not None:
+            self._unclaimed.error = None
+            self._unclaimed = None
+
+
+class Unclaimed:
+    """A failure that nobody has taken: dropped with what failed, it is kept by the pipeline.
+
+    What did not fail needs no finalizer, which costs as much as a call.
+    """
+
+    __slots__ = ("error", "pipeline")
+
+    def __init__(self, pipeline: Pipeline, error: BaseException) -> None:
+        self.pipeline = pipeline
+        self.error: BaseException | None = error
+
+    def __del__(self) -> None:
+        error = self.error
+        if isinstance(error, Exception):
+            self.pipeline.keep(error)
+        elif error is not None:
+            self.pipeline.interrupted(error)
+
+
+drivers.update({id(EagerTask.__await__.__code__), id(EagerTask._run.__code__)})
+
+
+class FailedTask(EagerTask):
+    """An element that comes while a failure is kept: who awaits it gets that instead.
+
+    If nobody awaits it, the element goes in, and the failure stays for others.
+    """
+
+    _looked = False
+
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, object], pipeline: Pipeline, failure: PendingFailure
+    ) -> None:
+        self._failure = failure
+        super().__init__(coroutine, pipeline)
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        if self.take_effect():
+            raise self._failure.error
+        return (yield from super().__await__())
+
+    def take_effect(self) -> bool:
+        """Fail with what was kept, unless that was taken already; whether it did."""
+        if self.begun or self._failure not in self._pipeline.kept:
+            return False
+        self.abandon()
+        self._claimed = True
+        self._pipeline.kept.remove(self._failure)
+        self._on_end(self._failure.raised(late=True))
+        return True
+
+    def adopt(self) -> None:
+        if self._looked:
+            super().adopt()
+        else:  # a task that was made to await it comes only after this
+            self._looked = True
+            self._pipeline.running_on.call_soon(self.adopt)
+
+
+class SerialQueue:
+    """First come, first served: coroutines of one node, one at a time."""
+
+    __slots__ = ("cut_off", "emitted", "front", "last")
+
+    def __init__(self) -> None:
+        self.front: EagerTask | None = None
+        """What is at work."""
+        self.last: EagerTask | None = None
+        """What came in last."""
+        self.emitted = 0
+        """How much of what is at work has emitted its element, and waits for downstream."""
+        self.cut_off = 0
+        """How many elements were in line when the loop ended, with no emitter that waited."""
+
+    def busy(self) -> bool:
+        """Whether something is in line: what comes now must queue behind it."""
+        return self.last is not None
+
+    def count(self) -> int:
+        """Return how many elements are in line and were not emitted."""
+        count, running = 0, self.front
+        while running is not None:
+            count, running = count + 1, running._next
+        return max(0, count - self.emitted)
+
+    def follow(
+        self,
+        coroutine: Coroutine[Any, Any, object],
+        pipeline: Pipeline,
+        loses: Callable[[], None] | None = None,
+    ) -> Pending:
+        """Run *coroutine* after all that came before it; *loses*: see `EagerTask`.
+
+        What itself is at work in this line, or is waited for by what is, does
+        not wait when it awaits this: it would wait for its own end.
+        """
+        running = EagerTask(coroutine, pipeline, self)
+        if loses is not None:
+            running.loses = loses
+        return running
+
+    def follow_signal(self, action: Callable[[], Pending], pipeline: Pipeline) -> EagerTask:
+        """Do *action*, which carries no element, after all that came before it."""
+
+        async def act() -> None:
+            if (wait := action()) is not None:
+                running.awaits = not (isinstance(wait, EagerTask) and wait.is_signal)
+                await wait
+
+        running = EagerTask(act(), pipeline, self)
+        running.is_signal = True
+        return running
+
+    def has_elements(self) -> bool:
+        """Return whether anything but signals is in line, or what a signal has emitted."""
+        running = self.front
+        while running is not None:
+            if running.awaits or not running.is_signal:
+                return True
+            running = running._next
+        return False
+
+
+async def _after(running: EagerTask, coroutine: Coroutine[Any, Any, object]) -> None:
+    """Run *coroutine* once nobody is ahead of *running* in its line.
+
+    Whoever is ahead may be withdrawn: then those ahead of that one remain.
+    """
+    try:
+        while (ahead := running._ahead) is not None:
+            await wait_done(ahead)
+    except BaseException:
+        _close(coroutine)
+        running.lost_unbegun()
+        raise
+    del running, ahead  # a traceback would keep them, and what is behind them in the line
+    await coroutine
+
+
+def _close(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Close *coroutine*, which has not begun, and the one that it would have run."""
+    frame = getattr(coroutine, "cr_frame", None)
+    inner = None if frame is None else frame.f_locals.get("coroutine")
+    coroutine.close()
+    if inspect.iscoroutine(inner):
+        _close(inner)
+
+
+def detach(pipeline: Pipeline, wait: Pending) -> Pending:
+    """Let *wait* go on by itself: to cancel who awaits it is to give up the wait alone.
+
+    For what carries more than the element that set it off: a batch, a window, a
+    pair, a flush.
+    """
+    if wait is None:
+        return None
+    running = wait if isinstance(wait, EagerTask) else EagerTask(as_coroutine(wait), pipeline)
+    running.detach()
+    return running
+
+
+def detached_push(pipeline: Pipeline, push: Push[Any]) -> Push[Any]:
+    """Make of *push* one for what carries more than the element that set it off."""
+
+    def step(x: Any) -> Pending:
+        wait = push(x)
+        return None if wait is None else detach(pipeline, wait)
+
+    return step
+
+
+async def wait_done(running: EagerTask) -> None:
+    """Wait until *running* is over, whatever became of it; its failure is others' to take."""
+    if not running.done():
+        future = asyncio.get_running_loop().create_future()
+        running.add_done_callback(lambda _: resolve(future))
+        await future
+
+
+def resolve(future: asyncio.Future[None]) -> None:
+    """Say that what *future* stands for is over, if anybody still waits for it."""
+    if not future.done():
+        future.set_result(None)
+
+
+def exception_of(wait: Any) -> BaseException | None:
+    """What *wait*, which is over, failed with; it stays there for others to take."""
+    if isinstance(wait, EagerTask):
+        return wait._error
+    if wait.cancelled():
+        return asyncio.CancelledError()
+    error: BaseException | None = getattr(wait, "_exception", None)
+    return error
+
+
+async def run_async(action: Callable[[], Pending]) -> None:
+    """Do *action*, and wait for what it says."""
+    await wait_for(action())
+
+
+async def wait_for(wait: Pending) -> None:
+    """Await what a push returned."""
+    if wait is not None:
+        await wait
+
+
+def following(future: asyncio.Future[None]) -> asyncio.Future[None]:
+    """A future of one's own that is done with *future*: to cancel it harms nobody else."""
+    detach: asyncio.Future[None] = future.get_loop().create_future()
+    future.add_done_callback(lambda _: resolve(detach))
+    return detach
+
+
+async def as_coroutine(awaitable: Awaitable[object]) -> object:
+    return await awaitable

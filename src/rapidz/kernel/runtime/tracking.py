@@ -1,0 +1,249 @@
+"""Who still holds an element: metadata, reference counters and their release.
+
+A pipeline whose elements carry metadata is compiled for it.  The metadata of
+the element under way is ambient (`metadata_of_element`), so nodes that pass an
+element on at once need not know of it.  A node that holds elements back gets
+each in an `Entry`; what it pushes is taken out of its entries again, and with
+the last reference to an entry its counters are released.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+from typing import Any, TypeAlias
+
+from rapidz.kernel.protocol.push import Pending, Push
+from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.kernel.runtime import attribution
+from rapidz.kernel.runtime import loop as loops
+from rapidz.kernel.runtime.tasks import exception_of
+
+Metadata: TypeAlias = list[dict[str, Any]]
+
+metadata_of_element: ContextVar[Metadata] = ContextVar("metadata_of_element")
+_NONE: Metadata = []
+
+
+class RefCounter:
+    """Counts who still holds an element, and tells when nobody does.
+
+    Give it with the element, ``emit(x, metadata=[{"ref": RefCounter(cb=done)}])``.
+    It tells once: when all that came of the element is done, sinks included.
+
+    Parameters
+    ----------
+    initial : int
+        The count to begin with.
+    cb : callable, optional
+        Called without arguments, on *loop*, when the count comes down to zero
+        and nothing failed.  It may be a coroutine function.
+    loop : IOLoop or asyncio loop, optional
+        Where to call; the running loop, else the library's own.
+    on_failure : callable, optional
+        Called instead of *cb*, with the exception, if something that came of
+        the element failed.
+
+    >>> import threading
+    >>> from rapidz import Stream
+    >>> done = threading.Event()
+    >>> source = Stream()
+    >>> shown = source.sink(print)
+    >>> source.emit("x", metadata=[{"ref": RefCounter(cb=done.set)}])
+    x
+    >>> done.wait(5)
+    True
+    """
+
+    def __init__(
+        self,
+        initial: int = 0,
+        cb: Callable[[], object] | None = None,
+        loop: Any = None,
+        on_failure: Callable[[BaseException], object] | None = None,
+    ) -> None:
+        self.loop = loop
+        self.count = initial
+        self.cb = cb
+        self.on_failure = on_failure
+        self.failure: BaseException | None = None
+        self.told = False
+
+    def retain(self, n: int = 1) -> None:
+        """Somebody else holds the element, or *n* of them."""
+        self.count += n
+
+    def release(self, n: int = 1) -> None:
+        """Somebody is done with the element; with the last one, tell."""
+        self.count -= n
+        if self.count <= 0 and not self.told:
+            self.told = True
+            self._tell()
+
+    def fail(self, error: BaseException) -> None:
+        """Something that came of the element failed: tell that, not success."""
+        if self.failure is None:
+            self.failure = without_traceback(error)
+
+    def _tell(self) -> None:
+        tell: Callable[[], object] | None = self.cb
+        if self.failure is not None:
+            failure, on_failure = self.failure, self.on_failure
+            tell = None if on_failure is None else lambda: on_failure(failure)
+        if tell is None:
+            return
+        if self.loop is not None:
+            loop = loops.asyncio_loop(self.loop)
+        else:
+            loop = loops.running_loop() or loops.background_loop()
+        if loop.is_closed():
+            return
+
+        def call() -> None:
+            result = tell()
+            if inspect.isawaitable(result):
+                loops.keep_running(loop, result)
+
+        loop.call_soon_threadsafe(call)
+
+    def __repr__(self) -> str:
+        return f"<RefCounter count={self.count}>"
+
+
+def without_traceback(error: BaseException) -> BaseException:
+    """*error* as a counter keeps it: its frames would keep the element that it counts."""
+    try:
+        kept = copy.copy(error)
+    except Exception:
+        return error
+    return kept.with_traceback(None) if type(kept) is type(error) else error
+
+
+def refs(metadata: Iterable[Any] | None) -> Iterator[RefCounter]:
+    """The counters in *metadata*."""
+    for item in metadata or ():
+        if isinstance(item, dict) and "ref" in item:
+            yield item["ref"]
+
+
+def retain(metadata: Iterable[Any] | None, n: int = 1) -> None:
+    for ref in refs(metadata):
+        ref.retain(n)
+
+
+def release(metadata: Iterable[Any] | None, n: int = 1) -> None:
+    for ref in refs(metadata):
+        ref.release(n)
+
+
+def fail(metadata: Iterable[Any] | None, error: BaseException) -> None:
+    for ref in refs(metadata):
+        if hasattr(ref, "fail"):
+            ref.fail(error)
+
+
+def current_metadata() -> Metadata:
+    """The metadata of the element under way."""
+    return metadata_of_element.get(_NONE)
+
+
+def tracked_push(push: Callable[[], Pending], metadata: Metadata) -> Pending:
+    """Push with *metadata* ambient and held until all that came of it is done."""
+    token = metadata_of_element.set(metadata)
+    retain(metadata)
+    try:
+        wait = push()
+    except BaseException as error:
+        fail(metadata, error)
+        release(metadata)
+        raise
+    finally:
+        metadata_of_element.reset(token)
+    if wait is None:
+        release(metadata)
+    else:
+        over: Any = wait
+        over.add_done_callback(lambda wait: _over(wait, metadata))
+    return wait
+
+
+def _over(wait: Any, metadata: Metadata) -> None:
+    if (error := exception_of(wait)) is not None:
+        fail(metadata, error)
+    release(metadata)
+
+
+class Entry:
+    """An element that a node holds back, with its metadata."""
+
+    __slots__ = ("metadata", "x")
+
+    def __init__(self, x: Any, metadata: Metadata | None = None) -> None:
+        self.x = x
+        self.metadata = current_metadata() if metadata is None else metadata
+        retain(self.metadata)
+
+    def release(self) -> None:
+        """The node is done with it."""
+        metadata, self.metadata = self.metadata, _NONE
+        release(metadata)
+
+    __del__ = release
+
+    def __repr__(self) -> str:
+        return f"Entry({short_repr(self.x)})"
+
+
+def unbox(held: Any) -> Any:
+    """The element in an entry, or *held* itself."""
+    return held.x if type(held) is Entry else held
+
+
+def rebox(held: Any, result: Any) -> Any:
+    """What became of an element, with the metadata of the entry it was *held* in."""
+    return Entry(result, held.metadata) if type(held) is Entry else result
+
+
+def boxing(step: Push[Any], failed_here: Callable[[BaseException, int], bool]) -> Push[Any]:
+    """Compile *step* of a node that holds elements: it gets entries."""
+
+    def boxed(x: Any) -> Pending:
+        entry, since = Entry(x), attribution.last_serial
+        try:
+            return step(entry)
+        except Exception as error:
+            if failed_here(error, since):  # so the node has not taken it
+                entry.release()
+            raise
+
+    return boxed
+
+
+def unboxing(push: Push[Any], still_holds: Callable[[Any], bool]) -> Push[Any]:
+    """Compile the *push* that such a node calls: out of entries come elements.
+
+    *still_holds* tells whether the node goes on holding one that it has pushed.
+    """
+
+    def send(held: Any) -> Pending:
+        entries: list[Entry]
+        if type(held) is Entry:
+            entries, x = [held], held.x
+        elif isinstance(held, (tuple, list)):
+            entries = [item for item in held if type(item) is Entry]
+            x = type(held)(unbox(item) for item in held) if entries else held
+        else:
+            entries, x = [], held
+        if not entries:
+            return push(x)
+        metadata = [item for entry in entries for item in entry.metadata]
+        try:
+            return tracked_push(lambda: push(x), metadata)
+        finally:
+            for entry in entries:  # a traceback may keep them alive: do not wait for that
+                if not still_holds(entry):
+                    entry.release()
+
+    return send

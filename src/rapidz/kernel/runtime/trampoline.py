@@ -1,0 +1,179 @@
+"""Trampolines: they keep Python's stack flat, however long the way of an element is."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import weakref
+from collections import deque
+from collections.abc import Awaitable, Callable
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+
+from rapidz.kernel.protocol.push import Pending, Push, exception_group, when_all
+from rapidz.kernel.runtime.tasks import exception_of
+
+if TYPE_CHECKING:
+    from rapidz.kernel.graph.pipeline import Pipeline
+    from rapidz.kernel.runtime.exclusion import PipelineLock
+
+#: How many emits of one pipeline may be on the stack, one within the other.
+MOST_NESTED = 64
+
+#: How much of Python's stack is left to the functions of users and to long pipelines.
+RESERVE = 300
+
+
+class Trampoline:
+    """Takes up elements one after the other that would else pile up on the stack.
+
+    The first push through a trampoline runs at once and then takes up all those
+    that came in meanwhile, in the same thread; these return at once.  What an
+    interruption (`KeyboardInterrupt`, `SystemExit` …) leaves in the queue is
+    taken up by `resume`.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = weakref.ref(pipeline)
+        self._turn = pipeline.turn
+        self._queues: dict[int, deque[tuple[Push[Any], Any]]] = {}
+        self.left: deque[tuple[Push[Any], Any]] = deque()
+        """What interruptions have left."""
+        self.nested = 0
+        """How many emits are on the stack."""
+        self.returned = 0
+        """How many elements have come back by way of this trampoline."""
+
+    def belong_to(self, turn: PipelineLock) -> None:
+        """Go by another *turn*: that of the parent means nothing in a forked child."""
+        self._turn = turn
+        self.nested = 0
+
+    def take(self, push: Push[Any], *, feedback: bool) -> Push[Any]:
+        """Return *push* by way of the trampoline.
+
+        An element that is *fed back* is not waited for: it may have to queue
+        behind the very element that it came of.
+        """
+
+        def hop(x: Any) -> Pending:
+            if feedback:
+                self.returned += 1
+            queue = self._queues.get(get_ident())
+            if queue is not None:
+                queue.append((push, x))
+                return None
+            wait = self._drive(push, x)
+            return None if feedback else wait
+
+        return hop
+
+    def emit(self, push: Push[Any], x: Any) -> Pending:
+        """Push *x*, emitted by way of the general entrance.
+
+        At once, as long as few emits are on the stack, so that feedback is depth
+        first; beyond that, one after the other.
+        """
+        if self.nested:
+            self.returned += 1
+            if self.nested >= MOST_NESTED or is_deep():
+                queue = self._queues.get(get_ident())
+                if queue is not None:
+                    queue.append((push, x))
+                    return None
+                return self._drive(push, x)
+        # From here to `try` there is no call, so that no interruption comes in between.
+        turn, me = self._turn, get_ident()
+        inside, busy = turn.inside, turn.busy
+        turn.inside = me
+        turn.busy = True
+        self.nested += 1
+        mine = True  # pyright: ignore[reportUnusedVariable] - interrupts look for it
+        try:
+            return push(x)
+        finally:
+            self.nested -= 1
+            turn.inside, mine = inside, False  # noqa: F841 # pyright: ignore[reportUnusedVariable]
+            turn.busy = busy
+            if turn.waiters and not busy:
+                turn.pass_on()
+
+    def within(self, action: Callable[[], Any]) -> Any:
+        """Do *action*; what it emits counts as emitted from within."""
+        turn, me = self._turn, get_ident()
+        inside, busy = turn.inside, turn.busy
+        turn.inside = me
+        turn.busy = True
+        self.nested += 1
+        try:
+            return action()
+        finally:
+            self.nested -= 1
+            turn.inside = inside
+            turn.busy = busy
+            if turn.waiters and not busy:
+                turn.pass_on()
+
+    def _drive(self, push: Push[Any], x: Any) -> Pending:
+        me = get_ident()
+        self._queues[me] = queue = deque([(push, x)])
+        waits: list[Awaitable[object]] = []
+        errors: list[Exception] = []
+        try:
+            while queue:
+                push, x = queue.popleft()
+                try:
+                    if (wait := push(x)) is not None and not _is_well(wait):
+                        waits.append(wait)
+                except Exception as error:
+                    errors.append(error)
+        except BaseException:
+            self._leave(queue, errors)
+            raise
+        finally:
+            del self._queues[me]
+        if not waits:
+            if errors:
+                raise exception_group(errors, "elements")
+            return None
+        pipeline = self._pipeline()
+        if len(waits) == 1 and not errors:
+            return waits[0]
+        return None if pipeline is None else pipeline.start(when_all(waits, errors))
+
+    def _leave(self, queue: deque[tuple[Push[Any], Any]], errors: list[Exception]) -> None:
+        """Keep for later what an interruption does not let come through now."""
+        pipeline = self._pipeline()
+        if pipeline is None:
+            return
+        pipeline = pipeline.root()
+        for error in errors:
+            pipeline.keep(error)
+        if queue:
+            self.left.extend(queue)
+            pipeline.left_over(self)
+
+    def resume(self) -> None:
+        """Take up what interruptions have left; what fails is kept."""
+        pipeline = self._pipeline()
+        while self.left and pipeline is not None:
+            push, x = self.left.popleft()
+            try:
+                self._drive(push, x)
+            except Exception as error:
+                pipeline.keep(error)
+
+
+def is_deep() -> bool:
+    """Return whether little is left of Python's stack."""
+    limit = sys.getrecursionlimit()
+    try:
+        sys._getframe(max(limit - RESERVE, limit // 2))
+    except ValueError:
+        return False
+    return True
+
+
+def _is_well(wait: Any) -> bool:
+    """Return whether *wait* is over, and nothing failed."""
+    return isinstance(wait, asyncio.Future) and wait.done() and exception_of(wait) is None

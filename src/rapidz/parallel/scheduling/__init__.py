@@ -1,0 +1,1 @@
+"""Scheduling: handles, batches, tasks and their dependencies."""

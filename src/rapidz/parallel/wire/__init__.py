@@ -1,0 +1,1 @@
+"""Wire format: what travels between processes."""
