@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.dataframe.helpers import emitted, floats, streaming
-from tests.dataframe.state.model import same
+from tests.dataframe.incremental.model import same
 
 from rapidz.dataframe import aggregations as old
 from rapidz.dataframe.aggregations import (

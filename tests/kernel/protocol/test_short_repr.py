@@ -85,7 +85,7 @@ RECURSIVE.append(RECURSIVE)
         ([[[[[1]]]]], "[[[[...]]]]"),
         (Raising(), "<Raising whose repr raised RuntimeError>"),
         ([1, Raising()], "[1, <Raising whose repr raised RuntimeError>]"),
-        ({Raising: Wrong()}, "{<class 'tests.kernel.test_short_repr.Raising'>: "
+        ({Raising: Wrong()}, "{<class 'tests.kernel.protocol.test_short_repr.Raising'>: "
          "<Wrong whose repr raised TypeError>}"),
         (Lying([1]), "[1]"),
         (10**300, "<int of 997 bits>"),

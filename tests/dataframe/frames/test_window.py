@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.dataframe.helpers import emitted, floats, streaming, timed
-from tests.dataframe.state.model import same, window
+from tests.dataframe.incremental.model import same, window
 
 from rapidz import Stream
 from rapidz.dataframe import DataFrame

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.dataframe.helpers import emitted, floats, streaming, timed, with_groups
-from tests.dataframe.state.model import same
+from tests.dataframe.incremental.model import same
 
 from rapidz import Stream
 from rapidz.dataframe import DataFrame

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.parallel.faults.cluster import cluster
-from tests.parallel.faults.functions import add, double
+from tests.parallel.backends.cluster import cluster
+from tests.parallel.backends.functions import add, double
 
 from rapidz import Stream
 from rapidz.parallel.scheduling.handles import Batch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.parallel.faults.functions import fatal
+from tests.parallel.backends.functions import fatal
 
 from rapidz import Stream
 from rapidz.parallel import WorkerDied

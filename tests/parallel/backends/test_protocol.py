@@ -22,7 +22,7 @@ from rapidz.parallel.wire.pickling import pickled
 from rapidz.parallel.wire.program import run, run_pickled
 from rapidz.testing import assert_equivalent
 
-PAGE = Path(__file__).parents[2] / "docs" / "writing-backends.md"
+PAGE = Path(__file__).parents[3] / "docs" / "writing-backends.md"
 
 
 class Lost(Exception):

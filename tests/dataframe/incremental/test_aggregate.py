@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.dataframe.state.model import aggregate, same, window
+from tests.dataframe.incremental.model import aggregate, same, window
 
 from rapidz.dataframe.incremental import Everything, LastRows, Over, Span, make_state
 

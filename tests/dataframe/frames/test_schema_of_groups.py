@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.dataframe.helpers import emitted
-from tests.dataframe.state.model import same
+from tests.dataframe.incremental.model import same
 
 ROWS = pd.DataFrame(
     {

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.dataframe.helpers import emitted
-from tests.dataframe.state.model import same
+from tests.dataframe.incremental.model import same
 
 from rapidz import Stream
 from rapidz.dataframe.aggregations import GroupbyMean, Var

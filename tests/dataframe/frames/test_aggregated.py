@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.dataframe.helpers import emitted, floats, streaming
-from tests.dataframe.state.model import aggregate, same, window
-from tests.dataframe.state.test_model import HOWS, batches
+from tests.dataframe.incremental.model import aggregate, same, window
+from tests.dataframe.incremental.test_aggregate import HOWS, batches
 
 from rapidz.dataframe import DataFrame, Frame
 from rapidz.dataframe.incremental import Everything, LastRows, Over, Span

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.dataframe.state.model import same
+from tests.dataframe.incremental.model import same
 
 from rapidz.dataframe.incremental import Everything, LastRows, Over, Span, make_state
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.dataframe.state.model import aggregate, same, window
+from tests.dataframe.incremental.model import aggregate, same, window
 
 from rapidz.dataframe.incremental import (
     CumulativeState,

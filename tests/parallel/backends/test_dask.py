@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.parallel.faults.cluster import Cluster, cluster
-from tests.parallel.faults.functions import add, double, slow, slow_at_times, table
-from tests.parallel.faults.streams import check_that_the_fatal_element_fails_alone
+from tests.parallel.backends.cluster import Cluster, cluster
+from tests.parallel.backends.functions import add, double, slow, slow_at_times, table
+from tests.parallel.backends.streams import check_that_the_fatal_element_fails_alone
 
 from rapidz import Stream
 from rapidz.parallel import WorkersGone

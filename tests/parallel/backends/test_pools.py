@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.parallel import functions as f
-from tests.parallel.faults.functions import fatal
+from tests.parallel.backends.functions import fatal
 from tests.support import bounded
 
 from rapidz import Retry, Stream

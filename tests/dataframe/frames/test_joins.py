@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.dataframe.helpers import emitted, streaming
-from tests.dataframe.state.model import same
+from tests.dataframe.incremental.model import same
 
 from rapidz.dataframe import DataFrame, merge
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.dataframe.helpers import emitted, streaming
-from tests.dataframe.state.model import same
+from tests.dataframe.incremental.model import same
 
 from rapidz import Stream
 from rapidz.dataframe import DataFrame

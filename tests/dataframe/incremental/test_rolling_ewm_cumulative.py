@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.dataframe.state.model import same
+from tests.dataframe.incremental.model import same
 
 from rapidz.dataframe.incremental import CumulativeState, EwmState, RollingState
 

@@ -9,8 +9,8 @@ from typing import Any
 from unittest.mock import ANY
 
 import pytest
-from tests.parallel.faults.functions import add, double, fatal, slow
-from tests.parallel.faults.streams import check_that_the_fatal_element_fails_alone
+from tests.parallel.backends.functions import add, double, fatal, slow
+from tests.parallel.backends.streams import check_that_the_fatal_element_fails_alone
 
 from rapidz import Stream
 from rapidz.parallel import WorkersGone

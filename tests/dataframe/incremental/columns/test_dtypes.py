@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.dataframe.state.model import aggregate, same, window
-from tests.dataframe.state.test_model import WINDOWS, column
+from tests.dataframe.incremental.model import aggregate, same, window
+from tests.dataframe.incremental.test_aggregate import WINDOWS, column
 
 from rapidz.dataframe.incremental import (
     CumulativeState,

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.dataframe.helpers import emitted, floats, streaming
-from tests.dataframe.state.model import same
+from tests.dataframe.incremental.model import same
 
 from rapidz.dataframe.aggregations import Mean, Sum
 
