@@ -96,7 +96,7 @@ def test_an_operator_is_the_same_at_every_door(name: str) -> None:
 
 
 def test_star_import_shadows_no_builtin() -> None:
-    """DESIGN ruling 14: `from rapidz import *` of the originals replaced map, filter and zip."""
+    """Ruling 14: `from rapidz import *` of the originals replaced map, filter and zip."""
     assert set(rapidz.__all__) & set(dir(builtins)) == set()
     for name in ("map", "filter", "zip", "slice"):
         assert getattr(rapidz, name) is not getattr(builtins, name)

@@ -1,4 +1,4 @@
-"""Metadata and reference counts (DESIGN ruling 13).
+"""Metadata and reference counts (Ruling 13 (docs/rulings.md)).
 
 The counts are those that streamz shows when it is run, save where the ruling changes them: a
 counter fires once, after all that came of the element is done, and a failure is told apart.

@@ -244,7 +244,7 @@ def test_destroyed_pipelines_are_collected() -> None:
 
 
 def test_a_node_without_reference_or_sink_is_collected() -> None:
-    """DESIGN ruling 8."""
+    """Ruling 8 (docs/rulings.md)."""
     s = stream()
     seen: list[int] = []
     node = s.map(seen.append)

@@ -855,7 +855,7 @@ def test_21_both_old_manners_and_native_nodes_share_a_graph() -> None:
 
 
 def test_a_child_process_starts_its_own_loop() -> None:
-    """Part 1, promise 3: in streamz emit hung in a forked child."""
+    """Promise 3 and defect D36: in streamz emit hung in a forked child."""
     if not hasattr(os, "fork"):
         pytest.skip("no fork here")
     done = script(
@@ -873,7 +873,7 @@ def test_a_child_process_starts_its_own_loop() -> None:
 
 
 def test_long_chains_and_loops_end_without_recursion_errors() -> None:
-    """Part 5: RecursionError in both old libraries from 600 nodes, or 248 rounds, on."""
+    """Promise 5, defect D32: a RecursionError in both from 600 nodes or 248 rounds on."""
     s = stream()
     node = s
     for _ in range(2000):
@@ -890,7 +890,7 @@ def test_long_chains_and_loops_end_without_recursion_errors() -> None:
 
 
 async def test_loops_of_tornado_and_of_asyncio_are_one() -> None:
-    """Part 3: what emit gives can be yielded and awaited."""
+    """Engine rule 5: what emit gives can be yielded and awaited."""
     async with stream(asynchronous=True) as s:
         s.sink(lambda x: gen.sleep(1))
 

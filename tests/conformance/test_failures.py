@@ -220,7 +220,7 @@ def from_a_thread(cell: Cell) -> Rig:
 
 @pytest.mark.parametrize("cell", cells(), ids=str)
 def test_a_failure_neither_hangs_nor_is_lost(cell: Cell) -> None:
-    """DESIGN promise 3, rulings 1, 2 and 3; pains.md 2a, rows 1 to 5."""
+    """Promise 3, rulings 1, 2 and 3, defects D1 to D5 (docs/rulings.md)."""
     if cell.way == "async":
         rig = run(inside_a_loop(cell), limit=100_000)
     else:

@@ -72,7 +72,7 @@ def test_every_operator_has_a_docstring_with_an_example(name: str) -> None:
 
 @every_class
 def test_every_operator_carries_its_public_name(name: str) -> None:
-    """field/api.md: importable again from `node.__module__` under it."""
+    """Ruling 21 (docs/rulings.md): importable again from `node.__module__` under it."""
     node = operators()[name]
     module = __import__(node.__module__, fromlist=[name])
     assert getattr(module, name) is node
@@ -80,7 +80,7 @@ def test_every_operator_carries_its_public_name(name: str) -> None:
 
 @every_case
 def test_every_operator_names_what_it_does_not_know(case: Case) -> None:
-    """field/api.md: unknown keywords are a TypeError, where they cannot be the function's."""
+    """Ruling 21: unknown keywords are a TypeError, where they cannot be the function's."""
     if case.name not in NAMES or case.awaits:
         return
     build = getattr(Stream(), case.name)
@@ -103,7 +103,7 @@ async def _deliver(case: Case, source: Stream[int], xs: tuple[int, ...]) -> None
 
 @every_node
 def test_every_operator_is_its_model_and_flushes_at_the_end(case: Case) -> None:
-    """DESIGN ruling 4."""
+    """Ruling 4 (docs/rulings.md)."""
 
     async def go() -> list[Any]:
         async with Stream[int](asynchronous=True) as source:
@@ -117,7 +117,7 @@ def test_every_operator_is_its_model_and_flushes_at_the_end(case: Case) -> None:
 
 @every_node
 def test_every_operator_is_its_model_in_plain_calls(case: Case) -> None:
-    """DESIGN promise 4: one pipeline, several ways to run it."""
+    """Promise 4 (docs/rulings.md): one pipeline, several ways to run it."""
     with Stream[int]() as source:
         seen: list[Any] = case.build(source, same, 0.001).sink_to_list()
         for x in case.feed:
@@ -129,7 +129,7 @@ def test_every_operator_is_its_model_in_plain_calls(case: Case) -> None:
 
 @every_node
 def test_every_operator_survives_edits_of_the_graph(case: Case) -> None:
-    """DESIGN part 3, rule 1: an edit recompiles and loses no window or total."""
+    """Engine rule 1 (docs/rulings.md): an edit recompiles and loses no window or total."""
 
     async def go() -> list[Any]:
         async with Stream[int](asynchronous=True) as source:
@@ -155,7 +155,7 @@ def test_every_operator_survives_edits_of_the_graph(case: Case) -> None:
 
 @every_node
 def test_every_operator_passes_back_pressure_through(case: Case) -> None:
-    """DESIGN habit 5. The sink never finishes: sooner or later an emit must wait."""
+    """The sink never finishes: sooner or later an emit must wait."""
 
     async def go() -> bool:
         async with Stream[int](asynchronous=True) as source:
@@ -181,7 +181,7 @@ def test_every_operator_passes_back_pressure_through(case: Case) -> None:
 
 @every_node
 def test_every_operator_is_collected_when_dropped(case: Case) -> None:
-    """DESIGN ruling 8; pains.md 2a: 20 dropped `timed_window`, 20 nodes still ticking."""
+    """Ruling 8; defect D31 (docs/rulings.md): 20 dropped `timed_window`, 20 nodes still ticking."""
 
     async def go() -> tuple[bool, list[int]]:
         async with Stream[int](asynchronous=True) as source:
@@ -220,7 +220,7 @@ def test_every_operator_is_collected_when_dropped_without_a_loop(case: Case) -> 
 
 @every_case
 def test_every_operator_may_be_destroyed_and_disconnected_again(case: Case) -> None:
-    """DESIGN ruling 8; pains.md 2a: KeyError."""
+    """Ruling 8; defect D33 (docs/rulings.md): KeyError."""
     source, stranger = Stream[int](), Stream[int]()
     node = case.build(source, same, 1.0)
     stranger.disconnect(node)
@@ -233,7 +233,7 @@ def test_every_operator_may_be_destroyed_and_disconnected_again(case: Case) -> N
 
 @every_own
 def test_every_operator_names_itself_in_errors(case: Case) -> None:
-    """DESIGN ruling 1: a note names node, function and element."""
+    """Ruling 1 (docs/rulings.md): a note names node, function and element."""
 
     async def go() -> BaseException | None:
         source = Stream[int](asynchronous=True)
@@ -269,7 +269,7 @@ def test_every_operator_takes_a_name_and_shows_it(case: Case) -> None:
 
 
 def test_a_loop_is_started_only_when_a_node_needs_one() -> None:
-    """DESIGN ruling 6."""
+    """Ruling 6 (docs/rulings.md)."""
     for case in CASES:
         if not case.timed:
             source = Stream[int]()

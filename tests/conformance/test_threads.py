@@ -1,6 +1,6 @@
 """Four threads at once: nothing lost, nothing doubled, first in first out for each caller.
 
-pains.md 2a, row "4 threads emit": `accumulate` kept 192,397 of 200,000. DESIGN ruling 5.
+Defect D23: "4 threads emit": `accumulate` kept 192,397 of 200,000. Ruling 5 (docs/rulings.md).
 """
 
 from __future__ import annotations

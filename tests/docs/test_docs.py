@@ -31,6 +31,8 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 LINK = re.compile(r"\[[^\]\[]*\]\(([^()\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CITED = re.compile(r"`(test_\w+)`")
+MOVED = re.compile(r"This page is now \[[^\]]+\]\(([^()\s]+)\)\.\n")
+"""The whole text of a page that has moved: links from outside still find it."""
 
 METHODS = ("concat", "frequencies", "remove", "scan", "sink_to_list")
 """Operators that are no classes of their own."""
@@ -186,7 +188,19 @@ def test_every_page_can_be_reached_from_the_first() -> None:
             if "://" not in target:
                 ahead.append((page.parent / target.partition("#")[0]).resolve())
     changes = {page for page in PAGES if page.parent.name == "changes"}
-    assert {page for page in PAGES if page.name != "README.md"} - reached - changes == set()
+    exempt = {ROOT / "README.md", *changes, *moved()}
+    assert set(PAGES) - reached - exempt == set()
+
+
+def moved() -> set[Path]:
+    """Return the pages that only lead to their new place."""
+    return {page for page in PAGES if MOVED.fullmatch(page.read_text("utf-8"))}
+
+
+@every_page
+def test_no_link_leads_to_a_page_that_has_moved(page: Path) -> None:
+    targets = {target.partition("#")[0] for target in LINK.findall(prose(page))}
+    assert {page.parent / target for target in targets if target} & moved() == set()
 
 
 @every_page

@@ -56,7 +56,7 @@ async def test_what_a_buffer_has_taken_goes_on_and_what_waits_for_room_is_withdr
 
 
 async def test_an_element_that_waits_for_room_goes_in_before_the_end() -> None:
-    """What `docs/ending.md` says: the end travels behind all elements that came before it."""
+    """What `docs/shutdown.md` says: the end travels behind all elements that came before it."""
     written: list[int] = []
     async with Stream[int](asynchronous=True) as source:
         source.buffer(1).sink(_write_slowly, written)

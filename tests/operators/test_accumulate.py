@@ -83,7 +83,7 @@ def test_scan_is_accumulate() -> None:
 
 
 def test_accumulate_may_skip_and_keeps_its_state() -> None:
-    """DESIGN ruling 15; pains.md 1, row 20: "one or zero"."""
+    """Ruling 15; defect D49 (docs/rulings.md): "one or zero"."""
 
     def only_rising(top: int, x: int) -> Any:
         return x if x > top else SKIP
@@ -103,7 +103,7 @@ def test_accumulate_commits_the_state_beside_a_skipped_result() -> None:
 
 @pytest.mark.parametrize("form", async_forms)
 def test_accumulate_awaits_an_async_function_in_order(form: AsyncForm) -> None:
-    """DESIGN ruling 7."""
+    """Ruling 7 (docs/rulings.md)."""
     wanted = [0, 1, 3, 6, 10]
     assert emitted(lambda s: s.accumulate(form(add)), range(5), "await") == wanted
     assert bounded(lambda: emitted(lambda s: s.accumulate(form(add)), range(5))) == wanted
@@ -162,7 +162,7 @@ def test_accumulate_without_a_start_begins_anew_after_a_reset() -> None:
 
 
 def test_accumulate_keeps_the_last_good_state_when_its_function_fails() -> None:
-    """DESIGN ruling 3: a node commits its state when its own function returned."""
+    """Ruling 3 (docs/rulings.md): a node commits its state when its own function returned."""
 
     def checked(total: int, x: int) -> int:
         if x == 3:
@@ -182,7 +182,7 @@ def test_accumulate_keeps_the_last_good_state_when_its_function_fails() -> None:
 
 
 def test_accumulate_has_committed_when_a_node_below_fails() -> None:
-    """pains.md 2a, "stage fails below accumulate"; DESIGN ruling 3: the own function returned."""
+    """Defect D18: "stage fails below accumulate"; ruling 3: the own function returned."""
     calls: list[int] = []
 
     def fails_once(total: int) -> int:
@@ -201,7 +201,7 @@ def test_accumulate_has_committed_when_a_node_below_fails() -> None:
 
 
 def test_accumulate_reads_a_state_that_was_changed_in_place_or_assigned() -> None:
-    """DESIGN ruling 20; field/api.md: `state` is cleared in place and reassigned."""
+    """Ruling 20; ruling 21 (docs/rulings.md): `state` is cleared in place and reassigned."""
 
     def append(items: list[int], x: int) -> list[int]:
         items.append(x)
@@ -221,7 +221,7 @@ def test_accumulate_reads_a_state_that_was_changed_in_place_or_assigned() -> Non
 
 
 def test_accumulate_follows_new_configuration() -> None:
-    """DESIGN ruling 20: func, kwargs, returns_state, with_state."""
+    """Ruling 20 (docs/rulings.md): func, kwargs, returns_state, with_state."""
 
     def scaled(total: int, x: int, factor: int = 1) -> int:
         return total + factor * x
@@ -259,7 +259,7 @@ def test_accumulate_holds_back_when_the_sink_does() -> None:
 
 @pytest.mark.parametrize("func", [3, None])
 def test_accumulate_refuses_what_cannot_be_called(func: object) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.accumulate(func), "accumulate", "func", func)
 
 

@@ -95,7 +95,7 @@ def test_buffer_decouples_a_producer_from_a_slow_sink() -> None:
 
 
 def test_buffer_drains_when_the_pipeline_closes() -> None:
-    """pains.md 2a, "process ends with data held": 0 of 10 written; DESIGN ruling 4."""
+    """Defect D12: "process ends with data held": 0 of 10 written; ruling 4 (docs/rulings.md)."""
     seen: list[int] = []
 
     async def slow(x: int) -> None:
@@ -115,7 +115,7 @@ def test_buffer_drains_when_the_pipeline_closes() -> None:
 
 
 def test_buffer_drains_at_the_exit_of_the_program() -> None:
-    """DESIGN ruling 4: at interpreter exit running pipelines drain."""
+    """Ruling 4 (docs/rulings.md): at interpreter exit running pipelines drain."""
     program = """
 import asyncio
 from rapidz import Stream
@@ -136,7 +136,7 @@ for x in range(10):
 
 
 def test_buffer_passes_a_flush_on_after_what_it_holds() -> None:
-    """DESIGN part 3: signals travel in order with the elements, through every queue."""
+    """Engine rule 4: signals travel in order with the elements, through every queue."""
 
     async def go() -> list[Any]:
         async with Stream[int](asynchronous=True) as source:
@@ -154,7 +154,7 @@ def test_buffer_passes_a_flush_on_after_what_it_holds() -> None:
 
 
 def test_buffer_lives_on_after_a_failure_below() -> None:
-    """pains.md 2a, first row: emit 5 hung for ever; DESIGN ruling 1."""
+    """Defect D1: emit 5 hung for ever; ruling 1 (docs/rulings.md)."""
 
     async def go() -> tuple[list[int], Boom]:
         async with Stream[int](asynchronous=True) as source:
@@ -175,7 +175,7 @@ def test_buffer_lives_on_after_a_failure_below() -> None:
 
 
 def test_buffer_lives_on_after_an_async_sink_failed() -> None:
-    """pains.md 2a: "async `buffer(2)` + failing sink": the 4th emit blocked for ever."""
+    """Defect D4: "async `buffer(2)` + failing sink": the 4th emit blocked for ever."""
     seen: list[int] = []
 
     async def careful(x: int) -> None:
@@ -203,7 +203,7 @@ def test_buffer_lives_on_after_an_async_sink_failed() -> None:
 
 @pytest.mark.parametrize("ending", ["join", "close"])
 def test_buffer_keeps_a_failure_for_join_and_close(ending: str) -> None:
-    """DESIGN ruling 1: raised by the next `emit`, `join` or `close`, once."""
+    """Ruling 1 (docs/rulings.md): raised by the next `emit`, `join` or `close`, once."""
 
     async def go() -> None:
         source = Stream[int](asynchronous=True)
@@ -218,7 +218,7 @@ def test_buffer_keeps_a_failure_for_join_and_close(ending: str) -> None:
 
 
 def test_buffer_raises_a_kept_failure_in_the_thread_that_emits() -> None:
-    """pains.md 2a, first row, with the loop in the background."""
+    """Defect D1 (docs/rulings.md), with the loop in the background."""
 
     def go() -> list[int]:
         source = Stream[int](asynchronous=False)
@@ -236,7 +236,7 @@ def test_buffer_raises_a_kept_failure_in_the_thread_that_emits() -> None:
 
 
 def test_buffer_may_be_built_before_the_loop_runs() -> None:
-    """pains.md 2a: built before `asyncio.run`: nothing was ever delivered; DESIGN ruling 6."""
+    """Defect D22: built before `asyncio.run`: nothing was ever delivered; ruling 6."""
     source = Stream[int](asynchronous=True)
     node = source.buffer(3)
 
@@ -251,7 +251,7 @@ def test_buffer_may_be_built_before_the_loop_runs() -> None:
 
 
 def test_buffer_does_not_hang_when_the_sink_below_is_destroyed() -> None:
-    """pains.md 2a: `sink.destroy()` with 10 elements in the buffer above."""
+    """Defect D13 (docs/rulings.md): `sink.destroy()` with 10 elements in the buffer above."""
 
     async def go() -> list[int]:
         seen: list[int] = []
@@ -295,7 +295,7 @@ def test_buffer_keeps_what_it_holds_through_an_edit() -> None:
 
 
 def test_buffer_tells_a_counter_when_the_sink_is_done() -> None:
-    """DESIGN ruling 13: not when the buffer took it."""
+    """Ruling 13 (docs/rulings.md): not when the buffer took it."""
 
     async def go() -> tuple[list[float], list[float]]:
         now = asyncio.get_running_loop().time
@@ -319,5 +319,5 @@ def test_buffer_tells_a_counter_when_the_sink_is_done() -> None:
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, "2", None, True])
 def test_buffer_refuses_an_n_that_is_no_positive_integer(n: object) -> None:
-    """pains.md 2a: `buffer(0)` was accepted; DESIGN ruling 19."""
+    """Defect D33: `buffer(0)` was accepted; ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.buffer(n), "buffer", "n", n)

@@ -45,7 +45,7 @@ def test_collect_gives_up_at_a_flush_from_upstream() -> None:
 
 
 def test_collect_flush_serves_as_a_sink() -> None:
-    """field/api.md: `flush(_=None)`."""
+    """Ruling 21 (docs/rulings.md): `flush(_=None)`."""
     with Stream[int]() as source, Stream[str]() as button:
         node: Any = source.collect()
         seen: list[Any] = node.sink_to_list()
@@ -69,7 +69,7 @@ def test_collect_uses_the_cache_it_was_given() -> None:
 
 
 def test_collect_keeps_what_a_sink_emits_during_a_flush() -> None:
-    """pains.md 2a: the re-entrant element was lost: `[(1,), ()]`."""
+    """Defect D15 (docs/rulings.md): the re-entrant element was lost: `[(1,), ()]`."""
     with Stream[int]() as source:
         node: Any = source.collect()
         seen: list[Any] = []
@@ -87,7 +87,7 @@ def test_collect_keeps_what_a_sink_emits_during_a_flush() -> None:
 
 
 def test_collect_does_not_send_a_failed_batch_again() -> None:
-    """pains.md 2a: swap the cache before emitting; DESIGN ruling 3."""
+    """Defect D15: swap the cache before emitting; ruling 3 (docs/rulings.md)."""
     with Stream[int]() as source:
         node: Any = source.collect()
         seen: list[Any] = []
@@ -107,7 +107,7 @@ def test_collect_does_not_send_a_failed_batch_again() -> None:
 
 
 def test_collect_waits_for_an_async_sink_inside_a_loop() -> None:
-    """pains.md 2a, "`collect().sink(async fn)`, then `flush()`": nothing arrived."""
+    """Defect D14: "`collect().sink(async fn)`, then `flush()`": nothing arrived."""
     seen: list[Any] = []
 
     async def slow(batch: tuple[int, ...]) -> None:
@@ -146,7 +146,7 @@ def test_collect_waits_for_an_async_sink_without_a_loop() -> None:
 
 
 def test_collect_tells_a_counter_after_the_flush() -> None:
-    """DESIGN ruling 13."""
+    """Ruling 13 (docs/rulings.md)."""
     fired: list[str] = []
 
     async def go() -> None:
@@ -165,7 +165,7 @@ def test_collect_tells_a_counter_after_the_flush() -> None:
 
 
 def test_collect_reads_a_cache_that_was_changed_in_place() -> None:
-    """DESIGN ruling 20; field/api.md names `cache`."""
+    """Ruling 20; ruling 21 (docs/rulings.md) names `cache`."""
     with Stream[int]() as source:
         node: Any = source.collect()
         seen: list[Any] = node.sink_to_list()

@@ -26,7 +26,7 @@ def combine_latest_of(*streams: Any, **options: Any) -> Any:
 def test_combine_latest_emits_whenever_one_changes(
     xs: list[tuple[int, int]], emit_on: set[int] | None, by_stream: bool
 ) -> None:
-    """DESIGN ruling 12: `emit_on` takes indices and streams."""
+    """Ruling 12 (docs/rulings.md): `emit_on` takes indices and streams."""
     sources = [Stream[int]() for _ in range(3)]
     chosen: Any = emit_on if emit_on is None else sorted(emit_on)
     if chosen and by_stream:
@@ -57,7 +57,7 @@ def test_combine_latest_takes_one_input_to_emit_on(spelling: str) -> None:
 
 
 def test_combine_latest_of_a_stream_with_itself() -> None:
-    """pains.md 2a: `s.combine_latest(s)`: TypeError; right: works.
+    """Defect D28 (docs/rulings.md): `s.combine_latest(s)`: TypeError; right: works.
 
     An element that enters at two ports counts once, at both: no mixture of old and new.
     """
@@ -77,7 +77,7 @@ def test_combine_latest_takes_none_for_a_value() -> None:
 
 
 def test_combine_latest_goes_on_when_an_input_is_removed() -> None:
-    """pains.md 2a: disconnect an input that has emitted: KeyError; right: works."""
+    """Defect D28: disconnect an input that has emitted: KeyError; right: works."""
     a, b, c = Stream[int](), Stream[int](), Stream[int]()
     node = combine_latest_of(a, b, c)
     seen: list[Any] = node.sink_to_list()
@@ -104,7 +104,7 @@ def test_combine_latest_waits_no_longer_for_an_input_that_is_removed() -> None:
 
 
 def test_combine_latest_takes_another_input_while_it_runs() -> None:
-    """pains.md 3c: in rapidz an IndexError."""
+    """Defect D51 (docs/rulings.md): in rapidz an IndexError."""
     a, b, c = Stream[int](), Stream[int](), Stream[int]()
     node = combine_latest_of(a, b)
     seen: list[Any] = node.sink_to_list()
@@ -134,7 +134,7 @@ def test_combine_latest_keeps_emit_on_by_stream_when_inputs_move() -> None:
 
 
 def test_combine_latest_has_its_value_when_a_node_below_failed() -> None:
-    """DESIGN ruling 3."""
+    """Ruling 3 (docs/rulings.md)."""
     with Stream[int]() as a, Stream[int]() as b:
         seen: list[Any] = a.combine_latest(b).map(fail_on((1, 2))).sink_to_list()
         a.emit(1)
@@ -160,7 +160,7 @@ def test_combine_latest_holds_back_when_the_sink_does() -> None:
 
 
 def test_combine_latest_may_forget_an_input_while_it_runs() -> None:
-    """DESIGN ruling 20; field/api.md: `last[p] = None` with `missing.add(node.upstreams[p])`."""
+    """Ruling 20; ruling 21: `last[p] = None` with `missing.add(node.upstreams[p])`."""
     with Stream[int]() as a, Stream[int]() as b:
         node: Any = a.combine_latest(b)
         seen: list[Any] = node.sink_to_list()
@@ -187,7 +187,7 @@ def test_combine_latest_runs_the_first_input_before_its_siblings() -> None:
 
 @pytest.mark.parametrize("emit_on", [2, -1, "a", 1.5, [0, 7]])
 def test_combine_latest_refuses_an_emit_on_that_is_no_input(emit_on: Any) -> None:
-    """pains.md 2a: foreign `emit_on`: accepted and never emits; right: ValueError at build."""
+    """Defect D28: foreign `emit_on`: accepted and never emits; right: ValueError at build."""
     with pytest.raises((TypeError, ValueError), match=r"^combine_latest: emit_on must be .+, got "):
         combine_latest_of(Stream(), Stream(), emit_on=emit_on)
 

@@ -27,7 +27,7 @@ async def delayed(
 
 @given(gaps, intervals)
 def test_delay_spaces_the_elements_too(distances: list[float], interval: float) -> None:
-    """DESIGN ruling 9: not before arrival + interval, nor closer than interval to the last."""
+    """Ruling 9: not before arrival + interval, nor closer than interval to the last."""
     coming = arrivals(distances)
     wanted: list[tuple[float, int]] = []
     for instant, x in coming:
@@ -38,21 +38,21 @@ def test_delay_spaces_the_elements_too(distances: list[float], interval: float) 
 
 @given(gaps, intervals)
 def test_delay_is_a_pure_shift_when_not_spaced(distances: list[float], interval: float) -> None:
-    """DESIGN ruling 9: `spaced=False`."""
+    """Ruling 9 (docs/rulings.md): `spaced=False`."""
     coming = arrivals(distances)
     wanted = [(instant + interval, x) for instant, x in coming]
     assert run(delayed(coming, interval, spaced=False)) == wanted
 
 
 def test_delay_delays_after_it_has_been_idle() -> None:
-    """pains.md 2a: `delay(1.0)`, idle 2 s, then 4 emits: +0, +0, +1, +2; right is arrival + 1."""
+    """Defect D9: `delay(1.0)`, idle 2 s, then 4 emits: +0, +0, +1, +2; right is arrival + 1."""
     coming = [(2.0, x) for x in range(4)]
     assert run(delayed(coming, "1s", spaced=False)) == [(3.0, x) for x in range(4)]
     assert run(delayed(coming, "1s", spaced=True)) == [(3.0 + x, x) for x in range(4)]
 
 
 def test_delay_delivers_what_it_holds_before_the_end() -> None:
-    """DESIGN ruling 4 and part 3: the end travels behind the elements, which keep their time."""
+    """Ruling 4 and engine rule 4: the end travels behind the elements, which keep their time."""
 
     async def go() -> tuple[list[tuple[float, int]], float]:
         source = Stream[int](asynchronous=True)
@@ -65,7 +65,7 @@ def test_delay_delivers_what_it_holds_before_the_end() -> None:
 
 
 def test_delay_lives_on_after_a_failure_below() -> None:
-    """pains.md 2a, second row: the node died silently; DESIGN ruling 1."""
+    """Defect D2: the node died silently; ruling 1 (docs/rulings.md)."""
 
     async def go() -> tuple[list[int], Boom]:
         async with Stream[int](asynchronous=True) as source:
@@ -84,7 +84,7 @@ def test_delay_lives_on_after_a_failure_below() -> None:
 
 
 def test_delay_follows_a_new_interval() -> None:
-    """DESIGN ruling 20: it holds for the elements that come from now on."""
+    """Ruling 20 (docs/rulings.md): it holds for the elements that come from now on."""
 
     async def go() -> list[tuple[float, int]]:
         async with Stream[int](asynchronous=True) as source:
@@ -102,7 +102,7 @@ def test_delay_follows_a_new_interval() -> None:
 
 @pytest.mark.parametrize("interval", [-1, "soon", None, [1]])
 def test_delay_refuses_what_is_no_interval(interval: object) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.delay(interval), "delay", "interval", interval)
 
 

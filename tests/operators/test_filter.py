@@ -50,7 +50,7 @@ def test_filter_passes_the_element_not_the_answer() -> None:
 
 @pytest.mark.parametrize("form", async_forms)
 def test_filter_awaits_an_async_predicate(form: AsyncForm) -> None:
-    """DESIGN ruling 7: a coroutine object is always true, so not awaiting passes everything."""
+    """Ruling 7: a coroutine object is always true, so not awaiting passes everything."""
     assert emitted(lambda s: s.filter(form(odd)), range(6), "await") == [1, 3, 5]
     assert bounded(lambda: emitted(lambda s: s.filter(form(odd)), range(6))) == [1, 3, 5]
 
@@ -81,7 +81,7 @@ def test_filter_names_itself_in_an_error() -> None:
 
 
 def test_filter_follows_a_new_predicate_and_new_arguments() -> None:
-    """DESIGN ruling 20."""
+    """Ruling 20 (docs/rulings.md)."""
 
     def above(x: int, low: int, margin: int = 0) -> bool:
         return x > low + margin
@@ -101,5 +101,5 @@ def test_filter_follows_a_new_predicate_and_new_arguments() -> None:
 
 @pytest.mark.parametrize("predicate", [3, "odd"])
 def test_filter_refuses_what_cannot_be_called(predicate: object) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.filter(predicate), "filter", "predicate", predicate)

@@ -83,7 +83,7 @@ def test_flatten_keeps_elements_together_when_nobody_awaits() -> None:
 
 
 def test_flatten_goes_on_after_an_item_that_failed_below() -> None:
-    """pains.md 2a: "flatten fails at item 2 of 3": item 3 was lost."""
+    """Defect D17 (docs/rulings.md): "flatten fails at item 2 of 3": item 3 was lost."""
     with Stream[list[int]]() as source:
         seen = source.flatten().map(fail_on(2)).sink_to_list()
         with pytest.raises(Boom):
@@ -92,7 +92,7 @@ def test_flatten_goes_on_after_an_item_that_failed_below() -> None:
 
 
 def test_flatten_raises_a_group_when_several_items_failed_below() -> None:
-    """pains.md 2a: all tried, then one error group; DESIGN ruling 2."""
+    """Defect D17: all tried, then one error group; ruling 2 (docs/rulings.md)."""
 
     def fail(x: int) -> int:
         raise Boom(x)

@@ -15,7 +15,7 @@ from rapidz.testing import record, run
 
 @given(gaps)
 def test_latest_skips_what_came_while_downstream_was_busy(distances: list[float]) -> None:
-    """DESIGN ruling 10: the last value always arrives."""
+    """Ruling 10 (docs/rulings.md): the last value always arrives."""
     busy = 1 + 1 / 64  # so that no arrival falls on the instant when the sink is free
     coming = arrivals(distances)
     seen: list[tuple[float, int]] = []
@@ -50,7 +50,7 @@ def test_latest_skips_what_came_while_downstream_was_busy(distances: list[float]
 
 
 def test_latest_delivers_the_last_value_that_came_while_the_sink_was_busy() -> None:
-    """pains.md 2a: never delivered, 20 of 20 trials."""
+    """Defect D8 (docs/rulings.md): never delivered, 20 of 20 trials."""
 
     async def go() -> list[int]:
         seen: list[int] = []
@@ -84,7 +84,7 @@ def test_latest_never_holds_back() -> None:
 
 
 def test_latest_delivers_the_last_value_before_the_end() -> None:
-    """DESIGN ruling 4."""
+    """Ruling 4 (docs/rulings.md)."""
     seen: list[int] = []
 
     async def slow(x: int) -> None:
@@ -115,7 +115,7 @@ def test_latest_delivers_each_value_once() -> None:
 
 
 def test_latest_lives_on_after_a_failure_below() -> None:
-    """pains.md 2a, second row: the node died silently; DESIGN ruling 1."""
+    """Defect D2: the node died silently; ruling 1 (docs/rulings.md)."""
 
     async def go() -> tuple[list[int], Boom]:
         async with Stream[int](asynchronous=True) as source:
@@ -133,7 +133,7 @@ def test_latest_lives_on_after_a_failure_below() -> None:
 
 
 def test_latest_tells_every_counter_exactly_once() -> None:
-    """pains.md 2a: `RefCounter` through `latest` never fired; DESIGN ruling 13."""
+    """Defect D35: `RefCounter` through `latest` never fired; ruling 13 (docs/rulings.md)."""
 
     async def go() -> list[int]:
         fired: list[int] = []

@@ -43,7 +43,7 @@ def test_map_hands_its_further_arguments_to_the_function() -> None:
 
 
 def test_map_may_skip_an_element() -> None:
-    """DESIGN ruling 15; pains.md 1, row 20."""
+    """Ruling 15; defect D49 (docs/rulings.md)."""
 
     def halves(x: int) -> Any:
         return SKIP if x % 2 else x // 2
@@ -57,13 +57,13 @@ def test_map_passes_none_and_false_on() -> None:
 
 @pytest.mark.parametrize("form", async_forms)
 def test_map_awaits_an_async_function_inside_a_loop(form: AsyncForm) -> None:
-    """DESIGN ruling 7; pains.md 2a: `map(async def)` passed coroutine objects on."""
+    """Ruling 7; defect D20 (docs/rulings.md): `map(async def)` passed coroutine objects on."""
     assert emitted(lambda s: s.map(form(double)), range(5), "await") == [0, 2, 4, 6, 8]
 
 
 @pytest.mark.parametrize("form", async_forms)
 def test_map_awaits_an_async_function_without_a_loop(form: AsyncForm) -> None:
-    """DESIGN ruling 7: on a plain `Stream()` the background loop runs it, emit waits."""
+    """Ruling 7 (docs/rulings.md): on a plain `Stream()` the background loop runs it, emit waits."""
     assert bounded(lambda: emitted(lambda s: s.map(form(double)), range(5))) == [0, 2, 4, 6, 8]
 
 
@@ -110,7 +110,7 @@ def test_map_emits_without_waiting_when_nothing_holds_back() -> None:
 
 
 def test_map_names_itself_in_an_error() -> None:
-    """DESIGN ruling 1: a note names node, function and element."""
+    """Ruling 1 (docs/rulings.md): a note names node, function and element."""
     with Stream[int]() as source:
         node = source.map(fail_on(2), stream_name="careful")
         seen = node.sink_to_list()
@@ -123,7 +123,7 @@ def test_map_names_itself_in_an_error() -> None:
 
 
 def test_map_holds_back_a_synchronous_failure_for_the_awaitable() -> None:
-    """pains.md 2a, "error channel": one channel, the awaitable."""
+    """Defect D19 (docs/rulings.md): "error channel": one channel, the awaitable."""
 
     async def go() -> None:
         async with Stream[int](asynchronous=True) as source:
@@ -136,7 +136,7 @@ def test_map_holds_back_a_synchronous_failure_for_the_awaitable() -> None:
 
 
 def test_map_follows_a_new_function_and_new_arguments() -> None:
-    """DESIGN ruling 20: assignment holds from the next element on."""
+    """Ruling 20 (docs/rulings.md): assignment holds from the next element on."""
 
     def scaled(x: int, factor: int, offset: int = 0) -> int:
         return factor * x + offset
@@ -157,7 +157,7 @@ def test_map_follows_a_new_function_and_new_arguments() -> None:
 
 
 def test_map_nodes_may_share_one_dict_of_arguments() -> None:
-    """field/api.md: `node.kwargs = other.kwargs`, then changed in place."""
+    """Ruling 21 (docs/rulings.md): `node.kwargs = other.kwargs`, then changed in place."""
 
     def shifted(x: int, by: int = 0) -> int:
         return x + by
@@ -192,5 +192,5 @@ def test_map_follows_a_new_function_that_is_async() -> None:
 
 @pytest.mark.parametrize("func", [3, None, "abs"])
 def test_map_refuses_what_cannot_be_called(func: object) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.map(func), "map", "func", func)

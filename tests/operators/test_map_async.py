@@ -36,7 +36,7 @@ durations = st.lists(st.integers(0, 8).map(lambda quarters: quarters / 4), max_s
 def test_map_async_runs_at_most_parallelism_calls_and_keeps_the_order(
     times: list[float], parallelism: int
 ) -> None:
-    """pains.md 2a: `parallelism=1,2,4` ran 2, 3, 5 at once: right is a real semaphore."""
+    """Defect D6: `parallelism=1,2,4` ran 2, 3, 5 at once: right is a real semaphore."""
     running = most = 0
 
     async def call(x: int) -> int:
@@ -145,7 +145,7 @@ def test_map_async_hands_its_further_arguments_to_the_function() -> None:
 
 @pytest.mark.parametrize("form", async_forms)
 def test_map_async_takes_every_form_of_async_function(form: AsyncForm) -> None:
-    """DESIGN ruling 7."""
+    """Ruling 7 (docs/rulings.md)."""
 
     async def go() -> list[int]:
         async with Stream[int](asynchronous=True) as source:
@@ -158,7 +158,7 @@ def test_map_async_takes_every_form_of_async_function(form: AsyncForm) -> None:
 
 
 def test_map_async_drains_at_the_end() -> None:
-    """pains.md 2a: `asyncio.run` ended with 4 of 5 delivered; DESIGN ruling 4."""
+    """Defect D6: `asyncio.run` ended with 4 of 5 delivered; ruling 4 (docs/rulings.md)."""
 
     async def call(x: int) -> int:
         await asyncio.sleep(1)
@@ -194,7 +194,7 @@ def test_map_async_passes_a_flush_on_in_order() -> None:
 
 
 def test_map_async_lives_on_after_its_function_failed() -> None:
-    """pains.md 2a: logged and skipped in one case, dead in the other; right: one policy."""
+    """Defect D5: logged and skipped in one case, dead in the other; right: one policy."""
 
     async def call(x: int) -> int:
         await asyncio.sleep(1)
@@ -217,7 +217,7 @@ def test_map_async_lives_on_after_its_function_failed() -> None:
 
 
 def test_map_async_lives_on_after_a_failure_below() -> None:
-    """pains.md 2a: [0] delivered, emit 4 onward timed out; right: the same policy."""
+    """Defect D5: [0] delivered, emit 4 onward timed out; right: the same policy."""
 
     async def call(x: int) -> int:
         return x
@@ -258,7 +258,7 @@ def test_map_async_accepts_stop_on_exception() -> None:
 
 
 def test_map_async_may_be_stopped_before_it_started() -> None:
-    """pains.md 2a: `map_async(...).stop()` before start: TypeError; right: no-op."""
+    """Defect D7: `map_async(...).stop()` before start: TypeError; right: no-op."""
     source: Any = Stream()
     node: Any = source.map_async(double)
     node.stop()
@@ -266,7 +266,7 @@ def test_map_async_may_be_stopped_before_it_started() -> None:
 
 
 def test_map_async_does_not_spin_while_it_waits() -> None:
-    """pains.md 2a: 1.5 s CPU in 2.0 s."""
+    """Defect D6 (docs/rulings.md): 1.5 s CPU in 2.0 s."""
 
     async def call(x: int) -> int:
         await asyncio.sleep(0.3)
@@ -285,7 +285,7 @@ def test_map_async_does_not_spin_while_it_waits() -> None:
 
 
 def test_map_async_follows_a_new_function_and_new_arguments() -> None:
-    """DESIGN ruling 20."""
+    """Ruling 20 (docs/rulings.md)."""
 
     async def total(x: int, y: int) -> int:
         return add(x, y)
@@ -309,7 +309,7 @@ def test_map_async_follows_a_new_function_and_new_arguments() -> None:
 
 @pytest.mark.parametrize("parallelism", [0, -1, 1.5, "2", None, True])
 def test_map_async_refuses_a_parallelism_that_is_no_positive_integer(parallelism: object) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     refused(
         lambda s: s.map_async(double, parallelism=parallelism),
         "map_async",

@@ -39,7 +39,7 @@ def chunks(xs: list[int], n: int) -> list[tuple[int, ...]]:
 
 @given(numbers, st.integers(1, 5), ways)
 def test_partition_is_chunks_of_n_and_the_rest_at_the_end(xs: list[int], n: int, way: Way) -> None:
-    """DESIGN ruling 4; pains.md 2a: `partition(4)`: 8 of 10 and no flush call."""
+    """Ruling 4; defect D12 (docs/rulings.md): `partition(4)`: 8 of 10 and no flush call."""
     before, in_all = through(lambda s: s.partition(n), xs, way)
     assert in_all == chunks(xs, n)
     assert before == [chunk for chunk in chunks(xs, n) if len(chunk) == n]
@@ -77,7 +77,7 @@ def test_partition_gives_up_its_partial_at_a_flush_and_starts_anew() -> None:
 
 
 def test_partition_needs_no_loop_without_a_timeout() -> None:
-    """pains.md 2a, last row: any `partition` made emit 25 times dearer."""
+    """Defect D37 (docs/rulings.md): any `partition` made emit 25 times dearer."""
     with Stream[int]() as source:
         seen = source.partition(2).sink_to_list()
         assert source.emit(1) is None
@@ -124,7 +124,7 @@ def test_partition_by_key_times_every_batch_by_itself() -> None:
 
 
 def test_partition_keeps_the_failure_of_a_batch_that_the_timeout_sent() -> None:
-    """pains.md 2a, "`partition(timeout=)` flush raises"; DESIGN ruling 1: kept, raised later."""
+    """Defect D3: "`partition(timeout=)` flush raises"; ruling 1: kept, raised later."""
 
     async def go() -> tuple[list[object], Boom]:
         async with Stream[int](asynchronous=True) as source:
@@ -144,7 +144,7 @@ def test_partition_keeps_the_failure_of_a_batch_that_the_timeout_sent() -> None:
 
 
 def test_partition_drops_a_batch_that_failed_below_and_starts_anew() -> None:
-    """DESIGN ruling 3: the batch was given up; what comes next belongs to the next one."""
+    """Ruling 3: the batch was given up; what comes next belongs to the next one."""
     with Stream[int]() as source:
         seen = source.partition(2).map(fail_on((0, 1))).sink_to_list()
         source.emit(0)
@@ -156,7 +156,7 @@ def test_partition_drops_a_batch_that_failed_below_and_starts_anew() -> None:
 
 
 def test_partition_leaves_out_an_element_whose_key_failed() -> None:
-    """DESIGN ruling 3."""
+    """Ruling 3 (docs/rulings.md)."""
     with Stream[int]() as source:
         node = source.partition(2, key=lambda x: fail_on(2)(x) and 1, stream_name="careful")
         seen = node.sink_to_list()
@@ -169,7 +169,7 @@ def test_partition_leaves_out_an_element_whose_key_failed() -> None:
 
 
 def test_partition_forgets_a_key_whose_batch_is_gone() -> None:
-    """pains.md 2a: `partition(2, key=)` with 2,000 keys kept 2,000 empty buffers."""
+    """Defect D34: `partition(2, key=)` with 2,000 keys kept 2,000 empty buffers."""
 
     class Key:
         pass
@@ -201,7 +201,7 @@ def test_partition_holds_back_when_the_sink_does() -> None:
 
 
 def test_partition_tells_a_counter_once_its_batch_is_done() -> None:
-    """DESIGN ruling 13."""
+    """Ruling 13 (docs/rulings.md)."""
 
     async def go() -> list[str]:
         fired: list[str] = []
@@ -219,7 +219,7 @@ def test_partition_tells_a_counter_once_its_batch_is_done() -> None:
 
 
 def test_partition_follows_a_new_n() -> None:
-    """DESIGN ruling 20; field/api.md names `n`."""
+    """Ruling 20; ruling 21 (docs/rulings.md) names `n`."""
     with Stream[int]() as source:
         node: Any = source.partition(3)
         seen: list[Any] = node.sink_to_list()
@@ -232,7 +232,7 @@ def test_partition_follows_a_new_n() -> None:
 
 
 def test_partition_keeps_its_batch_through_an_edit() -> None:
-    """DESIGN part 3, rule 1."""
+    """Engine rule 1 (docs/rulings.md)."""
     with Stream[int]() as source:
         node = source.partition(2)
         source.emit(0)
@@ -255,7 +255,7 @@ def test_partition_stops_its_timer_with_the_pipeline() -> None:
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, "2", None, True])
 def test_partition_refuses_an_n_that_is_no_positive_integer(n: object) -> None:
-    """pains.md 2a: `partition(0)` was accepted; DESIGN ruling 19."""
+    """Defect D33: `partition(0)` was accepted; ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.partition(n), "partition", "n", n)
 
 

@@ -77,7 +77,7 @@ def test_partition_unique_gives_up_its_partial_at_a_flush() -> None:
 
 @pytest.mark.parametrize("keep", ["first", "last"])
 def test_partition_unique_tells_every_counter_exactly_once(keep: Any) -> None:
-    """pains.md 2a: `RefCounter` through `partition_unique` never fired; DESIGN ruling 13."""
+    """Defect D35: `RefCounter` through `partition_unique` never fired; ruling 13."""
 
     async def go() -> list[int]:
         fired: list[int] = []
@@ -97,7 +97,7 @@ def test_partition_unique_tells_every_counter_exactly_once(keep: Any) -> None:
 
 
 def test_partition_unique_leaves_out_an_element_whose_key_failed() -> None:
-    """DESIGN ruling 3."""
+    """Ruling 3 (docs/rulings.md)."""
     with Stream[int]() as source:
         node = source.partition_unique(2, key=fail_on(2), stream_name="careful")
         seen = node.sink_to_list()
@@ -110,7 +110,7 @@ def test_partition_unique_leaves_out_an_element_whose_key_failed() -> None:
 
 
 def test_partition_unique_starts_anew_after_a_batch_that_failed_below() -> None:
-    """DESIGN ruling 3."""
+    """Ruling 3 (docs/rulings.md)."""
     with Stream[int]() as source:
         seen = source.partition_unique(2).map(fail_on((0, 1))).sink_to_list()
         source.emit(0)
@@ -136,7 +136,7 @@ def test_partition_unique_holds_back_when_the_sink_does() -> None:
 
 
 def test_partition_unique_follows_a_new_n() -> None:
-    """DESIGN ruling 20."""
+    """Ruling 20 (docs/rulings.md)."""
     with Stream[int]() as source:
         node: Any = source.partition_unique(3)
         seen: list[Any] = node.sink_to_list()
@@ -148,7 +148,7 @@ def test_partition_unique_follows_a_new_n() -> None:
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, "2", None, True])
 def test_partition_unique_refuses_an_n_that_is_no_positive_integer(n: object) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.partition_unique(n), "partition_unique", "n", n)
 
 

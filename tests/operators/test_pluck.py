@@ -25,7 +25,7 @@ def test_pluck_of_a_list_makes_tuples(xs: list[tuple[Any, ...]], pick: list[int]
 
 
 def test_pluck_takes_keys_of_mappings() -> None:
-    """pains.md 2c: a string is one key, not a list of keys."""
+    """Defect D48 (docs/rulings.md): a string is one key, not a list of keys."""
     xs = [{"name": "a", "age": 1}, {"name": "b", "age": 2}]
     assert emitted(lambda s: s.pluck("name"), xs) == ["a", "b"]
     assert emitted(lambda s: s.pluck(["age", "name"]), xs) == [(1, "a"), (2, "b")]
@@ -48,7 +48,7 @@ def test_pluck_names_itself_when_the_item_is_missing() -> None:
 
 
 def test_pluck_follows_a_new_pick() -> None:
-    """DESIGN ruling 20: configuration holds from the next element on, also one key to several."""
+    """Ruling 20: configuration holds from the next element on, also one key to several."""
     with Stream[list[str]]() as source:
         node: Any = source.pluck(0)
         seen: list[Any] = node.sink_to_list()

@@ -35,7 +35,7 @@ intervals = st.integers(0, 8).map(lambda quarters: quarters / 4)
 def test_rate_limit_never_lets_elements_come_closer(
     distances: list[float], interval: float
 ) -> None:
-    """DESIGN ruling 10."""
+    """Ruling 10 (docs/rulings.md)."""
     coming = arrivals(distances)
 
     async def go() -> list[tuple[float, int]]:
@@ -85,7 +85,7 @@ def test_rate_limit_below_a_slow_sink_does_not_add_up() -> None:
 
 
 def test_rate_limit_is_never_below_the_interval_on_a_real_clock() -> None:
-    """pains.md 2a: 10 of 20 gaps below 0.05 (wall clock); right: monotonic clock, never below."""
+    """Defect D10: 10 of 20 gaps below 0.05 (wall clock); right: monotonic clock, never below."""
     instants: list[float] = []
 
     def go() -> None:
@@ -99,7 +99,7 @@ def test_rate_limit_is_never_below_the_interval_on_a_real_clock() -> None:
 
 
 def test_rate_limit_does_not_block_a_running_loop() -> None:
-    """pains.md 2a: the user's loop was blocked 0.91 s; right: an awaitable. DESIGN ruling 6."""
+    """Defect D21: the user's loop was blocked 0.91 s; right: an awaitable. Ruling 6."""
 
     async def go() -> bool:
         source: Stream[int] = Stream()
@@ -117,7 +117,7 @@ def test_rate_limit_does_not_block_a_running_loop() -> None:
 
 
 def test_rate_limit_blocks_a_thread_without_a_loop() -> None:
-    """DESIGN ruling 6: a timed node and no word: emit blocks until there is room."""
+    """Ruling 6 (docs/rulings.md): a timed node and no word: emit blocks until there is room."""
     threads: list[str] = []
 
     def go() -> float:
@@ -145,7 +145,7 @@ def test_rate_limit_lets_a_flush_pass_in_order() -> None:
 
 
 def test_rate_limit_lives_on_after_a_failure_below() -> None:
-    """DESIGN ruling 1; an awaiting emitter gets its failure once, from the emit or from join."""
+    """Ruling 1; an awaiting emitter gets its failure once, from the emit or from join."""
 
     async def emit_and_join(source: Stream[int], x: int) -> None:
         await send(source, x)
@@ -164,7 +164,7 @@ def test_rate_limit_lives_on_after_a_failure_below() -> None:
 
 
 def test_rate_limit_follows_a_new_interval() -> None:
-    """DESIGN ruling 20."""
+    """Ruling 20 (docs/rulings.md)."""
 
     async def go() -> list[tuple[float, int]]:
         async with Stream[int](asynchronous=True) as source:
@@ -184,5 +184,5 @@ def test_rate_limit_follows_a_new_interval() -> None:
 
 @pytest.mark.parametrize("interval", [-1, "soon", None, [1]])
 def test_rate_limit_refuses_what_is_no_interval(interval: object) -> None:
-    """pains.md 2a: `rate_limit(-1)` was accepted; DESIGN ruling 19."""
+    """Defect D33: `rate_limit(-1)` was accepted; ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.rate_limit(interval), "rate_limit", "interval", interval)

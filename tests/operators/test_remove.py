@@ -28,7 +28,7 @@ def test_remove_keeps_what_the_predicate_denies(xs: list[int], way: Way) -> None
 
 @pytest.mark.parametrize("form", async_forms)
 def test_remove_awaits_an_async_predicate(form: AsyncForm) -> None:
-    """DESIGN ruling 7: `not coroutine` is always false, so not awaiting drops everything."""
+    """Ruling 7: `not coroutine` is always false, so not awaiting drops everything."""
     assert emitted(lambda s: s.remove(form(odd)), range(6), "await") == [0, 2, 4]
     assert bounded(lambda: emitted(lambda s: s.remove(form(odd)), range(6))) == [0, 2, 4]
 
@@ -44,5 +44,5 @@ def test_remove_lets_the_failure_of_its_predicate_through() -> None:
 
 @pytest.mark.parametrize("predicate", [3, None])
 def test_remove_refuses_what_cannot_be_called(predicate: object) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.remove(predicate), "remove", "predicate", predicate)

@@ -54,7 +54,7 @@ def test_sink_hands_its_further_arguments_to_the_function() -> None:
 
 
 def test_sink_needs_no_reference() -> None:
-    """DESIGN ruling 8: sinks stay until destroyed, and so does what is above them."""
+    """Ruling 8 (docs/rulings.md): sinks stay until destroyed, and so does what is above them."""
     seen: list[int] = []
     with Stream[int]() as source:
         source.map(abs).sink(seen.append)
@@ -65,7 +65,7 @@ def test_sink_needs_no_reference() -> None:
 
 @pytest.mark.parametrize("form", async_forms)
 def test_sink_awaits_an_async_function_inside_a_loop(form: AsyncForm) -> None:
-    """DESIGN ruling 7; pains.md 2a: `async def` sink never ran."""
+    """Ruling 7; defect D20 (docs/rulings.md): `async def` sink never ran."""
     seen: list[int] = []
 
     async def go() -> None:
@@ -94,7 +94,7 @@ def test_sink_awaits_an_async_function_without_a_loop(form: AsyncForm) -> None:
 
 
 def test_sink_keeps_emits_in_order_that_nobody_awaits() -> None:
-    """pains.md 2a, "error channel": un-awaited emits finished out of order ([1,2,3,0])."""
+    """Defect D19: "error channel": un-awaited emits finished out of order ([1,2,3,0])."""
     seen: list[int] = []
 
     async def slow(x: int) -> None:
@@ -112,7 +112,7 @@ def test_sink_keeps_emits_in_order_that_nobody_awaits() -> None:
 
 
 def test_sink_gets_the_element_though_its_sibling_failed() -> None:
-    """pains.md 2a: "first branch raises": siblings never saw it; DESIGN ruling 2."""
+    """Defect D17: "first branch raises": siblings never saw it; ruling 2 (docs/rulings.md)."""
     seen: list[int] = []
 
     def fail(x: int) -> None:
@@ -154,7 +154,7 @@ def test_sink_names_itself_in_an_error_of_an_async_function() -> None:
 
 
 def test_sink_may_be_destroyed_more_than_once() -> None:
-    """pains.md 2a: `destroy()` twice: KeyError; DESIGN ruling 8."""
+    """Defect D33: `destroy()` twice: KeyError; ruling 8 (docs/rulings.md)."""
     seen: list[int] = []
     with Stream[int]() as source:
         node: Any = source.sink(seen.append)
@@ -166,7 +166,7 @@ def test_sink_may_be_destroyed_more_than_once() -> None:
 
 
 def test_sink_is_collected_once_destroyed() -> None:
-    """pains.md 2a: 1,000 dropped pipelines kept 1,000 sinks for ever; right: explicit owner."""
+    """Defect D31: 1,000 dropped pipelines kept 1,000 sinks for ever; right: explicit owner."""
     source: Stream[int] = Stream()
     node: Any = source.sink(lambda _: None)
     dead = weakref.ref(node)
@@ -205,7 +205,7 @@ def test_sink_runs_before_close_returns() -> None:
 
 
 def test_sink_follows_a_new_function_and_new_arguments() -> None:
-    """DESIGN ruling 20."""
+    """Ruling 20 (docs/rulings.md)."""
     seen: list[Any] = []
 
     def write(x: int, prefix: str, suffix: str = "") -> None:
@@ -225,7 +225,7 @@ def test_sink_follows_a_new_function_and_new_arguments() -> None:
 
 @pytest.mark.parametrize("func", [3, None])
 def test_sink_refuses_what_cannot_be_called(func: object) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.sink(func), "sink", "func", func)
 
 

@@ -25,7 +25,7 @@ def test_sink_to_list_returns_a_plain_list_at_once() -> None:
 
 
 def test_sink_to_list_needs_no_reference() -> None:
-    """DESIGN ruling 8."""
+    """Ruling 8 (docs/rulings.md)."""
     with Stream[int]() as source:
         seen = source.map(abs).sink_to_list()
         gc.collect()

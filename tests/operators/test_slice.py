@@ -19,7 +19,7 @@ steps = st.one_of(st.none(), st.integers(1, 5))
 def test_slice_is_the_slice_of_a_list(
     count: int, start: int | None, end: int | None, step: int | None, way: Way
 ) -> None:
-    """DESIGN ruling 10."""
+    """Ruling 10 (docs/rulings.md)."""
     xs = list(range(count))
     assert emitted(lambda s: s.slice(start, end, step), xs, way) == xs[start:end:step]
 
@@ -28,8 +28,8 @@ def test_slice_is_the_slice_of_a_list(
     ("arguments", "wanted"),
     [((1, None, 2), [1, 3, 5, 7, 9]), ((2, 8, 3), [2, 5]), ((0, 0), [])],
 )
-def test_slice_gives_what_pains_says(arguments: Any, wanted: list[int]) -> None:
-    """pains.md 2a, row `slice(1,None,2)`."""
+def test_slice_selects_as_a_list_slice_does(arguments: Any, wanted: list[int]) -> None:
+    """Defect D29 (docs/rulings.md): `slice(1,None,2)`."""
     assert emitted(lambda s: s.slice(*arguments), range(10)) == wanted
 
 
@@ -38,7 +38,7 @@ def test_slice_takes_its_bounds_by_name() -> None:
 
 
 def test_slice_counts_an_element_that_failed_below() -> None:
-    """DESIGN ruling 3: the place in the stream is taken once slice let the element through."""
+    """Ruling 3: the place in the stream is taken once slice let the element through."""
     with Stream[int]() as source:
         seen = source.slice(0, 3).map(fail_on(1)).sink_to_list()
         source.emit(0)
@@ -62,7 +62,7 @@ def test_slice_keeps_the_stream_open_after_its_end() -> None:
 @pytest.mark.parametrize("value", [-1, 1.5, "1"])
 @pytest.mark.parametrize("argument", ["start", "end", "step"])
 def test_slice_refuses_negative_and_other_bounds(argument: str, value: object) -> None:
-    """The contract: negatives refused; DESIGN ruling 19."""
+    """The contract: negatives refused; ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.slice(**{argument: value}), "slice", argument, value)
 
 

@@ -22,7 +22,7 @@ def test_sliding_window_is_the_last_n(xs: list[int], n: int, partial: bool, way:
 
 
 def test_sliding_window_emits_only_full_windows_unless_told() -> None:
-    """DESIGN ruling 10; field/api.md, difference 2: rapidz' way."""
+    """Ruling 10; ruling 21 (docs/rulings.md), difference 2: rapidz' way."""
     assert emitted(lambda s: s.sliding_window(2), range(3)) == [(0, 1), (1, 2)]
 
 
@@ -38,7 +38,7 @@ def test_sliding_window_has_nothing_to_give_up_at_a_flush_and_slides_on() -> Non
 
 
 def test_sliding_window_slides_over_an_element_that_failed_below() -> None:
-    """DESIGN ruling 3."""
+    """Ruling 3 (docs/rulings.md)."""
     with Stream[int]() as source:
         seen = source.sliding_window(2).map(fail_on((0, 1))).sink_to_list()
         source.emit(0)
@@ -63,7 +63,7 @@ def test_sliding_window_holds_back_when_the_sink_does() -> None:
 
 
 def test_sliding_window_keeps_its_window_through_an_edit() -> None:
-    """DESIGN part 3, rule 1."""
+    """Engine rule 1 (docs/rulings.md)."""
     with Stream[int]() as source:
         node = source.sliding_window(3)
         first = node.sink_to_list()
@@ -75,7 +75,7 @@ def test_sliding_window_keeps_its_window_through_an_edit() -> None:
 
 
 def test_sliding_window_follows_a_new_n() -> None:
-    """DESIGN ruling 20: a smaller window from the next element on, state shared."""
+    """Ruling 20 (docs/rulings.md): a smaller window from the next element on, state shared."""
     with Stream[int]() as source:
         node: Any = source.sliding_window(3)
         seen: list[Any] = node.sink_to_list()
@@ -91,5 +91,5 @@ def test_sliding_window_follows_a_new_n() -> None:
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, "2", None, True])
 def test_sliding_window_refuses_an_n_that_is_no_positive_integer(n: object) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.sliding_window(n), "sliding_window", "n", n)

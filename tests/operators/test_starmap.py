@@ -36,7 +36,7 @@ def test_starmap_is_itertools_starmap(xs: list[tuple[int, int]], way: Way) -> No
     ids=lambda x: type(x).__name__,
 )
 def test_starmap_takes_any_iterable(element: Any) -> None:
-    """pains.md 2a: `starmap` on a list element was a TypeError."""
+    """Defect D30 (docs/rulings.md): `starmap` on a list element was a TypeError."""
     assert emitted(lambda s: s.starmap(add), [element]) == [3]
 
 
@@ -48,13 +48,13 @@ def test_starmap_puts_its_further_arguments_after_the_items() -> None:
 
 
 def test_starmap_may_skip_an_element() -> None:
-    """DESIGN ruling 15, for map's sibling."""
+    """Ruling 15 (docs/rulings.md), for map's sibling."""
     assert emitted(lambda s: s.starmap(lambda a: SKIP if a else a), [(0,), (1,)]) == [0]
 
 
 @pytest.mark.parametrize("form", async_forms)
 def test_starmap_awaits_an_async_function(form: AsyncForm) -> None:
-    """DESIGN ruling 7."""
+    """Ruling 7 (docs/rulings.md)."""
     xs = [(1, 2), (3, 4)]
     assert emitted(lambda s: s.starmap(form(add)), xs, "await") == [3, 7]
     assert bounded(lambda: emitted(lambda s: s.starmap(form(add)), xs)) == [3, 7]
@@ -82,7 +82,7 @@ def test_starmap_names_itself_when_the_element_is_no_iterable() -> None:
 
 
 def test_starmap_follows_a_new_function_and_new_arguments() -> None:
-    """DESIGN ruling 20."""
+    """Ruling 20 (docs/rulings.md)."""
 
     def weighted(a: int, b: int, factor: int, offset: int = 0) -> int:
         return (a + b) * factor + offset
@@ -102,5 +102,5 @@ def test_starmap_follows_a_new_function_and_new_arguments() -> None:
 
 @pytest.mark.parametrize("func", [3, None])
 def test_starmap_refuses_what_cannot_be_called(func: object) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.starmap(func), "starmap", "func", func)

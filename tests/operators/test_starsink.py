@@ -40,7 +40,7 @@ def test_starsink_calls_its_function_with_the_items(xs: list[tuple[int, int]], w
 
 
 def test_starsink_takes_any_iterable_and_further_arguments() -> None:
-    """pains.md 2a, row `starmap` on a list element."""
+    """Defect D30 (docs/rulings.md): `starmap` on a list element."""
     seen: list[Any] = []
 
     def write(a: int, b: int, c: int, d: int = 0) -> None:
@@ -54,7 +54,7 @@ def test_starsink_takes_any_iterable_and_further_arguments() -> None:
 
 @pytest.mark.parametrize("form", async_forms)
 def test_starsink_awaits_an_async_function(form: AsyncForm) -> None:
-    """DESIGN ruling 7."""
+    """Ruling 7 (docs/rulings.md)."""
     seen: list[Any] = []
 
     def write(a: int, b: int) -> None:
@@ -102,7 +102,7 @@ def test_starsink_names_itself_in_an_error() -> None:
 
 
 def test_starsink_follows_a_new_function_and_new_arguments() -> None:
-    """DESIGN ruling 20."""
+    """Ruling 20 (docs/rulings.md)."""
     seen: list[Any] = []
 
     def write(a: int, b: int, c: int = 0) -> None:
@@ -121,5 +121,5 @@ def test_starsink_follows_a_new_function_and_new_arguments() -> None:
 
 @pytest.mark.parametrize("func", [3, None])
 def test_starsink_refuses_what_cannot_be_called(func: object) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.starsink(func), "starsink", "func", func)

@@ -22,7 +22,7 @@ offsets = st.lists(
 
 @given(offsets, st.booleans())
 def test_timed_window_ticks_at_a_fixed_cadence(later: list[float], emit_empty: bool) -> None:
-    """DESIGN ruling 10: lists, fixed cadence, empties as in rapidz unless told."""
+    """Ruling 10 (docs/rulings.md): lists, fixed cadence, empties as in rapidz unless told."""
     instants = [0.0, *later]
 
     async def go() -> list[tuple[float, list[int]]]:
@@ -64,7 +64,7 @@ def test_timed_window_takes_any_spelling_of_an_interval(interval: Any) -> None:
 
 
 def test_timed_window_keeps_its_cadence_below_a_slow_sink() -> None:
-    """pains.md 2a: the period was interval + sink time."""
+    """Defect D11 (docs/rulings.md): the period was interval + sink time."""
     seen: list[tuple[float, list[int]]] = []
 
     async def slow(window: list[int]) -> None:
@@ -98,7 +98,7 @@ def test_timed_window_loses_nothing_below_a_sink_slower_than_the_interval() -> N
 
 
 def test_timed_window_gives_up_what_it_has_at_a_flush_and_at_the_end() -> None:
-    """pains.md 2a, "process ends with data held": 0 of 10; DESIGN ruling 4."""
+    """Defect D12: "process ends with data held": 0 of 10; ruling 4 (docs/rulings.md)."""
 
     async def go() -> list[tuple[float, list[int]]]:
         async with Stream[int](asynchronous=True) as source:
@@ -114,7 +114,7 @@ def test_timed_window_gives_up_what_it_has_at_a_flush_and_at_the_end() -> None:
 
 
 def test_timed_window_lives_on_after_a_failure_below() -> None:
-    """pains.md 2a, second row: the node died silently; DESIGN ruling 1."""
+    """Defect D2: the node died silently; ruling 1 (docs/rulings.md)."""
 
     async def go() -> tuple[list[list[int]], list[Boom]]:
         async with Stream[int](asynchronous=True) as source:
@@ -137,7 +137,7 @@ def test_timed_window_lives_on_after_a_failure_below() -> None:
 
 
 def test_timed_window_follows_a_new_interval() -> None:
-    """DESIGN ruling 20: from the next window on."""
+    """Ruling 20 (docs/rulings.md): from the next window on."""
 
     async def go() -> list[float]:
         async with Stream[int](asynchronous=True) as source:
@@ -168,7 +168,7 @@ def test_timed_window_stops_ticking_at_the_end() -> None:
 
 @pytest.mark.parametrize("interval", [0, -1, "soon", None, [1]])
 def test_timed_window_refuses_what_is_no_positive_interval(interval: object) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.timed_window(interval), "timed_window", "interval", interval)
 
 

@@ -52,7 +52,7 @@ def test_timed_window_unique_keeps_one_element_for_a_key(
 
 
 def test_timed_window_unique_emits_tuples() -> None:
-    """DESIGN ruling 10, as timed_window."""
+    """Ruling 10 (docs/rulings.md), as timed_window."""
 
     async def go() -> list[Any]:
         async with Stream[Any](asynchronous=True) as source:
@@ -78,7 +78,7 @@ def test_timed_window_unique_gives_up_what_it_has_at_a_flush_and_at_the_end() ->
 
 
 def test_timed_window_unique_lives_on_after_a_failure_below() -> None:
-    """pains.md 2a, second row; DESIGN ruling 1: kept, raised by the next emit."""
+    """Defect D2; ruling 1 (docs/rulings.md): kept, raised by the next emit."""
 
     async def go() -> list[Any]:
         async with Stream[int](asynchronous=True) as source:
@@ -96,7 +96,7 @@ def test_timed_window_unique_lives_on_after_a_failure_below() -> None:
 
 
 def test_timed_window_unique_leaves_out_an_element_whose_key_failed() -> None:
-    """DESIGN ruling 3."""
+    """Ruling 3 (docs/rulings.md)."""
 
     async def emit_and_join(source: Stream[int], x: int) -> None:
         await send(source, x)
@@ -119,7 +119,7 @@ def test_timed_window_unique_leaves_out_an_element_whose_key_failed() -> None:
 
 
 def test_timed_window_unique_tells_every_counter_exactly_once() -> None:
-    """pains.md 2a, row `RefCounter`; DESIGN ruling 13."""
+    """Defect D35: `RefCounter`; ruling 13 (docs/rulings.md)."""
     fired: list[int] = []
 
     async def go() -> list[int]:
@@ -138,7 +138,7 @@ def test_timed_window_unique_tells_every_counter_exactly_once() -> None:
 
 
 def test_timed_window_unique_follows_a_new_interval() -> None:
-    """DESIGN ruling 20."""
+    """Ruling 20 (docs/rulings.md)."""
 
     async def go() -> list[float]:
         async with Stream[int](asynchronous=True) as source:
@@ -157,7 +157,7 @@ def test_timed_window_unique_follows_a_new_interval() -> None:
 
 @pytest.mark.parametrize("interval", [0, -1, "soon", None])
 def test_timed_window_unique_refuses_what_is_no_positive_interval(interval: object) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.timed_window_unique(interval), "timed_window_unique", "interval", interval)
 
 

@@ -30,13 +30,13 @@ def test_union_is_everything_in_the_order_of_arrival(xs: list[tuple[int, int]]) 
 
 @given(numbers, ways)
 def test_union_of_branches_follows_the_order_of_connection(xs: list[int], way: Way) -> None:
-    """DESIGN ruling 2."""
+    """Ruling 2 (docs/rulings.md)."""
     got = emitted(lambda s: s.map(double).union(s.map(abs)), xs, way)
     assert got == [y for x in xs for y in (double(x), abs(x))]
 
 
 def test_union_is_also_a_constructor_of_the_module() -> None:
-    """field/api.md: `rapidz.union(a, b)`."""
+    """Ruling 21 (docs/rulings.md): `rapidz.union(a, b)`."""
     with Stream[int]() as a, Stream[int]() as b:
         seen: list[Any] = rapidz.union(a, b).sink_to_list()
         a.emit(1)
@@ -50,7 +50,7 @@ def test_union_of_a_stream_with_itself_emits_once() -> None:
 
 
 def test_union_passes_the_end_on_when_all_inputs_have_ended() -> None:
-    """DESIGN part 3: a node with several inputs acts once all have delivered the signal."""
+    """Engine rule 4: a node with several inputs acts once all have delivered the signal."""
     a, b = Stream[int](), Stream[int]()
     seen = a.union(b).partition(3).sink_to_list()
     a.emit(1)
@@ -64,7 +64,7 @@ def test_union_passes_the_end_on_when_all_inputs_have_ended() -> None:
 
 
 def test_union_tries_every_branch_when_one_failed_above_it() -> None:
-    """DESIGN ruling 2; pains.md 2a: siblings never saw the element."""
+    """Ruling 2; defect D17 (docs/rulings.md): siblings never saw the element."""
     with Stream[int]() as source:
         seen = source.map(fail_on(1)).union(source.map(double)).sink_to_list()
         with pytest.raises(Boom):
@@ -102,5 +102,5 @@ def test_union_takes_another_input_while_it_runs() -> None:
 
 @pytest.mark.parametrize("other", [3, None, "stream"])
 def test_union_refuses_what_is_no_stream(other: object) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.union(other), "union", "upstreams", other)

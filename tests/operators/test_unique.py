@@ -26,13 +26,13 @@ def model(xs: list[Any], history: int | None, key: Any = lambda x: x) -> list[An
 
 @given(numbers, histories, ways)
 def test_unique_remembers_first_in_first_out(xs: list[int], history: int | None, way: Way) -> None:
-    """DESIGN ruling 11: `history=` is first-in first-out."""
+    """Ruling 11 (docs/rulings.md): `history=` is first-in first-out."""
     assert emitted(lambda s: s.unique(history=history), xs, way) == model(xs, history)
 
 
 @given(numbers, histories, ways)
 def test_unique_works_on_unhashable_elements(xs: list[int], history: int | None, way: Way) -> None:
-    """DESIGN ruling 11: unhashable elements work."""
+    """Ruling 11 (docs/rulings.md): unhashable elements work."""
     lists = [[x] for x in xs]
     assert emitted(lambda s: s.unique(history=history), lists, way) == model(lists, history)
 
@@ -46,19 +46,19 @@ def test_unique_works_when_only_some_elements_are_hashable(
 
 
 def test_unique_forgets_by_first_appearance_not_by_last_use() -> None:
-    """pains.md 3a: `[1,2,1,3,2,1]` with 2 gives [1,2,3,1]; streamz' way gives [1,2,3,2,1]."""
+    """Defect D50: `[1,2,1,3,2,1]` with 2 gives [1,2,3,1]; streamz' way gives [1,2,3,2,1]."""
     assert emitted(lambda s: s.unique(history=2), [1, 2, 1, 3, 2, 1]) == [1, 2, 3, 1]
 
 
 def test_unique_with_maxsize_forgets_by_last_use() -> None:
-    """DESIGN promise 1 and ruling 11: the spelling of streamz keeps the meaning of streamz."""
+    """Promise 1 and ruling 11: the spelling of streamz keeps the meaning of streamz."""
     assert emitted(lambda s: s.unique(maxsize=2), [1, 2, 1, 3, 2, 1]) == [1, 2, 3, 2, 1]
     lists = [[x] for x in [1, 2, 1, 3, 2, 1]]
     assert emitted(lambda s: s.unique(maxsize=2), lists) == [[1], [2], [3], [2], [1]]
 
 
 def test_unique_accepts_the_options_of_streamz() -> None:
-    """DESIGN ruling 11: `maxsize=` and `hashable=` accepted."""
+    """Ruling 11 (docs/rulings.md): `maxsize=` and `hashable=` accepted."""
     assert emitted(lambda s: s.unique(maxsize=1, hashable=False), [[1], [1], [2], [1]]) == [
         [1],
         [2],
@@ -77,7 +77,7 @@ def test_unique_compares_keys(xs: list[int], history: int | None, way: Way) -> N
 
 
 def test_unique_does_not_remember_an_element_whose_key_failed() -> None:
-    """DESIGN ruling 3."""
+    """Ruling 3 (docs/rulings.md)."""
     calls: list[int] = []
 
     def fails_first(x: int) -> int:
@@ -98,7 +98,7 @@ def test_unique_does_not_remember_an_element_whose_key_failed() -> None:
 
 
 def test_unique_remembers_an_element_that_failed_below() -> None:
-    """DESIGN ruling 3: its own function returned, so the state is committed."""
+    """Ruling 3 (docs/rulings.md): its own function returned, so the state is committed."""
     with Stream[int]() as source:
         seen = source.unique().map(fail_on(1)).sink_to_list()
         with pytest.raises(Boom):
@@ -109,7 +109,7 @@ def test_unique_remembers_an_element_that_failed_below() -> None:
 
 
 def test_unique_follows_new_configuration() -> None:
-    """DESIGN ruling 20; field/api.md names `key` and `seen`."""
+    """Ruling 20; ruling 21 (docs/rulings.md) names `key` and `seen`."""
     with Stream[int]() as source:
         node: Any = source.unique()
         seen: list[int] = node.sink_to_list()
@@ -139,7 +139,7 @@ def test_unique_forgets_everything_when_seen_is_cleared_after_an_unhashable_key(
 
 @pytest.mark.parametrize("history", [0, -1, 1.5, "2", True])
 def test_unique_refuses_a_history_that_is_no_positive_integer(history: object) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     refused(lambda s: s.unique(history=history), "unique", "history", history)
     refused(lambda s: s.unique(maxsize=history), "unique", "maxsize", history)
 

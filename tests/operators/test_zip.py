@@ -53,7 +53,7 @@ def test_zip_is_the_builtin_zip(xs: list[tuple[int, int]]) -> None:
 
 @given(numbers, ways)
 def test_zip_of_a_stream_with_itself(xs: list[int], way: Way) -> None:
-    """DESIGN part 3, rule 3: `s.zip(s)` works."""
+    """Engine rule 3 (docs/rulings.md): `s.zip(s)` works."""
     assert emitted(lambda s: s.zip(s), xs, way) == [(x, x) for x in xs]
 
 
@@ -76,7 +76,7 @@ def test_zip_does_not_confuse_none_with_nothing() -> None:
 
 
 def test_zip_holds_the_fast_side_back() -> None:
-    """pains.md 2a: the bound was maxsize + 1; DESIGN ruling 12: bounded."""
+    """Defect D26: the bound was maxsize + 1; ruling 12 (docs/rulings.md): bounded."""
 
     async def go() -> list[Any]:
         async with Stream[int](asynchronous=True) as a, Stream[str](asynchronous=True) as b:
@@ -94,7 +94,7 @@ def test_zip_holds_the_fast_side_back() -> None:
 
 
 def test_zip_wakes_one_waiter_for_each_slot() -> None:
-    """pains.md 2a: one partner woke all 50 waiters; DESIGN ruling 12: one per slot."""
+    """Defect D26: one partner woke all 50 waiters; ruling 12 (docs/rulings.md): one per slot."""
 
     async def go() -> tuple[list[int], list[Any]]:
         async with Stream[int](asynchronous=True) as a, Stream[int](asynchronous=True) as b:
@@ -134,7 +134,7 @@ def test_zip_bounds_three_sides() -> None:
 
 
 def test_zip_refuses_to_wait_for_the_thread_that_is_emitting() -> None:
-    """pains.md 2a: plain stream: 50 held; DESIGN ruling 12: raise instead of hanging."""
+    """Defect D24: plain stream: 50 held; ruling 12 (docs/rulings.md): raise instead of hanging."""
 
     def go() -> list[Any]:
         with Stream[int]() as a, Stream[int]() as b:
@@ -153,7 +153,7 @@ def test_zip_refuses_to_wait_for_the_thread_that_is_emitting() -> None:
 
 
 def test_zip_refuses_to_wait_for_the_one_thread_that_feeds_a_background_loop() -> None:
-    """pains.md 2a: "12 to a, then 12 to b": dead-lock at the 12th emit, no message."""
+    """Defect D25: "12 to a, then 12 to b": dead-lock at the 12th emit, no message."""
 
     def go() -> None:
         with Stream[int](asynchronous=False) as a, Stream[int](asynchronous=False) as b:
@@ -167,7 +167,7 @@ def test_zip_refuses_to_wait_for_the_one_thread_that_feeds_a_background_loop() -
 
 
 def test_zip_blocks_a_thread_until_another_one_makes_room() -> None:
-    """pains.md 2a: "other thread: RuntimeError no current event loop"; right: same bound."""
+    """Defect D24: "other thread: RuntimeError no current event loop"; right: same bound."""
 
     def go() -> list[Any]:
         with Stream[int]() as a, Stream[int]() as b:
@@ -190,7 +190,7 @@ def test_zip_blocks_a_thread_until_another_one_makes_room() -> None:
 
 
 def test_zip_emits_what_is_possible_when_an_input_is_removed() -> None:
-    """pains.md 2a: "disconnect c": stuck for ever; right: emit the pairs now possible."""
+    """Defect D27: "disconnect c": stuck for ever; right: emit the pairs now possible."""
     a, b, c = Stream[int](), Stream[int](), Stream[int]()
     node = zip_of(a, b, c)
     seen: list[Any] = node.sink_to_list()
@@ -207,7 +207,7 @@ def test_zip_emits_what_is_possible_when_an_input_is_removed() -> None:
 
 
 def test_zip_frees_the_waiters_when_an_input_is_removed() -> None:
-    """DESIGN ruling 12: an input can be removed at any time."""
+    """Ruling 12 (docs/rulings.md): an input can be removed at any time."""
 
     async def go() -> list[Any]:
         async with Stream[int](asynchronous=True) as a, Stream[int](asynchronous=True) as b:
@@ -237,7 +237,7 @@ def test_zip_emits_nothing_when_it_is_destroyed(ahead: int) -> None:
 
 
 def test_zip_takes_another_input_while_it_runs() -> None:
-    """pains.md 3c: in rapidz `connect` on zip was a KeyError."""
+    """Defect D51 (docs/rulings.md): in rapidz `connect` on zip was a KeyError."""
     a, b, c = Stream[int](), Stream[int](), Stream[int]()
     node = zip_of(a, b)
     seen: list[Any] = node.sink_to_list()
@@ -275,7 +275,7 @@ def test_zip_drops_what_has_no_partner_at_the_end() -> None:
 
 
 def test_zip_goes_on_after_a_failure_below() -> None:
-    """DESIGN ruling 3: the pair was given up when it was emitted."""
+    """Ruling 3 (docs/rulings.md): the pair was given up when it was emitted."""
     with Stream[int]() as a, Stream[int]() as b:
         seen: list[Any] = zip_of(a, b).map(fail_on((0, 0))).sink_to_list()
         a.emit(0)
@@ -301,7 +301,7 @@ def test_zip_holds_back_when_the_sink_does() -> None:
 
 
 def test_zip_tells_a_counter_when_the_pair_is_done() -> None:
-    """DESIGN ruling 13."""
+    """Ruling 13 (docs/rulings.md)."""
     fired: list[str] = []
 
     async def go() -> None:
@@ -321,7 +321,7 @@ def test_zip_tells_a_counter_when_the_pair_is_done() -> None:
 
 
 def test_zip_follows_a_new_maxsize() -> None:
-    """DESIGN ruling 20."""
+    """Ruling 20 (docs/rulings.md)."""
 
     async def go() -> list[bool]:
         async with Stream[int](asynchronous=True) as a, Stream[int](asynchronous=True) as b:
@@ -341,7 +341,7 @@ def test_zip_follows_a_new_maxsize() -> None:
 
 @pytest.mark.parametrize("maxsize", [0, -1, 1.5, "2", None, True])
 def test_zip_refuses_a_maxsize_that_is_no_positive_integer(maxsize: object) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     source: Stream[int] = Stream()
     with pytest.raises((TypeError, ValueError), match=r"^zip: maxsize must be .+, got "):
         zip_of(source, Stream(), maxsize=maxsize)

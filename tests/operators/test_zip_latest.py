@@ -43,7 +43,7 @@ def test_zip_latest_loses_nothing_of_its_first_input(xs: list[tuple[int, int]]) 
 
 
 def test_zip_latest_works_on_a_stream_with_a_loop() -> None:
-    """pains.md 2a: TypeError: unhashable type 'list' from `emit`: unusable there."""
+    """Defect D16: TypeError: unhashable type 'list' from `emit`: unusable there."""
 
     async def go() -> list[Any]:
         async with Stream[int](asynchronous=True) as a, Stream[str](asynchronous=True) as b:
@@ -90,7 +90,7 @@ def test_zip_latest_of_a_stream_with_itself() -> None:
 
 
 def test_zip_latest_holds_the_lossless_side_back_when_full() -> None:
-    """DESIGN ruling 12: bounded."""
+    """Ruling 12 (docs/rulings.md): bounded."""
 
     async def go() -> list[Any]:
         async with Stream[int](asynchronous=True) as a, Stream[str](asynchronous=True) as b:
@@ -133,7 +133,7 @@ def test_zip_latest_holds_back_when_the_sink_does() -> None:
 
 
 def test_zip_latest_emits_what_is_possible_when_an_input_is_removed() -> None:
-    """DESIGN ruling 12: an input can be removed at any time."""
+    """Ruling 12 (docs/rulings.md): an input can be removed at any time."""
     a, b, c = Stream[int](), Stream[int](), Stream[int]()
     node = zip_latest_of(a, b, c)
     seen: list[Any] = node.sink_to_list()
@@ -149,7 +149,7 @@ def test_zip_latest_emits_what_is_possible_when_an_input_is_removed() -> None:
 
 
 def test_zip_latest_goes_on_after_a_failure_below() -> None:
-    """All that was held is tried, and nothing is emitted twice; DESIGN rulings 2 and 3."""
+    """All that was held is tried, and nothing is emitted twice; rulings 2 and 3."""
     with Stream[int]() as a, Stream[int]() as b:
         seen: list[Any] = zip_latest_of(a, b).map(fail_on((1, 9))).sink_to_list()
         for x in range(3):
@@ -161,7 +161,7 @@ def test_zip_latest_goes_on_after_a_failure_below() -> None:
 
 
 def test_zip_latest_may_be_emptied_while_it_runs() -> None:
-    """DESIGN ruling 20; field/api.md: `zip_latest_node.lossless_buffer.clear()`."""
+    """Ruling 20; ruling 21 (docs/rulings.md): `zip_latest_node.lossless_buffer.clear()`."""
     with Stream[int]() as a, Stream[int]() as b:
         node = zip_latest_of(a, b)
         seen: list[Any] = node.sink_to_list()
@@ -173,7 +173,7 @@ def test_zip_latest_may_be_emptied_while_it_runs() -> None:
 
 
 def test_zip_latest_may_forget_an_input_while_it_runs() -> None:
-    """field/api.md: `last` and `missing`."""
+    """Ruling 21 (docs/rulings.md): `last` and `missing`."""
     with Stream[int]() as a, Stream[int]() as b:
         node = zip_latest_of(a, b)
         seen: list[Any] = node.sink_to_list()
@@ -188,7 +188,7 @@ def test_zip_latest_may_forget_an_input_while_it_runs() -> None:
 
 @pytest.mark.parametrize("maxsize", [0, -1, 1.5, "2", None])
 def test_zip_latest_refuses_a_maxsize_that_is_no_positive_integer(maxsize: object) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     with pytest.raises((TypeError, ValueError), match=r"^zip_latest: maxsize must be .+, got "):
         zip_latest_of(Stream(), Stream(), maxsize=maxsize)
 

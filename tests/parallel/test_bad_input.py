@@ -347,7 +347,7 @@ def test_a_plain_operator_refuses_a_scattered_stream(name: str, source: Any) -> 
 
 
 def test_what_is_refused_on_plain_streams_is_refused_on_scattered_ones(source: Any) -> None:
-    """DESIGN ruling 19."""
+    """Ruling 19 (docs/rulings.md)."""
     scattered = source.scatter("thread")
     refusals: list[tuple[str, Callable[[], Any]]] = [
         ("partition: n must be", lambda: scattered.partition(0)),

@@ -294,7 +294,7 @@ def test_a_scattered_pipeline_is_collected_when_dropped() -> None:
 
 
 def test_an_edit_while_elements_are_under_way_loses_none(backend: Any) -> None:
-    """DESIGN part 3, rule 1."""
+    """Engine rule 1 (docs/rulings.md)."""
     source: Any = Stream()
     node = source.scatter(backend).map(f.slow_if_even).accumulate(f.add)
     seen = node.buffer(50).gather().sink_to_list()
@@ -308,7 +308,7 @@ def test_an_edit_while_elements_are_under_way_loses_none(backend: Any) -> None:
 
 
 def test_tuning_holds_from_the_next_element_on(backend: Any) -> None:
-    """DESIGN ruling 20."""
+    """Ruling 20 (docs/rulings.md)."""
     source: Any = Stream()
     node = source.scatter(backend).map(f.plus, 1, factor=1)
     seen = node.buffer(50).gather().sink_to_list()

@@ -82,7 +82,7 @@ def test_one_in_a_hundred_is_raised_to_the_one_who_emits_it(backend: Any) -> Non
 
 
 def test_what_is_raised_names_node_function_and_element(backend: Any) -> None:
-    """DESIGN ruling 1."""
+    """Ruling 1 (docs/rulings.md)."""
     source: Any = Stream()
     scattered(source, backend).map(abs).gather().sink(print)
     with pytest.raises(f.Bad) as caught:

@@ -36,7 +36,7 @@ def test_every_operator_below_a_scattered_stream_is_scattered_too(name: str) -> 
 
 @every_steady
 def test_every_operator_gives_the_same_as_inline(case: Case, backend: Any) -> None:
-    """DESIGN ruling 16."""
+    """Ruling 16 (docs/rulings.md)."""
     assert_equivalent(case.build, case.elements, on=["inline", backend])
 
 

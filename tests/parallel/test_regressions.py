@@ -13,7 +13,7 @@ from rapidz import Stream
 
 
 def test_a_task_that_fails_behind_a_buffer_does_not_hang_the_producer(backend: Any) -> None:
-    """pains.md 2c: results 0-2 arrive, the producer hangs at emit 7."""
+    """Defect D38 (docs/rulings.md): results 0-2 arrive, the producer hangs at emit 7."""
     source: Any = Stream()
     seen = source.scatter(backend).map(f.fails_on_hundredths).buffer(3).gather().sink_to_list()
     failures: list[BaseException] = []
@@ -37,7 +37,7 @@ def test_a_task_that_fails_behind_a_buffer_does_not_hang_the_producer(backend: A
 
 
 def test_a_task_that_fails_without_a_buffer_fails_its_emit_alone(backend: Any) -> None:
-    """pains.md 2c: keep."""
+    """Defect D39 (docs/rulings.md): keep."""
     source: Any = Stream()
     seen = source.scatter(backend).map(f.fails_on_hundredths).gather().sink_to_list()
     source.emit(1)
@@ -49,7 +49,7 @@ def test_a_task_that_fails_without_a_buffer_fails_its_emit_alone(backend: Any) -
 
 
 def test_accumulate_keeps_its_last_good_state_when_a_task_fails(backend: Any) -> None:
-    """pains.md 2c: every later result fails too, as the state is a failed future."""
+    """Defect D40: every later result fails too, as the state is a failed future."""
     source: Any = Stream()
     totals = source.scatter(backend).accumulate(f.add_unless_third, start=0)
     seen = totals.on_error("skip").buffer(10).gather().sink_to_list()
@@ -59,7 +59,7 @@ def test_accumulate_keeps_its_last_good_state_when_a_task_fails(backend: Any) ->
 
 
 def test_order_is_kept_through_a_buffer_and_join_waits_for_all(backend: Any) -> None:
-    """pains.md 2c: 34 of 40 are there after the last emit, and there is no way to wait."""
+    """Defect D41: 34 of 40 are there after the last emit, and there is no way to wait."""
     source: Any = Stream()
     seen = source.scatter(backend).map(f.slow_if_even).buffer(8).gather().sink_to_list()
     source.emit_many(range(40))
@@ -69,7 +69,7 @@ def test_order_is_kept_through_a_buffer_and_join_waits_for_all(backend: Any) -> 
 
 
 def test_filter_pluck_zip_latest_and_unique_work_on_scattered_streams(backend: Any) -> None:
-    """pains.md 2c: TypeError ('Future' ...); `unique` passes duplicates of equal values."""
+    """Defect D42: TypeError ('Future' ...); `unique` passes duplicates of equal values."""
     source: Any = Stream()
     scattered = source.scatter(backend)
     pairs = scattered.map(f.twice)
@@ -87,7 +87,7 @@ def test_filter_pluck_zip_latest_and_unique_work_on_scattered_streams(backend: A
 
 
 def test_closing_an_unrelated_client_leaves_plain_pipelines_alone(client: Any) -> None:
-    """pains.md 2c: a `buffer` made while the client existed hangs, as its loop was borrowed."""
+    """Defect D43: a `buffer` made while the client existed hangs, as its loop was borrowed."""
     other = type(client)(client.cluster, set_as_default=False)
     source: Any = Stream(asynchronous=False)
     seen = source.buffer(3).sink_to_list()
@@ -109,7 +109,7 @@ def test_closing_an_unrelated_client_leaves_plain_pipelines_alone(client: Any) -
 
 
 def test_a_stream_whose_loop_is_older_than_the_client_can_be_scattered() -> None:
-    """pains.md 2c: nothing arrives, and there is no error."""
+    """Defect D44 (docs/rulings.md): nothing arrives, and there is no error."""
     pytest.importorskip("distributed")
     lines = printed_by(
         """
@@ -131,7 +131,7 @@ if __name__ == "__main__":
 
 
 def test_the_form_in_the_documentation_delivers_without_a_loop() -> None:
-    """pains.md 2c: silently delivers nothing."""
+    """Defect D45 (docs/rulings.md): silently delivers nothing."""
     source: Any = Stream()
     seen: list[int] = []
     source.scatter(backend="thread").map(f.inc).gather().sink(seen.append)
@@ -141,7 +141,7 @@ def test_the_form_in_the_documentation_delivers_without_a_loop() -> None:
 
 
 def test_the_form_in_the_documentation_tells_of_errors() -> None:
-    """pains.md 2c: silently delivers nothing, errors included."""
+    """Defect D45 (docs/rulings.md): silently delivers nothing, errors included."""
     source: Any = Stream()
     source.scatter(backend="thread").map(f.raises).gather().sink(print)
     with pytest.raises(f.Bad):
@@ -150,7 +150,7 @@ def test_the_form_in_the_documentation_tells_of_errors() -> None:
 
 
 def test_a_scattered_stream_takes_elements_from_another_thread() -> None:
-    """pains.md 2c: RuntimeError."""
+    """Defect D45 (docs/rulings.md): RuntimeError."""
     source: Any = Stream()
     seen = source.scatter(backend="thread").map(f.inc).gather().sink_to_list()
     bounded(lambda: source.emit(1))
@@ -168,7 +168,7 @@ def long(x: Any) -> bool:
 
 
 def test_arrays_can_be_elements(backend: Any) -> None:
-    """pains.md 2c: the node dies, as the truth of an array is asked for."""
+    """Defect D46 (docs/rulings.md): the node dies, as the truth of an array is asked for."""
     source: Any = Stream()
     scattered = source.scatter(backend).filter(long).map(halved)
     seen = scattered.zip(scattered, 1).pluck(0).buffer(4).gather().sink_to_list()
@@ -178,7 +178,7 @@ def test_arrays_can_be_elements(backend: Any) -> None:
 
 
 def test_zip_takes_literals_on_scattered_streams(backend: Any) -> None:
-    """pains.md 2c: BadYieldError, silent."""
+    """Defect D47 (docs/rulings.md): BadYieldError, silent."""
     source: Any = Stream()
     seen = source.scatter(backend).zip("x", None).buffer(2).gather().sink_to_list()
     source.emit_many([1, 2])
@@ -187,7 +187,7 @@ def test_zip_takes_literals_on_scattered_streams(backend: Any) -> None:
 
 
 def test_pluck_takes_a_string_as_one_key(backend: Any) -> None:
-    """pains.md 2c: it is taken for a list of keys."""
+    """Defect D48 (docs/rulings.md): it is taken for a list of keys."""
     source: Any = Stream()
     seen = source.scatter(backend).pluck("name").gather().sink_to_list()
     source.emit({"name": "a", "n": 1})
@@ -196,7 +196,7 @@ def test_pluck_takes_a_string_as_one_key(backend: Any) -> None:
 
 
 def test_threads_need_no_dask() -> None:
-    """pains.md 2c: ModuleNotFoundError."""
+    """Defect D48 (docs/rulings.md): ModuleNotFoundError."""
     lines = printed_by(
         """
 import sys
@@ -220,7 +220,7 @@ source.close()
 
 
 def test_a_scattered_stream_tells_its_backend_by_the_name_it_was_asked_for() -> None:
-    """pains.md 2c: the colour key is "threads", the backend "thread"."""
+    """Defect D48 (docs/rulings.md): the colour key is "threads", the backend "thread"."""
     source: Any = Stream()
     assert source.scatter(backend="thread").map(f.inc).backend == "thread"
     source.close()

@@ -229,7 +229,7 @@ def test_a_registered_node_is_a_method_of_scattered_streams() -> None:
 
 
 def test_scattered_nodes_are_dask_streams(client: Any) -> None:
-    """field/api.md: `rapidz.dask.DaskStream`; tests of others ask isinstance."""
+    """Ruling 21 (docs/rulings.md): `rapidz.dask.DaskStream`; tests of others ask isinstance."""
     from rapidz.dask import DaskStream
 
     source: Any = Stream()
@@ -290,7 +290,7 @@ def test_a_node_of_ones_own_may_submit_work_on_the_futures_that_it_gets(name: st
 @pytest.mark.parametrize("policy", ["skip", "send"])
 @pytest.mark.parametrize("kind", ["plain", "async"])
 def test_the_policy_of_a_node_of_ones_own_holds(policy: Any, kind: str, backend: Any) -> None:
-    """DESIGN ruling 1."""
+    """Ruling 1 (docs/rulings.md)."""
 
     class failing(ParallelStream[Any]):
         def update(self, x: Any, who: Any = None, metadata: Any = None) -> Any:

@@ -187,7 +187,7 @@ def test_a_slow_sink_below_gather_holds_the_emitter_back() -> None:
 
 
 def test_two_threads_that_emit_are_in_order_each(backend: Any) -> None:
-    """DESIGN ruling 5: FIFO for each caller."""
+    """Ruling 5 (docs/rulings.md): FIFO for each caller."""
     source: Any = Stream()
     seen = source.scatter(backend).map(f.inc).buffer(10).gather().sink_to_list()
 
