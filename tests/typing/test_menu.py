@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from rapidz import Stream
-from rapidz._menu.fluent import (
+from rapidz._menu.fluent import Fluent
+from rapidz._menu.types import (
     CombineOptions,
-    Fluent,
     JoinOptions,
     NodeOptions,
     SourceOptions,
@@ -48,7 +48,12 @@ def registered() -> dict[str, Any]:
 
 
 def menu() -> dict[str, Any]:
-    return {name: method for name, method in vars(Fluent).items() if not name.startswith("_")}
+    return {
+        name: method
+        for part in Fluent.__mro__
+        for name, method in vars(part).items()
+        if not name.startswith("_")
+    }
 
 
 def unbound(method: Any) -> Any:

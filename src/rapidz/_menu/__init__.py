@@ -1,1 +1,1 @@
-"""Operator menu: the typed methods of `Stream`, for type checkers and editors."""
+"""Operator menu: the methods of `Stream` as type checkers and editors see them, by family."""

@@ -1,0 +1,29 @@
+"""Typed methods that move a stream to a pool or a cluster."""
+
+# The methods have no bodies, as in a stub.
+# mypy: disable-error-code="empty-body"
+# pyright: reportReturnType=false
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Unpack
+
+from rapidz._menu.types import Backend, ElementType, ExecutorLike, NodeOptions, T
+
+if TYPE_CHECKING:
+    from rapidz.parallel.nodes.stream import ParallelStream
+
+
+class ParallelMethods(ElementType[T]):
+    """Execution on pools and clusters."""
+
+    def scatter(
+        self,
+        backend: Backend = "dask",
+        *,
+        client: ExecutorLike | None = None,
+        batch: int | Literal["auto"] = "auto",
+        ordered: bool = True,
+        **options: Unpack[NodeOptions],
+    ) -> ParallelStream[T]:
+        """Send elements to a pool or a cluster, where operators run up to `gather`."""
