@@ -18,8 +18,8 @@ from rapidz.parallel import WorkerDied, WorkersGone
 from rapidz.parallel.backends import registry
 from rapidz.parallel.backends.pools import Pool
 from rapidz.parallel.backends.protocol import MEMBERS, Backend, FutureBackend, Unsent
-from rapidz.parallel.wire.pickling import pickled
-from rapidz.parallel.wire.program import run, run_pickled
+from rapidz.parallel.wire.payload import run, run_pickled
+from rapidz.parallel.wire.pickling import dumps
 from rapidz.testing import assert_equivalent
 
 PAGE = Path(__file__).parents[3] / "docs" / "writing-backends.md"
@@ -44,7 +44,7 @@ class Own(FutureBackend):
 
     def submit(self, work: Any, needs: list[Any], *, alone: bool = False) -> Any:
         self.sent.append(len(work.inputs))
-        return self.threads.submit(self.run, pickled(work))
+        return self.threads.submit(self.run, dumps(work))
 
     def run(self, data: bytes) -> bytes:
         return run_pickled(data)

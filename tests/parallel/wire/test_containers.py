@@ -14,7 +14,7 @@ from tests.support import bounded
 
 from rapidz import Stream
 from rapidz.parallel import ParallelStream
-from rapidz.parallel.wire.containers import leaves, replaced
+from rapidz.parallel.wire.containers import iter_leaves, map_leaves
 
 #: What stands for the element in a shape; everything else stands for itself.
 ELEMENT = "element"
@@ -121,9 +121,9 @@ def test_containers_of_futures_give_containers_of_values_on_dask(
 
 @given(shapes)
 def test_a_container_is_built_anew_only_where_something_changes(shape: Any) -> None:
-    assert replaced(shape, lambda leaf: leaf) is shape
-    assert replaced(shape, lambda leaf: 7 if leaf == ELEMENT else leaf) == filled(shape, 7)
-    assert [leaf for leaf in leaves(shape) if isinstance(leaf, (list, dict, set))] == []
+    assert map_leaves(shape, lambda leaf: leaf) is shape
+    assert map_leaves(shape, lambda leaf: 7 if leaf == ELEMENT else leaf) == filled(shape, 7)
+    assert [leaf for leaf in iter_leaves(shape) if isinstance(leaf, (list, dict, set))] == []
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])

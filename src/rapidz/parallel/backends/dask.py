@@ -22,18 +22,9 @@ from distributed.scheduler import KilledWorker
 from rapidz.kernel.graph.shutdown import drain_first
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.parallel.backends.protocol import Verdict
-from rapidz.parallel.wire.outcomes import Result
-from rapidz.parallel.wire.pickling import check_travels
-from rapidz.parallel.wire.program import (
-    HEAVY_CHAIN,
-    Chain,
-    Spec,
-    Work,
-    pick,
-    report,
-    run,
-    unpickled,
-)
+from rapidz.parallel.wire.outcomes import TaskResult
+from rapidz.parallel.wire.payload import TaskPayload, pick, run, summarize
+from rapidz.parallel.wire.program import LARGE_CHAIN_BYTES, Chain, OperatorSpec, load_chain
 
 drain_first()  # before the pools that Dask uses shut down
 
@@ -74,11 +65,11 @@ class Dask:
         """A name that Dask's dashboard groups by *label*."""
         return f"{label}-{self._id}{next(self._names)}"
 
-    def submit(self, work: Work, needs: list[Any], *, alone: bool = False) -> Any:
+    def submit(self, work: TaskPayload, needs: list[Any], *, alone: bool = False) -> Any:
         if self.client.status in ("closed", "closing"):
             raise RuntimeError(f"the client must be open, got {short_repr(self.client)}")
         label = work.chain.label
-        if self.travels and len(work.chain.pickled) > HEAVY_CHAIN:
+        if self.travels and len(work.chain.data) > LARGE_CHAIN_BYTES:
             work, needs = self._relieved(work, needs)
         return self._submit(label, run, work, *needs)
 
@@ -87,18 +78,18 @@ class Dask:
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
             return self.client.submit(function, *args, key=self._key(label), pure=False)
 
-    def _relieved(self, work: Work, needs: list[Any]) -> tuple[Work, list[Any]]:
+    def _relieved(self, work: TaskPayload, needs: list[Any]) -> tuple[TaskPayload, list[Any]]:
         """The same without the chain, which is sent once, for all tasks that need it."""
         chain = work.chain
         sent = self._chains.get(chain)
         if sent is None or self.lost(sent):
-            sent = self._submit(f"functions-of-{chain.label}", unpickled, chain.pickled)
+            sent = self._submit(f"functions-of-{chain.label}", load_chain, chain.data)
             self._chains[chain] = sent
         light = copy.copy(work)
         light.chain, light.chain_at = None, len(needs)
         return light, [*needs, sent]
 
-    def loaded(self, result: Any) -> Result:
+    def loaded(self, result: Any) -> TaskResult:
         return result  # type: ignore[no-any-return]
 
     def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
@@ -107,7 +98,7 @@ class Dask:
     async def _fetched(self, ref: Future[Any], values: bool, state_limit: float | None) -> Any:
         if not values or state_limit is not None:
             key = f"report-{ref.key}-{next(self._names)}"
-            ref = self.client.submit(report, ref, values, state_limit or 0, key=key, pure=False)
+            ref = self.client.submit(summarize, ref, values, state_limit or 0, key=key, pure=False)
         return await self.client.gather(ref, asynchronous=True)
 
     def _there(self, coroutine: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
@@ -157,9 +148,9 @@ class Dask:
     def same(self, other: Any) -> bool:
         return isinstance(other, Dask) and other.client is self.client
 
-    def check(self, spec: Spec) -> None:
+    def check(self, spec: OperatorSpec) -> None:
         if self.travels:
-            check_travels(spec)
+            spec.check_picklable()
 
     def client_of(self) -> Any:
         return self.client

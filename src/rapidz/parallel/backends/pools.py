@@ -25,8 +25,9 @@ from rapidz.parallel.backends.process_start import (
 )
 from rapidz.parallel.backends.processes import Processes
 from rapidz.parallel.backends.protocol import FutureBackend, Unsent, Verdict, cpus
-from rapidz.parallel.wire.pickling import pickled
-from rapidz.parallel.wire.program import HEAVY_CHAIN, Chain, Spec, Work, run, run_pickled
+from rapidz.parallel.wire.payload import TaskPayload, run, run_pickled
+from rapidz.parallel.wire.pickling import dumps
+from rapidz.parallel.wire.program import LARGE_CHAIN_BYTES, Chain, OperatorSpec
 
 # When the program ends, what was registered last is called first, and pipelines drain before the
 # pools shut down, which they may need for that.
@@ -167,16 +168,16 @@ class Pool(FutureBackend):
     def slots(self) -> int:
         return self._slots or cpus()
 
-    def submit(self, work: Work, needs: list[Any], *, alone: bool = False) -> Any:
+    def submit(self, work: TaskPayload, needs: list[Any], *, alone: bool = False) -> Any:
         try:
             executor = self._solitary_one() if alone and self._owned else self.executor()
         except OSError as error:  # there are no means to make one at the moment
             raise Unsent(str(error)) from error
         if not self.travels:
             return self._wrap_output_edge(executor, run, work)
-        if self._owned and len(work.chain.pickled) > HEAVY_CHAIN:
+        if self._owned and len(work.chain.data) > LARGE_CHAIN_BYTES:
             self._write(work.chain)
-        return self._wrap_output_edge(executor, run_pickled, pickled(work))
+        return self._wrap_output_edge(executor, run_pickled, dumps(work))
 
     def _wrap_output_edge(self, executor: Any, function: Callable[..., Any], x: Any) -> Any:
         """Submit *x* for *function*.
@@ -202,7 +203,7 @@ class Pool(FutureBackend):
             if self._folder is None:
                 self._folder = tempfile.TemporaryDirectory(prefix="rapidz-")
             path = Path(self._folder.name, f"{chain.uid}-{len(chain.specs)}")
-            path.write_bytes(chain.pickled)
+            path.write_bytes(chain.data)
             chain.path = str(path)
 
     def stranded(self, ref: Any) -> bool:
@@ -238,7 +239,7 @@ class Pool(FutureBackend):
     def same(self, other: Any) -> bool:
         return isinstance(other, Pool) and other.make == self.make
 
-    def check(self, spec: Spec) -> None:
+    def check(self, spec: OperatorSpec) -> None:
         self.executor()
         super().check(spec)
 

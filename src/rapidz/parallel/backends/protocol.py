@@ -8,11 +8,10 @@ import os
 import pickle
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-from rapidz.parallel.wire.pickling import check_travels
-
 if TYPE_CHECKING:
-    from rapidz.parallel.wire.outcomes import Result
-    from rapidz.parallel.wire.program import Spec, Work
+    from rapidz.parallel.wire.outcomes import TaskResult
+    from rapidz.parallel.wire.payload import TaskPayload
+    from rapidz.parallel.wire.program import OperatorSpec
 
 
 #: What to do about a task that failed as a whole: send it again, for it was lost by no fault of its
@@ -41,19 +40,19 @@ class Backend(Protocol):
         """How many tasks can be done at the same time."""
         ...
 
-    def submit(self, work: Work, needs: list[Any], *, alone: bool = False) -> Any:
+    def submit(self, work: TaskPayload, needs: list[Any], *, alone: bool = False) -> Any:
         """Begin *work*, which needs the results *needs*; return what stands for its result.
 
         *alone*: it may end its worker, and nothing else is under way.
         """
         ...
 
-    def loaded(self, result: Any) -> Result:
+    def loaded(self, result: Any) -> TaskResult:
         """The result, of what a future from `fetch` gives."""
         ...
 
     def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
-        """Return a future of the `Result` behind *ref*, if need be without its values.
+        """Return a future of the `TaskResult` behind *ref*, if need be without its values.
 
         *state_limit* is None for a task without a state, else how large a state may be to come too.
         """
@@ -95,7 +94,7 @@ class Backend(Protocol):
         """Whether results of *other* can be used here."""
         ...
 
-    def check(self, spec: Spec) -> None:
+    def check(self, spec: OperatorSpec) -> None:
         """Refuse an operator that cannot travel."""
         ...
 
@@ -129,10 +128,10 @@ class FutureBackend:
     def slots(self) -> int:
         return cpus()
 
-    def submit(self, work: Work, needs: list[Any], *, alone: bool = False) -> Any:
+    def submit(self, work: TaskPayload, needs: list[Any], *, alone: bool = False) -> Any:
         raise NotImplementedError(f"{type(self).__name__}: submit must be written")
 
-    def loaded(self, result: Any) -> Result:
+    def loaded(self, result: Any) -> TaskResult:
         return pickle.loads(result) if isinstance(result, bytes) else result  # type: ignore[no-any-return]
 
     def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
@@ -169,9 +168,9 @@ class FutureBackend:
     def home_loop(self) -> asyncio.AbstractEventLoop | None:
         return None
 
-    def check(self, spec: Spec) -> None:
+    def check(self, spec: OperatorSpec) -> None:
         if self.travels:
-            check_travels(spec)
+            spec.check_picklable()
 
     def client_of(self) -> Any:
         return self

@@ -37,7 +37,7 @@ from rapidz.parallel.nodes.stream import ParallelStream
 from rapidz.parallel.scheduling.batcher import Pace, Stage
 from rapidz.parallel.scheduling.dispatcher import Crew
 from rapidz.parallel.scheduling.handles import HANDLES, Span
-from rapidz.parallel.wire.program import Chain, Spec
+from rapidz.parallel.wire.program import Chain, OperatorSpec
 
 
 class Settled(ParallelStream[T]):
@@ -85,7 +85,9 @@ class Keyed(Settled[T]):
     def _keys(self) -> Stage:
         """The stage that computes keys."""
         spec = (
-            Spec("map", (self.key,), {}) if callable(self.key) else Spec("pluck", (self.key,), {})
+            OperatorSpec("map", (self.key,), {})
+            if callable(self.key)
+            else OperatorSpec("pluck", (self.key,), {})
         )
         stage = Stage(
             self._crew, Chain([spec], f"key-{type(self).__name__}"), Pace(self._crew.batch)

@@ -20,8 +20,8 @@ from rapidz.parallel.nodes.resolution import settled
 from rapidz.parallel.nodes.stream import ParallelStream
 from rapidz.parallel.scheduling.batcher import Pace, Stage
 from rapidz.parallel.scheduling.dispatcher import Crew
-from rapidz.parallel.wire.outcomes import NOTHING, Restart
-from rapidz.parallel.wire.program import Chain, Spec
+from rapidz.parallel.wire.outcomes import DROPPED, SetState
+from rapidz.parallel.wire.program import Chain, OperatorSpec
 
 
 class Head(ParallelStream[T]):
@@ -68,7 +68,7 @@ class Operator(Head[T]):
             self.destroy()  # what is refused stays out of the graph
             raise
 
-    def _spec(self) -> Spec:
+    def _spec(self) -> OperatorSpec:
         """What a worker needs to know of the node."""
         raise NotImplementedError
 
@@ -137,8 +137,8 @@ class map(Operator[T], plain.map[T]):
 
     _emits_one_for_one: ClassVar[bool] = True
 
-    def _spec(self) -> Spec:
-        return Spec(type(self).__name__, (self.func, *self.args), dict(self.kwargs))
+    def _spec(self) -> OperatorSpec:
+        return OperatorSpec(type(self).__name__, (self.func, *self.args), dict(self.kwargs))
 
 
 @ParallelStream.register_api()
@@ -150,8 +150,8 @@ class starmap(map[T], plain.starmap[T]):
 class filter(Operator[T], plain.filter[T]):
     """`rapidz.filter`, applied where the elements are; the others leave no trace."""
 
-    def _spec(self) -> Spec:
-        return Spec("filter", (self.predicate, *self.args), dict(self.kwargs))
+    def _spec(self) -> OperatorSpec:
+        return OperatorSpec("filter", (self.predicate, *self.args), dict(self.kwargs))
 
 
 @ParallelStream.register_api()
@@ -160,8 +160,8 @@ class pluck(Operator[Any], plain.pluck):
 
     _emits_one_for_one: ClassVar[bool] = True
 
-    def _spec(self) -> Spec:
-        return Spec("pluck", (self.pick,), {})
+    def _spec(self) -> OperatorSpec:
+        return OperatorSpec("pluck", (self.pick,), {})
 
 
 @ParallelStream.register_api()
@@ -169,8 +169,8 @@ class pluck(Operator[Any], plain.pluck):
 class flatten(Operator[T], plain.flatten[T]):
     """`rapidz.flatten`, applied where the elements are."""
 
-    def _spec(self) -> Spec:
-        return Spec("flatten", (), {})
+    def _spec(self) -> OperatorSpec:
+        return OperatorSpec("flatten", (), {})
 
     def _multiplies(self) -> bool:
         return True
@@ -189,9 +189,9 @@ class map_async(Operator[T], plain.map_async[T]):
             )
         super().__init__(*args, **kwargs)
 
-    def _spec(self) -> Spec:
+    def _spec(self) -> OperatorSpec:
         options = {"parallelism": self.parallelism, **self.kwargs}
-        return Spec("map_async", (self.func, *self.args), options)
+        return OperatorSpec("map_async", (self.func, *self.args), options)
 
 
 @ParallelStream.register_api()
@@ -205,23 +205,23 @@ class accumulate(Operator[T], plain.accumulate[T]):
 
     _emits_one_for_one: ClassVar[bool] = True
 
-    def _spec(self) -> Spec:
+    def _spec(self) -> OperatorSpec:
         options = {"returns_state": self.returns_state, "with_state": self.with_state}
-        return Spec("accumulate", (self.func,), {**options, **self.kwargs})
+        return OperatorSpec("accumulate", (self.func,), {**options, **self.kwargs})
 
     @property
     def state(self) -> Any:
         """The newest state that is known here; `no_default` before the first."""
         if self._stage is not None:
             known = self._stage.known_state()
-            self._state.value = no_default if known is NOTHING else known
+            self._state.value = no_default if known is DROPPED else known
         return self._state.value
 
     @state.setter
     def state(self, value: Any) -> None:
         self._state.value = value
         if self._stage is not None:
-            self._stage.add(Restart(_sendable(value)))
+            self._stage.add(SetState(_sendable(value)))
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if port in self._side_ports:
@@ -260,4 +260,4 @@ class accumulate(Operator[T], plain.accumulate[T]):
 
 
 def _sendable(state: Any) -> Any:
-    return NOTHING if state is no_default else state
+    return DROPPED if state is no_default else state

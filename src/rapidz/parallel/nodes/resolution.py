@@ -28,8 +28,16 @@ from rapidz.parallel.scheduling.handles import (
     over_all,
     parts,
 )
-from rapidz.parallel.wire.containers import replaced
-from rapidz.parallel.wire.outcomes import ELSEWHERE, FAILED, NOTHING, PENDING, SPECIAL, Bad, Many
+from rapidz.parallel.wire.containers import map_leaves
+from rapidz.parallel.wire.outcomes import (
+    DROPPED,
+    FAILURE_HANDLED,
+    PENDING,
+    REMOTE,
+    SPECIAL,
+    Expanded,
+    FailedElement,
+)
 
 if TYPE_CHECKING:
     from rapidz.kernel.graph.pipeline import Pipeline
@@ -51,14 +59,14 @@ async def conclude(x: Any, errors: list[Exception]) -> list[Any]:
     if type(x) is not Remote and type(x) is not Item:
         return [x]
     await there(x)
-    if type(x.outcome()) is Bad:
+    if type(x.outcome()) is FailedElement:
         await settle(x, errors)
     outcome = x.outcome()
-    if outcome is NOTHING:
+    if outcome is DROPPED:
         return []
-    if outcome is FAILED:
+    if outcome is FAILURE_HANDLED:
         return [LOST]
-    if type(outcome) is Many:
+    if type(outcome) is Expanded:
         found = []
         for at in range(len(outcome.outcomes)):
             found += await conclude(Item(x, at), errors)
@@ -134,7 +142,7 @@ async def settle(x: Remote | Item, errors: list[Exception]) -> None:
         await asyncio.shield(under_way)
         return
     batch.settling[place] = future = asyncio.get_running_loop().create_future()
-    outcome: Any = FAILED
+    outcome: Any = FAILURE_HANDLED
     try:
         bad = x.outcome()
         if bad.chain == batch.chain.uid:
@@ -149,11 +157,11 @@ async def settle(x: Remote | Item, errors: list[Exception]) -> None:
         resolve(future)
 
 
-async def _as_the_policy_says(batch: Batch, bad: Bad) -> Any:
+async def _as_the_policy_says(batch: Batch, bad: FailedElement) -> Any:
     """Try again, skip or send on: what the policy of the node that failed says."""
     attempts = bad.attempts
     while True:
-        node, error = batch.nodes[bad.at](), bad.arrived()
+        node, error = batch.nodes[bad.at](), bad.restore_error()
         if node is None:
             raise error
         blame(error, node, bad.element)
@@ -162,32 +170,38 @@ async def _as_the_policy_says(batch: Batch, bad: Bad) -> Any:
         if isinstance(policy, Retry) and not keeps_state and attempts <= policy.times:
             await asyncio.sleep(policy.pause(attempts))
             outcome = await batch.stage.again(batch, bad.at, bad.element, raw=True)
-            again = outcome.outcomes[-1] if type(outcome) is Many and outcome.outcomes else outcome
-            if type(again) is not Bad:
+            again = (
+                outcome.outcomes[-1] if type(outcome) is Expanded and outcome.outcomes else outcome
+            )
+            if type(again) is not FailedElement:
                 return outcome
             attempts = attempts + 1 if again.at == bad.at else 1
             bad = again
         else:
             await wait_for(Handler(node, policy or Raise()).give_up(bad.element, error, attempts))
-            return FAILED
+            return FAILURE_HANDLED
 
 
-async def _inherited(x: Remote | Item, bad: Bad, errors: list[Exception]) -> Any:
+async def _inherited(x: Remote | Item, bad: FailedElement, errors: list[Exception]) -> Any:
     """An element failed further up: see to it there, and go on with what comes of that."""
     root = x.root()
     source: Any = root.source()
     if type(source) is not Remote and type(source) is not Item:
-        own = Bad(root.batch.chain.uid, 0, bad.element, bad.arrived())  # it got lost on its way
+        own = FailedElement(
+            root.batch.chain.uid, 0, bad.element, bad.restore_error()
+        )  # it got lost on its way
         return await _as_the_policy_says(root.batch, own)
     for at in x.path():
         source = Item(source, at)
     outcomes = [
-        FAILED if handle is LOST else await root.batch.stage.again(root.batch, 0, handle, raw=False)
+        FAILURE_HANDLED
+        if handle is LOST
+        else await root.batch.stage.again(root.batch, 0, handle, raw=False)
         for handle in await conclude(source, errors)
     ]
     if not outcomes:
-        return NOTHING
-    return outcomes[0] if len(outcomes) == 1 else Many(outcomes)
+        return DROPPED
+    return outcomes[0] if len(outcomes) == 1 else Expanded(outcomes)
 
 
 async def brought(x: Any, crew: Crew) -> list[Any]:
@@ -229,7 +243,7 @@ async def resolved(x: Any, crew: Crew) -> Any:
         if error is not None:
             raise error
     known = {id(f): Here(wait.result()) for f, wait in zip(futures, waits, strict=True)}
-    return replaced(x, lambda leaf: known.get(id(leaf), leaf))
+    return map_leaves(x, lambda leaf: known.get(id(leaf), leaf))
 
 
 def _error_of(wait: asyncio.Future[Any]) -> BaseException | None:
@@ -370,7 +384,7 @@ def settled(
             kind = type(x)
             if kind is Remote:
                 outcome = x.batch.outcomes[x.index]
-                if outcome is ELSEWHERE or type(outcome) not in SPECIAL:
+                if outcome is REMOTE or type(outcome) not in SPECIAL:
                     return step(x)
             elif kind is not Item:
                 return step(x)

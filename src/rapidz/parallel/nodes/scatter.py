@@ -1,4 +1,4 @@
-"""Where a stream leaves the process, and where it comes back: scatter and gather."""
+"""Where a stream iter_leaves the process, and where it comes back: scatter and gather."""
 
 from __future__ import annotations
 

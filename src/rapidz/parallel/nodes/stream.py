@@ -33,7 +33,7 @@ from rapidz.parallel.nodes.resolution import (
 )
 from rapidz.parallel.scheduling.dispatcher import Crew
 from rapidz.parallel.scheduling.handles import HANDLES, Here, parts
-from rapidz.parallel.wire.containers import CONTAINERS, rebuilt
+from rapidz.parallel.wire.containers import CONTAINERS, rebuild
 
 
 class ParallelStream(Stream[T]):
@@ -285,7 +285,7 @@ async def as_futures(x: Any, crew: Crew) -> Any:
     """What users get for an element that is elsewhere: a future, or a container of futures."""
     if type(x) in CONTAINERS:
         items = x.values() if type(x) is dict else x
-        return rebuilt(x, [await as_futures(item, crew) for item in items])
+        return rebuild(x, [await as_futures(item, crew) for item in items])
     if type(x) is Here:
         return crew.backend.future(None, 0, x.value)
     if type(x) not in HANDLES:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidz.kernel.runtime.failures import Retry
 from rapidz.parallel.scheduling.handles import Batch, Remote, Span, Task
-from rapidz.parallel.wire.outcomes import NOTHING, PENDING, Bad
+from rapidz.parallel.wire.outcomes import DROPPED, PENDING, FailedElement
 
 if TYPE_CHECKING:
     import weakref
@@ -81,7 +81,7 @@ class Stage:
         self._queue: deque[Batch] = deque()
         self._open: Batch | None = None
         self._armed = False
-        self.state: Any = NOTHING
+        self.state: Any = DROPPED
         """The state to begin with, if no task makes it."""
         self.last: Task | None = None
         """The task that makes the newest state."""
@@ -171,7 +171,7 @@ class Stage:
 
     async def again(self, batch: Batch, at: int, x: Any, *, raw: bool) -> Any:
         """Do what the operators of *batch* from *at* on do to *x*; return what becomes of it."""
-        retried = Batch(self, batch.chain.after(at))
+        retried = Batch(self, batch.chain.tail(at))
         retried.raw = raw
         retried.inputs, retried.outcomes = [x], [PENDING]
         task = retried.cut(1)
@@ -180,7 +180,7 @@ class Stage:
         self.crew.send_in_turn(task)
         await retried.known(0)
         outcome = retried.outcomes[0]
-        if type(outcome) is Bad and outcome.chain == batch.chain.uid:
+        if type(outcome) is FailedElement and outcome.chain == batch.chain.uid:
             outcome.at += at
         return outcome
 

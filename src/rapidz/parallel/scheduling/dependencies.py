@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapidz.parallel.scheduling.handles import Here, Item, Remote, is_here
 from rapidz.parallel.wire.containers import CONTAINERS
-from rapidz.parallel.wire.outcomes import Bad
-from rapidz.parallel.wire.program import Packed, Ref
+from rapidz.parallel.wire.outcomes import FailedElement
+from rapidz.parallel.wire.payload import PackedContainer, ResultRef
 
 if TYPE_CHECKING:
     from rapidz.parallel.backends.protocol import Backend
 
 #: What a worker has to look up.
-STAND_INS: Final = frozenset({Ref, Packed})
+STAND_INS: Final = frozenset({ResultRef, PackedContainer})
 
 
 class Needs:
@@ -49,7 +49,7 @@ class Encoder:
         if kind in CONTAINERS:
             items = list(x.values() if kind is dict else x)
             encoded = [self(item) for item in items]
-            return x if all(map(operator.is_, encoded, items)) else Packed(x, encoded)
+            return x if all(map(operator.is_, encoded, items)) else PackedContainer(x, encoded)
         return self._future(x) if self._backend.is_future(x) else x
 
     def _handle(self, x: Remote | Item) -> Any:
@@ -59,13 +59,13 @@ class Encoder:
         amended = root.index in root.batch.amended
         if is_here(x) and (amended or task.ref is None or backend.lost(task.ref)):
             return x.outcome()
-        return Ref(self._needs.place(task), root.index - task.start, x.path())
+        return ResultRef(self._needs.place(task), root.index - task.start, x.path())
 
     def _future(self, future: Any) -> Any:
         """What stands for a future that comes from a node of the user's own."""
         if self._backend.chains:
-            return Ref(self._needs.place(future))
+            return ResultRef(self._needs.place(future))
         if future.cancelled():
-            return Bad(self._uid, 0, future, RuntimeError("the future was cancelled"))
+            return FailedElement(self._uid, 0, future, RuntimeError("the future was cancelled"))
         error = future.exception()
-        return future.result() if error is None else Bad(self._uid, 0, future, error)
+        return future.result() if error is None else FailedElement(self._uid, 0, future, error)

@@ -24,18 +24,18 @@ from rapidz.parallel.scheduling.handles import (
     over_all,
     parts,
 )
-from rapidz.parallel.wire.containers import leaves
+from rapidz.parallel.wire.containers import iter_leaves
 from rapidz.parallel.wire.outcomes import (
-    ELSEWHERE,
-    NOTHING,
+    DROPPED,
     PENDING,
+    REMOTE,
     SPECIAL,
-    UNTOLD,
-    Bad,
-    Restart,
-    Result,
+    UNKNOWN_ELEMENT,
+    FailedElement,
+    SetState,
+    TaskResult,
 )
-from rapidz.parallel.wire.program import Work
+from rapidz.parallel.wire.payload import TaskPayload
 
 if TYPE_CHECKING:
     from rapidz.kernel.graph.pipeline import Pipeline
@@ -56,7 +56,7 @@ LONGEST_TEXT = 500
 MOST_ELEMENTS = 10_000
 #: A state of more bytes stays on the workers, and is fetched only now and then.
 SMALL_STATE = 1 << 16
-#: After so many tasks a large state is fetched after all, so that it can be rebuilt from there.
+#: After so many tasks a large state is fetched after all, so that it can be rebuild from there.
 CHECKPOINT = 16
 
 
@@ -147,7 +147,7 @@ class Crew:
     def futures_in(self, x: Any) -> list[Any]:
         """The futures of the backend's own in what a node has emitted."""
         is_future = self.backend.is_future
-        return [leaf for leaf in leaves(x) if type(leaf) not in HANDLES and is_future(leaf)]
+        return [leaf for leaf in iter_leaves(x) if type(leaf) not in HANDLES and is_future(leaf)]
 
     def when_ready(self, x: Any) -> Any:
         """Something to wait for before it is worth to ask again whether *x* is ready."""
@@ -157,18 +157,18 @@ class Crew:
         remote = part.root()
         if self.backend.chains:
             return remote.batch.when_sent()
-        if remote.outcome() is ELSEWHERE:
+        if remote.outcome() is REMOTE:
             return self.bring(remote)
         return remote.batch.known(remote.index)
 
-    def _work(self, task: Task) -> tuple[Work, list[Any]]:
+    def _work(self, task: Task) -> tuple[TaskPayload, list[Any]]:
         """Write down what *task* is to do, and which results it needs for that."""
         stage, chain = task.stage, task.chain
-        if self.backend.travels and not chain.travels():
+        if self.backend.travels and not chain.is_picklable():
             task.splits = [0]  # it is the functions, and smaller tasks would fare no better
         needs = Needs()
-        work = Work(chain, task.inputs)
-        work.travels = self.backend.travels
+        work = TaskPayload(chain, task.inputs)
+        work.crosses_process = self.backend.travels
         if not task.raw:
             encode = Encoder(self.backend, needs, chain.uid)
             work.inputs = [encode(x) for x in task.inputs]
@@ -220,13 +220,13 @@ class Crew:
         task.watch = object()
         return task.watch
 
-    def _submitted(self, work: Work, needs: list[Any], *, alone: bool) -> Any:
+    def _submitted(self, work: TaskPayload, needs: list[Any], *, alone: bool) -> Any:
         try:
             return self.backend.submit(work, needs, alone=alone)
         except Unsent:
             raise
         except Exception:
-            if not (self.backend.travels and work.leave_out_what_cannot_travel()):
+            if not (self.backend.travels and work.replace_unpicklable()):
                 raise
             return self.backend.submit(work, needs, alone=alone)
 
@@ -297,9 +297,9 @@ class Crew:
     def _is_stranded(self, task: Task) -> bool:
         return task.ref is not None and self.backend.stranded(task.ref)
 
-    def _on_end(self, task: Task, result: Result) -> None:
+    def _on_end(self, task: Task, result: TaskResult) -> None:
         """Tell what became of the elements of *task*."""
-        if result.state_given:
+        if result.has_state:
             task.state, task.previous = result.state, None
         batch, task.batch, task.done = task.batch, None, True
         if result.special:
@@ -384,12 +384,14 @@ class Crew:
         outcomes: list[Any] = []
         for x in task.inputs:
             known = x if task.raw else outcome_of(x)
-            if type(known) in SPECIAL and known is not PENDING and known is not ELSEWHERE:
-                outcomes.append(NOTHING if type(known) is Restart else known)
+            if type(known) in SPECIAL and known is not PENDING and known is not REMOTE:
+                outcomes.append(DROPPED if type(known) is SetState else known)
                 continue
             element = origin_of(x) if type(known) in SPECIAL else known
-            outcomes.append(Bad(task.chain.uid, 0, element, _own(error, element, task.size)))
-        self._on_end(task, Result(outcomes, True, 0.0))
+            outcomes.append(
+                FailedElement(task.chain.uid, 0, element, _own(error, element, task.size))
+            )
+        self._on_end(task, TaskResult(outcomes, True, 0.0))
 
 
 def _own(error: BaseException, element: Any, size: int) -> Exception:
@@ -404,10 +406,10 @@ def _own(error: BaseException, element: Any, size: int) -> Exception:
     return own
 
 
-def _tell_elements(task: Task, result: Result) -> None:
+def _tell_elements(task: Task, result: TaskResult) -> None:
     """Say of failures that were found out too late which element it was."""
     for x, outcome in zip(task.inputs, result.outcomes, strict=False):
-        if type(outcome) is Bad and outcome.element is UNTOLD:
+        if type(outcome) is FailedElement and outcome.element is UNKNOWN_ELEMENT:
             outcome.element = x if task.raw else origin_of(x)
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rapidz.kernel.protocol.push import BulkSlice, no_default
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime.tasks import following, resolve
-from rapidz.parallel.wire.containers import CONTAINERS, leaves, rebuilt, replaced
-from rapidz.parallel.wire.outcomes import ELSEWHERE, PENDING, SPECIAL, Many, Result
+from rapidz.parallel.wire.containers import CONTAINERS, iter_leaves, map_leaves, rebuild
+from rapidz.parallel.wire.outcomes import PENDING, REMOTE, SPECIAL, Expanded, TaskResult
 
 if TYPE_CHECKING:
     from rapidz.parallel.scheduling.batcher import Stage
@@ -82,7 +82,7 @@ class Item:
 
     def outcome(self) -> Any:
         many = self.whole.outcome()
-        return many.outcomes[self.at] if type(many) is Many else many
+        return many.outcomes[self.at] if type(many) is Expanded else many
 
     def put(self, outcome: Any) -> None:
         self.whole.outcome().outcomes[self.at] = outcome
@@ -240,7 +240,7 @@ class Batch:
         for part in parts:
             self.add(part)
 
-    def learn(self, task: Task, result: Result) -> None:
+    def learn(self, task: Task, result: TaskResult) -> None:
         """Take in what became of the elements of *task*; tell who waits."""
         start, stop = task.start, task.start + task.size
         outcomes = result.outcomes
@@ -270,7 +270,7 @@ def parts(x: Any) -> Iterable[Any]:
     """The handles in what goes between scattered nodes: one, or containers of them."""
     if type(x) in HANDLES:
         return (x,)
-    return (leaf for leaf in leaves(x) if type(leaf) in HANDLES)
+    return (leaf for leaf in iter_leaves(x) if type(leaf) in HANDLES)
 
 
 def outcome_of(x: Any) -> Any:
@@ -283,7 +283,7 @@ def outcome_of(x: Any) -> Any:
     if kind in CONTAINERS:
         known = [outcome_of(item) for item in (x.values() if kind is dict else x)]
         odd = next((item for item in known if type(item) in SPECIAL), no_default)
-        return rebuilt(x, known) if odd is no_default else odd
+        return rebuild(x, known) if odd is no_default else odd
     return x
 
 
@@ -295,7 +295,7 @@ def is_here(x: Any) -> bool:
 def origin_of(x: Any) -> Any:
     """The element that was scattered for *x* to come of it, as far as it is still held."""
     if type(x) in CONTAINERS:
-        return replaced(x, origin_of)
+        return map_leaves(x, origin_of)
     seen = x
     while type(seen) is Remote or type(seen) is Item:
         outcome = seen.outcome()
@@ -310,15 +310,15 @@ def origin_of(x: Any) -> Any:
 
 def _filled(known: Any, fetched: Any) -> Any:
     """What is *known* of an element, and what was *fetched* of it where nothing was known."""
-    if type(known) is Many and type(fetched) is Many:
-        return Many(list(map(_filled, known.outcomes, fetched.outcomes)))
-    return fetched if known is PENDING or known is ELSEWHERE else known
+    if type(known) is Expanded and type(fetched) is Expanded:
+        return Expanded(list(map(_filled, known.outcomes, fetched.outcomes)))
+    return fetched if known is PENDING or known is REMOTE else known
 
 
 def _away(outcome: Any) -> bool:
-    if type(outcome) is Many:
+    if type(outcome) is Expanded:
         return any(_away(item) for item in outcome.outcomes)
-    return outcome is PENDING or outcome is ELSEWHERE
+    return outcome is PENDING or outcome is REMOTE
 
 
 async def over_all(futures: Iterable[Any]) -> list[asyncio.Future[Any]]:

@@ -1,1 +1,1 @@
-"""Wire format: what travels between processes."""
+"""Wire format: what a task, and its result, consist of when they travel between processes."""

@@ -1,4 +1,4 @@
-"""Traversal of nested containers that may hold handles, or futures of the backend's own."""
+"""Tree traversal of nested containers, whose leaves may be handles or futures."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-#: What may hold handles, or futures of the backend's own.
+#: The containers that are traversed; a subclass of one is a leaf.
 CONTAINERS: Final = frozenset({tuple, list, dict, set, frozenset})
 
 
-def leaves(x: Any) -> Iterator[Any]:
-    """What is in *x*, a structure of containers, and is no container itself."""
+def iter_leaves(x: Any) -> Iterator[Any]:
+    """Yield the leaves of *x*; the values of a dict, not its keys."""
     kind = type(x)
     if kind not in CONTAINERS:
         yield x
     else:
         for item in x.values() if kind is dict else x:
-            yield from leaves(item)
+            yield from iter_leaves(item)
 
 
-def rebuilt(x: Any, items: list[Any]) -> Any:
-    """Make a container like *x* of *items*: a dict keeps its keys."""
+def rebuild(x: Any, items: list[Any]) -> Any:
+    """Return a container like *x* with other *items*; a dict keeps its keys."""
     return dict(zip(x, items, strict=True)) if type(x) is dict else type(x)(items)
 
 
-def replaced(x: Any, replace: Callable[[Any], Any]) -> Any:
-    """Apply *replace* to every leaf of *x*; what is left as it was is not built anew."""
+def map_leaves(x: Any, function: Callable[[Any], Any]) -> Any:
+    """Apply *function* to every leaf of *x*; a container whose leaves all stay the same is kept."""
     if type(x) not in CONTAINERS:
-        return replace(x)
+        return function(x)
     items = list(x.values() if type(x) is dict else x)
-    new = [replaced(item, replace) for item in items]
-    return x if all(map(operator.is_, new, items)) else rebuilt(x, new)
+    new = [map_leaves(item, function) for item in items]
+    return x if all(map(operator.is_, new, items)) else rebuild(x, new)

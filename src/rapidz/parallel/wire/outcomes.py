@@ -1,6 +1,6 @@
-"""What became of an element on a worker, where that is not simply a value.
+"""Outcomes: the values, or markers, that the elements of a task result in.
 
-These travel between processes and are told apart by their type, never by
+Markers travel between processes and are told apart by their type, never by
 ``==``: a value may be an array.
 """
 
@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from rapidz.kernel.protocol.short_repr import short_repr
-from rapidz.parallel.wire.pickling import pickled, travels
+from rapidz.parallel.wire.pickling import dumps, is_picklable
 
 
-class _Single:
-    """One of a kind, also after a journey."""
+class Marker:
+    """Singleton in the place of a value; it unpickles to itself."""
 
     __slots__ = ("_name",)
 
@@ -30,38 +30,20 @@ class _Single:
         return self._name
 
 
-class _Nothing(_Single):
-    __slots__ = ()
-
-
-class _Pending(_Single):
-    __slots__ = ()
-
-
-class _Elsewhere(_Single):
-    __slots__ = ()
-
-
 #: The element was filtered out.
-NOTHING: Final = _Nothing("NOTHING")
-#: The element failed, and that was dealt with: its partners in other branches are dropped.
-FAILED: Final = _Nothing("FAILED")
-#: Not known yet.
-PENDING: Final = _Pending("PENDING")
-#: There is a value, and it has stayed on the workers.
-ELSEWHERE: Final = _Elsewhere("ELSEWHERE")
+DROPPED: Final = Marker("DROPPED")
+#: The element failed, and a policy has handled that: its partners in other branches are dropped.
+FAILURE_HANDLED: Final = Marker("FAILURE_HANDLED")
+#: The outcome is not known yet.
+PENDING: Final = Marker("PENDING")
+#: The element has a value, which has stayed on the workers.
+REMOTE: Final = Marker("REMOTE")
+#: Stands for the element in a `FailedElement` that does not know it: the sender fills it in.
+UNKNOWN_ELEMENT: Final = Marker("UNKNOWN_ELEMENT")
 
 
-class _Untold(_Single):
-    __slots__ = ()
-
-
-#: Stands for the element of a failure that was found out too late to know it.
-UNTOLD: Final = _Untold("UNTOLD")
-
-
-class Restart:
-    """Stands among the elements for: go on with this state."""
+class SetState:
+    """Control element of an accumulation: the state is to be this one from here on."""
 
     __slots__ = ("state",)
 
@@ -69,8 +51,8 @@ class Restart:
         self.state = state
 
 
-class Many:
-    """An element that was flattened: what became of each of its items."""
+class Expanded:
+    """Outcome of an element that was flattened: the outcomes of its items."""
 
     __slots__ = ("outcomes",)
 
@@ -78,8 +60,8 @@ class Many:
         self.outcomes = outcomes
 
 
-class Bad:
-    """An element that failed, and where."""
+class FailedElement:
+    """Outcome of an element that failed: the error, and the operator that raised it."""
 
     __slots__ = ("at", "attempts", "chain", "element", "error", "text")
 
@@ -92,17 +74,16 @@ class Bad:
         self.text = ""
         """The traceback, which does not travel with the error."""
 
-    def prepared(self) -> Bad:
-        """The same, such that it can travel: what cannot is replaced by a description."""
+    def make_picklable(self) -> None:
+        """Record the traceback; replace by a description what cannot be pickled."""
         self.text = "".join(traceback.format_exception(self.error)).rstrip()
-        if not travels(self.error):
+        if not is_picklable(self.error):
             self.error = RuntimeError(f"{type(self.error).__name__}: {self.error}")
-        if not travels(self.element):
+        if not is_picklable(self.element):
             self.element = short_repr(self.element)
-        return self
 
-    def arrived(self) -> Exception:
-        """The error, with the traceback that it had on the worker as its cause."""
+    def restore_error(self) -> Exception:
+        """Return the error, with the traceback that it had on the worker as its cause."""
         if self.text and self.error.__cause__ is None:
             cause: Any = BaseException.__cause__  # past the class, which may be frozen
             cause.__set__(self.error, RemoteTraceback(self.text))
@@ -111,23 +92,23 @@ class Bad:
 
 
 class RemoteTraceback(Exception):
-    """The traceback of an error on a worker, as text."""
+    """Traceback of an error on a worker, as text."""
 
     def __str__(self) -> str:
         return f'\n"""\n{self.args[0]}\n"""'
 
 
-#: What a place in a list of outcomes may hold besides a value.
-SPECIAL: Final = frozenset({_Nothing, _Pending, _Elsewhere, Restart, Many, Bad})
+#: The types of outcomes that are not values.
+SPECIAL: Final = frozenset({Marker, SetState, Expanded, FailedElement})
 
 
-class Result:
-    """What a task gives back, in a wrapping that Dask does not look into."""
+class TaskResult:
+    """Result of a task: one outcome an element, in a wrapping that Dask does not look into."""
 
-    __slots__ = ("chain", "outcomes", "seconds", "special", "state", "state_given")
+    __slots__ = ("chain", "has_state", "outcomes", "seconds", "special", "state")
 
     chain: tuple[str, int]
-    """The chain that was done, and the place of its last operator."""
+    """The chain that has run, and the index of its last operator."""
 
     def __init__(self, outcomes: list[Any], special: bool, seconds: float) -> None:
         self.outcomes = outcomes
@@ -135,70 +116,70 @@ class Result:
         """Whether any of *outcomes* is not a value."""
         self.seconds = seconds
         self.state: Any = None
-        self.state_given = False
+        self.has_state = False
         self.chain = "", 0
 
     def __reduce__(self) -> Any:
-        """Pickle the outcomes apart: one that cannot travel is a failure of its own."""
+        """Pickle the outcomes apart: one that cannot be pickled fails alone."""
         special = self.special
         try:
-            data = pickled(self.outcomes)
+            data = dumps(self.outcomes)
         except Exception:
             special = True
-            data = pickled([self._travelling(outcome) for outcome in self.outcomes])
-        state = pickled(self.state) if self.state_given else None
-        return _arrived, (data, special, self.seconds, state, self.chain)
+            data = dumps([self._picklable(outcome) for outcome in self.outcomes])
+        state = dumps(self.state) if self.has_state else None
+        return _load_result, (data, special, self.seconds, state, self.chain)
 
-    def _travelling(self, outcome: Any) -> Any:
+    def _picklable(self, outcome: Any) -> Any:
         try:
-            pickled(outcome)
+            dumps(outcome)
         except Exception as error:
             uid, last = self.chain
-            return Bad(uid, last, UNTOLD, TypeError(f"the result cannot be sent: {error}"))
+            cause = TypeError(f"the result cannot be sent: {error}")
+            return FailedElement(uid, last, UNKNOWN_ELEMENT, cause)
         return outcome
 
 
-def _arrived(
+def _load_result(
     data: bytes, special: bool, seconds: float, state: bytes | None, chain: tuple[str, int]
-) -> Result:
-    result = Result(pickle.loads(data), special, seconds)
+) -> TaskResult:
+    result = TaskResult(pickle.loads(data), special, seconds)
     result.chain = chain
     if state is not None:
-        result.state, result.state_given = pickle.loads(state), True
+        result.state, result.has_state = pickle.loads(state), True
     return result
 
 
-def each_value(outcome: Any) -> Iterator[Any]:
-    """The values that came of an element: one, none, or several."""
+def iter_values(outcome: Any) -> Iterator[Any]:
+    """Yield the values in *outcome*: one, none, or those of the items."""
     kind = type(outcome)
-    if kind is Many:
+    if kind is Expanded:
         for item in outcome.outcomes:
-            yield from each_value(item)
+            yield from iter_values(item)
     elif kind not in SPECIAL:
         yield outcome
 
 
-def through(
+def map_values(
     function: Callable[[list[Any]], tuple[list[Any], bool]], outcomes: list[Any]
 ) -> tuple[list[Any], bool]:
-    """Apply *function*, from values to outcomes, to the values among *outcomes*."""
+    """Apply *function*, from values to outcomes, to all the values among *outcomes* at once."""
     values: list[Any] = []
     for outcome in outcomes:
-        values.extend(each_value(outcome))
+        values.extend(iter_values(outcome))
     new = iter(function(values)[0])
 
-    def put(outcome: Any) -> Any:
+    def replace(outcome: Any) -> Any:
         kind = type(outcome)
-        if kind is Many:
-            return Many([put(item) for item in outcome.outcomes])
+        if kind is Expanded:
+            return Expanded([replace(item) for item in outcome.outcomes])
         return outcome if kind in SPECIAL else next(new)
 
-    return [put(outcome) for outcome in outcomes], True
+    return [replace(outcome) for outcome in outcomes], True
 
 
-def stripped(outcome: Any) -> Any:
-    """The outcome without its values: only that there are some."""
-    kind = type(outcome)
-    if kind is Many:
-        return Many([stripped(item) for item in outcome.outcomes])
-    return outcome if kind in SPECIAL else ELSEWHERE
+def strip_values(outcome: Any) -> Any:
+    """Return *outcome* with `REMOTE` in the place of each value."""
+    if type(outcome) is Expanded:
+        return Expanded([strip_values(item) for item in outcome.outcomes])
+    return outcome if type(outcome) in SPECIAL else REMOTE

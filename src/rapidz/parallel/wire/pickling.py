@@ -1,20 +1,14 @@
-"""How values, and functions, become bytes that another process understands."""
+"""Serialization of values and functions, by cloudpickle where pickle does not suffice."""
 
 from __future__ import annotations
 
 import pickle
 import sys
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
-
-from rapidz.kernel.protocol.short_repr import short_repr
-
-if TYPE_CHECKING:
-    from rapidz.parallel.wire.program import Spec
+from typing import Any
 
 
 def _cloudpickle() -> Any:
-    """The library that pickles functions by what they are; None where it is not installed."""
+    """Return the library that pickles functions by value; None if it is not installed."""
     try:
         import cloudpickle  # type: ignore[import-untyped]
     except ImportError:
@@ -22,29 +16,31 @@ def _cloudpickle() -> Any:
     return cloudpickle
 
 
-def pickled(x: Any) -> bytes:
-    """Pickle *x*, a value; lambdas, and what is of the script, too where cloudpickle is installed.
+def dumps(x: Any) -> bytes:
+    """Pickle *x*, a value; by value, where cloudpickle is installed, what belongs to the script.
 
     An instance of a class of the script travels with the class: the other process need not import
-    the script, and what comes back is an instance of the very class that is here.
+    the script, and a result is an instance of the very class that this process knows.
     """
     try:
         data = pickle.dumps(x, pickle.HIGHEST_PROTOCOL)
     except Exception:
         if _cloudpickle() is None:
             raise
-        return by_value(x)
-    return by_value(x) if _names_the_script(data) and _cloudpickle() is not None else data
+        return dumps_by_value(x)
+    return dumps_by_value(x) if _names_the_script(data) and _cloudpickle() is not None else data
 
 
 def _names_the_script(data: bytes) -> bool:
-    """Whether *data* may refer to the script: ``__main__``, or ``__mp_main__`` in a process that
-    `multiprocessing` has started."""
+    """Return whether *data* may refer to the script.
+
+    It is ``__main__``, or ``__mp_main__`` in a process that `multiprocessing` has started.
+    """
     return b"_main__" in data
 
 
-def by_value(x: Any) -> bytes:
-    """Pickle *x*, such as a function of ``__main__``: itself and not its name, if possible."""
+def dumps_by_value(x: Any) -> bytes:
+    """Pickle *x*, such as a function of ``__main__``: its code and not its name, if possible."""
     library = _cloudpickle()
     if library is None:
         return pickle.dumps(x)
@@ -54,24 +50,10 @@ def by_value(x: Any) -> bytes:
     return data
 
 
-def travels(x: Any) -> bool:
-    """Whether *x* arrives, if it is sent to another process."""
+def is_picklable(x: Any) -> bool:
+    """Return whether *x* survives a round trip through pickle."""
     try:
-        pickle.loads(pickled(x))
+        pickle.loads(dumps(x))
     except Exception:
         return False
     return True
-
-
-def check_travels(spec: Spec) -> None:
-    """Refuse an operator whose function, or another argument, cannot be sent to a process."""
-    for name, part in spec.parts():
-        try:
-            by_value(part)
-        except Exception as error:
-            found = find_spec("cloudpickle") is not None
-            remedy = "" if found else "; define it in a module, or install cloudpickle"
-            raise TypeError(
-                f"{spec.name}: {name} must be something that can be sent to another process, "
-                f"got {short_repr(part)} ({error}){remedy}"
-            ) from error
