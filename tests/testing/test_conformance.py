@@ -83,7 +83,7 @@ class emits_after_the_end(Own):
         pipeline, outlet = self._pipeline, self._outlet
 
         def step(x: Any) -> Any:
-            pipeline.need_loop()
+            pipeline.require_loop()
             asyncio.get_running_loop().call_later(5, outlet.send, x)
 
         return step

@@ -56,4 +56,4 @@ for _name in __all__:
     # A class below one of these takes what comes: only the operator itself refuses futures.
     if isinstance(_operator := globals()[_name], type):
         setattr(_operator, "_attributes_failures", True)  # noqa: B010
-        setattr(_operator, "_takes_elements", True)  # noqa: B010 - a type has no such attribute
+        setattr(_operator, "_needs_local_elements", True)  # noqa: B010 - a type has no such attribute

@@ -82,9 +82,9 @@ def _tell_of_the_unpaired(node: Stream[Any]) -> None:
 class _Joining(Stream[tuple[Any, ...]]):
     """What the operators that build tuples have in common."""
 
-    _gathers: ClassVar[bool] = True
+    _combines_elements: ClassVar[bool] = True
     _keeps_elements: ClassVar[bool] = True
-    _joins: ClassVar[bool] = True
+    _is_join: ClassVar[bool] = True
     _emits_one_for_one: ClassVar[bool] = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -106,7 +106,7 @@ class _Joining(Stream[tuple[Any, ...]]):
         LossTally.align(tallies)
         return self._tallies[upstream] if group else None
 
-    def _partner_lost(self, port: int) -> None:
+    def _on_partner_lost(self, port: int) -> None:
         if (tally := self._tally(self.upstreams[port])) is not None:
             tally.loses()
 
@@ -146,7 +146,7 @@ class zip(_Joining):
     _graphviz_shape = "triangle"
     _graphviz_orientation = 270
 
-    _most_ports: ClassVar[int] = 2
+    _max_inline_ports: ClassVar[int] = 2
     _emits_one_for_one: ClassVar[bool] = True
 
     _waits_for_partners: ClassVar[bool] = True
@@ -186,7 +186,7 @@ class zip(_Joining):
         self.buffers.pop(upstream, None)
         if (gate := self._gates.pop(upstream, None)) is not None:
             gate.refuse()
-        self._forget()
+        self._invalidate()
         self._drop_rows()
         while self.buffers and all(self.buffers.values()):
             self._emit_complete()  # it was only this input that they waited for
@@ -212,10 +212,10 @@ class zip(_Joining):
     def _aligned_with(self) -> list[Stream[Any]]:
         return list(self.buffers)
 
-    def _partner_lost(self, port: int) -> None:
+    def _on_partner_lost(self, port: int) -> None:
         upstream = self.upstreams[port]
         if len(self.buffers) == 1:
-            return self._element_lost()  # its only partner is itself
+            return self._report_loss()  # its only partner is itself
         if not self._aligned(upstream):
             return None
         gate = self._gates[upstream]
@@ -243,7 +243,7 @@ class zip(_Joining):
             try:
                 self._emit_row()  # an element that was let in meanwhile has made it whole
             except Exception as error:
-                self._pipeline.keep(error)
+                self._pipeline.record_failure(error)
 
     def _rows(self) -> list[list[deque[Any]]]:
         """The buffers of aligned inputs, group by group; losses of others are forgotten."""
@@ -262,7 +262,7 @@ class zip(_Joining):
             return False
         for buffer in row:
             buffer.popleft()
-        self._element_lost()
+        self._report_loss()
         for up, buffer in list(self.buffers.items()):
             if buffer in row and self._gates[up].line:
                 self._gates[up].open(self._pipeline)
@@ -271,7 +271,7 @@ class zip(_Joining):
     def _can_inline(self) -> bool:
         return len(self.upstreams) == len(self.buffers) == 2 and not self.literals
 
-    def _queues(self) -> list[Sized] | None:
+    def _join_queues(self) -> list[Sized] | None:
         compiled = type(self).compile is zip.compile and type(self).inline is zip.inline
         return list(self.buffers.values()) if compiled else None
 
@@ -366,7 +366,7 @@ class zip(_Joining):
     def _exhausted(self, upstream: Stream[Any]) -> bool:
         """Whether elements of *upstream* will never have partners again."""
         return any(
-            up is not upstream and not self.buffers[up] and self._arrivals.ended(port)
+            up is not upstream and not self.buffers[up] and self._signal_barrier.ended(port)
             for port, up in enumerate(self.upstreams)
             if up in self.buffers
         )
@@ -380,7 +380,7 @@ class zip(_Joining):
         if self._is_repeated(port):
             return discard
         if self._can_inline():
-            return self._alone(push, port)
+            return self._compile_inline(push, port)
         upstream = self.upstreams[port]
         mine, hold, ref = self.buffers[upstream], self._holding(port), weakref.ref(self)
         others = [self.buffers[up] for up in self.buffers if up is not upstream]
@@ -473,7 +473,7 @@ class combine_latest(_Joining):
         self.missing.discard(upstream)
         self.emit_on = tuple(up for up in self.emit_on if up is not upstream)
 
-    def _keeps(self, entry: Any) -> bool:
+    def _retains(self, entry: Any) -> bool:
         return any(held is entry for held in self.last)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
@@ -610,7 +610,7 @@ class zip_latest(_Joining):
         if self.lossless_buffer and not self.missing:
             detach(self._pipeline, push_each(self)(self._waiting()))
 
-    def _keeps(self, entry: Any) -> bool:
+    def _retains(self, entry: Any) -> bool:
         return any(held is entry for held in self.last[1:])
 
     def _waiting(self) -> Iterator[tuple[Any, ...]]:
@@ -656,7 +656,8 @@ class zip_latest(_Joining):
         def exhausted() -> bool:
             node = ref()
             return node is not None and any(
-                up in missing and node._arrivals.ended(at) for at, up in enumerate(node.upstreams)
+                up in missing and node._signal_barrier.ended(at)
+                for at, up in enumerate(node.upstreams)
             )
 
         gate.hopeless = exhausted

@@ -35,16 +35,16 @@ class _Queued(Stream[T]):
     _keeps_elements: ClassVar[bool] = True
 
     def __init__(self, upstream: Stream[Any], **kwargs: Any) -> None:
-        self._conveyor = QueueDrainer()
+        self._drainer = QueueDrainer()
         self._gate = Gate(shared=False)
-        self._gate.makers = self._conveyor.makers
+        self._gate.makers = self._drainer.makers
         kwargs["ensure_io_loop"] = True
         super().__init__(upstream, **kwargs)
 
     @property
     def queue(self) -> Any:
         """The elements that wait, first one first."""
-        return vars(self).get("queue", self._conveyor.entries)
+        return vars(self).get("queue", self._drainer.entries)
 
     @queue.setter
     def queue(self, queue: Any) -> None:
@@ -63,15 +63,15 @@ class _Queued(Stream[T]):
     def _set_bound(self, maxsize: int) -> None:
         """Let at most *maxsize* elements wait, any number if it is 0."""
 
-    def _busy(self) -> bool:
-        return self._conveyor.running or super()._busy()
+    def _has_in_flight(self) -> bool:
+        return self._drainer.running or super()._has_in_flight()
 
     def _queue_action(self, action: Callable[[], Pending]) -> bool:
-        entries = self._conveyor.entries
+        entries = self._drainer.entries
         if self._gate.line:  # elements wait outside: the action comes in behind them
             self._gate.queue(self._pipeline, lambda: entries.append(SignalMark(action)), no_room)
             return True
-        if self._conveyor.running:
+        if self._drainer.running:
             entries.append(SignalMark(action))
             return True
         return super()._queue_action(action)
@@ -81,16 +81,16 @@ class _Queued(Stream[T]):
 
     def _on_loop_changed(self) -> None:
         super()._on_loop_changed()
-        self._conveyor.running = False
+        self._drainer.running = False
         self._gate.readmit()
 
 
 def take_losses(node: _Queued[Any]) -> None:
     """Let an element that is withdrawn at the gate of *node* be reported in its place."""
-    lost = node._losing()
+    lost = node._loss_reporter()
     if lost is None:
         return
-    gate, conveyor, pipeline = node._gate, node._conveyor, node._pipeline
+    gate, conveyor, pipeline = node._gate, node._drainer, node._pipeline
 
     def report() -> Pending:
         lost()
@@ -144,7 +144,7 @@ class buffer(_Queued[T]):
         self.maxsize = maxsize or sys.maxsize
 
     def compile(self, push: Push[T], port: int = 0) -> Push[Any] | Step:
-        conveyor, gate, maxsize = self._conveyor, self._gate, self.maxsize
+        conveyor, gate, maxsize = self._drainer, self._gate, self.maxsize
         conveyor.gate = gate
         take_losses(self)
         pipeline, outlet = self._pipeline, self._outlet
@@ -228,15 +228,15 @@ class delay(_Queued[T]):
         super()._on_loop_changed()
         self._left.value, self._room.value = float("-inf"), None
         if self._next.value is not None:  # its task was never told that the loop has ended
-            self._conveyor.entries.appendleft(self._next.value)
+            self._drainer.entries.appendleft(self._next.value)
             self._next.value = None
-        self._conveyor.entries.extend(
+        self._drainer.entries.extend(
             (float("-inf"), space, x)
-            for _, space, x in [self._conveyor.entries.popleft() for _ in self.queue.copy()]
+            for _, space, x in [self._drainer.entries.popleft() for _ in self.queue.copy()]
         )
 
     def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
-        conveyor, outlet, pipeline, left = self._conveyor, self._outlet, self._pipeline, self._left
+        conveyor, outlet, pipeline, left = self._drainer, self._outlet, self._pipeline, self._left
         interval, space = self.interval, self.interval if self.spaced else 0.0
         clock, room, waiting = pipeline.clock, self._room, self._next
 
@@ -310,17 +310,17 @@ class rate_limit(Stream[T]):
         self._left.value = float("-inf")
 
     def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
-        outlet, pipeline, line, left = self._outlet, self._pipeline, self._line, self._left
+        outlet, pipeline, line, left = self._outlet, self._pipeline, self._serial_queue, self._left
         interval, clock = self.interval, self._pipeline.clock
 
-        lost, ref = self._losing(), weakref.ref(self)
+        lost, ref = self._loss_reporter(), weakref.ref(self)
 
         async def later(x: T) -> None:
             try:
                 await clock.sleep_until(left.value + interval)
             except BaseException:
                 if (node := ref()) is not None:
-                    node._element_lost()
+                    node._report_loss()
                 raise
             left.value = clock.time()
             if (wait := outlet.send(x)) is not None:
@@ -367,7 +367,7 @@ class latest(_Queued[T]):
         return new_condition()
 
     def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
-        conveyor, outlet, pipeline = self._conveyor, self._outlet, self._pipeline
+        conveyor, outlet, pipeline = self._drainer, self._outlet, self._pipeline
         entries = conveyor.entries
 
         def carry(x: T) -> Pending:
@@ -454,13 +454,13 @@ class map_async(_Queued[T]):
 
     def _on_loop_changed(self) -> None:
         # What was under way in the old loop was lost with it.
-        self._conveyor.entries.clear()
+        self._drainer.entries.clear()
         self._under_way.value = self._emitted.value = 0
         super()._on_loop_changed()
 
     def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
         func, args, kwargs, parallelism = self.func, self.args, self.kwargs, self.parallelism
-        pipeline, outlet, conveyor, gate = self._pipeline, self._outlet, self._conveyor, self._gate
+        pipeline, outlet, conveyor, gate = self._pipeline, self._outlet, self._drainer, self._gate
         under_way, stopped_by, stops = self._under_way, self._stopped_by, self.stop_on_exception
         calls = self._calls
         gate.makers = lambda: (*conveyor.makers(), *calls)  # in order: each is in the way
@@ -468,7 +468,7 @@ class map_async(_Queued[T]):
         most, emitted = self._most, self._emitted
         most.value = parallelism
         ref, label = weakref.ref(self), str(self)
-        handler = None if self._in_force is None else Handler(self, self._in_force)
+        handler = None if self._effective_policy is None else Handler(self, self._effective_policy)
 
         async def call(x: Any) -> Any:
             task = asyncio.current_task()
@@ -482,7 +482,7 @@ class map_async(_Queued[T]):
 
         def lost() -> None:
             if (node := ref()) is not None:
-                node._element_lost()
+                node._report_loss()
 
         async def interruptible(calling: Awaitable[Any]) -> Any:
             try:

@@ -78,7 +78,7 @@ class filter(Stream[T]):
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._can_inline():
-            return self._alone(push, port)
+            return self._compile_inline(push, port)
         predicate, args, kwargs, outlet = self.predicate, self.args, self.kwargs, self._outlet
         return await_each(
             self,

@@ -62,13 +62,13 @@ class map(FunctionNode[T]):
         super().__init__(upstream, stream_name=stream_name, ensure_io_loop=is_async(func))
 
     def inline(self, code: Code, port: int = 0) -> None:
-        code.line(f"x = {self._written(code)}")
+        code.line(f"x = {self._inline_call(code)}")
         _look_at_first(self, code)
         code.nest("x is not SKIP")
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._can_inline():
-            return self._alone(push, port)
+            return self._compile_inline(push, port)
         outlet = self._outlet
         return await_each(self, self._call(), lambda _, y: None if y is SKIP else outlet.send(y))
 
@@ -92,7 +92,7 @@ class starmap(map[T]):
     1024
     """
 
-    _spreads: ClassVar[bool] = True
+    _unpacks_elements: ClassVar[bool] = True
 
 
 @Stream.register_api()
@@ -172,7 +172,7 @@ class accumulate(Stream[T]):
     def state(self, value: Any) -> None:
         self._state.value = value
         if value is no_default:
-            self._forget()  # the step was compiled for a state that is there
+            self._invalidate()  # the step was compiled for a state that is there
 
     def _first(self) -> Callable[[Any], Any]:
         """What stands for the function while there is no state; it is compiled anew after it."""
@@ -183,7 +183,7 @@ class accumulate(Stream[T]):
             if state.value is not no_default:  # a second element, on the way before that
                 return func(state.value, x, **kwargs)
             if (node := ref()) is not None:
-                node._forget()
+                node._invalidate()
             return (x, x) if returns_state else x
 
         return first
@@ -214,7 +214,7 @@ class accumulate(Stream[T]):
         if port in self._side_ports:
             return self._resetting()
         if self._can_inline():
-            return self._alone(push, port)
+            return self._compile_inline(push, port)
         func, kwargs, state, outlet = self.func, self.kwargs, self._state, self._outlet
         returns_state, with_state = self.returns_state, self.with_state
 

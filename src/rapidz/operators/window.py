@@ -65,7 +65,7 @@ class partition(Stream[tuple[T, ...]]):
     (4,)
     """
 
-    _gathers: ClassVar[bool] = True
+    _combines_elements: ClassVar[bool] = True
     _keeps_elements: ClassVar[bool] = True
     _graphviz_shape = "diamond"
 
@@ -102,7 +102,7 @@ class partition(Stream[tuple[T, ...]]):
             check_count("partition", "n", value)
         elif name == "timeout" and value is not None:
             vars(self)[name] = read_interval("partition", value, argument="timeout")
-            self._pipeline.need_loop()
+            self._pipeline.require_loop()
         super()._on_attribute_set(name, value)
 
     def _can_inline(self) -> bool:
@@ -124,7 +124,7 @@ class partition(Stream[tuple[T, ...]]):
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._can_inline():
-            return self._alone(push, port)
+            return self._compile_inline(push, port)
         n, timeout, batches, alarms = self.n, self.timeout, self._batches, self._alarms
         key = (lambda _: None) if self.key is None else _key_function(self, self.key)
         pipeline, busy, ref = self._pipeline, self._token, weakref.ref(self)
@@ -279,7 +279,7 @@ class partition_unique(_Unique[T]):
     ('a', 'cc')
     """
 
-    _gathers: ClassVar[bool] = True
+    _combines_elements: ClassVar[bool] = True
     _keeps_elements: ClassVar[bool] = True
     _graphviz_shape = "diamond"
 
@@ -341,7 +341,7 @@ class sliding_window(Stream[tuple[T, ...]]):
     ('b', 'c')
     """
 
-    _gathers: ClassVar[bool] = True
+    _combines_elements: ClassVar[bool] = True
     _keeps_elements: ClassVar[bool] = True
     _graphviz_shape = "diamond"
 
@@ -362,7 +362,7 @@ class sliding_window(Stream[tuple[T, ...]]):
             check_count("sliding_window", "n", value)
         super()._on_attribute_set(name, value)
 
-    def _keeps(self, entry: Any) -> bool:
+    def _retains(self, entry: Any) -> bool:
         return any(held is entry for held in self._window.value)
 
     @property
@@ -410,7 +410,7 @@ class collect(Stream[tuple[T, ...]]):
     (1, 2)
     """
 
-    _gathers: ClassVar[bool] = True
+    _combines_elements: ClassVar[bool] = True
     _keeps_elements: ClassVar[bool] = True
 
     cache: LiveAttribute[Any] = LiveAttribute()
@@ -581,7 +581,7 @@ class _Timed(Stream[Any]):
             return self._give_up(self._take())
         return None if self._room is None else following(self._room)
 
-    def _quiesce(self) -> None:
+    def _stop_background_work(self) -> None:
         self._alarm.cancel()  # or empty windows would go on ahead of an end that waits behind them
 
     def _on_end(self) -> None:

@@ -92,13 +92,13 @@ class sink(FunctionNode[T], Sink[T]):
 
     def inline(self, code: Code, port: int = 0) -> None:
         wait_for = code.bind("wait_for", returned(self))
-        code.line(f"wait = {self._written(code)}")
+        code.line(f"wait = {self._inline_call(code)}")
         code.nest("wait is not None and hasattr(wait, '__await__')")
         code.give(f"{wait_for}(x, wait)")
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._can_inline():
-            return self._alone(None)
+            return self._compile_inline(None)
         return await_each(self, self._call())
 
 
@@ -121,7 +121,7 @@ class starsink(sink[T]):
     answer = 42
     """
 
-    _spreads: ClassVar[bool] = True
+    _unpacks_elements: ClassVar[bool] = True
 
 
 @Stream.register_api()

@@ -69,7 +69,7 @@ class sink_to_textfile(Sink[T]):
         code.line(f"{code.bind('write', self._fp.write)}(x + {code.bind('end', self.end)})")
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        return self._alone(None)
+        return self._compile_inline(None)
 
     def _on_restart(self) -> None:
         """Elements come after the end: what was written before is kept."""

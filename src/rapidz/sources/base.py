@@ -190,7 +190,7 @@ class Source(Stream[T]):
         token = current_run.set(None)
         push = functools.partial(super()._emit, x, metadata)
         try:
-            waits = self._pipeline.root().again.within(push)
+            waits = self._pipeline.root().reentry.within(push)
         finally:
             current_run.reset(token)
         return [Through(wait, run) for wait in waits]
@@ -308,14 +308,14 @@ class Source(Stream[T]):
         failed = self._turn is run
         if failed:
             self._state, self.stopped, self.exception = "failed", True, error
-        self._pipeline.keep(error, log_at_once=failed)
+        self._pipeline.record_failure(error, log_at_once=failed)
 
     def _give_up_rest(self) -> None:
         """The source was stopped: emit what it holds."""
         try:
             self._emit_buffered()  # what it returns is under way: `join` waits for it
         except Exception as error:
-            self._pipeline.keep(error)
+            self._pipeline.record_failure(error)
 
     def _run_over(self, run: SourceRun) -> None:
         with self._switch:
@@ -388,14 +388,14 @@ def reopen(source: Stream[Any]) -> None:
     while stack:
         node = stack.pop()
         node._closing = node._ended = False
-        node._arrivals = SignalBarrier()
-        node._forget()
+        node._signal_barrier = SignalBarrier()
+        node._invalidate()
         node._on_restart()
         for down, port in edges(node):
             if down._ended:
                 stack.append(down)
             else:
-                down._arrivals._ended.discard(port)
+                down._signal_barrier._ended.discard(port)
 
 
 def stop_endless_sources() -> None:

@@ -108,8 +108,8 @@ class from_iterable(Source[T]):
         while not (run.retired or self.stopped):
             if overridden_emit(self) or self._pipeline.tracked:
                 return await self._take_one_by_one(run, elements)
-            take = functools.partial(self._entrance().bulk(), elements)
-            wait: Pending = self._pipeline.root().again.within(take)
+            take = functools.partial(self._compiled_entry().bulk(), elements)
+            wait: Pending = self._pipeline.root().reentry.within(take)
             if wait is None:
                 return None
             if wait is not EDITED:

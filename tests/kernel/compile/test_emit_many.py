@@ -116,7 +116,7 @@ def test_a_kept_failure_leaves_the_iterator_alone(
     source = Stream[int](asynchronous=asynchronous)
     source.buffer(10).map(fail_on(0)).sink(id)
     source.emit(0)
-    while not source._pipeline.kept:
+    while not source._pipeline.pending_failures:
         pass
     elements = make(3)
     with pytest.raises(Boom):

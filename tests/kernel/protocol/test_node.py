@@ -22,7 +22,7 @@ from rapidz.sinks import _global_sinks
 #: What code of the old libraries overrides, and what is drawn: see the docs of either.
 OLD = re.compile(r"_emit|_(add|remove)_(up|down)stream|_init_\w+|_graphviz_\w+|_abc_impl")
 #: What the engine does besides the hooks; refined where a layer above has more to do.
-ENGINE = {"_end", "_in_turn", "_loop_changed"}
+ENGINE = {"_end", "_run_in_order", "_loop_changed"}
 
 
 def classes() -> Iterator[type[Stream[Any]]]:

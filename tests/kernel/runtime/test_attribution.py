@@ -226,7 +226,7 @@ def test_nodes_of_users_are_told_apart_from_those_around_them(kind: Any) -> None
     source.emit(8)  # middle lets it pass, below skips it
     assert (above.skipped, below.skipped) == (1, 1)
     middle.func = lambda x: fails(error)(x)
-    middle._forget()
+    middle._invalidate()
     with pytest.raises(Boom):
         source.emit(1)
     assert (above.skipped, below.skipped, seen) == (1, 1, [])

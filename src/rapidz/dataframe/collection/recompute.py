@@ -40,7 +40,7 @@ def in_one_call(streams: Sequence[Stream[Any]]) -> Stream[Any] | None:
 def _line(stream: Stream[Any]) -> list[tuple[Stream[Any], Step | None]]:
     """*stream* and the nodes above, with the step that each takes, as long as these are maps."""
     line: list[tuple[Stream[Any], Step | None]] = []
-    while isinstance(stream, map) and not stream._spreads and len(stream.upstreams) == 1:
+    while isinstance(stream, map) and not stream._unpacks_elements and len(stream.upstreams) == 1:
         if is_async(stream.func):
             break
         line.append((stream, (stream.func, stream.args, dict(stream.kwargs))))

@@ -158,7 +158,7 @@ class Streaming(OperatorMixin, APIRegisterMixin):
         self._worked: Stream[Any] | None = self._verified(stream)
         self._worked._unused = False  # an expression of frames may well go unused
         if self._worked is not stream:
-            self._worked._tells_if_unused = False
+            self._worked._warns_if_unused = False
         if self._checks is not None and self._checks.defers:
             self._deferred, self._worked = self._worked, None
 

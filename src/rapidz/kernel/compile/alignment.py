@@ -132,17 +132,17 @@ def report(node: Node) -> None:
     while stack:
         down, port = stack.pop()
         if down._is_busy():
-            down._in_turn(functools.partial(_arrive, down, port))
-        elif down._joins:
-            down._partner_lost(port)
+            down._run_in_order(functools.partial(_arrive, down, port))
+        elif down._is_join:
+            down._on_partner_lost(port)
         else:
             stack.extend(alignment.edges_from(down))
 
 
 def _arrive(node: Node, port: int) -> Pending:
     """Carry a loss on through *node*: what came before it is through."""
-    if node._joins:
-        node._partner_lost(port)
+    if node._is_join:
+        node._on_partner_lost(port)
     else:
         report(node)
     return None

@@ -229,11 +229,11 @@ def trace(down: Stream[Any], port: int, under_way: UnderWay, policies: Policies)
     while (
         simple(node, policies)
         and len(run) < LONGEST
-        and len(node.upstreams) <= node._most_ports
+        and len(node.upstreams) <= node._max_inline_ports
         and node not in under_way
         and not (run and node is down)
     ):
-        node._compiled, node._in_force = True, None
+        node._compiled, node._effective_policy = True, None
         node._unused = False
         run.append((weakref.ref(node), port))
         if node._is_end:
@@ -258,7 +258,7 @@ def simple(node: Stream[Any], policies: Policies) -> bool:
         node._fusible
         and node._can_inline()
         and not any(up is not None and up._wraps_edges for up in node.upstreams)
-        and not node._line.busy()
+        and not node._serial_queue.busy()
         and not interpreted(node)
         and not overridden_emit(node)
         and not (pipeline.tracked and node._keeps_elements)
@@ -292,14 +292,14 @@ def step_depth(node: Stream[Any]) -> int:
 
 def prepare(node: Stream[Any], port: int, policies: Policies) -> Step:
     """Compile the step for what arrives at *port* of *node*."""
-    policy = node._in_force = policies.of(node)
+    policy = node._effective_policy = policies.of(node)
     compiled = Step(discard)
     if interpreted(node):
         step = interpret(node, port)
     else:
         compiled = step_of(node.compile(node._outlet.send, port))
         step = compiled.push
-        if node._line.busy() and node._can_inline():
+        if node._serial_queue.busy() and node._can_inline():
             step = queue_behind(node, step)
         if node._pipeline.tracked and node._keeps_elements:
             step = boxing(step, failed_in(node))
@@ -327,7 +327,7 @@ def attributing(node: Stream[Any], step: Push[Any]) -> Push[Any]:
         except Exception as error:
             node = ref()
             if attribution.is_attributed_to(error, node, x, since) and node is not None:
-                node._element_lost()
+                node._report_loss()
             raise
 
     return attributed
@@ -335,7 +335,7 @@ def attributing(node: Stream[Any], step: Push[Any]) -> Push[Any]:
 
 def still_holding(node: Stream[Any]) -> Callable[[Any], bool]:
     ref = weakref.ref(node)
-    return lambda entry: (node := ref()) is not None and node._keeps(entry)
+    return lambda entry: (node := ref()) is not None and node._retains(entry)
 
 
 def via_emit(node: Stream[Any]) -> Push[Any]:

@@ -87,7 +87,7 @@ def joints(origin: Stream[Any], branches: Sequence[Branch], start: Start) -> lis
             found.setdefault(join, {})[index] = upstream, at
     made = []
     for join, inputs in found.items():
-        queues = join._queues()
+        queues = join._join_queues()
         complete = {up for up, _ in inputs.values()} == set(join.upstreams)
         if queues is None or not complete or not _fusable(join):
             continue
@@ -105,12 +105,12 @@ def _join_of(origin: Stream[Any], branch: Branch) -> tuple[Stream[Any], Stream[A
         node = ref()
         if node is None:
             return None
-        if node._joins:
+        if node._is_join:
             return node, upstream, at
         if not emits_one_for_one(node):
             return None
         upstream = node
-    if branch.edge is not None and branch.edge[0]._joins and not branch.hops:
+    if branch.edge is not None and branch.edge[0]._is_join and not branch.hops:
         return branch.edge[0], upstream, len(branch.run.nodes)
     return None
 

@@ -3,7 +3,7 @@
 `Stream.emit` is found on the instance, as a function made for the node: in
 a pipeline that needs no loop, the first run of nodes is inside it;
 on a loop it checks the thread and returns what to await.  Whatever is rarer
-(metadata, another thread, a blocking call) goes `slowly`.
+(metadata, another thread, a blocking call) goes `slow_path`.
 """
 
 from __future__ import annotations
@@ -60,32 +60,32 @@ class CompiledEntry:
         self._node = node
         self._bulk: Callable[[Iterator[Any]], Any] | None = None
         self.emit = self._make()
-        self.compiled = self.emit != node._emit_slowly
+        self.compiled = self.emit != node._emit_slow_path
 
     def _make(self) -> Emit:
         node = self._node
         pipeline = node._pipeline
-        slowly = node._emit_slowly
+        slow_path = node._emit_slow_path
         if (
             node._closing
             or node._ended
             or pipeline.tracked
-            or pipeline.watched
-            or pipeline.left()
+            or pipeline.records_emitters
+            or pipeline.has_interrupted()
             or not ATOMIC
         ):
-            return slowly
+            return slow_path
         if not pipeline.needs_loop:
             link(node)
             return node._outlet.fused(
                 "emit",
                 node,
                 life=self.life,
-                slowly=slowly,
-                turn=pipeline.turn,
+                slow_path=slow_path,
+                lock=pipeline.lock,
             )
-        if pipeline.loop is None or not pipeline.here():
-            return slowly
+        if pipeline.loop is None or not pipeline.runs_here():
+            return slow_path
         link(node)
         return on_loop(node, pipeline.loop, self.life)
 
@@ -103,8 +103,8 @@ class CompiledEntry:
 
 def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, life: Validity) -> Emit:
     """Make the `emit` of a pipeline that runs on *loop*."""
-    pipeline, push, slowly = node._pipeline, node._outlet.send, node._emit_slowly
-    kept, turn, here = pipeline.kept, pipeline.turn, loops.running_loop
+    pipeline, push, slow_path = node._pipeline, node._outlet.send, node._emit_slow_path
+    kept, lock, here = pipeline.pending_failures, pipeline.lock, loops.running_loop
     active = pipeline.active
     done = loop.create_future()
     done.set_result(None)
@@ -112,23 +112,23 @@ def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, life: Validity) 
     def emit(x: Any, asynchronous: bool = False, metadata: Any = None) -> Any:
         if (
             life.over
-            or turn.busy
+            or lock.busy
             or metadata is not None
             or kept
             or here() is not loop
             or (asynchronous is not False and asynchronous is not True)
         ):
-            return slowly(x, asynchronous, metadata)
+            return slow_path(x, asynchronous, metadata)
         idle = not active  # then this is called by no function that is in flight
-        turn.busy = mine = True  # pyright: ignore[reportUnusedVariable] - interrupts look for it
+        lock.busy = mine = True  # pyright: ignore[reportUnusedVariable] - interrupts look for it
         try:
             wait = push(x)
         except Exception as error:
-            return pipeline.failed(error)
+            return pipeline.failed_awaitable(error)
         finally:
-            turn.busy = mine = False  # noqa: F841 # pyright: ignore[reportUnusedVariable]
-            if turn.waiters:
-                turn.pass_on()
+            lock.busy = mine = False  # noqa: F841 # pyright: ignore[reportUnusedVariable]
+            if lock.waiters:
+                lock.pass_on()
         if wait is None:
             return done
         return wait if idle else without_feedback(node, wait) or done
@@ -139,13 +139,13 @@ def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, life: Validity) 
 def push_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
     """Take one element into *node*, the general way."""
     pipeline = node._pipeline.root()
-    if pipeline.kept and not (loops.running_loop() is not None and is_feedback(node)):
+    if pipeline.pending_failures and not (loops.running_loop() is not None and is_feedback(node)):
         if loops.running_loop() is not None:
             return refuse(node, x, metadata)
-        pipeline.raise_kept()
+        pipeline.raise_pending()
     if node._ended or (node._closing and not called_by_a_node()):
         raise closed(node, x)
-    return unless_closing(node, pipeline.again.emit(pushing(node, metadata), x))
+    return unless_closing(node, pipeline.reentry.emit(pushing(node, metadata), x))
 
 
 def unless_closing(node: Stream[Any], wait: Pending) -> Pending:
@@ -168,14 +168,14 @@ def emit_within(node: Stream[Any], x: Any, asynchronous: bool, metadata: Any) ->
     if not (asynchronous or pipeline.needs_loop):
         if node._ended:
             raise closed(node, x)
-        return pipeline.again.emit(pushing(node, metadata), x)
+        return pipeline.reentry.emit(pushing(node, metadata), x)
     try:
         if node._ended:
             raise closed(node, x)
-        wait = pipeline.again.emit(pushing(node, metadata), x)
-        return pipeline.promise(unless_closing(node, wait))
+        wait = pipeline.reentry.emit(pushing(node, metadata), x)
+        return pipeline.as_awaitable(unless_closing(node, wait))
     except Exception as error:
-        return pipeline.failed(error)
+        return pipeline.failed_awaitable(error)
 
 
 def emit_later(node: Stream[Any], x: Any, metadata: Any) -> None:
@@ -183,7 +183,7 @@ def emit_later(node: Stream[Any], x: Any, metadata: Any) -> None:
     try:
         emit_within(node, x, False, metadata)
     except Exception as error:
-        node._pipeline.keep(error)
+        node._pipeline.record_failure(error)
 
 
 def pushing(node: Stream[Any], metadata: Any) -> Callable[[Any], Pending]:
@@ -205,7 +205,7 @@ def refuse(node: Stream[Any], x: Any, metadata: Any) -> Pending:
         if (wait := take_in(node, x, metadata)) is not None:
             await wait
 
-    return FailedTask(late(), pipeline, pipeline.kept[0])
+    return FailedTask(late(), pipeline, pipeline.pending_failures[0])
 
 
 def take_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
@@ -221,7 +221,7 @@ def take_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
 def push_below(node: Stream[Any], x: Any, metadata: Any) -> Pending:
     """Push what an old node class emits, with the metadata that it hands on."""
     if metadata and not node._pipeline.tracked:
-        node._pipeline.track()
+        node._pipeline.enable_tracking()
     push = node._outlet.push
     if not node._pipeline.tracked:
         return push(x)
@@ -243,9 +243,9 @@ def emit_many(node: Stream[Any], elements: Iterable[Any]) -> Any:
     """
     check_elements(elements)
     pipeline, rest = node._pipeline.root(), iter(elements)
-    if pipeline.turn.inside == get_ident():
-        if pipeline.turn.later(functools.partial(many_later, node, rest)):
-            return pipeline.promise(None) if pipeline.needs_loop else None
+    if pipeline.lock.inside == get_ident():
+        if pipeline.lock.later(functools.partial(many_later, node, rest)):
+            return pipeline.as_awaitable(None) if pipeline.needs_loop else None
         if pipeline.needs_loop and is_feedback(node):
             return many_fed_back(node, rest)
         return many_within(node, rest)
@@ -253,12 +253,12 @@ def emit_many(node: Stream[Any], elements: Iterable[Any]) -> Any:
     if not pipeline.needs_loop:
         if not sized:
             return _one_by_one(node, rest)
-        with pipeline.turn:
-            pipeline.take_up_left()
-            wait = pipeline.again.emit(functools.partial(take, node), rest)
+        with pipeline.lock:
+            pipeline.resume_interrupted()
+            wait = pipeline.reentry.emit(functools.partial(take, node), rest)
         return None if wait is None else pipeline.start(_take_rest(node, wait, rest))
-    if loops.running_loop() is not None and not pipeline.blocks():
-        if pipeline.here() and pipeline.active and is_feedback(node):
+    if loops.running_loop() is not None and not pipeline.emit_blocks():
+        if pipeline.runs_here() and pipeline.active and is_feedback(node):
             return many_fed_back(node, rest)
         return pipeline.run(lambda: pipeline.start(_take_all(node, rest, sized)))
     if sized or type(rest) in IN_MEMORY:
@@ -282,21 +282,21 @@ def many_later(node: Stream[Any], rest: Iterator[Any]) -> None:
     try:
         many_within(node, rest)
     except Exception as error:
-        node._pipeline.keep(error)
+        node._pipeline.record_failure(error)
 
 
 def many_within(node: Stream[Any], rest: Iterator[Any]) -> Any:
     """Take in *rest* in a step of the pipeline: see `emit_within`."""
     pipeline = node._pipeline.root()
     try:
-        wait = pipeline.again.emit(functools.partial(take, node), rest)
+        wait = pipeline.reentry.emit(functools.partial(take, node), rest)
     except Exception as error:
         if pipeline.needs_loop:
-            return pipeline.failed(error)
+            return pipeline.failed_awaitable(error)
         raise
     if wait is not None:
         wait = pipeline.start(_take_rest(node, wait, rest))
-    return pipeline.promise(wait) if pipeline.needs_loop else wait
+    return pipeline.as_awaitable(wait) if pipeline.needs_loop else wait
 
 
 def many_fed_back(node: Stream[Any], rest: Iterator[Any]) -> Awaitable[object]:
@@ -309,11 +309,11 @@ def many_fed_back(node: Stream[Any], rest: Iterator[Any]) -> Awaitable[object]:
         for x in rest:
             if node._ended:
                 raise closed(node, x)
-            if (wait := pipeline.again.emit(pushing(node, None), x)) is not None:
+            if (wait := pipeline.reentry.emit(pushing(node, None), x)) is not None:
                 detach(pipeline, wait)
     except Exception as error:
-        return pipeline.failed(error)
-    return pipeline.promise(None)
+        return pipeline.failed_awaitable(error)
+    return pipeline.as_awaitable(None)
 
 
 def take(node: Stream[Any], elements: Iterator[Any]) -> Pending:
@@ -325,8 +325,8 @@ def take(node: Stream[Any], elements: Iterator[Any]) -> Pending:
                 if (wait := push_in(node, x, None)) is not None:
                     return wait
             return None
-        pipeline.raise_kept()
-        wait = node._entrance().bulk()(elements)
+        pipeline.raise_pending()
+        wait = node._compiled_entry().bulk()(elements)
         if wait is not EDITED:
             return wait  # type: ignore[no-any-return]
 
@@ -348,7 +348,7 @@ async def _take_all(node: Stream[Any], elements: Iterator[Any], sized: bool) -> 
             items = list(some)
             some = BulkSlice(items, 0, len(items))
         step = functools.partial(_take_together if sized else take, node)
-        while (wait := node._pipeline.again.emit(step, some)) is not None:
+        while (wait := node._pipeline.reentry.emit(step, some)) is not None:
             await wait
         if not ended:
             await asyncio.sleep(0)
@@ -374,7 +374,7 @@ def _take_together(node: Stream[Any], rest: BulkSlice) -> Pending:
                 return take(node, left)
             finally:
                 rest.at = rest.stop - operator.length_hint(left)
-        pipeline.raise_kept()
+        pipeline.raise_pending()
         if (wait := many(rest)) is not None:
             return wait
     return None

@@ -64,7 +64,7 @@ def is_feedback(node: Stream[Any]) -> bool:
     """Return whether the caller is, or is waited for by, a function downstream of *node*."""
     if not (found := callers()):
         return False
-    downstream = _waits_on(node)
+    downstream = _wait_for_cache(node)
     if any(caller in downstream for caller in found):
         return True
     emitted = _emits.setdefault(found[0], weakref.WeakSet())
@@ -111,7 +111,7 @@ def function_within(pipeline: Pipeline) -> str | None:
         frame = frame.f_back
     if running is not None:
         return described(running)
-    return "one of its functions" if pipeline.turn.is_on_stack() else None
+    return "one of its functions" if pipeline.lock.is_on_stack() else None
 
 
 #: The code in which nodes are flushed by functions of theirs: its `self` is the node.
@@ -151,11 +151,11 @@ def _node_of(frame: FrameType) -> Stream[Any] | None:
     return node if isinstance(node, Node) else None  # type: ignore[return-value]
 
 
-def _waits_on(node: Stream[Any]) -> weakref.WeakSet[Stream[Any]]:
+def _wait_for_cache(node: Stream[Any]) -> weakref.WeakSet[Stream[Any]]:
     """Return the nodes that an element emitted into *node* may have to wait for."""
-    cached = node._waits_on
+    cached = node._wait_for_cache
     if cached is None or cached[0] != Version.now:
-        node._waits_on = cached = Version.now, _reached_from(node)
+        node._wait_for_cache = cached = Version.now, _reached_from(node)
     return cached[1]
 
 

@@ -139,7 +139,7 @@ class Code:
 
     def gathered(self, node: Stream[Any]) -> None:
         """Let waits go on by themselves from here on, if *node* emits more than the element."""
-        if node._gathers:
+        if node._combines_elements:
             own_wait = functools.partial(detach, node._pipeline)
             self.owned = self.owned or self.bind("detach", own_wait)
 
@@ -314,9 +314,9 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
     "emit": (
         [
             "    def emit(x, asynchronous=False, metadata=None):",
-            "        if turn.busy or life.over or asynchronous or metadata is not None:",
-            "            return slowly(x, asynchronous, metadata)",
-            "        turn.busy = mine = True",
+            "        if lock.busy or life.over or asynchronous or metadata is not None:",
+            "            return slow_path(x, asynchronous, metadata)",
+            "        lock.busy = mine = True",
             "        try:",
         ],
         [
@@ -324,8 +324,8 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
             "            blame_line(error); leaves(error)",
             "            raise",
             "        finally:",
-            "            turn.busy = mine = False",
-            "            if turn.waiters: turn.pass_on()",
+            "            lock.busy = mine = False",
+            "            if lock.waiters: lock.pass_on()",
         ],
     ),
     "bulk": (
@@ -395,6 +395,6 @@ def blame_line(table: list[weakref.ref[Stream[Any]] | None], error: BaseExceptio
     node, x = line_of(table, error)
     if node is not None:
         blame(error, node, x)
-        if node._in_force is None or not isinstance(error, Exception):
+        if node._effective_policy is None or not isinstance(error, Exception):
             # else its policy may yet get it through
-            node._element_lost()
+            node._report_loss()

@@ -76,7 +76,7 @@ def interpret(node: Stream[Any], port: int) -> Push[Any]:
     above: Callable[[], Any] = weakref.ref(upstream) if upstream is not None else lambda: None
     update = node.update
     with_who, with_metadata = takes(update, "who"), takes(update, "metadata")
-    pipeline, line, start = node._pipeline, node._line, starter(node)
+    pipeline, line, start = node._pipeline, node._serial_queue, starter(node)
     del node, upstream, update
 
     def call(x: Any) -> Any:
@@ -125,9 +125,9 @@ def by_hand(node: Stream[Any], x: Any, who: Stream[Any] | None = None, metadata:
     """
     ports = [port for port, up in enumerate(node.upstreams) if up is who]
     port = ports[0] if ports else 0
-    steps = node._called_directly
+    steps = node._direct_steps
     if steps is None:
-        steps = node._called_directly = {}
+        steps = node._direct_steps = {}
     if port not in steps:
         emitted: list[Any] = []
         steps[port] = (emitted, _step_by_hand(node, port, emitted))
@@ -160,7 +160,7 @@ def _step_by_hand(node: Stream[Any], port: int, emitted: list[Any]) -> Push[Any]
 
     def still_holds(entry: Any) -> bool:
         node = ref()
-        return node is not None and node._keeps(entry)
+        return node is not None and node._retains(entry)
 
     step = step_of(node.compile(unboxing(push, still_holds), port)).push
     return boxing(step, failed_in(node))

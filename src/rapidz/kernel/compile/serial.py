@@ -39,7 +39,7 @@ def await_each(
     It awaits ``call(x)`` and then does ``then(x, result)``, if there is that to
     do, for one element after the other.
     """
-    line, pipeline, lost = node._line, node._pipeline, node._losing()
+    line, pipeline, lost = node._serial_queue, node._pipeline, node._loss_reporter()
     function = Function(node, bound(node, call), then)
     follow, turn = line.follow, function.turn
     if lost is not None:
@@ -64,7 +64,7 @@ class Function:
         call: Callable[[Any], Awaitable[Any]],
         then: Callable[[Any, Any], Pending] | None,
     ) -> None:
-        self.ref, self.line, self.pipeline = weakref.ref(node), node._line, node._pipeline
+        self.ref, self.line, self.pipeline = weakref.ref(node), node._serial_queue, node._pipeline
         self.call, self.then = call, then
 
     async def turn(self, x: Any) -> None:
@@ -91,13 +91,13 @@ class CallTask(EagerTask):
 
     def __init__(self, x: Any, function: Function) -> None:
         self._x, self._function = x, function
-        self._pipeline, self._line = pipeline, line = function.pipeline, function.line
+        self._pipeline, self._serial_queue = pipeline, line = function.pipeline, function.line
         line.front = line.last = self  # before anything runs: an eager task is over at once
         pipeline.active.add(self)
         if pipeline.tracked:
             self.adopt()
         else:
-            pipeline.orphaned(self)
+            pipeline.run_unless_awaited(self)
 
     def _begin(self) -> Coroutine[Any, Any, object]:
         self.begun = True
@@ -153,7 +153,7 @@ def returned(node: Stream[Any]) -> Callable[[Any, Awaitable[object]], Pending]:
     Coroutines run one after the other, as those of an ``async def`` function do.
     Futures, which go on by themselves, are waited for together.
     """
-    ref, line, pipeline = weakref.ref(node), node._line, node._pipeline
+    ref, line, pipeline = weakref.ref(node), node._serial_queue, node._pipeline
 
     async def turn(x: Any, coroutine: Awaitable[object]) -> None:
         try:
@@ -163,7 +163,7 @@ def returned(node: Stream[Any]) -> Callable[[Any, Awaitable[object]], Pending]:
             raise
 
     def wait_for(x: Any, awaitable: Awaitable[object]) -> Pending:
-        if inspect.iscoroutine(awaitable) and pipeline.root().here():
+        if inspect.iscoroutine(awaitable) and pipeline.root().runs_here():
             return line.follow(turn(x, awaitable), pipeline)
         if (
             isinstance(awaitable, asyncio.Future)
@@ -195,8 +195,8 @@ def starter(node: Stream[Any]) -> Start:
 def failing(node: Stream[Any] | None, x: Any, error: BaseException) -> None:
     """Blame *error* on *node*; report the loss of *x*, unless a policy may yet get it through."""
     blame(error, node, x)
-    if node is not None and (node._in_force is None or not isinstance(error, Exception)):
-        node._element_lost()
+    if node is not None and (node._effective_policy is None or not isinstance(error, Exception)):
+        node._report_loss()
 
 
 def push_each(node: Stream[Any]) -> Callable[[Iterable[Any]], Pending]:
@@ -204,7 +204,12 @@ def push_each(node: Stream[Any]) -> Callable[[Iterable[Any]], Pending]:
 
     All of them are tried; then one failure is raised, or several as a group.
     """
-    ref, line, pipeline, outlet = weakref.ref(node), node._line, node._pipeline, node._outlet
+    ref, line, pipeline, outlet = (
+        weakref.ref(node),
+        node._serial_queue,
+        node._pipeline,
+        node._outlet,
+    )
 
     async def rest(first: Pending, elements: Iterator[Any], errors: list[Exception]) -> None:
         wait = first
@@ -281,7 +286,7 @@ def queue_behind(node: Stream[Any], step: Push[Any]) -> Push[Any]:
     They came when its function was asynchronous; what comes now must not
     overtake them.  Once they are through, the node is compiled anew.
     """
-    ref, line, pipeline = weakref.ref(node), node._line, node._pipeline
+    ref, line, pipeline = weakref.ref(node), node._serial_queue, node._pipeline
 
     async def turn(x: Any) -> None:
         if (wait := step(x)) is not None:
@@ -291,7 +296,7 @@ def queue_behind(node: Stream[Any], step: Push[Any]) -> Push[Any]:
         if line.busy():
             return line.follow(turn(x), pipeline)
         if (node := ref()) is not None:
-            node._forget()
+            node._invalidate()
         return step(x)
 
     return careful

@@ -19,7 +19,7 @@ class FunctionNode(Stream[T]):
     """A node with a function, and the arguments it gets besides the element."""
 
     _attributes_failures: ClassVar[bool] = True
-    _spreads: ClassVar[bool] = False
+    _unpacks_elements: ClassVar[bool] = False
     """Whether the element is spread into arguments."""
 
     func: LiveAttribute[Callable[..., Any]] = LiveAttribute()
@@ -30,21 +30,21 @@ class FunctionNode(Stream[T]):
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> None:
         check_callable(type(self).__name__, "func", func)
-        check_arguments(self, func, args, kwargs, elements=None if self._spreads else 1)
+        check_arguments(self, func, args, kwargs, elements=None if self._unpacks_elements else 1)
         self.func, self.args, self.kwargs = func, args, LiveKwargs(kwargs)
 
     def _can_inline(self) -> bool:
         return not is_async(self.func)
 
-    def _written(self, code: Code) -> str:
+    def _inline_call(self, code: Code) -> str:
         """The call as it stands in a fused function."""
-        x = "*x" if self._spreads else "x"
+        x = "*x" if self._unpacks_elements else "x"
         return code.call(code.bind("func", self.func), self.args, self.kwargs, x)
 
     def _call(self) -> Callable[[Any], Awaitable[Any]]:
         """The call of an asynchronous function."""
         func, args, kwargs = self.func, self.args, self.kwargs
-        if self._spreads:
+        if self._unpacks_elements:
             return lambda x: func(*x, *args, **kwargs)
         if not args and not kwargs and isinstance(kwargs, LiveKwargs):
             return func

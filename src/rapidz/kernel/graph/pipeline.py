@@ -67,7 +67,7 @@ class LoopCall(ThreadFuture[None]):
         super().__init__()
         self._pipeline = pipeline
         self._claimed = False
-        self.watched = True
+        self.awaited = True
         """Whether who blocks until it is done still does."""
         self.waits_for: Any = None
         """What is in flight for it on the loop."""
@@ -93,9 +93,9 @@ class LoopCall(ThreadFuture[None]):
         if error is None or self._claimed:
             return
         if isinstance(error, concurrent.futures.CancelledError) or not isinstance(error, Exception):
-            self._pipeline.interrupted(error)
+            self._pipeline.record_interruption(error)
         else:
-            self._pipeline.keep(error)
+            self._pipeline.record_failure(error)
 
 
 _blocking: dict[asyncio.AbstractEventLoop | None, LoopCall] = {}
@@ -124,7 +124,7 @@ class blocking:
             del _blocking[self._here]
 
 
-class Holding:
+class BlockedThread:
     """Notes, for the length of a block, that the calling thread is held."""
 
     def __init__(self, pipeline: Pipeline, back: Callable[[], bool]) -> None:
@@ -132,10 +132,12 @@ class Holding:
         self._thread = threading.current_thread()
 
     def __enter__(self) -> None:
-        self._pipeline.root().held[self._thread] = self._back
+        self._pipeline.root().blocked_threads[self._thread] = self._back
 
     def __exit__(self, *_: object) -> None:
-        self._pipeline.root().held.pop(self._thread, None)  # it may be another pipeline by now
+        self._pipeline.root().blocked_threads.pop(
+            self._thread, None
+        )  # it may be another pipeline by now
 
 
 class NoLoop(RuntimeError):
@@ -152,24 +154,24 @@ class Pipeline:
         self.loop = None if loop is None else loops.asyncio_loop(loop)
         self.loop_given = loop is not None
         self.nodes: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
-        self.turn = PipelineLock()
+        self.lock = PipelineLock()
         self.active: set[Any] = set()
-        self.hops: set[LoopCall] = set()
+        self.loop_calls: set[LoopCall] = set()
         """What other threads and loops wait for."""
         self.gates: weakref.WeakSet[Gate] = weakref.WeakSet()
-        self.kept = PendingFailures()
+        self.pending_failures = PendingFailures()
         self.emitters: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self.joins: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
         self.edits = 0
         self._alignment: tuple[int, Alignment] | None = None
-        self.held: dict[threading.Thread, Callable[[], bool]] = {}
+        self.blocked_threads: dict[threading.Thread, Callable[[], bool]] = {}
         """Threads that wait until something is not so any more."""
         self.tracked = False
         self.policies = 0
-        self.watched = self.compiled = False
+        self.records_emitters = self.compiled = False
         self.trampoline = Trampoline(self)
         """For edges that lead back, and very long pipelines."""
-        self.again = Trampoline(self)
+        self.reentry = Trampoline(self)
         """For what is emitted from within."""
         self.needs_loop = loop is not None or asynchronous is not None
         self.merged_into: Pipeline | None = None
@@ -211,8 +213,8 @@ class Pipeline:
         self.check_compatible(other)
         if len(other.nodes) > len(self.nodes):
             return other.absorb(self)
-        self.forget_all()  # what was compiled in either is not for both
-        other.forget_all()
+        self.invalidate_all()  # what was compiled in either is not for both
+        other.invalidate_all()
         if self.loop is None or (other.loop_given and not self.loop_given):
             self.loop = other.loop if other.loop is not None else self.loop
         if self.asynchronous is None:
@@ -220,44 +222,48 @@ class Pipeline:
         self.loop_given |= other.loop_given
         self.needs_loop |= other.needs_loop
         self.tracked |= other.tracked
-        self.again.left.extend(other.again.left)
-        self.trampoline.left.extend(other.trampoline.left)
+        self.reentry.interrupted.extend(other.reentry.interrupted)
+        self.trampoline.interrupted.extend(other.trampoline.interrupted)
         self.policies += other.policies
         self.active |= other.active
-        self.kept.absorb(other.kept)
+        self.pending_failures.absorb(other.pending_failures)
         self.gates |= other.gates
         self.joins |= other.joins
         self.edits += other.edits + 1
         self.emitters |= other.emitters
-        self.held |= other.held
-        self.hops |= other.hops
-        other.active, other.kept, other.held = self.active, self.kept, self.held
-        other.hops = self.hops
+        self.blocked_threads |= other.blocked_threads
+        self.loop_calls |= other.loop_calls
+        other.active, other.pending_failures, other.blocked_threads = (
+            self.active,
+            self.pending_failures,
+            self.blocked_threads,
+        )
+        other.loop_calls = self.loop_calls
         other.merged_into = self
-        other.loop, other.turn = None, self.turn
+        other.loop, other.lock = None, self.lock
         for node in other.nodes:
             node._pipeline = self
             self.nodes.add(node)
         return self
 
-    def forget_all(self) -> None:
+    def invalidate_all(self) -> None:
         """Compile every node anew when it is next used."""
         if self.compiled:
             self.compiled = False
             for node in list(self.nodes):
-                node._forget()
+                node._invalidate()
 
-    def need_loop(self) -> None:
+    def require_loop(self) -> None:
         """Some node cannot run without an event loop."""
         if not self.needs_loop:
             self.needs_loop = True
-            self.forget_all()
+            self.invalidate_all()
 
-    def track(self) -> None:
+    def enable_tracking(self) -> None:
         """Elements carry metadata from now on."""
         if not self.tracked:
             self.tracked = True
-            self.forget_all()
+            self.invalidate_all()
 
     def alignment(self) -> Alignment:
         """Return which inputs of joins are aligned, as the graph is now."""
@@ -268,7 +274,7 @@ class Pipeline:
     def realign(self) -> None:
         """An edge has come or gone: joins far below may be aligned otherwise now."""
         if self.joins:
-            self.forget_all()
+            self.invalidate_all()
 
     # --- which loop ------------------------------------------------------------------
 
@@ -292,24 +298,24 @@ class Pipeline:
         loop, here = self.loop, loops.running_loop()
         if self._process != os.getpid():
             self._process, loop = os.getpid(), None
-        if loop is not None and self._keeps(loop, here):
+        if loop is not None and self._stays_on(loop, here):
             if self.loop_given and loop is here:
                 loops.tell_end(loop, self)
             return loop
-        fresh = self._choose(here)
+        fresh = self._choose_loop(here)
         if fresh is not self.loop:
             rebound, self.loop = self.loop is not None, fresh
             self.loop_given = False
             if rebound:
                 self._leave_loop()
-            self.forget_all()
+            self.invalidate_all()
             if rebound:
-                self._take_up_on(fresh)
+                self._resume_queues_on(fresh)
         if fresh is here:
             loops.tell_end(fresh, self)
         return fresh
 
-    def _keeps(
+    def _stays_on(
         self, loop: asyncio.AbstractEventLoop, here: asyncio.AbstractEventLoop | None
     ) -> bool:
         """Whether the pipeline stays on *loop*, where it was."""
@@ -319,10 +325,10 @@ class Pipeline:
             return True
         return here is None and self.asynchronous is not None  # it will run again
 
-    def _choose(self, here: asyncio.AbstractEventLoop | None) -> asyncio.AbstractEventLoop:
+    def _choose_loop(self, here: asyncio.AbstractEventLoop | None) -> asyncio.AbstractEventLoop:
         """Return the loop that a pipeline used in the loop *here*, if any, is to run on."""
         threads = loops.can_start_threads()
-        if here is not None and (not threads or self._is_of_running_loop()):
+        if here is not None and (not threads or self._prefers_running_loop()):
             return here
         if self.asynchronous:
             raise NoLoop(
@@ -336,11 +342,11 @@ class Pipeline:
             )
         return loops.background_loop()
 
-    def _is_of_running_loop(self) -> bool:
+    def _prefers_running_loop(self) -> bool:
         """Whether to run on the loop that is running, and not on that in the background."""
         return not loops.in_notebook() if self.asynchronous is None else self.asynchronous
 
-    def born(self) -> None:
+    def bind_to_running_loop(self) -> None:
         """A node told to be asynchronous was built: it belongs to the loop that runs here."""
         here = loops.running_loop()
         if self.asynchronous and self.loop is None:
@@ -350,7 +356,7 @@ class Pipeline:
 
     def _leave_loop(self) -> None:
         """Let go of all that belonged to a loop that has ended."""
-        self._fail_hops()
+        self._fail_loop_calls()
         self.active.clear()
         for running in self._orphans:
             running.abandon()
@@ -358,18 +364,18 @@ class Pipeline:
         for node in list(self.nodes):
             node._loop_changed()
 
-    def _fail_hops(self) -> None:
+    def _fail_loop_calls(self) -> None:
         """Tell those who wait in other threads and loops that the loop has ended."""
-        for hop in list(self.hops):
+        for hop in list(self.loop_calls):
             self.active.discard(hop)
             hop.set_exception(LoopEnded())
 
-    def _take_up_on(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _resume_queues_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let queues go on with what the loop before has left in them."""
 
         def link_all() -> None:
             for node in list(self.nodes):
-                if self._goes_on(node) and not node._ended:
+                if self._has_queued_work(node) and not node._ended:
                     for up in node.upstreams:
                         link(up)
 
@@ -379,10 +385,10 @@ class Pipeline:
             loop.call_soon_threadsafe(link_all)
 
     @staticmethod
-    def left_in(node: Stream[Any]) -> int:
+    def count_queued(node: Stream[Any]) -> int:
         """Return how many elements wait in the queue of *node*, if it has one."""
-        conveyor = getattr(node, "_conveyor", None)
-        if node._takes_handles or node._remote:  # what is with workers is lost with the loop
+        conveyor = getattr(node, "_drainer", None)
+        if node._accepts_handles or node._remote:  # what is with workers is lost with the loop
             return 0
         if conveyor is None:
             return 0
@@ -391,40 +397,42 @@ class Pipeline:
         return entries + gate.waiting_in_loop()
 
     @staticmethod
-    def _take_count_of_lost(node: Stream[Any]) -> int:
+    def _take_lost_count(node: Stream[Any]) -> int:
         """Return how many elements were in flight in *node* when the loop ended; forget them."""
-        count = max(node._line.cut_off, node._guard_line.cut_off)
-        node._line.cut_off = node._guard_line.cut_off = 0
-        conveyor = getattr(node, "_conveyor", None)
-        if conveyor is not None and not (node._takes_handles or node._remote):
+        count = max(node._serial_queue.cut_off, node._policy_queue.cut_off)
+        node._serial_queue.cut_off = node._policy_queue.cut_off = 0
+        conveyor = getattr(node, "_drainer", None)
+        if conveyor is not None and not (node._accepts_handles or node._remote):
             count += conveyor.cut_off
             conveyor.cut_off = 0
             if node._loses_queue_with_loop:
                 count += elements_in(conveyor.entries)
         return count
 
-    def _goes_on(self, node: Stream[Any]) -> bool:
+    def _has_queued_work(self, node: Stream[Any]) -> bool:
         """Whether *node* would go on by itself with what a loop has left there."""
-        return bool(self.left_in(node)) or (not node._ended and node._resumes_queue())
+        return bool(self.count_queued(node)) or (not node._ended and node._resumes_queue())
 
-    def has_left_over(self) -> bool:
+    def has_queued_elements(self) -> bool:
         """Whether a loop that has ended has left elements that go on by themselves."""
         loop = self.loop
         if loop is None or (loop.is_running() and not loops.has_ended(loop)):
             return False
-        return any(self._goes_on(node) for node in list(self.nodes))
+        return any(self._has_queued_work(node) for node in list(self.nodes))
 
-    def waits_for_loop(self) -> bool:
+    def needs_running_loop(self) -> bool:
         """Whether elements are left over that only a loop which is not running here can take."""
-        return bool(self.asynchronous) and loops.running_loop() is None and self.has_left_over()
+        return (
+            bool(self.asynchronous) and loops.running_loop() is None and self.has_queued_elements()
+        )
 
     def loop_ended(self, end: object) -> None:
         """Say what is left: the loop of the pipeline ends, and runs no more tasks."""
         if self.merged_into is not None or self.loop is not loops.running_loop():
             return
-        self._fail_hops()
+        self._fail_loop_calls()
         for node in list(self.nodes):
-            if (node._takes_handles or node._remote) and (lost := node._buffered()):
+            if (node._accepts_handles or node._remote) and (lost := node._buffered()):
                 logger.warning(
                     "%s: the event loop has ended; %d element%s with workers and lost. Await "
                     "close() or join() before the loop ends.",
@@ -432,7 +440,7 @@ class Pipeline:
                     lost,
                     " was" if lost == 1 else "s were",
                 )
-            elif lost := self._take_count_of_lost(node):
+            elif lost := self._take_lost_count(node):
                 logger.warning(
                     "%s: the event loop has ended; %d element%s in flight and lost. Await "
                     "close() or join() before the loop ends.",
@@ -440,7 +448,7 @@ class Pipeline:
                     lost,
                     " was" if lost == 1 else "s were",
                 )
-        left = [(node, n) for node in list(self.nodes) if (n := self.left_in(node))]
+        left = [(node, n) for node in list(self.nodes) if (n := self.count_queued(node))]
         for node, n in left:
             logger.warning(
                 "%s: the event loop has ended with %d element%s in the queue; they go on when the "
@@ -450,7 +458,7 @@ class Pipeline:
                 "" if n == 1 else "s",
             )
 
-    def here(self) -> bool:
+    def runs_here(self) -> bool:
         """Whether the nodes may be run, and compiled, in the calling thread."""
         return not self.needs_loop or (self.loop is not None and loops.running_loop() is self.loop)
 
@@ -489,16 +497,16 @@ class Pipeline:
             return EagerTask(awaitable, self)
         # An awaitable came out of a function that did not look asynchronous, in
         # a thread without a loop: run it in the background, and wait here.
-        self.need_loop()
-        hop = self.hop(lambda: EagerTask(as_coroutine(awaitable), self), blocks=True)
+        self.require_loop()
+        hop = self.call_on_loop(lambda: EagerTask(as_coroutine(awaitable), self), blocks=True)
         hop.add_done_callback(self.notify)
-        with self.turn as turn:
+        with self.lock as lock:
             while not hop.done():
-                turn.wait(PATIENCE)
+                lock.wait(PATIENCE)
         hop.result()
         return None
 
-    def orphaned(self, running: EagerTask) -> None:
+    def run_unless_awaited(self, running: EagerTask) -> None:
         """See that *running* is run, if nobody awaits it in this turn of the loop."""
         if self.loop is None and running.is_of_one() and loops.running_loop() is None:
             return running.run_at_once()
@@ -515,7 +523,7 @@ class Pipeline:
 
     def notify(self, _: object = None) -> None:
         """Wake the threads that wait for this pipeline."""
-        self.turn.wake()
+        self.lock.wake()
 
     def edit(self, action: Callable[[], object]) -> None:
         """Change the graph by *action*, between two elements."""
@@ -525,10 +533,15 @@ class Pipeline:
 
         pipeline = self.root()
         loop = pipeline.loop
-        if pipeline.needs_loop and loop is not None and pipeline.is_alive() and not pipeline.here():
+        if (
+            pipeline.needs_loop
+            and loop is not None
+            and pipeline.is_alive()
+            and not pipeline.runs_here()
+        ):
             pipeline.call(change)
         else:
-            with pipeline.turn:
+            with pipeline.lock:
                 action()
 
     def run(self, action: Callable[[], Pending], *, asynchronous: bool = False) -> Any:
@@ -545,20 +558,20 @@ class Pipeline:
             return self._run_without_loop(action, asynchronous)
         loop = self.bind()
         if here is loop:
-            if self.turn.busy and self.turn.later(functools.partial(self._do, action)):
-                return self.promise(None)
+            if self.lock.busy and self.lock.later(functools.partial(self._do, action)):
+                return self.as_awaitable(None)
             try:
-                return self.promise(action())
+                return self.as_awaitable(action())
             except Exception as error:
-                return self.failed(error)
+                return self.failed_awaitable(error)
         self.emitters.add(threading.current_thread())
-        blocks = not asynchronous and self.blocks()
+        blocks = not asynchronous and self.emit_blocks()
         if not blocks:
-            return self.hop(action)
+            return self.call_on_loop(action)
         self._call_or_leave(action)
         return None if here is None else DONE
 
-    def blocks(self) -> bool:
+    def emit_blocks(self) -> bool:
         """Whether `emit`, called here, blocks until there is room; it returns an awaitable else."""
         here = loops.running_loop()
         if not self.needs_loop or (here is not None and here is self.loop):
@@ -569,20 +582,20 @@ class Pipeline:
 
     def _run_here(self, action: Callable[[], Pending], asynchronous: bool) -> Any:
         """Run *action* in the calling thread, when it is its turn."""
-        turn = self.turn
-        if turn.busy and turn.later(functools.partial(self._do, action)):
-            return self.promise(None) if asynchronous else None
+        lock = self.lock
+        if lock.busy and lock.later(functools.partial(self._do, action)):
+            return self.as_awaitable(None) if asynchronous else None
         try:
-            with turn:
+            with lock:
                 self.emitters.add(threading.current_thread())
-                self.take_up_left()
+                self.resume_interrupted()
                 wait = action()
         except Exception as error:
             leaves(error)
             if asynchronous:
-                return self.failed(error)
+                return self.failed_awaitable(error)
             raise
-        return self.promise(wait) if asynchronous else wait
+        return self.as_awaitable(wait) if asynchronous else wait
 
     def _run_without_loop(self, action: Callable[[], Pending], asynchronous: bool) -> Any:
         """Run *action* of an asynchronous pipeline where no loop is running.
@@ -593,24 +606,24 @@ class Pipeline:
             wait = self._run_here(action, asynchronous)
         except NoLoop:
             self._leave_loop()  # what such a node has begun it will not go on with
-            self.forget_all()
+            self.invalidate_all()
             raise
-        return wait if asynchronous else self.promise(wait)
+        return wait if asynchronous else self.as_awaitable(wait)
 
     def _do(self, action: Callable[[], Pending]) -> None:
         """Do what an interrupt has left behind; nobody is there to take what fails."""
         try:
             action()
         except Exception as error:
-            self.keep(error)
+            self.record_failure(error)
 
     # --- what an interruption has left -------------------------------------------------
 
-    def left(self) -> bool:
+    def has_interrupted(self) -> bool:
         """Return whether elements wait that an interruption has left in a trampoline."""
-        return bool(self.trampoline.left or self.again.left)
+        return bool(self.trampoline.interrupted or self.reentry.interrupted)
 
-    def left_over(self, trampoline: Trampoline) -> None:
+    def resume_later(self, trampoline: Trampoline) -> None:
         """See that what an interruption has left in *trampoline* is taken up."""
         if self.needs_loop and self.is_alive():
 
@@ -620,17 +633,17 @@ class Pipeline:
             EagerTask(resume(), self)
         else:  # the next call does it, by the general way in
             self.compiled = True
-            self.forget_all()
+            self.invalidate_all()
 
-    def take_up_left(self) -> None:
+    def resume_interrupted(self) -> None:
         """Take up what an interruption has left; the turn is the caller's."""
-        if self.trampoline.left or self.again.left:
+        if self.trampoline.interrupted or self.reentry.interrupted:
             self.trampoline.resume()
-            self.again.resume()
+            self.reentry.resume()
             self.compiled = True
-            self.forget_all()
+            self.invalidate_all()
 
-    def promise(self, wait: Pending) -> Awaitable[object]:
+    def as_awaitable(self, wait: Pending) -> Awaitable[object]:
         """What an asynchronous `emit` returns for *wait*."""
         if wait is not None:
             return wait
@@ -641,7 +654,7 @@ class Pipeline:
         future.set_result(None)
         return future
 
-    def failed(self, error: Exception) -> Awaitable[object]:
+    def failed_awaitable(self, error: Exception) -> Awaitable[object]:
         """What an asynchronous `emit` returns when the element failed at once."""
         leaves(error)
         if loops.running_loop() is None:
@@ -652,7 +665,7 @@ class Pipeline:
 
         return EagerTask(fail(), self)
 
-    def hop(
+    def call_on_loop(
         self, action: Callable[[], Pending], *, blocks: bool = False, result: LoopCall | None = None
     ) -> LoopCall:
         """Run *action* on the loop; the future is done when its wait is over.
@@ -670,7 +683,7 @@ class Pipeline:
             except BaseException as error:  # a SystemExit, too, is the emitter's
                 result.set_exception(error)
             else:
-                if blocks and result.watched and isinstance(wait, FailedTask):
+                if blocks and result.awaited and isinstance(wait, FailedTask):
                     wait.take_effect()
                 if wait is None:
                     result.set_result(None)
@@ -683,8 +696,8 @@ class Pipeline:
 
         loop = self.running_on
         self.active.add(result)
-        self.hops.add(result)
-        result.add_done_callback(self.hops.discard)
+        self.loop_calls.add(result)
+        result.add_done_callback(self.loop_calls.discard)
         loop.call_soon_threadsafe(deliver)
         return result
 
@@ -692,7 +705,7 @@ class Pipeline:
         """Run *action* on the loop; block the calling thread until its wait is over."""
         hop = LoopCall(self) if hop is None else hop
         with blocking(hop):  # from before it begins
-            self.hop(action, blocks=True, result=hop)
+            self.call_on_loop(action, blocks=True, result=hop)
             self.block(hop)
 
     def _call_or_leave(self, action: Callable[[], Pending]) -> None:
@@ -701,14 +714,16 @@ class Pipeline:
         An interrupt may have left a lock taken that a function on the loop waits for.  It
         is looked for only where the wait is not short.
         """
-        if threading.current_thread() in self.held:  # a call that blocks runs nothing else
-            self.hop(action)
+        if (
+            threading.current_thread() in self.blocked_threads
+        ):  # a call that blocks runs nothing else
+            self.call_on_loop(action)
             return
         hop = LoopCall(self)
         with blocking(hop):
-            self.hop(action, blocks=True, result=hop)
+            self.call_on_loop(action, blocks=True, result=hop)
             if not hop.wait(GLANCE) and called_by_interrupt(sys._getframe(1)):
-                hop.watched = False
+                hop.awaited = False
                 if not hop.done():
                     return
             self.block(hop)
@@ -716,22 +731,22 @@ class Pipeline:
     def block(self, hop: LoopCall) -> None:
         """Hold the calling thread back until *hop* is done."""
         quiet = 0
-        with self.holding(lambda: not hop.done()):
+        with self.blocked(lambda: not hop.done()):
             while not hop.wait(PATIENCE):
                 quiet += 1
                 if self.loop is None or self.loop.is_closed():
                     hop.set_exception(LoopEnded())
-                elif self.gates and self.helpless(quiet):
+                elif self.gates and self.is_deadlocked(quiet):
                     self.running_on.call_soon_threadsafe(self.break_deadlock)
         hop.result()
 
     # --- who could still help --------------------------------------------------------
 
-    def holding(self, back: Callable[[], bool]) -> Holding:
+    def blocked(self, back: Callable[[], bool]) -> BlockedThread:
         """Note that the calling thread is held, and can do nothing as long as *back* is so."""
-        return Holding(self, back)
+        return BlockedThread(self, back)
 
-    def helpless(self, quiet: int) -> bool:
+    def is_deadlocked(self, quiet: int) -> bool:
         """Whether no thread but this one can make room; it has looked *quiet* times in vain.
 
         Threads that are held back themselves cannot.  Some are in doubt, and
@@ -743,7 +758,7 @@ class Pipeline:
         others = [t for t in threading.enumerate() if t is not me and t.name != "rapidz-loop"]
 
         def may_emit(thread: threading.Thread) -> bool:
-            back = self.held.get(thread)
+            back = self.blocked_threads.get(thread)
             if back is not None and back():
                 return False
             frame = frames.get(thread.ident or 0)
@@ -755,11 +770,11 @@ class Pipeline:
             return False
         return not others or quiet > GRACE
 
-    def watch(self) -> None:
+    def record_emitters(self) -> None:
         """Note which threads emit, from now on."""
-        if not self.watched:
-            self.watched = True
-            self.forget_all()
+        if not self.records_emitters:
+            self.records_emitters = True
+            self.invalidate_all()
 
     def break_deadlock(self) -> None:
         """Fail the waits for room that nothing can end any more."""
@@ -770,23 +785,23 @@ class Pipeline:
 
     # --- what failed -----------------------------------------------------------------
 
-    def keep(self, error: Exception, *, log_at_once: bool = False) -> None:
+    def record_failure(self, error: Exception, *, log_at_once: bool = False) -> None:
         """Keep a failure that no emitter was there to take, for the next one."""
         root = self.root()
-        root.kept.keep(root, error, log_at_once)
+        root.pending_failures.keep(root, error, log_at_once)
 
-    def interrupted(self, error: BaseException) -> None:
+    def record_interruption(self, error: BaseException) -> None:
         """Keep what would have ended the background loop."""
-        self.keep(interrupted(error))
+        self.record_failure(interrupted(error))
 
-    def raise_kept(self) -> None:
+    def raise_pending(self) -> None:
         """Raise the oldest failure kept, if any."""
-        if self.kept:
-            raise self.kept.take()
+        if self.pending_failures:
+            raise self.pending_failures.take()
 
-    def raise_all_kept(self) -> None:
+    def raise_all_pending(self) -> None:
         """Raise every failure kept: one as it is, several as a group."""
-        if self.kept and (error := self.kept.take_all()) is not None:
+        if self.pending_failures and (error := self.pending_failures.take_all()) is not None:
             raise error
 
 
@@ -809,11 +824,11 @@ def _settle(result: LoopCall, wait: Any) -> None:
 def _start_anew_after_fork() -> None:
     """A forked child has none of the threads that may have had their turn in the parent."""
     for pipeline in list(pipelines):
-        pipeline.turn = PipelineLock()
-        pipeline.trampoline.belong_to(pipeline.turn)
-        pipeline.again.belong_to(pipeline.turn)
+        pipeline.lock = PipelineLock()
+        pipeline.trampoline.belong_to(pipeline.lock)
+        pipeline.reentry.belong_to(pipeline.lock)
         pipeline.compiled = True
-        pipeline.forget_all()
+        pipeline.invalidate_all()
 
 
 if hasattr(os, "register_at_fork"):

@@ -43,7 +43,7 @@ EXIT_SECONDS = 10.0
 
 
 def flush(node: Stream[Any]) -> Any:
-    if node._pipeline.root().waits_for_loop():
+    if node._pipeline.root().needs_running_loop():
         return _in_loop(lambda: flush(node))
 
     def action() -> Pending:
@@ -63,7 +63,7 @@ async def _in_loop(action: Callable[[], Any]) -> None:
 
 def join(node: Stream[Any], timeout: float | None) -> Any:
     pipeline = node._pipeline.root()
-    if pipeline.waits_for_loop():
+    if pipeline.needs_running_loop():
         return _in_loop(lambda: join(node, timeout))
     if (function := function_within(pipeline)) is not None:
         raise RuntimeError(
@@ -76,9 +76,9 @@ def join(node: Stream[Any], timeout: float | None) -> Any:
 def close(node: Stream[Any], timeout: float | None, *, at_once: bool = False) -> Any:
     """End the stream at *node*; *at_once*: sources are stopped, and not waited for."""
     pipeline = node._pipeline.root()
-    if pipeline.waits_for_loop():
+    if pipeline.needs_running_loop():
         return _in_loop(lambda: close(node, timeout, at_once=at_once))
-    within = pipeline.turn.is_mine()
+    within = pipeline.lock.is_mine()
     by_itself = not within and function_within(pipeline) is not None
     at_once = at_once or within or by_itself
     if not at_once and (running := _ends_of_data(node)):
@@ -93,7 +93,9 @@ def close(node: Stream[Any], timeout: float | None, *, at_once: bool = False) ->
     except Exception as error:  # what was given up at the end failed; the rest goes on
         failure = error
     if by_itself:  # it goes on by itself: the caller would wait for itself
-        return pipeline.promise(None) if failure is None else pipeline.failed(failure)
+        return (
+            pipeline.as_awaitable(None) if failure is None else pipeline.failed_awaitable(failure)
+        )
     if wait is None or wait is DONE:
         try:
             result = wait_until_idle(pipeline, timeout)
@@ -105,7 +107,9 @@ def close(node: Stream[Any], timeout: float | None, *, at_once: bool = False) ->
             raise failure
         return result
     if isinstance(wait, ThreadFuture):  # in flight on a loop that is elsewhere
-        return pipeline.hop(lambda: asyncio.ensure_future(_closed(wait, pipeline, timeout)))
+        return pipeline.call_on_loop(
+            lambda: asyncio.ensure_future(_closed(wait, pipeline, timeout))
+        )
     return asyncio.ensure_future(_closed(wait, pipeline, timeout))
 
 
@@ -147,8 +151,8 @@ def _close_after(
     def begin() -> Pending:
         return asyncio.ensure_future(closing())
 
-    if not pipeline.blocks():
-        return pipeline.hop(begin)
+    if not pipeline.emit_blocks():
+        return pipeline.call_on_loop(begin)
     pipeline.call(begin)
     return None if here is None else DONE
 
@@ -164,10 +168,10 @@ def _close_later(node: Stream[Any]) -> Any:
             if not pipeline.needs_loop:
                 end_streams_of_failures(pipeline)
         except Exception as error:
-            pipeline.keep(error)
+            pipeline.record_failure(error)
 
-    pipeline.turn.waiters.appendleft(end)
-    return pipeline.promise(None) if pipeline.needs_loop or pipeline.asynchronous else None
+    pipeline.lock.waiters.appendleft(end)
+    return pipeline.as_awaitable(None) if pipeline.needs_loop or pipeline.asynchronous else None
 
 
 async def _closed(wait: Awaitable[object], pipeline: Pipeline, timeout: float | None) -> None:
@@ -179,16 +183,16 @@ async def _closed(wait: Awaitable[object], pipeline: Pipeline, timeout: float | 
 def wait_until_idle(pipeline: Pipeline, timeout: float | None) -> Any:
     """Wait, in the manner of the pipeline, until nothing is under way."""
     here = loops.running_loop()
-    if pipeline.has_left_over():
+    if pipeline.has_queued_elements():
         pipeline.bind()
     loop = pipeline.loop if pipeline.is_alive() else None
     if loop is None:
-        with pipeline.turn:
-            pipeline.take_up_left()
+        with pipeline.lock:
+            pipeline.resume_interrupted()
             end_streams_of_failures(pipeline)
-            pipeline.raise_all_kept()
+            pipeline.raise_all_pending()
         if pipeline.asynchronous or (pipeline.needs_loop and here is not None):
-            return pipeline.promise(None)
+            return pipeline.as_awaitable(None)
         return None
     if here is loop:
         return loop.create_task(drained(pipeline, timeout))
@@ -197,8 +201,8 @@ def wait_until_idle(pipeline: Pipeline, timeout: float | None) -> Any:
     def drain() -> Pending:
         return asyncio.ensure_future(drained(pipeline, timeout, left))
 
-    if not pipeline.blocks():
-        return pipeline.hop(drain)
+    if not pipeline.emit_blocks():
+        return pipeline.call_on_loop(drain)
     waiting = LoopCall(pipeline)
     try:
         pipeline.call(drain, waiting)
@@ -214,7 +218,7 @@ def _give_back(pipeline: Pipeline, waiting: ThreadFuture[None]) -> None:
     error = waiting.exception()
     for failure in error.exceptions if isinstance(error, ExceptionGroup) else [error]:
         if isinstance(failure, Exception) and not isinstance(failure, TimeoutError):
-            pipeline.keep(failure)
+            pipeline.record_failure(failure)
 
 
 def end_streams_of_failures(pipeline: Pipeline) -> bool:
@@ -241,7 +245,7 @@ async def drained(
         count = len(pipeline.active)
         raise TimeoutError(f"join: {count} still under way after {timeout} s") from None
     if left is None or not left.is_set():
-        pipeline.raise_all_kept()
+        pipeline.raise_all_pending()
 
 
 def drain_at_exit() -> None:
@@ -334,7 +338,7 @@ def buffered(pipeline: Pipeline) -> dict[Stream[Any], int]:
 def _log_kept() -> None:
     for pipeline in list(pipelines):
         if pipeline.merged_into is None:
-            pipeline.kept.log_all()
+            pipeline.pending_failures.log_all()
 
 
 def drain_first() -> None:

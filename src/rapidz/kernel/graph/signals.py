@@ -114,7 +114,7 @@ class SignalWave:
                 if not self.queued:
                     self.through()
 
-        node._in_turn(go_on)
+        node._run_in_order(go_on)
 
     def reaches(self, down: Stream[Any], port: int) -> bool:
         """Whether *down* is to act, now that the signal has come to *port*."""
@@ -129,7 +129,7 @@ class SignalWave:
             and (down, at) not in self.feedback
             and all(up is not other for other in down.upstreams[:at])  # once for each stream
         ]
-        complete = down._arrivals.complete(self.signal, port, awaited)
+        complete = down._signal_barrier.complete(self.signal, port, awaited)
         if self.signal is Signal.END:
             down._on_input_end(port)
         return complete
@@ -148,7 +148,7 @@ class SignalWave:
             if self.signal is Signal.END and not node._ended:
                 node._end()
             elif node in self.ending:
-                node._quiesce()
+                node._stop_background_work()
 
 
 def nodes_that_end(first: Stream[Any]) -> frozenset[Stream[Any]]:
@@ -160,7 +160,7 @@ def nodes_that_end(first: Stream[Any]) -> frozenset[Stream[Any]]:
             if down in found or port in down._side_ports or (down, port) in feedback:
                 continue
             if all(
-                up in found or down._arrivals.ended(at)
+                up in found or down._signal_barrier.ended(at)
                 for at, up in enumerate(down.upstreams)
                 if at not in down._side_ports and (down, at) not in feedback
             ):
@@ -232,7 +232,7 @@ class DrainRounds:
         self._wave = wave = SignalWave(signal, self.node, self._drained, self._ending)
         wave.hopeless = self.count >= MOST_ROUNDS
         try:
-            wait = pipeline.again.within(functools.partial(_carry, wave, self.node))
+            wait = pipeline.reentry.within(functools.partial(_carry, wave, self.node))
             if wait is not None:
                 waits.append(wait)
         except Exception as error:
@@ -282,7 +282,7 @@ class DrainRounds:
 
 def returned(pipeline: Pipeline) -> int:
     """Return how many elements have come back in *pipeline* so far."""
-    return pipeline.trampoline.returned + pipeline.again.returned
+    return pipeline.trampoline.returned + pipeline.reentry.returned
 
 
 def _is_left(node: Stream[Any], came_back: bool) -> bool:
@@ -328,7 +328,7 @@ def refuse(node: Stream[Any]) -> None:
     """Let *node* take no more elements from outside: the end comes."""
     if not (node._ended or node._closing):
         node._closing = True
-        node._forget()
+        node._invalidate()
 
 
 def send(node: Stream[Any], signal: Signal) -> Pending:

@@ -113,16 +113,16 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
     _graphviz_orientation = 0
 
     _policy: Any = None
-    _in_force: Any = None
+    _effective_policy: Any = None
     _record: Record | None = None
     _entry: entries.CompiledEntry | None = None
-    _called_directly: Any = None
+    _direct_steps: Any = None
     _compiled = _closing = _ended = False
-    _waits_on: tuple[int, weakref.WeakSet[Stream[Any]]] | None = None
+    _wait_for_cache: tuple[int, weakref.WeakSet[Stream[Any]]] | None = None
     """What an emit here may wait for, at which version of the graph."""
     _unused = False
     """Whether no element, and no node downstream, has ever come."""
-    _tells_if_unused = True
+    _warns_if_unused = True
     """Whether nodes downstream say so when they are collected unused."""
     _skipped = 0
     _init_args: tuple[Any, ...]
@@ -152,25 +152,25 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
             refuse_keywords(self, unknown)
         above = [upstream] if upstreams is None else list(upstreams)
         self.upstreams: list[Any] = Upstreams(self._checked(up) for up in above if up is not None)
-        self.downstreams = Downstreams(weakref.WeakMethod(self._forget))
+        self.downstreams = Downstreams(weakref.WeakMethod(self._invalidate))
         self.name = stream_name
-        self._line, self._guard_line = SerialQueue(), SerialQueue()
-        self._arrivals = SignalBarrier()
+        self._serial_queue, self._policy_queue = SerialQueue(), SerialQueue()
+        self._signal_barrier = SignalBarrier()
         self._errors: Stream[Failure] | None = None
         self._outlet = Outlet(self)
         self._pipeline = self._join_pipeline(loop, asynchronous)
         if ensure_io_loop or has_async_update(self):
-            self._pipeline.need_loop()
+            self._pipeline.require_loop()
         for up in self.upstreams:
             up._check_edge(self)
         tells = bool(self.upstreams)
         for up in self.upstreams:
             up.downstreams.add(self)
             up._unused = False
-            tells = tells and up._tells_if_unused
+            tells = tells and up._warns_if_unused
         self._unused = tells
         if not tells and self.upstreams:
-            self._tells_if_unused = False
+            self._warns_if_unused = False
 
     def __del__(self) -> None:
         if self._unused:
@@ -207,15 +207,15 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
             pipeline = pipeline.absorb(up._pipeline)
         pipeline.nodes.add(self)
         if asynchronous or loop is not None:
-            pipeline.born()
+            pipeline.bind_to_running_loop()
         return pipeline
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name in _REPLACED and "_pipeline" in self.__dict__:
             if has_async_update(self):
-                self._pipeline.need_loop()
-            self._forget()
+                self._pipeline.require_loop()
+            self._invalidate()
 
     # --- the engine's side of the contract in `Node` ----------------------------------
 
@@ -224,9 +224,9 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
         """Return the step for what arrives at *port*: see `rapidz.kernel.protocol.node`."""
-        return self._alone(push, port)
+        return self._compile_inline(push, port)
 
-    def _alone(self, push: Push[Any] | None, port: int = 0) -> Push[Any]:
+    def _compile_inline(self, push: Push[Any] | None, port: int = 0) -> Push[Any]:
         """Compile what `inline` writes into a step of its own."""
         run = FusedRun()
         run.nodes.append((weakref.ref(self), port))
@@ -240,12 +240,12 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         ups = [up for port, up in enumerate(self.upstreams) if port not in self._side_ports]
         return ups if len(ups) == 1 else []
 
-    def _element_lost(self) -> None:
+    def _report_loss(self) -> None:
         """Report that the node has lost an element: its function failed for good."""
-        if not self._handles_tell:
+        if not self._handles_carry_failures:
             alignment.report(self)
 
-    def _losing(self, *, behind_all: bool = False) -> Callable[[], None] | None:
+    def _loss_reporter(self, *, behind_all: bool = False) -> Callable[[], None] | None:
         """Make what reports the loss of an element here; None if no join could hear of it.
 
         *behind_all*: the element was outside, behind all that is in flight in the node.
@@ -258,50 +258,50 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
             if (node := ref()) is None:
                 return
             if behind_all:
-                node._in_own_turn(node._element_lost)
+                node._run_in_own_order(node._report_loss)
             else:
-                node._element_lost()
+                node._report_loss()
 
         return lost
 
     def _is_busy(self) -> bool:
         """Return whether elements are in flight in this node."""
-        return self._guard_line.busy() or self._line.busy() or self._busy()
+        return self._policy_queue.busy() or self._serial_queue.busy() or self._has_in_flight()
 
     def _has_elements_in_flight(self) -> bool:
         """Return whether elements are in flight in this node, and not signals alone."""
-        lines = self._guard_line.has_elements() or self._line.has_elements()
-        return lines or self._busy()
+        lines = self._policy_queue.has_elements() or self._serial_queue.has_elements()
+        return lines or self._has_in_flight()
 
     def _count_buffered(self) -> int:
         """Return how many elements the node has taken in and not emitted yet."""
-        return max(self._guard_line.count(), self._line.count()) + self._buffered()
+        return max(self._policy_queue.count(), self._serial_queue.count()) + self._buffered()
 
-    def _in_turn(self, action: Callable[[], Pending]) -> Pending:
+    def _run_in_order(self, action: Callable[[], Pending]) -> Pending:
         """Do *action* after all elements that are in flight in this node."""
-        if self._guard_line.busy():
-            turn = functools.partial(self._in_own_turn, action)
-            return self._guard_line.follow_signal(turn, self._pipeline)
-        return self._in_own_turn(action)
+        if self._policy_queue.busy():
+            turn = functools.partial(self._run_in_own_order, action)
+            return self._policy_queue.follow_signal(turn, self._pipeline)
+        return self._run_in_own_order(action)
 
-    def _in_own_turn(self, action: Callable[[], Pending]) -> Pending:
+    def _run_in_own_order(self, action: Callable[[], Pending]) -> Pending:
         if self._queue_action(action):
             return None
-        if self._line.busy():
-            return self._line.follow_signal(action, self._pipeline)
+        if self._serial_queue.busy():
+            return self._serial_queue.follow_signal(action, self._pipeline)
         return action()
 
     def _loop_changed(self) -> None:
         """The pipeline runs on another loop: forget what belonged to the old one."""
-        self._line, self._guard_line = SerialQueue(), SerialQueue()
+        self._serial_queue, self._policy_queue = SerialQueue(), SerialQueue()
         self._on_loop_changed()
 
-    def _assigned(self, name: str, value: Any) -> None:
+    def _apply_attribute(self, name: str, value: Any) -> None:
         """Attribute *name* was assigned: compile the node anew."""
         self._on_attribute_set(name, value)
         if callable(value) and loop.is_async(value):
-            self._pipeline.need_loop()
-        self._forget()
+            self._pipeline.require_loop()
+        self._invalidate()
 
     # --- elements in -------------------------------------------------------------------
 
@@ -340,12 +340,12 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         """
         entry = self._entry
         if entry is None:
-            if self._pipeline.turn.busy or not self._pipeline.here():
-                return self._emit_slowly(x, asynchronous, metadata)
-            entry = self._entrance()
+            if self._pipeline.lock.busy or not self._pipeline.runs_here():
+                return self._emit_slow_path(x, asynchronous, metadata)
+            entry = self._compiled_entry()
         return entry.emit(x, asynchronous, metadata)
 
-    def _emit_slowly(self, x: T, asynchronous: bool, metadata: Metadata | None) -> Any:
+    def _emit_slow_path(self, x: T, asynchronous: bool, metadata: Metadata | None) -> Any:
         pipeline = self._pipeline
         if not isinstance(asynchronous, bool) and asynchronous is not None:
             raise TypeError(
@@ -353,11 +353,11 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
             )
         if metadata is not None:
             check_metadata(metadata)
-            pipeline.track()
-        if pipeline.turn.inside == get_ident():
+            pipeline.enable_tracking()
+        if pipeline.lock.inside == get_ident():
             later = functools.partial(entries.emit_later, self, x, metadata)
-            if pipeline.turn.later(later):
-                return pipeline.promise(None) if asynchronous or pipeline.needs_loop else None
+            if pipeline.lock.later(later):
+                return pipeline.as_awaitable(None) if asynchronous or pipeline.needs_loop else None
             return entries.emit_within(self, x, asynchronous, metadata)
         return pipeline.run(lambda: entries.push_in(self, x, metadata), asynchronous=asynchronous)
 
@@ -377,11 +377,11 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         """
         return entries.emit_many(self, elements)
 
-    def _entrance(self) -> entries.CompiledEntry:
+    def _compiled_entry(self) -> entries.CompiledEntry:
         """The compiled ways in, made now if need be; `emit` is found on the instance then."""
         entry = self._entry
         if entry is None:
-            with self._pipeline.turn:
+            with self._pipeline.lock:
                 self._entry = entry = entries.CompiledEntry(self)
                 if (
                     type(self).emit is Stream.emit
@@ -429,8 +429,8 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
             if downstream not in self.downstreams:
                 self._add_downstream(downstream)
                 downstream._add_upstream(self)
-                self._forget()
-                downstream._forget()
+                self._invalidate()
+                downstream._invalidate()
                 pipeline.realign()
 
         pipeline.edit(edit)
@@ -441,11 +441,11 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         def edit() -> None:
             if downstream in self.downstreams:
                 self._remove_downstream(downstream)
-                self._forget()
+                self._invalidate()
                 try:
                     downstream._remove_upstream(self)
                 finally:
-                    downstream._forget()
+                    downstream._invalidate()
                     self._pipeline.root().realign()
 
         self._pipeline.edit(edit)
@@ -475,14 +475,14 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
             raise ValueError("Stream has multiple upstreams: use `upstreams`")
         return self.upstreams[0] if self.upstreams else None
 
-    def _forget(self) -> None:
+    def _invalidate(self) -> None:
         """Something changed here or below: compile anew before the next element."""
         self._pipeline.edits += 1
         feedback.Version.now += 1
         stack: list[Any] = [self]
         while stack:
             node = stack.pop()
-            node._called_directly = None
+            node._direct_steps = None
             entry = node._entry
             if entry is not None:
                 entry.retire()
@@ -523,7 +523,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         pipeline = self._pipeline
         pipeline.policies += 1
         self._policy = made
-        pipeline.forget_all()
+        pipeline.invalidate_all()
         return self
 
     @property
@@ -605,7 +605,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         """The stream has ended here."""
         self._ended = True
         self._on_end()
-        self._forget()
+        self._invalidate()
 
     def __enter__(self) -> Self:
         return self
@@ -683,7 +683,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         if self._record is None:
             self._record = Record()
             if "_outlet" in vars(self):
-                self._forget()
+                self._invalidate()
         return self._record
 
     def _retain_refs(self, metadata: Any, n: int = 1) -> None:

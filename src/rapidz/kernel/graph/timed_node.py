@@ -187,7 +187,7 @@ class TimedNode(Stream[T]):
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         """Return a step that calls `on_element`."""
-        ref, start, line = weakref.ref(self), starter(self), self._line
+        ref, start, line = weakref.ref(self), starter(self), self._serial_queue
         pipeline, awaits = self._pipeline, is_async(self.on_element)
         self._wind_up()
 
@@ -235,9 +235,9 @@ class TimedNode(Stream[T]):
         def call(timer: TimerEntry) -> Pending:
             return pipeline.start(_call(ref, "on_timer", timer.name, timer))
 
-        policy = self._in_force
+        policy = self._effective_policy
         step: Push[TimerEntry] = call if policy is None else guard(self, call, policy)
-        line = self._line
+        line = self._serial_queue
         push_supervised(
             pipeline, lambda x: line.follow(run_async(lambda: step(x)), pipeline), TimerEntry(name)
         )
@@ -248,14 +248,14 @@ class TimedNode(Stream[T]):
             self._clockwork.busy.end(self._pipeline)
 
     def _emit_buffered(self) -> Pending:
-        alone = not self._line.busy()  # else what calls this has the place of the flush
+        alone = not self._serial_queue.busy()  # else what calls this has the place of the flush
         wait = await_result(self.on_flush(), self._pipeline.start)
         if wait is not None and alone:
-            wait = self._line.follow(wait_for(wait), self._pipeline)
+            wait = self._serial_queue.follow(wait_for(wait), self._pipeline)
         self._flushing = wait
         return wait
 
-    def _quiesce(self) -> None:
+    def _stop_background_work(self) -> None:
         self._quiet = True
         for name in list(self._clockwork.alarms):
             self._cancel(name)
@@ -271,7 +271,7 @@ class TimedNode(Stream[T]):
                 task._task.cancel()
 
     def _end(self) -> None:
-        self._quiesce()
+        self._stop_background_work()
         super()._end()
 
     def _resumes_queue(self) -> bool:
@@ -311,6 +311,6 @@ async def _run_task(ref: weakref.ref[Any], coroutine: Awaitable[object]) -> None
     except Exception as error:
         node = ref()
         mine = attribution.is_attributed_to(error, node, None, since)
-        if node is None or not mine or node._in_force is None:
+        if node is None or not mine or node._effective_policy is None:
             raise
-        await wait_for(Handler(node, node._in_force).give_up(None, error, 1))
+        await wait_for(Handler(node, node._effective_policy).give_up(None, error, 1))

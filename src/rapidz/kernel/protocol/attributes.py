@@ -45,7 +45,7 @@ class LiveAttribute(Generic[V]):
             value.readers.add(node)
         if "_pipeline" in node.__dict__:
             try:
-                node._assigned(self.name, value)
+                node._apply_attribute(self.name, value)
             except Exception:
                 vars(node)[self.name] = before
                 raise
@@ -66,7 +66,7 @@ class LiveKwargs(dict[str, Any]):
 
     def _changed(self) -> None:
         for node in list(self.readers):
-            node._forget()
+            node._invalidate()
 
     def __setitem__(self, key: str, value: Any) -> None:
         super().__setitem__(key, value)

@@ -32,35 +32,35 @@ class Node:
     _keeps_elements: ClassVar[bool] = False
     """Whether the node keeps elements beyond the step that they came in, so that
     their metadata must be kept with them."""
-    _gathers: ClassVar[bool] = False
+    _combines_elements: ClassVar[bool] = False
     """Whether what the node emits carries more than the element that has just come."""
     _remote: ClassVar[bool] = False
     """Whether the elements that the node emits are with the workers of a backend."""
     _side_ports: frozenset[int] = frozenset()
     """Inputs that steer the node: the stream may end without them."""
-    _most_ports: ClassVar[int] = 1
+    _max_inline_ports: ClassVar[int] = 1
     """How many inputs the node may have for `inline` to do."""
     _emits_one_for_one: ClassVar[bool] = False
     """Whether the node emits one element for each that comes, in order, unless its
     function fails or skips.  A plain `Stream` does; a class that defines `compile`
     or `inline` says so itself, or does not."""
-    _handles_tell: ClassVar[bool] = False
+    _handles_carry_failures: ClassVar[bool] = False
     """Whether what the node emits tells by itself that the element failed."""
-    _joins: ClassVar[bool] = False
-    """Whether the elements of several inputs are partners: `_partner_lost` is called."""
+    _is_join: ClassVar[bool] = False
+    """Whether the elements of several inputs are partners: `_on_partner_lost` is called."""
     _waits_for_partners: ClassVar[bool] = False
     """Whether elements of one input wait here for those of the others."""
     _fusible: ClassVar[bool] = True
     """Whether what `inline` writes may stand in one function with the nodes around."""
     _wraps_edges: ClassVar[bool] = False
     """Whether `_wrap_output_edge` does something."""
-    _takes_handles: ClassVar[bool] = False
+    _accepts_handles: ClassVar[bool] = False
     """Whether the node takes what stands for elements on workers, and not the elements."""
 
     _attributes_failures: ClassVar[bool] = False
     """Whether the step itself attributes what it raises, by `attribution.blame`; else
     the engine does."""
-    _takes_elements: ClassVar[bool] = False
+    _needs_local_elements: ClassVar[bool] = False
     """Whether the class, by itself, is a plain operator of the library: it refuses to
     be put downstream of a scattered stream, where its namesake must be."""
 
@@ -127,7 +127,7 @@ class Node:
         for the end of the data.
         """
 
-    def _quiesce(self) -> None:
+    def _stop_background_work(self) -> None:
         """Emit nothing by itself any more: no timers, no tasks.
 
         Called ahead of the end, perhaps several times, after `_emit_buffered` and
@@ -145,7 +145,7 @@ class Node:
 
     # --- elements that the node keeps --------------------------------------------------------
 
-    def _busy(self) -> bool:
+    def _has_in_flight(self) -> bool:
         """Return whether elements are in flight in the node, beyond those that it awaits.
 
         Called when a signal arrives, which waits until they are through.  By
@@ -178,7 +178,7 @@ class Node:
         """
         return False
 
-    def _keeps(self, entry: Any) -> bool:
+    def _retains(self, entry: Any) -> bool:
         """Return whether an element that was emitted is kept, to be emitted again.
 
         Called after each emission while elements carry metadata.  By default
@@ -188,17 +188,17 @@ class Node:
 
     # --- rows whose elements come from one element ---------------------------------------------
 
-    def _queues(self) -> list[Sized] | None:
+    def _join_queues(self) -> list[Sized] | None:
         """Return the queues of a join that are empty if `inline_row` will do; None: it will not.
 
-        Compile time, and only if `_joins`.
+        Compile time, and only if `_is_join`.
         """
         return None
 
     def inline_row(self, code: Code, row: list[str]) -> None:
         """Write ``x = `` what a join makes of the elements in the variables *row*, one a port.
 
-        Compile time, and only if there are `_queues`.
+        Compile time, and only if there are `_join_queues`.
         """
         raise NotImplementedError
 
@@ -212,10 +212,10 @@ class Node:
         """
         raise NotImplementedError
 
-    def _partner_lost(self, port: int) -> None:
+    def _on_partner_lost(self, port: int) -> None:
         """Drop the partners of an element that was lost on its way to *port*.
 
-        Called in the order of the elements, and only if `_joins`.
+        Called in the order of the elements, and only if `_is_join`.
         """
 
     # --- changes at run time -------------------------------------------------------------------

@@ -262,7 +262,7 @@ class PipelineLock:
         if "mine" not in frame.f_code.co_varnames:
             return False
         values = frame.f_locals
-        return values.get("turn") is self and values.get("mine") is True
+        return values.get("lock") is self and values.get("mine") is True
 
     def __enter__(self) -> PipelineLock:
         _depth.stack.append(self._take(sys._getframe(1)))

@@ -212,13 +212,13 @@ class Handler:
 
     def __init__(self, node: Stream[Any], policy: Policy | Retry) -> None:
         self._ref = weakref.ref(node)
-        self.line = node._guard_line
+        self.line = node._policy_queue
         self._pipeline = node._pipeline
         self._retry = policy if isinstance(policy, Retry) else None
         last = policy.then if isinstance(policy, Retry) else policy
         self._last = make_policy(node, last)
-        self._loses = node._losing()
-        self._loses_outside = node._losing(behind_all=True)
+        self._loses = node._loss_reporter()
+        self._loses_outside = node._loss_reporter(behind_all=True)
 
     def mine(self, error: Exception, x: Any, since: int) -> bool:
         """Whether this node raised *error* itself."""
@@ -228,7 +228,7 @@ class Handler:
         node = self._ref()
         if node is None or isinstance(self._last, Retry):
             raise error
-        node._element_lost()
+        node._report_loss()
         fail(x.metadata if type(x) is Entry else current_metadata(), error)
         if not isinstance(self._last, Raise):
             settled(error)

@@ -40,7 +40,7 @@ class Waiter(asyncio.Future[Any]):
         if self._log_traceback:  # it failed, and nobody has looked
             self._log_traceback = False
             if isinstance(error := self._exception, Exception):
-                self.pipeline.keep(error)
+                self.pipeline.record_failure(error)
 
 
 class Gate:
@@ -92,16 +92,16 @@ class Gate:
         if pipeline.needs_loop or (loops.running_loop() is not None and not loops.in_notebook()):
             waiter = self.queue(pipeline, admit, refusal)
             return None if waits_for_caller(*self.makers()) else waiter
-        pipeline.watch()
+        pipeline.record_emitters()
         self.line.append(None)
         self._threads += 1
         try:
-            with pipeline.holding(full):
+            with pipeline.blocked(full):
                 quiet = 0
                 while full():
-                    if self._refused or self.hopeless() or pipeline.helpless(quiet):
+                    if self._refused or self.hopeless() or pipeline.is_deadlocked(quiet):
                         raise refusal()
-                    quiet = 0 if pipeline.turn.wait(pipeline.patience) else quiet + 1
+                    quiet = 0 if pipeline.lock.wait(pipeline.patience) else quiet + 1
         finally:
             self._threads -= 1
             self.line.remove(None)
@@ -132,7 +132,7 @@ class Gate:
     def open(self, pipeline: Pipeline) -> None:
         """A slot is free: let the next one in."""
         if self._threads:
-            pipeline.root().turn.wake()
+            pipeline.root().lock.wake()
         while (waiter := next((w for w in self.line if w is not None), None)) is not None:
             self._leave(waiter)
             admit, waiter.admit = waiter.admit, _nothing

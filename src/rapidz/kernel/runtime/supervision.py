@@ -36,7 +36,7 @@ def supervised(error: BaseException) -> Exception:
 
 def record_outcome(pipeline: Pipeline, error: BaseException) -> None:
     """Keep *error*, which ended an element that nobody waits for."""
-    pipeline.keep(supervised(error))
+    pipeline.record_failure(supervised(error))
 
 
 def _raise(error: BaseException) -> None:
@@ -52,7 +52,7 @@ class SupervisedPush(asyncio.Future[None]):
 def push_supervised(pipeline: Pipeline, push: Push[Any], x: Any) -> SupervisedPush | None:
     """Push what no emitter waits for; return what is done when it is through."""
     try:
-        wait: Any = pipeline.root().again.within(functools.partial(push, x))
+        wait: Any = pipeline.root().reentry.within(functools.partial(push, x))
     except BaseException as error:
         record_outcome(pipeline, error)
         return None
@@ -67,7 +67,7 @@ def push_supervised(pipeline: Pipeline, push: Push[Any], x: Any) -> SupervisedPu
             if isinstance(wait, EagerTask) or not wait.cancelled():
                 wait.exception()  # it is taken
             # If the loop is to end, the task that ran it has said so.
-            pipeline.keep(error if isinstance(error, Exception) else interrupted(error))
+            pipeline.record_failure(error if isinstance(error, Exception) else interrupted(error))
         resolve(through)
 
     wait.add_done_callback(over)

@@ -47,7 +47,7 @@ class EagerTask:
     ) -> None:
         self._coroutine: Coroutine[Any, Any, object] | None = coroutine
         self._pipeline = pipeline
-        self._line = line
+        self._serial_queue = line
         if line is not None:  # before anything runs: an eager task is over at once
             ahead, line.last = line.last, self
             if ahead is None:
@@ -59,7 +59,7 @@ class EagerTask:
         if pipeline.tracked:  # what is tracked travels in the context of its own task
             self.adopt()
         else:
-            pipeline.orphaned(self)
+            pipeline.run_unless_awaited(self)
 
     is_signal = False
     """Whether it carries no element."""
@@ -125,7 +125,7 @@ class EagerTask:
 
     def _is_circular(self) -> bool:
         """Whether the caller would wait here for its own end."""
-        return self._line is not None and waits_for_caller(self._line.front)
+        return self._serial_queue is not None and waits_for_caller(self._serial_queue.front)
 
     def _watch(self) -> Generator[Any, Any, None]:
         """Wait for what somebody else runs."""
@@ -161,7 +161,7 @@ class EagerTask:
         error = self._error
         if isinstance(error, Exception) and not self._claimed and not self.withdrawn:
             self._claim()
-            self._pipeline.keep(error)
+            self._pipeline.record_failure(error)
 
     def adopt(self) -> None:
         """Run it as a task, unless somebody has awaited it already."""
@@ -180,13 +180,13 @@ class EagerTask:
 
     def _note_end(self, ended: bool) -> None:
         """Note whether its task was *ended*, by `withdraw` or with the loop."""
-        if ended and not self.withdrawn and self._line is not None and not self.is_signal:
-            self._line.cut_off += 1
+        if ended and not self.withdrawn and self._serial_queue is not None and not self.is_signal:
+            self._serial_queue.cut_off += 1
         self.withdrawn |= ended
 
     def is_of_one(self) -> bool:
         """Whether it is the work of a node on one element."""
-        return self._line is not None
+        return self._serial_queue is not None
 
     def run_at_once(self) -> None:
         """Run it where no loop is running: it must not have to wait for anything."""
@@ -260,7 +260,7 @@ class EagerTask:
         self._driven = None
         if error is not None:
             self._failed(error)
-        line = self._line
+        line = self._serial_queue
         if line is not None:  # who was next waits now for whoever is ahead of this one
             ahead, behind = self._ahead, self._next
             if behind is None:
@@ -291,7 +291,7 @@ class EagerTask:
 
     def _failed(self, error: BaseException) -> None:
         if beside := getattr(error, "_rapidz_beside", None):
-            self._pipeline.keep(beside)
+            self._pipeline.record_failure(beside)
             error._rapidz_beside = None  # type: ignore[attr-defined]
         if not self._claimed and not self.withdrawn:
             self._unclaimed = Unclaimed(self._pipeline, error)
@@ -319,9 +319,9 @@ class Unclaimed:
     def __del__(self) -> None:
         error = self.error
         if isinstance(error, Exception):
-            self.pipeline.keep(error)
+            self.pipeline.record_failure(error)
         elif error is not None:
-            self.pipeline.interrupted(error)
+            self.pipeline.record_interruption(error)
 
 
 drivers.update({id(EagerTask.__await__.__code__), id(EagerTask._run.__code__)})
@@ -348,11 +348,11 @@ class FailedTask(EagerTask):
 
     def take_effect(self) -> bool:
         """Fail with what was kept, unless that was taken already; whether it did."""
-        if self.begun or self._failure not in self._pipeline.kept:
+        if self.begun or self._failure not in self._pipeline.pending_failures:
             return False
         self.abandon()
         self._claimed = True
-        self._pipeline.kept.remove(self._failure)
+        self._pipeline.pending_failures.remove(self._failure)
         self._on_end(self._failure.raised(late=True))
         return True
 

@@ -35,18 +35,18 @@ class Trampoline:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = weakref.ref(pipeline)
-        self._turn = pipeline.turn
-        self._queues: dict[int, deque[tuple[Push[Any], Any]]] = {}
-        self.left: deque[tuple[Push[Any], Any]] = deque()
+        self._lock = pipeline.lock
+        self._join_queues: dict[int, deque[tuple[Push[Any], Any]]] = {}
+        self.interrupted: deque[tuple[Push[Any], Any]] = deque()
         """What interruptions have left."""
         self.nested = 0
         """How many emits are on the stack."""
         self.returned = 0
         """How many elements have come back by way of this trampoline."""
 
-    def belong_to(self, turn: PipelineLock) -> None:
-        """Go by another *turn*: that of the parent means nothing in a forked child."""
-        self._turn = turn
+    def belong_to(self, lock: PipelineLock) -> None:
+        """Use another *lock*: that of the parent means nothing in a forked child."""
+        self._lock = lock
         self.nested = 0
 
     def take(self, push: Push[Any], *, feedback: bool) -> Push[Any]:
@@ -59,7 +59,7 @@ class Trampoline:
         def hop(x: Any) -> Pending:
             if feedback:
                 self.returned += 1
-            queue = self._queues.get(get_ident())
+            queue = self._join_queues.get(get_ident())
             if queue is not None:
                 queue.append((push, x))
                 return None
@@ -77,46 +77,46 @@ class Trampoline:
         if self.nested:
             self.returned += 1
             if self.nested >= MOST_NESTED or is_deep():
-                queue = self._queues.get(get_ident())
+                queue = self._join_queues.get(get_ident())
                 if queue is not None:
                     queue.append((push, x))
                     return None
                 return self._drive(push, x)
         # From here to `try` there is no call, so that no interruption comes in between.
-        turn, me = self._turn, get_ident()
-        inside, busy = turn.inside, turn.busy
-        turn.inside = me
-        turn.busy = True
+        lock, me = self._lock, get_ident()
+        inside, busy = lock.inside, lock.busy
+        lock.inside = me
+        lock.busy = True
         self.nested += 1
         mine = True  # pyright: ignore[reportUnusedVariable] - interrupts look for it
         try:
             return push(x)
         finally:
             self.nested -= 1
-            turn.inside, mine = inside, False  # noqa: F841 # pyright: ignore[reportUnusedVariable]
-            turn.busy = busy
-            if turn.waiters and not busy:
-                turn.pass_on()
+            lock.inside, mine = inside, False  # noqa: F841 # pyright: ignore[reportUnusedVariable]
+            lock.busy = busy
+            if lock.waiters and not busy:
+                lock.pass_on()
 
     def within(self, action: Callable[[], Any]) -> Any:
         """Do *action*; what it emits counts as emitted from within."""
-        turn, me = self._turn, get_ident()
-        inside, busy = turn.inside, turn.busy
-        turn.inside = me
-        turn.busy = True
+        lock, me = self._lock, get_ident()
+        inside, busy = lock.inside, lock.busy
+        lock.inside = me
+        lock.busy = True
         self.nested += 1
         try:
             return action()
         finally:
             self.nested -= 1
-            turn.inside = inside
-            turn.busy = busy
-            if turn.waiters and not busy:
-                turn.pass_on()
+            lock.inside = inside
+            lock.busy = busy
+            if lock.waiters and not busy:
+                lock.pass_on()
 
     def _drive(self, push: Push[Any], x: Any) -> Pending:
         me = get_ident()
-        self._queues[me] = queue = deque([(push, x)])
+        self._join_queues[me] = queue = deque([(push, x)])
         waits: list[Awaitable[object]] = []
         errors: list[Exception] = []
         try:
@@ -131,7 +131,7 @@ class Trampoline:
             self._leave(queue, errors)
             raise
         finally:
-            del self._queues[me]
+            del self._join_queues[me]
         if not waits:
             if errors:
                 raise exception_group(errors, "elements")
@@ -148,20 +148,20 @@ class Trampoline:
             return
         pipeline = pipeline.root()
         for error in errors:
-            pipeline.keep(error)
+            pipeline.record_failure(error)
         if queue:
-            self.left.extend(queue)
-            pipeline.left_over(self)
+            self.interrupted.extend(queue)
+            pipeline.resume_later(self)
 
     def resume(self) -> None:
         """Take up what interruptions have left; what fails is kept."""
         pipeline = self._pipeline()
-        while self.left and pipeline is not None:
-            push, x = self.left.popleft()
+        while self.interrupted and pipeline is not None:
+            push, x = self.interrupted.popleft()
             try:
                 self._drive(push, x)
             except Exception as error:
-                pipeline.keep(error)
+                pipeline.record_failure(error)
 
 
 def is_deep() -> bool:

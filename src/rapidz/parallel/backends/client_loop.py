@@ -59,4 +59,4 @@ def emitted(node: Stream[Any], x: Any, metadata: Any) -> Emitted | None:
     pipeline = node._pipeline.root()
     if not pipeline.needs_loop or loops.running_loop() is pipeline.running_on:
         return None
-    return Emitted(pipeline.hop(functools.partial(push_below, node, x, metadata)))
+    return Emitted(pipeline.call_on_loop(functools.partial(push_below, node, x, metadata)))

@@ -202,7 +202,7 @@ class buffer(Passing[T], plain.buffer[T]):
         super().__init__(*args, **kwargs)
 
     def _on_loop_changed(self) -> None:
-        self._conveyor.entries.clear()  # what was under way in the old loop was lost with it
+        self._drainer.entries.clear()  # what was under way in the old loop was lost with it
         self._held.value = 0
         self._coming.clear()
         super()._on_loop_changed()
@@ -210,8 +210,8 @@ class buffer(Passing[T], plain.buffer[T]):
     def _buffered(self) -> int:
         return self._held.value + self._gate.waiting()
 
-    def _busy(self) -> bool:
-        return bool(self._coming) or super()._busy()
+    def _has_in_flight(self) -> bool:
+        return bool(self._coming) or super()._has_in_flight()
 
     def _queue_action(self, action: Callable[[], Pending]) -> bool:
         if not self._coming:
@@ -220,13 +220,13 @@ class buffer(Passing[T], plain.buffer[T]):
         async def when_all_are_there() -> None:
             for running in list(self._coming):
                 await wait_done(running)
-            await wait_for(self._in_own_turn(action))
+            await wait_for(self._run_in_own_order(action))
 
         self._pipeline.start(when_all_are_there())
         return True
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
-        conveyor, gate, maxsize, held = self._conveyor, self._gate, self.maxsize, self._held
+        conveyor, gate, maxsize, held = self._drainer, self._gate, self.maxsize, self._held
         conveyor.gate = gate
         pipeline, line = self._pipeline, gate.line
         carry = Carrier(self._outlet, gate, held, maxsize, pipeline)

@@ -60,7 +60,7 @@ def multiplied(node: Stream[Any]) -> bool:
 
 def _waits(node: Stream[Any]) -> bool:
     waits = getattr(node, "_waits", None)
-    return waits() if waits is not None else node._takes_handles
+    return waits() if waits is not None else node._accepts_handles
 
 
 def allowance_below(node: Stream[Any]) -> Allowance | None:

@@ -58,7 +58,7 @@ class Head(ParallelStream[T]):
 class Operator(Head[T]):
     """A node whose function is sent to where the elements are."""
 
-    _handles_tell: ClassVar[bool] = True
+    _handles_carry_failures: ClassVar[bool] = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -118,8 +118,8 @@ def wanted(last: Stream[Any]) -> tuple[bool, bool]:
                 continue
             seen.add(node)
             if not isinstance(node, ParallelStream):
-                fetched |= node._takes_handles
-                taken |= not node._takes_handles
+                fetched |= node._accepts_handles
+                taken |= not node._accepts_handles
             elif isinstance(node, Operator):
                 taken = True
             else:
@@ -228,7 +228,7 @@ class accumulate(Operator[T], plain.accumulate[T]):
             return self._resetting()
         fresh = self._stage is None
         stage = self._stage_of([self, *followers(self)])
-        stage.retry = self._in_force if isinstance(self._in_force, Retry) else None
+        stage.retry = self._effective_policy if isinstance(self._effective_policy, Retry) else None
         if fresh:
             stage.state = _sendable(self._state.value)
         add = stage.add

@@ -165,7 +165,7 @@ async def _as_the_policy_says(batch: Batch, bad: FailedElement) -> Any:
         if node is None:
             raise error
         blame(error, node, bad.element)
-        policy = node._in_force
+        policy = node._effective_policy
         keeps_state = batch.chain.stateful and bad.at == 0  # such a one is tried again in its task
         if isinstance(policy, Retry) and not keeps_state and attempts <= policy.times:
             await asyncio.sleep(policy.pause(attempts))

@@ -144,7 +144,7 @@ class gather(Stream[T]):
     _emits_one_for_one: ClassVar[bool] = True
     _attributes_failures: ClassVar[bool] = True
     _fusible: ClassVar[bool] = False
-    _takes_handles: ClassVar[bool] = True
+    _accepts_handles: ClassVar[bool] = True
 
     def __init__(self, upstream: Stream[T], **kwargs: Any) -> None:
         kwargs.pop("backend", None)  # it is that of the upstream
@@ -152,19 +152,19 @@ class gather(Stream[T]):
             raise TypeError(f"gather: upstream must be scattered, got {short_repr(upstream)}")
         self._crew = upstream._crew
         super().__init__(upstream, **kwargs)
-        self._line = new_line(self._crew)
+        self._serial_queue = new_line(self._crew)
 
     def _on_loop_changed(self) -> None:
         super()._on_loop_changed()
-        self._line = new_line(self._crew)
+        self._serial_queue = new_line(self._crew)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
-        crew, line, outlet, ref = self._crew, self._line, self._outlet, weakref.ref(self)
+        crew, line, outlet, ref = self._crew, self._serial_queue, self._outlet, weakref.ref(self)
         found = functools.partial(bring, crew=crew)
 
         def lost() -> None:
             if (node := ref()) is not None:
-                node._element_lost()
+                node._report_loss()
 
         def arrive(x: Any) -> Coroutine[Any, Any, None]:
             return each_of(x, found, outlet.send, lost, line)
@@ -195,7 +195,7 @@ def in_bulk(
             else:
                 values = iter(span.items.outcomes[span.at : stop])
                 try:
-                    wait = node._entrance().bulk()(values)
+                    wait = node._compiled_entry().bulk()(values)
                 finally:
                     span.at = stop - operator.length_hint(values)
             if wait is not None and wait is not EDITED:

@@ -54,7 +54,7 @@ class ParallelStream(Stream[T]):
     _fusible: ClassVar[bool] = False
     _wraps_edges: ClassVar[bool] = True
     _remote: ClassVar[bool] = True
-    _takes_handles: ClassVar[bool] = True
+    _accepts_handles: ClassVar[bool] = True
     _allowance: Allowance | None = None
     """What a buffer grants to nodes above it."""
     _settles: ClassVar[bool] = False
@@ -76,7 +76,7 @@ class ParallelStream(Stream[T]):
         """Where elements wait before they enter, by port; -1 if all ports share one."""
         self._exits: dict[object, SerialQueue] = {}
         """Where they wait on their way out."""
-        self._pipeline.need_loop()
+        self._pipeline.require_loop()
         above = [up for up in self.upstreams if isinstance(up, ParallelStream)]
         try:
             self._crew = above[0]._crew if above else found()
@@ -100,7 +100,7 @@ class ParallelStream(Stream[T]):
         if not self._is_entry:
             self._is_entry = True
             if "_outlet" in vars(self):
-                self._forget()
+                self._invalidate()
 
     def _check_same(self, upstream: ParallelStream[Any]) -> None:
         mine, theirs = self._crew.backend, upstream._crew.backend
@@ -114,7 +114,7 @@ class ParallelStream(Stream[T]):
         if isinstance(downstream, ParallelStream):
             if "_crew" in vars(downstream):
                 downstream._check_same(self)
-        elif vars(type(downstream)).get("_takes_elements", False):
+        elif vars(type(downstream)).get("_needs_local_elements", False):
             name = type(downstream).__name__
             raise TypeError(
                 f"{name}: upstream must not be scattered: call it as a method, {self}.{name}(...), "
@@ -174,10 +174,10 @@ class ParallelStream(Stream[T]):
         def lost() -> None:
             if (node := ref()) is None:
                 return
-            if node._joins:
-                node._partner_lost(port)
+            if node._is_join:
+                node._on_partner_lost(port)
             else:  # it is in front of the node: behind what is in it, and on the way out
-                Stream._in_turn(node, node._report_on_the_way_out)
+                Stream._run_in_order(node, node._report_on_the_way_out)
 
         return lost
 
@@ -191,7 +191,7 @@ class ParallelStream(Stream[T]):
     def _wrap_output_edge(self, step: Push[Any], downstream: Stream[Any], port: int) -> Push[Any]:
         """Compile *step* of a node that knows nothing of handles: it gets futures."""
         crew = self._here()
-        if downstream._takes_handles and downstream is not self:
+        if downstream._accepts_handles and downstream is not self:
             return step
 
         async def hand(handle: Any) -> None:
@@ -235,26 +235,30 @@ class ParallelStream(Stream[T]):
 
     def _wrap_policy(self, step: Push[Any], policy: Any) -> Push[Any]:
         own = self._settles or interpreted(self)  # what operators do is guarded on the workers
-        return super()._wrap_policy(step, policy) if own and self._in_force is not None else step
+        return (
+            super()._wrap_policy(step, policy)
+            if own and self._effective_policy is not None
+            else step
+        )
 
     # --- elements that wait in front of the node ------------------------------------------
 
     def _front(self, port: int) -> SerialQueue:
         return self._fronts.setdefault(port, new_line(self._crew))
 
-    def _busy(self) -> bool:
+    def _has_in_flight(self) -> bool:
         lines = (*self._fronts.values(), *self._exits.values())
-        return any(line.busy() for line in lines) or super()._busy()
+        return any(line.busy() for line in lines) or super()._has_in_flight()
 
     def _buffered(self) -> int:
         lines = (*self._fronts.values(), *self._exits.values())
         return sum(line.count() for line in lines) + super()._buffered()
 
-    def _in_turn(self, action: Callable[[], Pending]) -> Pending:
+    def _run_in_order(self, action: Callable[[], Pending]) -> Pending:
         def on_the_way_out() -> Pending:
             return self._after(list(self._exits.values()), action)
 
-        in_the_node = functools.partial(super()._in_turn, on_the_way_out)
+        in_the_node = functools.partial(super()._run_in_order, on_the_way_out)
         return self._after(list(self._fronts.values()), in_the_node)
 
     def _after(self, lines: list[SerialQueue], action: Callable[[], Pending]) -> Pending:
