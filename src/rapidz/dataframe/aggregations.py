@@ -16,10 +16,10 @@ from rapidz.dataframe.incremental import EwmState
 from rapidz.dataframe.incremental.aggregation import (
     LIBRARY,
     Aggregation,
-    added,
+    add_totals,
+    combine_moments,
     ratio,
-    taken_in,
-    taken_out,
+    remove_moments,
     variance,
 )
 from rapidz.dataframe.incremental.spec import numeric_columns
@@ -145,11 +145,11 @@ class Var(_Summary):
         self.ddof = ddof
 
     def on_new(self, acc: Any, new: Any) -> tuple[Any, Any]:
-        acc = taken_in(acc, self._of(new))
+        acc = combine_moments(acc, self._of(new))
         return acc, variance(acc, self.ddof)
 
     def on_old(self, acc: Any, old: Any) -> tuple[Any, Any]:
-        acc = taken_out(acc, self._of(old))
+        acc = remove_moments(acc, self._of(old))
         return acc, variance(acc, self.ddof)
 
     def _of(self, rows: Any) -> tuple[Any, Any, Any]:
@@ -181,12 +181,12 @@ class ValueCounts(Aggregation):
         return new.iloc[:0].value_counts()
 
     def on_new(self, acc: Any, new: Any, grouper: Any = None) -> tuple[Any, Any]:
-        acc = added(acc, new.value_counts(), sort=False)
+        acc = add_totals(acc, new.value_counts(), sort=False)
         acc = acc.sort_values(ascending=False, kind="stable")
         return acc, acc
 
     def on_old(self, acc: Any, old: Any, grouper: Any = None) -> tuple[Any, Any]:
-        acc = added(acc, -old.value_counts(), sort=False)
+        acc = add_totals(acc, -old.value_counts(), sort=False)
         acc = acc[acc > 0].sort_values(ascending=False, kind="stable")
         return acc, acc
 

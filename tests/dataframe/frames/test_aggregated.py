@@ -15,14 +15,14 @@ from tests.dataframe.incremental.model import aggregate, same, window
 from tests.dataframe.incremental.test_aggregate import HOWS, batches
 
 from rapidz.dataframe import DataFrame, Frame
-from rapidz.dataframe.incremental import Everything, LastRows, Over, Span
+from rapidz.dataframe.incremental import AllRows, Extent, LastRows, Span
 
 ROUNDS = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # How each window of the states is asked for.
-WINDOWS: dict[str, tuple[Over, Callable[[Any], Any]]] = {
-    "all rows": (Everything(), lambda sdf: sdf),
-    "expanding": (Everything(), lambda sdf: sdf.expanding()),
+WINDOWS: dict[str, tuple[Extent, Callable[[Any], Any]]] = {
+    "all rows": (AllRows(), lambda sdf: sdf),
+    "expanding": (AllRows(), lambda sdf: sdf.expanding()),
     "last row": (LastRows(1), lambda sdf: sdf.window(n=1)),
     "last rows": (LastRows(4), lambda sdf: sdf.window(n=4)),
     "span": (Span(3), lambda sdf: sdf.window(value=3)),
@@ -59,7 +59,7 @@ def asked(target: Any, how: str) -> Any:
 
 
 def follow(
-    frames: list[Any], over: Over, build: Callable[[Any], Any], model: Callable[[Any], Any]
+    frames: list[Any], over: Extent, build: Callable[[Any], Any], model: Callable[[Any], Any]
 ) -> None:
     """Compare after every element, from the first one with rows on."""
     results = emitted(build, frames)

@@ -94,7 +94,7 @@ def test_what_cannot_be_joined_is_refused_when_built(
 
 # --- two streaming frames -----------------------------------------------------------------------
 
-arrivals = st.lists(
+admission = st.lists(
     st.tuples(
         st.integers(0, 1),
         st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4)), min_size=0, max_size=4),
@@ -125,13 +125,13 @@ def joined(elements: list[tuple[int, Any]], within: Any) -> list[tuple[int, int]
 
 
 @settings(max_examples=60, deadline=None)
-@given(arrivals=arrivals)
-def test_rows_close_in_time_are_paired_once(arrivals: list[Any]) -> None:
+@given(admission=admission)
+def test_rows_close_in_time_are_paired_once(admission: list[Any]) -> None:
     """By hand: row by row, with those before that are not too old then."""
     clock, elements, expected = 0, [], set[tuple[int, int]]()
     before: list[list[tuple[int, int, int]]] = [[], []]
     newest, begin = -99, 0
-    for side, cells in arrivals:
+    for side, cells in admission:
         times = []
         for step, _ in cells:
             clock += step
@@ -154,11 +154,11 @@ def test_rows_close_in_time_are_paired_once(arrivals: list[Any]) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(arrivals=arrivals, n=st.integers(1, 4))
-def test_a_row_is_paired_with_the_last_rows_of_the_other_side(arrivals: list[Any], n: int) -> None:
+@given(admission=admission, n=st.integers(1, 4))
+def test_a_row_is_paired_with_the_last_rows_of_the_other_side(admission: list[Any], n: int) -> None:
     elements, expected, begin = [], list[tuple[int, int]](), 0
     before: list[list[tuple[int, int]]] = [[], []]
-    for side, cells in arrivals:
+    for side, cells in admission:
         keys = [key for _, key in cells]
         elements.append((side, rows_of(side, [0] * len(keys), keys, begin)))
         for number, key in enumerate(keys, begin):
@@ -193,10 +193,10 @@ def test_a_join_of_a_frame_with_itself_pairs_each_row_with_those_before_too() ->
 
 
 def test_rows_that_can_have_no_partner_any_more_are_forgotten() -> None:
-    from rapidz.dataframe.incremental.interval_join import Pairs
+    from rapidz.dataframe.incremental.interval_join import IntervalJoin
 
     for within in (5, 5.0):
-        pairs = Pairs(["k"], within, ("_x", "_y"))
+        pairs = IntervalJoin(["k"], within, ("_x", "_y"))
         for number in range(50):
             for side in (0, 1):
                 pairs.update(side, rows_of(side, [number], [number % 3], number))

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pandas.testing as pdt
 
-from rapidz.dataframe.incremental import LastRows, Over, Span
+from rapidz.dataframe.incremental import Extent, LastRows, Span
 
 NUMERIC = ("sum", "mean", "median", "var", "std", "quantile")
 
 
-def window(batches: Sequence[Any], over: Over) -> Any:
+def window(batches: Sequence[Any], over: Extent) -> Any:
     """The rows that a window holds."""
     rows = pd.concat([batch for batch in batches if len(batch)])
     if isinstance(over, LastRows):

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.dataframe.incremental.model import aggregate, same, window
 
-from rapidz.dataframe.incremental import Everything, LastRows, Over, Span, make_state
+from rapidz.dataframe.incremental import AllRows, Extent, LastRows, Span, create_aggregate
 
 # What is in a batch is drawn as small numbers and made a column of any dtype from them: ties,
 # missing values and equal keys then come up often.
@@ -32,7 +32,7 @@ HOWS = {
     **{how: [dtype for dtype in DTYPES if dtype != "category"] for how in ("min", "max")},
 }
 MISSING = {"float64", "float32", "Int64", "Float64", "boolean", "str", "category"}
-WINDOWS: list[Over] = [Everything(), LastRows(1), LastRows(3), LastRows(7), Span(2), Span(5)]
+WINDOWS: list[Extent] = [AllRows(), LastRows(1), LastRows(3), LastRows(7), Span(2), Span(5)]
 
 
 def column(cells: list[int | None], dtype: str) -> Any:
@@ -87,12 +87,12 @@ def batches(draw: st.DrawFn, dtypes: list[str], keys: list[str]) -> list[pd.Data
     return frames
 
 
-def follow(frames: list[pd.DataFrame], how: str, over: Over, label: Any, **options: Any) -> None:
+def follow(frames: list[pd.DataFrame], how: str, over: Extent, label: Any, **options: Any) -> None:
     """Compare a state with pandas after each of the frames."""
     keys = [c for c in frames[0].columns if c.startswith("k")]
     frames_ = [frame if label is None else frame[label] for frame in frames]
     by: Any = (keys if label is None else "given") if keys else None
-    state = make_state(frames_[0].iloc[:0], how, over, by, **options)
+    state = create_aggregate(frames_[0].iloc[:0], how, over, by, **options)
     for number, frame in enumerate(frames_):
         given_keys = [frames[number][key] for key in keys]
         extra = {"keys": given_keys} if by == "given" else {}

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from tests.dataframe.incremental.model import same
 
-from rapidz.dataframe.incremental import Everything, LastRows, Over, Span, make_state
+from rapidz.dataframe.incremental import AllRows, Extent, LastRows, Span, create_aggregate
 
 ROWS: Any = pd.DataFrame({"x": [1, 2], "y": [0.5, 1.5], "k": ["a", "b"]})
-OVER: list[Over] = [Everything(), LastRows(3), Span(10)]
+OVER: list[Extent] = [AllRows(), LastRows(3), Span(10)]
 
 
 @pytest.mark.parametrize("over", OVER)
@@ -31,9 +31,9 @@ OVER: list[Over] = [Everything(), LastRows(3), Span(10)]
     ],
 )
 def test_a_bad_frame_is_refused_and_changes_nothing(
-    over: Over, by: Any, how: Any, bad: Any, error: type[Exception], words: str
+    over: Extent, by: Any, how: Any, bad: Any, error: type[Exception], words: str
 ) -> None:
-    state, twin = make_state(ROWS, how, over, by), make_state(ROWS, how, over, by)
+    state, twin = create_aggregate(ROWS, how, over, by), create_aggregate(ROWS, how, over, by)
     with pytest.raises(error, match=words):
         state.update(bad)
     same(state.update(ROWS), twin.update(ROWS))
@@ -57,7 +57,7 @@ def test_a_bad_frame_is_refused_and_changes_nothing(
 def test_bad_keys_are_refused_and_change_nothing(
     keys: Any, error: type[Exception], words: str
 ) -> None:
-    state = make_state(ROWS.x, "sum", by="given")
+    state = create_aggregate(ROWS.x, "sum", by="given")
     first = state.update(ROWS.x, keys=ROWS.k)
     with pytest.raises(error, match=words):
         state.update(ROWS.x, keys=keys)
@@ -65,7 +65,7 @@ def test_bad_keys_are_refused_and_change_nothing(
 
 
 def test_keys_that_cannot_be_hashed_change_nothing() -> None:
-    state = make_state(ROWS.x, "sum", by="given")
+    state = create_aggregate(ROWS.x, "sum", by="given")
     keys = pd.Series(["a", "b"], dtype=object)
     first = state.update(ROWS.x, keys=[keys, keys])
     with pytest.raises(TypeError, match="unhashable"):
@@ -81,7 +81,7 @@ def test_an_index_that_a_span_cannot_measure_is_refused() -> None:
         (Span(2), times, TypeError, "index must hold numbers for a span of numbers, got datetime"),
         (Span("2h"), times, ValueError, "index must have no missing values, got a missing one"),
     ]:
-        state = make_state(ROWS.x, "sum", over)
+        state = create_aggregate(ROWS.x, "sum", over)
         with pytest.raises(error, match=words):
             state.update(rows)
         assert state.result() == 0
@@ -106,33 +106,33 @@ def test_what_cannot_be_is_refused_when_the_state_is_made(
     how: Any, options: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        make_state(ROWS, how, **options)
+        create_aggregate(ROWS, how, **options)
 
 
 def test_a_bad_example_is_refused() -> None:
     with pytest.raises(TypeError, match="example must be a DataFrame or a Series"):
-        make_state([1, 2], "sum")
+        create_aggregate([1, 2], "sum")
     with pytest.raises(ValueError, match="example must have unique columns"):
-        make_state(pd.DataFrame([[1, 2]], columns=["x", "x"]), "sum")
+        create_aggregate(pd.DataFrame([[1, 2]], columns=["x", "x"]), "sum")
 
 
 def test_columns_in_another_order_are_put_in_order() -> None:
-    state = make_state(ROWS, "count")
+    state = create_aggregate(ROWS, "count")
     state.update(ROWS)
     same(state.update(ROWS[["k", "y", "x"]]), pd.concat([ROWS, ROWS]).count())
 
 
 def test_columns_that_are_not_known_are_left_out() -> None:
-    same(make_state(ROWS, "count").update(ROWS.assign(z=1)), ROWS.count())
+    same(create_aggregate(ROWS, "count").update(ROWS.assign(z=1)), ROWS.count())
 
 
 def test_integers_are_taken_where_floats_are_known() -> None:
-    state = make_state(pd.Series([0.5]), "sum")
+    state = create_aggregate(pd.Series([0.5]), "sum")
     assert state.update(pd.Series([1, 2])) == 3.0
 
 
 def test_an_example_without_dtypes_waits_for_the_first_rows() -> None:
-    state = make_state(pd.DataFrame({"x": [], "k": []}, dtype=object), "sum", by="k")
+    state = create_aggregate(pd.DataFrame({"x": [], "k": []}, dtype=object), "sum", by="k")
     assert len(state.update(pd.DataFrame({"x": [], "k": []}))) == 0
     same(state.update(ROWS[["x", "k"]]), ROWS[["x", "k"]].groupby("k").sum())
     with pytest.raises(TypeError, match="column 'x' must stay int64, got str, such as 'p'"):
@@ -142,7 +142,7 @@ def test_an_example_without_dtypes_waits_for_the_first_rows() -> None:
 def test_an_empty_frame_changes_nothing() -> None:
     for over in OVER:
         for by in (None, "k"):
-            state = make_state(ROWS, "sum", over, by)
+            state = create_aggregate(ROWS, "sum", over, by)
             first = state.update(ROWS)
             same(state.update(ROWS.iloc[:0]), first)
             same(state.update(pd.DataFrame({"k": [], "y": [], "x": []})), first)
@@ -152,9 +152,9 @@ def test_an_empty_frame_changes_nothing() -> None:
 def test_before_the_first_row_the_result_is_that_of_no_rows() -> None:
     empty = ROWS.iloc[:0]
     for how in ("sum", "mean", "min", "count", "var", "first", "nunique"):
-        same(make_state(ROWS, how, by="k").update(empty), getattr(empty.groupby("k"), how)()) if (
-            how in ("count", "min", "first", "nunique")
-        ) else None
+        same(
+            create_aggregate(ROWS, how, by="k").update(empty), getattr(empty.groupby("k"), how)()
+        ) if (how in ("count", "min", "first", "nunique")) else None
         if how not in ("first", "min"):
             columns = ["x", "y"] if how in ("sum", "mean", "var") else ["x", "y", "k"]
-            same(make_state(ROWS, how).update(empty), getattr(empty[columns], how)())
+            same(create_aggregate(ROWS, how).update(empty), getattr(empty[columns], how)())

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rapidz.dataframe.incremental import Everything, EwmState, LastRows, make_state
+from rapidz.dataframe.incremental import AllRows, EwmState, LastRows, create_aggregate
 
 HUGE = [1.7e308, -1.7e308, 1e308, -1e308, 3.4e38, -3.4e38, 1e151, -3e151, 1e200, 1e17, -1e17]
 SMALL = [0.0, 1.0, -1.0, 3.3, 0.1, 1e-9, -2.5, 1e-300, 5e-324]
@@ -50,7 +50,7 @@ def test_a_sum_in_a_window_is_that_of_its_rows_alone(
     batches: list[list[float]], rows: int, by_group: bool
 ) -> None:
     over = LastRows(rows)
-    state: Any = make_state(series(), "sum", over, "given" if by_group else None)
+    state: Any = create_aggregate(series(), "sum", over, "given" if by_group else None)
     every: list[float] = []
     for batch in batches:
         keys = {"keys": pd.Series(np.zeros(len(batch), int))} if by_group else {}
@@ -63,7 +63,7 @@ def test_a_sum_in_a_window_is_that_of_its_rows_alone(
 @settings(max_examples=60, deadline=None)
 @given(values=st.lists(st.sampled_from([2e307, -2e307, 1.7e308, -1.7e308, 1.0]), max_size=12))
 def test_a_sum_that_leaves_the_range_of_floats_comes_back(values: list[float]) -> None:
-    state: Any = make_state(series(), "sum", Everything())
+    state: Any = create_aggregate(series(), "sum", AllRows())
     seen: list[float] = []
     for x in values:
         got = state.update(series(x))
@@ -86,7 +86,7 @@ def test_a_sum_that_leaves_the_range_of_floats_comes_back(values: list[float]) -
     ],
 )
 def test_what_was_huge_leaves_no_trace(how: str, by: Any, before: list[list[float]]) -> None:
-    state: Any = make_state(series(), how, LastRows(3), by)
+    state: Any = create_aggregate(series(), how, LastRows(3), by)
     got: Any = None
     for batch in [*before, [3.3], [4.4], [5.5]]:
         keys = {} if by is None else {"keys": pd.Series(["a"] * len(batch))}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rapidz.dataframe.incremental.interval_join import Pairs
+from rapidz.dataframe.incremental.interval_join import IntervalJoin
 from rapidz.kernel.protocol.push import SKIP
 
 TIMES = pd.to_datetime(
@@ -102,18 +102,18 @@ def rows_of(side: int, cells: list[tuple[int, int]], kind: str, begin: int, cloc
 @pytest.mark.filterwarnings("ignore:You are merging on int and float")
 @pytest.mark.parametrize("kind", KEYS)
 @given(
-    arrivals=ARRIVALS,
+    admission=ARRIVALS,
     within=st.sampled_from([1, 3, 7, 2.0, 5.0, 50.0]),
     on=st.sampled_from([["k"], ["k", "q"], ["q", "k"]]),
     wider=st.integers(0, 14),
 )
 @settings(max_examples=8, deadline=None)
 def test_pairs_are_those_of_a_merge_with_all_rows_held(
-    kind: str, arrivals: list[Any], within: Any, on: list[str], wider: int
+    kind: str, admission: list[Any], within: Any, on: list[str], wider: int
 ) -> None:
-    pairs, expected = Pairs(on, within, ("_x", "_y")), ByMerge(within)
+    pairs, expected = IntervalJoin(on, within, ("_x", "_y")), ByMerge(within)
     begin = clock = 0
-    for number, (side, cells) in enumerate(arrivals):
+    for number, (side, cells) in enumerate(admission):
         frame = rows_of(side, cells, kind, begin, clock)
         if number >= wider and side == 0:  # wider values of another column from now on
             frame["x"] = frame["x"] + 0.5
@@ -131,7 +131,7 @@ def test_pairs_are_those_of_a_merge_with_all_rows_held(
 
 
 def test_keys_that_cannot_be_hashed_are_left_to_pandas() -> None:
-    pairs = Pairs(["k"], 10, ("_x", "_y"))
+    pairs = IntervalJoin(["k"], 10, ("_x", "_y"))
     assert pairs.update(0, pd.DataFrame({"k": pd.Series([[1]], dtype=object)})) is SKIP
     assert len(pairs.held[0]) == 1
 
@@ -142,7 +142,7 @@ def test_a_batch_looks_at_its_own_keys_and_few_rows_are_moved(
 ) -> None:
     """Each row moves about as often as there are segments, each twice as long as the next."""
     random = np.random.default_rng(0)
-    pairs = Pairs(["k"], within, ("_x", "_y"))
+    pairs = IntervalJoin(["k"], within, ("_x", "_y"))
     moved = found = 0
     concat, merged = pd.concat, pd.DataFrame.merge
 

@@ -10,27 +10,27 @@ import pytest
 from tests.dataframe.incremental.model import aggregate, same, window
 
 from rapidz.dataframe.incremental import (
+    AllRows,
     CumulativeState,
-    Everything,
     EwmState,
     LastRows,
     RollingState,
     Span,
-    make_state,
+    create_aggregate,
 )
 
 LEVELS = pd.MultiIndex.from_tuples([("a", "x"), ("a", "y"), ("b", "x")], names=["one", "two"])
 ROWS: Any = pd.DataFrame([[1, 0.5, 3], [2, np.nan, 3], [1, 2.5, 4]], columns=LEVELS)
 BATCHES = [ROWS, ROWS.iloc[:2].set_axis([3, 5]), ROWS.iloc[1:].set_axis([4, 6])]
 HOWS = ["sum", "mean", "min", "max", "count", "var", "median", "first", "last", "nunique"]
-OVER = [Everything(), LastRows(4), Span(3)]
+OVER = [AllRows(), LastRows(4), Span(3)]
 
 
 @pytest.mark.parametrize("over", OVER)
 @pytest.mark.parametrize("by", [None, [("a", "x")], [("a", "x"), ("b", "x")]])
 @pytest.mark.parametrize("how", HOWS)
 def test_columns_of_two_levels_are_aggregated_as_in_pandas(how: str, by: Any, over: Any) -> None:
-    state = make_state(ROWS, how, over, by)
+    state = create_aggregate(ROWS, how, over, by)
     for number, batch in enumerate(BATCHES):
         got = state.update(batch)
         rows = window(BATCHES[: number + 1], over)
@@ -53,7 +53,7 @@ def test_columns_of_two_levels_are_aggregated_as_in_pandas(how: str, by: Any, ov
 def test_several_aggregates_of_columns_of_two_levels_are_labelled_as_in_pandas(
     how: Any, by: Any
 ) -> None:
-    state = make_state(ROWS, how, by=by)
+    state = create_aggregate(ROWS, how, by=by)
     state.update(ROWS)
     got = state.update(BATCHES[1])
     rows = pd.concat(BATCHES[:2])
@@ -66,7 +66,7 @@ def test_several_aggregates_of_columns_of_two_levels_are_labelled_as_in_pandas(
 
 def test_part_of_a_label_names_no_column() -> None:
     with pytest.raises(ValueError, match=r"how must name columns of .*, got 'a'"):
-        make_state(ROWS, {"a": "sum"})
+        create_aggregate(ROWS, {"a": "sum"})
 
 
 def test_rows_with_columns_of_two_levels_go_on() -> None:
@@ -107,7 +107,7 @@ TIMES: Any = pd.DataFrame(
 def test_a_frame_with_times_is_aggregated_as_in_pandas(
     columns: list[str], how: str, over: Any
 ) -> None:
-    state = make_state(TIMES[columns], how, over)
+    state = create_aggregate(TIMES[columns], how, over)
     batches = [TIMES[columns], TIMES[columns].set_axis([2, 3, 4])]
     for number, batch in enumerate(batches):
         got = state.update(batch)
@@ -115,9 +115,9 @@ def test_a_frame_with_times_is_aggregated_as_in_pandas(
 
 
 def test_times_have_no_sum_or_variance_and_are_left_out() -> None:
-    same(make_state(TIMES, "var").update(TIMES), TIMES[["x"]].var())
-    same(make_state(TIMES, "sum").update(TIMES), TIMES[["d", "x"]].sum())
-    assert make_state(TIMES[["t"]], ["mean"]).update(TIMES[["t"]]).loc["mean", "t"] == (
+    same(create_aggregate(TIMES, "var").update(TIMES), TIMES[["x"]].var())
+    same(create_aggregate(TIMES, "sum").update(TIMES), TIMES[["d", "x"]].sum())
+    assert create_aggregate(TIMES[["t"]], ["mean"]).update(TIMES[["t"]]).loc["mean", "t"] == (
         pd.Timestamp("2030-01-03")
     )
 
@@ -125,9 +125,9 @@ def test_times_have_no_sum_or_variance_and_are_left_out() -> None:
 def test_a_frame_that_has_nothing_for_several_aggregates_is_refused() -> None:
     words = r"\['sum', 'var'\]: frame must have a column whose dtype has such aggregates, got {'n'"
     with pytest.raises(TypeError, match=words):
-        make_state(pd.DataFrame({"n": ["a"]}), ["sum", "var"])
+        create_aggregate(pd.DataFrame({"n": ["a"]}), ["sum", "var"])
     nothing = pd.DataFrame({"x": pd.Series([None], dtype=object)})
-    state = make_state(nothing.iloc[:0], ["sum", "max"])
+    state = create_aggregate(nothing.iloc[:0], ["sum", "max"])
     assert state.update(nothing).shape[1] == 1
     same(state.update(pd.DataFrame({"x": [1.5]})), pd.DataFrame({"x": [1.5, 1.5]}, ["sum", "max"]))
 
@@ -143,8 +143,8 @@ def test_several_aggregates_have_the_dtypes_of_pandas(dtype: str, how: list[str]
     values = [1, 2, 2] if dtype == "int64" else [1, None, 0]
     column: Any = pd.Series(values).astype("Int64")
     rows: Any = pd.DataFrame({"x": column.astype(dtype), "y": [0.5, 1.5, 2]})
-    for over in (Everything(), LastRows(9)):
-        state = make_state(rows.iloc[:0], how, over)
+    for over in (AllRows(), LastRows(9)):
+        state = create_aggregate(rows.iloc[:0], how, over)
         for number in range(3):
             same(state.update(rows.iloc[number : number + 1]), rows.iloc[: number + 1].agg(how))
 
@@ -160,7 +160,7 @@ def test_times_without_a_zone_are_refused_after_times_with_one_and_the_reverse()
         (naive, aware, "must hold times without a time zone, as before, got times with a time"),
         (naive, naive.set_axis(pd.to_timedelta(["1h"])), "as before, got lengths of time"),
     ):
-        for state in (make_state(first, "sum", Span("1h")), RollingState(first, "1h", "sum")):
+        for state in (create_aggregate(first, "sum", Span("1h")), RollingState(first, "1h", "sum")):
             state.update(first)
             with pytest.raises(TypeError, match=words):
                 state.update(second)

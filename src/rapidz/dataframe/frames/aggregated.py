@@ -14,7 +14,7 @@ from rapidz.dataframe.frames.joins import join, merge
 from rapidz.dataframe.frames.resume import begin
 from rapidz.dataframe.frames.rolling import Rolling
 from rapidz.dataframe.frames.window import Window, result_class
-from rapidz.dataframe.incremental import make_state
+from rapidz.dataframe.incremental import create_aggregate
 from rapidz.dataframe.interop.protocols import is_dataframe_like
 
 __all__ = ["Aggregated"]
@@ -41,7 +41,7 @@ class Aggregated(Aggregates, _Mixed):
     """
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
-        make: Any = functools.partial(make_state, how=how, **options)
+        make: Any = functools.partial(create_aggregate, how=how, **options)
         make, start = begin(type(self).__name__, how, start, make)
         kind = result_class(self, how)
         return follow(self, make, start=start, with_state=with_state, kind=kind)

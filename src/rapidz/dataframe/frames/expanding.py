@@ -8,7 +8,7 @@ from typing import Any
 from rapidz.dataframe.frames.groupby import EWMGroupBy, GroupBy
 from rapidz.dataframe.frames.resume import begin, go_on
 from rapidz.dataframe.frames.window import Window, result_class
-from rapidz.dataframe.incremental import Everything, EwmState
+from rapidz.dataframe.incremental import AllRows, EwmState
 from rapidz.dataframe.incremental.ewm import decay
 from rapidz.kernel.protocol.short_repr import short_repr
 
@@ -27,7 +27,7 @@ class Expanding(Window):
     """
 
     def _over_of(self, sdf: Any, n: Any, value: Any) -> Any:
-        return Everything()
+        return AllRows()
 
     def _begin(self, start: Any, make: Any, wanted: dict[str, Any]) -> tuple[Any, Any]:
         if "how" in wanted and not isinstance(start, dict):

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from rapidz.dataframe.collection.streaming import Streaming
-from rapidz.dataframe.incremental import AggregateState, Held
-from rapidz.dataframe.incremental.mixed_row import ByColumn
+from rapidz.dataframe.incremental import AggregateState, RowWindow
+from rapidz.dataframe.incremental.mixed_row import MixedRow
 from rapidz.kernel.protocol.push import SKIP
 
 #: Makes a state from a frame that says which columns there are; picklable.
@@ -79,7 +79,7 @@ class Follow:
             self._warned = True
             _warn_of_rows(state)
         if self._native and isinstance(state, AggregateState) and (row := state.row()) is not None:
-            result = ByColumn.of(result, row)
+            result = MixedRow.of(result, row)
         return state, result
 
 
@@ -111,11 +111,11 @@ def late_rows(collection: Streaming, over: Any, start: Any = None) -> Any:
 
     *start* is where the window goes on from: a state, or the rows before.
     """
-    before = copy.deepcopy(getattr(start, "arrivals", None))
+    before = copy.deepcopy(getattr(start, "admission", None))
     if hasattr(start, "iloc"):
-        held = Held(start.iloc[:0], over, keep=False)
+        held = RowWindow(start.iloc[:0], over, keep=False)
         held.update(start)
-        before = held.arrivals
+        before = held.admission
     return collection.accumulate_partitions(
         _late,
         over,
@@ -130,7 +130,7 @@ def late_rows(collection: Streaming, over: Any, start: Any = None) -> Any:
 
 def _late(state: Any, new: Any, over: Any, before: Any) -> tuple[Any, Any]:
     if state is None:
-        state = Held(new.iloc[:0], over, keep=False)
-        state.arrivals = copy.deepcopy(before) or state.arrivals
+        state = RowWindow(new.iloc[:0], over, keep=False)
+        state.admission = copy.deepcopy(before) or state.admission
     state.update(new)
     return state, state.late if len(state.late) else SKIP

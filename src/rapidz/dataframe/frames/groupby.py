@@ -15,7 +15,7 @@ from rapidz.dataframe.frames.grouper import Grouper
 from rapidz.dataframe.frames.resume import begin, go_on
 from rapidz.dataframe.frames.snapshots import DataFrames, Seriess
 from rapidz.dataframe.frames.window_spec import by_position, over_of
-from rapidz.dataframe.incremental import Everything, EwmState, make_state
+from rapidz.dataframe.incremental import AllRows, EwmState, create_aggregate
 from rapidz.dataframe.incremental.ewm import decay as decay_of
 from rapidz.dataframe.legacy.windows import (
     diff_iloc,
@@ -62,7 +62,7 @@ class GroupBy(Columns, Aggregates):
         self.root, self.grouper, self.index = root, grouper, index
         self.with_state, self.start = with_state, start
         self._options = {"sort": sort, "dropna": dropna, "observed": observed}
-        self._over: Any = Everything()
+        self._over: Any = AllRows()
         self._grouper = Grouper(root, grouper)
         self._by, self._rows = self._grouper.by(index), self._grouper.rows(index)
 
@@ -88,7 +88,7 @@ class GroupBy(Columns, Aggregates):
                 f"got {short_repr(how)}"
             )
         make = functools.partial(
-            make_state, how=how, over=self._over, by=self._by, **self._options, **options
+            create_aggregate, how=how, over=self._over, by=self._by, **self._options, **options
         )
         return self._follow(make, start, with_state, how)
 

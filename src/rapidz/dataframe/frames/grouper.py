@@ -12,7 +12,7 @@ from rapidz.dataframe.collection.column_access import has_columns, no_column
 from rapidz.dataframe.collection.partials import selected
 from rapidz.dataframe.collection.streaming import Streaming, _made
 from rapidz.dataframe.frames.base import needs_index, needs_name
-from rapidz.dataframe.incremental.groups.keys import Given
+from rapidz.dataframe.incremental.groups.keys import GivenKeys
 from rapidz.dataframe.interop.native import is_nested
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.short_repr import short_repr
@@ -105,14 +105,14 @@ class Grouper:
     def by(self, chosen: Any) -> Any:
         """Where states find the keys: in columns of the rows, or given beside them."""
         every = len(self.columns) == len(self.keys)
-        return self.columns if every and chosen is None else Given()
+        return self.columns if every and chosen is None else GivenKeys()
 
     def rows(self, chosen: Any) -> Keyed | None:
         """Takes elements apart: the columns *chosen*, all others than the keys if None.
 
         None if states do that themselves.
         """
-        if not isinstance(self.by(chosen), Given):
+        if not isinstance(self.by(chosen), GivenKeys):
             return None
         beside = [isinstance(key, Streaming) for key in self.keys]
         keys = [None if other else key for key, other in zip(self.keys, beside, strict=True)]

@@ -12,7 +12,7 @@ from rapidz.dataframe.collection.calls import Example
 from rapidz.dataframe.collection.column_access import has_columns
 from rapidz.dataframe.collection.streaming import Streaming, _made, map_partitions
 from rapidz.dataframe.frames.base import BaseFrame, family, needs_index
-from rapidz.dataframe.incremental.interval_join import Pairs
+from rapidz.dataframe.incremental.interval_join import IntervalJoin
 from rapidz.dataframe.interop.native import kind_of, to_pandas
 from rapidz.dataframe.interop.protocols import is_dataframe_like, is_series_like
 from rapidz.kernel.protocol.checks import check_choice
@@ -247,7 +247,7 @@ def join(
         needs_index(other, "join by time")
     keys = list(on) if isinstance(on, list) else [on]
     examples = [left._example, other._example]
-    pairs = Pairs(keys, within, suffixes)
+    pairs = IntervalJoin(keys, within, suffixes)
     known = Example(None, pairs.form, examples)
     known.get()  # what is wrong with the columns is said now
     both = left._inner.map(Tagged(0)).union(other._inner.map(Tagged(1)))
@@ -266,5 +266,5 @@ class Tagged:
         return self._side, frame
 
 
-def _pair(state: Pairs, element: tuple[int, Any]) -> tuple[Pairs, Any]:
+def _pair(state: IntervalJoin, element: tuple[int, Any]) -> tuple[IntervalJoin, Any]:
     return state, state.update(*element)

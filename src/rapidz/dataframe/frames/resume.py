@@ -15,11 +15,11 @@ from rapidz.dataframe.incremental import (
     AggregateState,
     CustomState,
     EwmState,
-    Held,
     RollingState,
+    RowWindow,
 )
-from rapidz.dataframe.incremental.aggregation import added
-from rapidz.dataframe.incremental.groups.keys import Given
+from rapidz.dataframe.incremental.aggregation import add_totals
+from rapidz.dataframe.incremental.groups.keys import GivenKeys
 from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = ["Totals", "begin", "go_on"]
@@ -27,7 +27,7 @@ __all__ = ["Totals", "begin", "go_on"]
 #: The aggregates that totals say enough about, and how two totals make one.
 TOTALS = {"sum": "sum", "count": "sum", "size": "sum", "min": "min", "max": "max"}
 
-_STATES = (AggregateState, CustomState, EwmState, Held, RollingState)
+_STATES = (AggregateState, CustomState, EwmState, RowWindow, RollingState)
 
 
 def begin(owner: str, how: Any, start: Any, make: Callable[..., Any]) -> tuple[Any, Any]:
@@ -127,7 +127,7 @@ def _check_groups(owner: str, state: Any, make: Callable[..., Any]) -> None:
         wanted, got = ("with", "without") if by is not None else ("without", "with")
         raise ValueError(f"{owner}: start must be a state {wanted} groups, got one {got} them")
     columns = by if isinstance(by, list) else [by]
-    if keys.columns and not isinstance(by, Given) and columns != keys.columns:
+    if keys.columns and not isinstance(by, GivenKeys) and columns != keys.columns:
         raise ValueError(
             f"{owner}: start must be a state of groups by {short_repr(columns)}, "
             f"got one by {short_repr(keys.columns)}"
@@ -136,7 +136,7 @@ def _check_groups(owner: str, state: Any, make: Callable[..., Any]) -> None:
 
 def _of_state(state: Any, name: str) -> Any:
     """An attribute of a state, wherever it keeps that."""
-    for holder in (state, getattr(state, "arrivals", None)):
+    for holder in (state, getattr(state, "admission", None)):
         if hasattr(holder, name):
             return getattr(holder, name)
     return getattr(state, "aggregation", None) if name == "how" else None
@@ -178,8 +178,8 @@ class Totals:
     """An aggregate of rows that are known, and others of which only totals are.
 
     >>> import functools
-    >>> from rapidz.dataframe.incremental import make_state
-    >>> make, _ = begin("mean", "mean", (10, 2), functools.partial(make_state, how="mean"))
+    >>> from rapidz.dataframe.incremental import create_aggregate
+    >>> make, _ = begin("mean", "mean", (10, 2), functools.partial(create_aggregate, how="mean"))
     >>> state = make(pd.Series([0]))
     >>> float(state.update(pd.Series([20])))
     10.0
@@ -222,7 +222,7 @@ def _joined(start: Any, result: Any, rule: str) -> Any:
         raise TypeError(
             f"start must be a {type(result).__name__}, as totals are, got {short_repr(start)}"
         )
-    joined = added(start, result, sort=False, rule=rule)
+    joined = add_totals(start, result, sort=False, rule=rule)
     if (
         not len(result)
         or joined.index.is_monotonic_increasing

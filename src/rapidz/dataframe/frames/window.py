@@ -17,7 +17,7 @@ from rapidz.dataframe.frames.groupby import GroupBy, WindowedGroupBy
 from rapidz.dataframe.frames.resume import go_on
 from rapidz.dataframe.frames.snapshots import DataFrames, Seriess
 from rapidz.dataframe.frames.window_spec import by_position, over_of
-from rapidz.dataframe.incremental import Everything, Held, make_state
+from rapidz.dataframe.incremental import AllRows, RowWindow, create_aggregate
 from rapidz.kernel.graph.stream import Stream
 
 __all__ = ["Window", "result_class"]
@@ -90,7 +90,7 @@ class Window(Columns, Aggregates, OperatorMixin):
         return made
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
-        make = functools.partial(make_state, how=how, over=self._over, **options)
+        make = functools.partial(create_aggregate, how=how, over=self._over, **options)
         return self._follow(make, start, with_state, result_class(self.root, how), how=how)
 
     def _follow(
@@ -123,7 +123,7 @@ class Window(Columns, Aggregates, OperatorMixin):
 
     def full(self) -> Any:
         """The rows in the window."""
-        make = functools.partial(Held, over=self._over)
+        make = functools.partial(RowWindow, over=self._over)
         kind = DataFrames if has_columns(self.root) else Seriess
         rows = self._follow(make, None, False, kind)
         if self._numbered and not self.with_state:
@@ -210,7 +210,7 @@ class Window(Columns, Aggregates, OperatorMixin):
         return made
 
     def __repr__(self) -> str:
-        extent = "everything" if isinstance(self._over, Everything) else repr(self._over)
+        extent = "everything" if isinstance(self._over, AllRows) else repr(self._over)
         return f"<{type(self).__name__} of {extent}>"
 
 

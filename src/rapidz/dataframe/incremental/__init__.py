@@ -6,24 +6,24 @@ here knows streams. All states can be pickled and copied with `copy.deepcopy`.
 """
 
 from rapidz.dataframe.incremental.aggregate import AggregateState
-from rapidz.dataframe.incremental.api import make_state
+from rapidz.dataframe.incremental.api import create_aggregate
 from rapidz.dataframe.incremental.cumulative import CumulativeState
 from rapidz.dataframe.incremental.custom import CustomState
 from rapidz.dataframe.incremental.ewm import EwmState
 from rapidz.dataframe.incremental.rolling.rolling import RollingState
-from rapidz.dataframe.incremental.windows.extents import Everything, LastRows, Over, Span
-from rapidz.dataframe.incremental.windows.row_window import Held
+from rapidz.dataframe.incremental.windows.extents import AllRows, Extent, LastRows, Span
+from rapidz.dataframe.incremental.windows.row_window import RowWindow
 
 __all__ = [
     "AggregateState",
     "CumulativeState",
     "CustomState",
     "EwmState",
-    "Everything",
-    "Held",
+    "AllRows",
+    "RowWindow",
     "LastRows",
-    "Over",
+    "Extent",
     "RollingState",
     "Span",
-    "make_state",
+    "create_aggregate",
 ]

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from rapidz.dataframe.incremental.columns.schema import Schema
-from rapidz.dataframe.incremental.groups.keys import Keys
-from rapidz.dataframe.incremental.pandas_reference import Grouping
+from rapidz.dataframe.incremental.groups.keys import GroupKeys
+from rapidz.dataframe.incremental.pandas_reference import GroupByOptions
 from rapidz.dataframe.incremental.plan import Plan
 from rapidz.dataframe.incremental.spec import parse
 from rapidz.dataframe.incremental.store import Store
 from rapidz.dataframe.incremental.types import Frame
-from rapidz.dataframe.incremental.windows.admission import Arrivals
-from rapidz.dataframe.incremental.windows.extents import Over
+from rapidz.dataframe.incremental.windows.admission import WindowAdmission
+from rapidz.dataframe.incremental.windows.extents import Extent
 
 __all__ = ["AggregateState"]
 
@@ -32,22 +32,24 @@ class AggregateState:
         self,
         example: Frame,
         how: Any,
-        over: Over,
+        over: Extent,
         by: Any,
-        grouping: Grouping,
+        grouping: GroupByOptions,
         options: Mapping[str, Any],
     ) -> None:
         self.schema = Schema(example)
-        self.keys = Keys(by, example)
+        self.keys = GroupKeys(by, example)
         self.how, self.grouping, self.options = how, grouping, dict(options)
-        self.arrivals = Arrivals(over)
+        self.admission = WindowAdmission(over)
         self.late: Frame = self.schema.empty
         parse(example, how, self.keys.columns, options)
         self.plan: Plan | None = None if self.schema.open else self._plan(example)
         self.store: Store | None = None
 
     def _plan(self, sample: Frame) -> Plan:
-        return Plan(sample, self.how, self.keys, self.grouping, self.options, self.arrivals.bounded)
+        return Plan(
+            sample, self.how, self.keys, self.grouping, self.options, self.admission.bounded
+        )
 
     def update(self, frame: Frame, keys: Any = None) -> Any:
         """Take the next rows; the result for all rows in the window.
@@ -67,18 +69,18 @@ class AggregateState:
     def _take(self, frame: Frame, keys: Sequence[pd.Series[Any]], schema: Schema) -> None:
         # First all that can fail, then all that changes the state.
         store = self._store_for(frame, keys, schema)
-        arrival = self.arrivals.look(frame.index)
-        late = self.schema.empty if arrival.in_time else frame.iloc[arrival.late]
-        if isinstance(arrival.take, slice) and arrival.entered == len(frame):
+        change = self.admission.preview(frame.index)
+        late = self.schema.empty if change.in_time else frame.iloc[change.late]
+        if isinstance(change.take, slice) and change.entered == len(frame):
             entering, entering_keys = frame, list(keys)
         else:
-            entering = frame.iloc[arrival.take]
-            entering_keys = [key.iloc[arrival.take] for key in keys]
-        step = store.prepare(arrival, entering, entering_keys)
+            entering = frame.iloc[change.take]
+            entering_keys = [key.iloc[change.take] for key in keys]
+        step = store.prepare(change, entering, entering_keys)
         if store is not self.store:
             self.plan, self.store, self.schema = store.plan, store, schema
             self.keys.settle(keys)
-        self.arrivals.commit(arrival)
+        self.admission.commit(change)
         store.commit(step)
         self.late = late
 
@@ -95,7 +97,7 @@ class AggregateState:
     def why_rows(self) -> str | None:
         """For what all rows since the beginning are held; None if they are not."""
         plan = self.plan if self.store is None else self.store.plan
-        return None if plan is None or self.arrivals.bounded else plan.why_rows()
+        return None if plan is None or self.admission.bounded else plan.why_rows()
 
     def result(self) -> Any:
         """The present result."""

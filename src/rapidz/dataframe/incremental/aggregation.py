@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["LIBRARY", "Aggregation", "added", "ratio", "taken_in", "taken_out", "variance"]
+__all__ = [
+    "LIBRARY",
+    "Aggregation",
+    "add_totals",
+    "ratio",
+    "combine_moments",
+    "remove_moments",
+    "variance",
+]
 
 
 class Aggregation:
@@ -47,12 +55,12 @@ class Aggregation:
 LIBRARY: set[type[Aggregation]] = set()
 
 
-def added(totals: Any, more: Any, sort: bool = True, rule: str = "sum") -> Any:
+def add_totals(totals: Any, more: Any, sort: bool = True, rule: str = "sum") -> Any:
     """The sum of totals by label: labels that one of them lacks count as 0 there, ints stay ints.
 
     Or what another *rule* makes of the totals of a label: the "min" or the "max".
 
-    >>> added(pd.Series([1], index=["a"]), pd.Series([2, 3], index=["b", "a"])).to_dict()
+    >>> add_totals(pd.Series([1], index=["a"]), pd.Series([2, 3], index=["b", "a"])).to_dict()
     {'a': 4, 'b': 2}
     """
     parts = [part for part in (totals, more) if len(part)]
@@ -70,7 +78,7 @@ def ratio(totals: Any, counts: Any) -> Any:
     return totals / counts if counts else np.nan
 
 
-def taken_in(one: Any, other: Any) -> Any:
+def combine_moments(one: Any, other: Any) -> Any:
     """Count, mean and sum of squares about it, of two sets of rows together."""
     (count, mean, squares), (more, its_mean, its_squares) = one, other
     total = count + more
@@ -78,7 +86,7 @@ def taken_in(one: Any, other: Any) -> Any:
     return total, mean + apart * share, squares + its_squares + apart**2 * count * share
 
 
-def taken_out(both: Any, other: Any) -> Any:
+def remove_moments(both: Any, other: Any) -> Any:
     """Count, mean and sum of squares of the rows that are left when others leave."""
     (total, mean, squares), (less, its_mean, its_squares) = both, other
     count = total - less

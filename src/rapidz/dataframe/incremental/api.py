@@ -10,18 +10,18 @@ import pandas as pd
 from rapidz.dataframe.incremental.aggregate import AggregateState
 from rapidz.dataframe.incremental.custom import CustomState, is_custom
 from rapidz.dataframe.incremental.multi_quantile import QuantilesState
-from rapidz.dataframe.incremental.pandas_reference import Grouping
+from rapidz.dataframe.incremental.pandas_reference import GroupByOptions
 from rapidz.dataframe.incremental.types import Frame
-from rapidz.dataframe.incremental.windows.extents import Everything, LastRows, Over, Span
+from rapidz.dataframe.incremental.windows.extents import AllRows, Extent, LastRows, Span
 from rapidz.kernel.protocol.short_repr import short_repr
 
-__all__ = ["make_state"]
+__all__ = ["create_aggregate"]
 
 
-def make_state(
+def create_aggregate(
     example: Frame,
     how: Any,
-    over: Over | None = None,
+    over: Extent | None = None,
     by: Any = None,
     *,
     sort: bool = True,
@@ -34,7 +34,7 @@ def make_state(
     `example` fixes kind and columns of all frames, and their dtypes until wider ones come: see
     `incremental.columns.dtypes`. `how` is the name of an aggregate, a list of names, a dict
     (column to name or list, or new name to (column, name)), a function of a Series, or an
-    aggregation with `initial`, `on_new` and `on_old`. `over` is `Everything()`, `LastRows(n)` or
+    aggregation with `initial`, `on_new` and `on_old`. `over` is `AllRows()`, `LastRows(n)` or
     `Span(value)`. `by` names columns, or is "given": then each update brings its `keys`. Other
     options go to the aggregate (`q` of a quantile, `ddof` of a variance).
 
@@ -43,14 +43,14 @@ def make_state(
     `last` skip missing values, as those of pandas' groupby.
 
     >>> import pandas as pd
-    >>> state = make_state(pd.Series([], dtype="int64"), "sum", LastRows(2))
+    >>> state = create_aggregate(pd.Series([], dtype="int64"), "sum", LastRows(2))
     >>> state.update(pd.Series([1, 2, 3]))
     np.int64(5)
     >>> state.update(pd.Series([4]))
     np.int64(7)
     """
-    over = Everything() if over is None else over
-    if not isinstance(over, (Everything, LastRows, Span)):
+    over = AllRows() if over is None else over
+    if not isinstance(over, (AllRows, LastRows, Span)):
         raise TypeError(
             f"over must be Everything(), LastRows(n) or Span(value), got {short_repr(over)}"
         )
@@ -61,7 +61,7 @@ def make_state(
             )
         return CustomState(example, how, over)
     if how == "quantile" and isinstance(options.get("q"), (list, tuple, np.ndarray, pd.Index)):
-        grouping = Grouping(sort=sort, dropna=dropna, observed=observed)
+        grouping = GroupByOptions(sort=sort, dropna=dropna, observed=observed)
         return QuantilesState(example, how, over, by, grouping, options)
-    grouping = Grouping(sort=sort, dropna=dropna, observed=observed)
+    grouping = GroupByOptions(sort=sort, dropna=dropna, observed=observed)
     return AggregateState(example, how, over, by, grouping, options)

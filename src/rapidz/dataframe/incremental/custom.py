@@ -6,9 +6,9 @@ from typing import Any
 
 from rapidz.dataframe.incremental.columns.schema import Schema
 from rapidz.dataframe.incremental.types import Frame
-from rapidz.dataframe.incremental.windows.admission import Arrivals
-from rapidz.dataframe.incremental.windows.extents import Over
-from rapidz.dataframe.incremental.windows.rows import Rows
+from rapidz.dataframe.incremental.windows.admission import WindowAdmission
+from rapidz.dataframe.incremental.windows.extents import Extent
+from rapidz.dataframe.incremental.windows.rows import WindowRows
 
 __all__ = ["CustomState", "is_custom"]
 
@@ -26,12 +26,12 @@ class CustomState:
     If one of them raises, the state is as before, provided that they leave `acc` itself alone.
     """
 
-    def __init__(self, example: Frame, aggregation: Any, over: Over) -> None:
+    def __init__(self, example: Frame, aggregation: Any, over: Extent) -> None:
         self.schema = Schema(example)
         self.aggregation = aggregation
-        self.arrivals = Arrivals(over)
+        self.admission = WindowAdmission(over)
         self.late: Frame = self.schema.empty
-        self.rows = Rows(self.schema.empty, [])
+        self.rows = WindowRows(self.schema.empty, [])
         self.accumulator: Any = None
         self.started = False
         self._result: Any = None
@@ -44,19 +44,19 @@ class CustomState:
         if not len(frame):
             self.late = frame
             return self.result()
-        arrival = self.arrivals.look(frame.index)
-        entering = frame.iloc[arrival.take]
+        change = self.admission.preview(frame.index)
+        entering = frame.iloc[change.take]
         acc = self.accumulator if self.started else self.aggregation.initial(frame.iloc[:0])
         acc, result = self.aggregation.on_new(acc, entering)
-        if arrival.expired:
-            acc, result = self.aggregation.on_old(acc, self.rows.frame.iloc[: arrival.expired])
-        if self.arrivals.bounded:
+        if change.expired:
+            acc, result = self.aggregation.on_old(acc, self.rows.frame.iloc[: change.expired])
+        if self.admission.bounded:
             rows = self.rows if schema is self.schema else self.rows.fitted(schema, [])
-            self.rows = rows.after(arrival, entering, [])
+            self.rows = rows.after(change, entering, [])
         self.schema = schema
-        self.arrivals.commit(arrival)
+        self.admission.commit(change)
         self.accumulator, self._result, self.started = acc, result, True
-        self.late = frame.iloc[arrival.late]
+        self.late = frame.iloc[change.late]
         return result
 
     def result(self) -> Any:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from rapidz.dataframe.incremental.columns.schema import Schema
-from rapidz.dataframe.incremental.groups.grouping import Groups
-from rapidz.dataframe.incremental.groups.keys import Keys
+from rapidz.dataframe.incremental.groups.group_encoder import GroupEncoder
+from rapidz.dataframe.incremental.groups.keys import GroupKeys
 from rapidz.dataframe.incremental.spec import numeric_columns
 from rapidz.dataframe.incremental.types import Bools, Floats, Frame, Ints
 from rapidz.kernel.protocol.short_repr import short_repr
@@ -88,9 +88,9 @@ class EwmState:
             raise ValueError(f"ewm: how must be 'mean', got {short_repr(how)}")
         self.stay = decay(com=com, span=span, halflife=halflife, alpha=alpha)
         self.schema = Schema(example)
-        self.keys = Keys(by, example)
+        self.keys = GroupKeys(by, example)
         self.sort, self.dropna = sort, dropna
-        self.groups: Groups | None = None
+        self.groups: GroupEncoder | None = None
         self.label: Any = None
         self.labels: list[Any] = []
         # One row a group, one column a column.
@@ -108,7 +108,7 @@ class EwmState:
         data = numbers_.to_numpy("float64", na_value=np.nan).reshape(len(frame), -1)
         groups = self.groups
         if self.keys.given and groups is None:
-            groups = Groups(key_columns, sort=self.sort, dropna=self.dropna)
+            groups = GroupEncoder(key_columns, sort=self.sort, dropna=self.dropna)
         elif groups is not None and not self.keys.fit(key_columns):
             groups = groups.widened(key_columns)
         codes = np.zeros(len(frame), np.int64) if groups is None else groups.encode(key_columns)
@@ -117,7 +117,7 @@ class EwmState:
         self.schema = schema
         self.keys.settle(key_columns)
         self.groups, self.label = groups, frame.index[-1]
-        self._widen(1 if groups is None else len(groups))
+        self._resize(1 if groups is None else len(groups))
         known = codes >= 0
         with np.errstate(all="ignore"):
             self._take(data[known], codes[known])
@@ -139,7 +139,7 @@ class EwmState:
             setattr(self, name, wider)
         self.labels = labels
 
-    def _widen(self, groups: int) -> None:
+    def _resize(self, groups: int) -> None:
         for name in ("mean", "weight", "seen"):
             array = getattr(self, name)
             wider = np.zeros((groups, len(self.labels)))
@@ -196,6 +196,6 @@ class EwmState:
         if not self.keys.given:
             empty = isinstance(sample, pd.Series)
             return np.nan if empty else pd.Series(np.nan, index=sample.columns)
-        groups = Groups(self.keys.empty(self.schema.empty), sort=True, dropna=True)
+        groups = GroupEncoder(self.keys.empty(self.schema.empty), sort=True, dropna=True)
         index = groups.index(np.empty(0, np.int64))
         return sample.astype("float64").set_axis(index)

@@ -15,14 +15,14 @@ from rapidz.dataframe.incremental.windows.extents import index_numbers
 from rapidz.kernel.protocol.push import SKIP
 from rapidz.kernel.protocol.short_repr import short_repr
 
-__all__ = ["Pairs"]
+__all__ = ["IntervalJoin"]
 
 
-class Pairs:
+class IntervalJoin:
     """The rows of both sides that rows still to come may be paired with.
 
     >>> import pandas as pd
-    >>> pairs = Pairs(["k"], 10, ("_x", "_y"))
+    >>> pairs = IntervalJoin(["k"], 10, ("_x", "_y"))
     >>> pairs.update(0, pd.DataFrame({"k": [1], "x": [5]})) is SKIP
     True
     >>> pairs.update(1, pd.DataFrame({"k": [1, 1], "x": [6, 7]}))

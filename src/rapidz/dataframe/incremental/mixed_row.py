@@ -9,7 +9,7 @@ import pandas as pd
 
 from rapidz.dataframe.incremental.spec import Output
 
-__all__ = ["ByColumn", "is_of_column", "one_row"]
+__all__ = ["MixedRow", "is_of_column", "one_row"]
 
 #: Aggregates that are values of their column, and those that are instants where it has instants.
 OF_COLUMN = ("first", "last", "min", "max")
@@ -22,7 +22,7 @@ def is_of_column(output: Output, dtype: Any) -> bool:
     return timed or output.how in OF_COLUMN
 
 
-class ByColumn(pd.Series):
+class MixedRow(pd.Series):
     """The aggregates of a frame as pandas gives them, in one dtype; `row` has them in their own.
 
     What is made of it by pandas is a plain series.
@@ -31,14 +31,14 @@ class ByColumn(pd.Series):
     row: pd.DataFrame
 
     @classmethod
-    def of(cls, series: Any, row: pd.DataFrame) -> ByColumn:
+    def of(cls, series: Any, row: pd.DataFrame) -> MixedRow:
         """The series with its row."""
         made = cls(series)
         object.__setattr__(made, "row", row)
         return made
 
     def __reduce__(self) -> Any:
-        return ByColumn.of, (pd.Series(self), self.row)
+        return MixedRow.of, (pd.Series(self), self.row)
 
 
 def one_row(outputs: Sequence[Output], values: Sequence[Any], dtypes: Sequence[Any]) -> Any:

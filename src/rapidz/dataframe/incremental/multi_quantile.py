@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from rapidz.dataframe.incremental.aggregate import AggregateState
-from rapidz.dataframe.incremental.pandas_reference import Grouping
+from rapidz.dataframe.incremental.pandas_reference import GroupByOptions
 from rapidz.dataframe.incremental.plan import row_like
 from rapidz.dataframe.incremental.types import Frame
-from rapidz.dataframe.incremental.windows.extents import Over
+from rapidz.dataframe.incremental.windows.extents import Extent
 from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = ["QuantilesState"]
@@ -22,9 +22,11 @@ __all__ = ["QuantilesState"]
 class QuantilesState(AggregateState):
     """The quantiles of a list `q`, as pandas labels them: by `q`, or by group and `q`.
 
-    >>> from rapidz.dataframe.incremental import Everything
+    >>> from rapidz.dataframe.incremental import AllRows
     >>> rows = pd.Series([1.0, 2.0, 3.0])
-    >>> state = QuantilesState(rows, "quantile", Everything(), None, Grouping(), {"q": [0.0, 0.5]})
+    >>> state = QuantilesState(
+    ...     rows, "quantile", AllRows(), None, GroupByOptions(), {"q": [0.0, 0.5]}
+    ... )
     >>> state.update(rows).to_dict()
     {0.0: 1.0, 0.5: 2.0}
     """
@@ -33,9 +35,9 @@ class QuantilesState(AggregateState):
         self,
         example: Frame,
         how: Any,
-        over: Over,
+        over: Extent,
         by: Any,
-        grouping: Grouping,
+        grouping: GroupByOptions,
         options: Mapping[str, Any],
     ) -> None:
         self.shares = [float(share) for share in options["q"]]
@@ -65,16 +67,16 @@ class QuantilesState(AggregateState):
     def _one(self, share: float) -> Any:
         """The result for one share."""
         plan = self.plan or self._plan(self.schema.empty)
-        before, slow = (plan.spec, plan.recipes), None if self.store is None else self.store.slow
+        before, slow = (plan.spec, plan.finalizers), None if self.store is None else self.store.slow
         plan.spec = replace(plan.spec, options={**plan.spec.options, "q": share})
-        plan.recipes = [found and replace(found, option=share) for found in plan.recipes]
+        plan.finalizers = [found and replace(found, option=share) for found in plan.finalizers]
         try:
             if self.store is not None and plan.holds_rows:
                 self.store.slow = plan.of_rows(self.store.rows)
             self.plan = plan
             return super().result()
         finally:
-            plan.spec, plan.recipes = before
+            plan.spec, plan.finalizers = before
             if self.store is not None and slow is not None:
                 self.store.slow = slow
 

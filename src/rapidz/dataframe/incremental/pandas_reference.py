@@ -12,11 +12,11 @@ import pandas as pd
 from rapidz.dataframe.incremental.spec import Output
 from rapidz.dataframe.incremental.types import Frame
 
-__all__ = ["Grouping", "by_group", "of_all", "plain"]
+__all__ = ["GroupByOptions", "by_group", "of_all", "plain"]
 
 
 @dataclass(frozen=True, slots=True)
-class Grouping:
+class GroupByOptions:
     """How keys make groups: the options of pandas' groupby."""
 
     sort: bool = True

@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 
 from rapidz.dataframe.incremental import pandas_reference, results
-from rapidz.dataframe.incremental.accumulators.grouped_column import Column
-from rapidz.dataframe.incremental.accumulators.registry import SIZE, Recipe, recipe
-from rapidz.dataframe.incremental.columns.column_codec import Lane
+from rapidz.dataframe.incremental.accumulators.grouped_column import GroupedColumn
+from rapidz.dataframe.incremental.accumulators.registry import SIZE, Finalizer, find_finalizer
+from rapidz.dataframe.incremental.columns.column_codec import ColumnCodec
 from rapidz.dataframe.incremental.columns.dtypes import is_object
-from rapidz.dataframe.incremental.groups.keys import Keys
+from rapidz.dataframe.incremental.groups.keys import GroupKeys
 from rapidz.dataframe.incremental.mixed_row import is_of_column, one_row
-from rapidz.dataframe.incremental.pandas_reference import Grouping
+from rapidz.dataframe.incremental.pandas_reference import GroupByOptions
 from rapidz.dataframe.incremental.spec import Output, parse
 from rapidz.dataframe.incremental.types import Frame
-from rapidz.dataframe.incremental.windows.rows import Rows
+from rapidz.dataframe.incremental.windows.rows import WindowRows
 from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = ["Plan", "column_of", "row_like"]
@@ -37,27 +37,27 @@ class Plan:
         self,
         sample: Frame,
         how: Any,
-        keys: Keys,
-        grouping: Grouping,
+        keys: GroupKeys,
+        grouping: GroupByOptions,
         options: Mapping[str, Any],
-        leaving: bool,
+        sliding: bool,
     ) -> None:
         self.spec = parse(sample, how, keys.columns, options)
         self.empty: Frame = sample.iloc[:0]
         if self.spec.shape == "table" and not self.spec.outputs:
             self._refuse_all(how)
-        self.grouped, self.grouping, self.leaving = keys.given, grouping, leaving
+        self.grouped, self.grouping, self.sliding = keys.given, grouping, sliding
         self.width = 1 if isinstance(sample, pd.Series) else len(sample.columns)
         # Groups without rows are pandas' own matter.
         self.by_pandas = self.grouped and not grouping.observed
         self.labels = results.columns_of(self.spec, self.empty) if keys.given else None
-        self.recipes = [self._recipe(sample, output) for output in self.spec.outputs]
+        self.finalizers = [self._recipe(sample, output) for output in self.spec.outputs]
         self.counting = self.spec.how == "value_counts"
         # Where no row leaves, values keep the order in which they first came.
-        plain = not (self.grouped or leaving or options)
+        plain = not (self.grouped or sliding or options)
         self.counts_values = self.counting and plain
         whole = self.counting and not self.counts_values
-        self.holds_rows = self.by_pandas or whole or None in self.recipes
+        self.holds_rows = self.by_pandas or whole or None in self.finalizers
 
     def why_rows(self) -> str | None:
         """For what all rows are held, None if they are not."""
@@ -67,7 +67,7 @@ class Plan:
             return "value_counts with groups or options"
         if self.by_pandas:
             return "groups with observed=False"
-        outputs = zip(self.spec.outputs, self.recipes, strict=True)
+        outputs = zip(self.spec.outputs, self.finalizers, strict=True)
         output = next(output for output, found in outputs if found is None)
         if callable(output.how):
             return f"the function {output.word}"
@@ -79,11 +79,11 @@ class Plan:
     def _dtype(self, output: Output) -> Any:
         return column_of(self.empty, output.column).dtype
 
-    def _recipe(self, sample: Frame, output: Output) -> Recipe | None:
+    def _recipe(self, sample: Frame, output: Output) -> Finalizer | None:
         column = column_of(sample, output.column)
         options = self.spec.options
-        lane = Lane(column.dtype)
-        found = None if self.by_pandas else recipe(lane, output.how, options, self.leaving)
+        codec = ColumnCodec(column.dtype)
+        found = None if self.by_pandas else find_finalizer(codec, output.how, options, self.sliding)
         if found is None:
             self._refuse(column, output)
         return found
@@ -122,18 +122,18 @@ class Plan:
             f"got {short_repr(self.empty.dtypes.to_dict())}"
         )
 
-    def columns(self) -> dict[Any, Column]:
+    def columns(self) -> dict[Any, GroupedColumn]:
         """The columns that folds need, with their folds, without rows."""
-        columns: dict[Any, Column] = {}
-        for output, found in zip(self.spec.outputs, self.recipes, strict=True):
+        columns: dict[Any, GroupedColumn] = {}
+        for output, found in zip(self.spec.outputs, self.finalizers, strict=True):
             if found is None or found.kind == SIZE:
                 continue
             if output.column not in columns:
                 dtype = column_of(self.empty, output.column).dtype
-                columns[output.column] = Column(output.column, dtype, self.leaving)
+                columns[output.column] = GroupedColumn(output.column, dtype, self.sliding)
             columns[output.column].need(found.kind)
         if self.counts_values:
-            columns[None] = Column(None, self.empty.dtype, self.leaving)
+            columns[None] = GroupedColumn(None, self.empty.dtype, self.sliding)
             columns[None].need("distinct")
         return columns
 
@@ -142,7 +142,7 @@ class Plan:
         groups = _one_group(sample)
         return [
             None if found is None else _wide(output, self._dtype_of(groups, output))
-            for output, found in zip(self.spec.outputs, self.recipes, strict=True)
+            for output, found in zip(self.spec.outputs, self.finalizers, strict=True)
         ]
 
     def _dtype_of(self, groups: Any, output: Output) -> Any:
@@ -153,9 +153,9 @@ class Plan:
     def missing(self, sample: Frame) -> list[Any]:
         """What pandas gives for each output with a recipe where all values are missing."""
         given = []
-        for output, found in zip(self.spec.outputs, self.recipes, strict=True):
+        for output, found in zip(self.spec.outputs, self.finalizers, strict=True):
             column = column_of(sample, output.column).iloc[:0]
-            if Lane(column.dtype).nullable:
+            if ColumnCodec(column.dtype).nullable:
                 column = column.reset_index(drop=True).reindex([0])
             known = None if found is None or self.grouped else output
             given.append(known and pandas_reference.of_all(column, known, self.spec.options))
@@ -165,14 +165,14 @@ class Plan:
         """The dtype of the sizes of groups."""
         return _one_group(sample).size().dtype
 
-    def of_rows(self, rows: Rows) -> Slow:
+    def of_rows(self, rows: WindowRows) -> PandasResults:
         """All that only pandas can compute, for these rows."""
-        slow = Slow()
+        slow = PandasResults()
         options = self.spec.options
         missing = [
             (number, output)
             for number, (output, found) in enumerate(
-                zip(self.spec.outputs, self.recipes, strict=True)
+                zip(self.spec.outputs, self.finalizers, strict=True)
             )
             if found is None or not len(rows.frame)
         ]
@@ -203,12 +203,12 @@ class Plan:
 
     def row_of_nothing(self, empty: Frame) -> Any:
         """That row before the first row of all."""
-        values = self.of_rows(Rows(empty, [])).values
+        values = self.of_rows(WindowRows(empty, [])).values
         return self.row([values[n] for n in range(len(self.spec.outputs))], self.dtypes(empty))
 
     def of_nothing(self, empty: Frame, keys: Sequence[pd.Series[Any]]) -> Any:
         """The result before the first row."""
-        slow = self.of_rows(Rows(empty, keys))
+        slow = self.of_rows(WindowRows(empty, keys))
         if self.spec.shape == "whole":
             return slow.whole if self.grouped or self.counting else 0
         values = [slow.values[number] for number in range(len(self.spec.outputs))]
@@ -257,7 +257,7 @@ def _is_float(dtype: Any) -> bool:
     return isinstance(dtype, np.dtype) and dtype.kind == "f"
 
 
-class Slow:
+class PandasResults:
     """Results of pandas: values by number of output, and what has no outputs as a whole."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from rapidz.dataframe.incremental.spec import Output, Spec
+from rapidz.dataframe.incremental.spec import AggregateSpec, Output
 from rapidz.dataframe.incremental.types import Frame
 from rapidz.kernel.protocol.short_repr import short_repr
 
@@ -18,7 +18,7 @@ NO_AGG = {"first", "last", "size", "value_counts"}
 
 
 def grouped(
-    spec: Spec, empty: Frame, arrays: Sequence[Any], index: pd.Index[Any], columns: Any
+    spec: AggregateSpec, empty: Frame, arrays: Sequence[Any], index: pd.Index[Any], columns: Any
 ) -> Any:
     """The result by group; `arrays` has one array for each output, `columns` their labels."""
     if spec.shape == "one" and isinstance(empty, pd.Series):
@@ -28,7 +28,7 @@ def grouped(
     return frame
 
 
-def columns_of(spec: Spec, empty: Frame) -> Any:
+def columns_of(spec: AggregateSpec, empty: Frame) -> Any:
     """The columns of a result by group."""
     labels = [output.label for output in spec.outputs]
     if isinstance(empty, pd.Series) or spec.shape == "named":
@@ -43,7 +43,7 @@ def columns_of(spec: Spec, empty: Frame) -> Any:
     return empty.columns[[empty.columns.get_loc(label) for label in labels]]
 
 
-def form_of(spec: Spec, rows: Frame) -> tuple[Any, Any]:
+def form_of(spec: AggregateSpec, rows: Frame) -> tuple[Any, Any]:
     """Dtype and name of one aggregate of several columns: pandas is asked with one row.
 
     Both are None where there is no such one aggregate.
@@ -65,7 +65,7 @@ def form_of(spec: Spec, rows: Frame) -> tuple[Any, Any]:
     return result.dtype, result.name
 
 
-def reduced(spec: Spec, empty: Frame, values: Sequence[Any], form: tuple[Any, Any]) -> Any:
+def reduced(spec: AggregateSpec, empty: Frame, values: Sequence[Any], form: tuple[Any, Any]) -> Any:
     """The result without groups; `values` has one scalar for each output."""
     if isinstance(empty, pd.Series):
         if spec.shape == "one":
@@ -83,7 +83,7 @@ def reduced(spec: Spec, empty: Frame, values: Sequence[Any], form: tuple[Any, An
     return _table(spec.outputs, values, empty, form[0] or {}, named=named)
 
 
-def _table_dtypes(spec: Spec, row: Any) -> dict[Any, Any]:
+def _table_dtypes(spec: AggregateSpec, row: Any) -> dict[Any, Any]:
     """The dtypes of columns of several aggregates, where pandas would not just infer them."""
     asked: dict[Any, list[Any]] = {}
     for output in spec.outputs:

@@ -13,7 +13,7 @@ from rapidz.dataframe.incremental.columns.dtypes import has_values, is_object
 from rapidz.dataframe.incremental.types import Frame
 from rapidz.kernel.protocol.short_repr import short_repr
 
-__all__ = ["HOWS", "Output", "Spec", "numeric_columns", "parse"]
+__all__ = ["HOWS", "Output", "AggregateSpec", "numeric_columns", "parse"]
 
 NUMERIC = {"sum", "mean", "median", "var", "std", "quantile"}
 TIMED = {"mean", "median", "std", "quantile"}
@@ -55,7 +55,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class AggregateSpec:
     """All outputs, and the shape in which pandas gives them.
 
     "one" aggregate of all columns, "table" of columns by aggregates, "map" from columns to
@@ -68,7 +68,7 @@ class Spec:
     options: Mapping[str, Any]
 
 
-def parse(example: Frame, how: Any, by: Sequence[Any], options: Mapping[str, Any]) -> Spec:
+def parse(example: Frame, how: Any, by: Sequence[Any], options: Mapping[str, Any]) -> AggregateSpec:
     """Read what the user asks for.
 
     >>> example = pd.DataFrame({"x": [1], "name": ["a"]})
@@ -84,24 +84,26 @@ def parse(example: Frame, how: Any, by: Sequence[Any], options: Mapping[str, Any
         _known(how)
         if how in WHOLE:
             _whole(how, example)
-            return Spec("whole", (), how, options)
+            return AggregateSpec("whole", (), how, options)
         if isinstance(example, pd.DataFrame):
             columns = [label for label in columns if _fits(example[label].dtype, how)]
-        return Spec("one", tuple(Output(c, c, how) for c in columns), how, options)
+        return AggregateSpec("one", tuple(Output(c, c, how) for c in columns), how, options)
     if isinstance(how, Mapping):
         return _mapping(example, how, options)
     if isinstance(how, list):
         table = {c: [h for h in how if _suits(example, c, h)] for c in columns}
-        return Spec("table", tuple(_table(example, table)), how, options)
+        return AggregateSpec("table", tuple(_table(example, table)), how, options)
     if callable(how):
         _known(how)
-        return Spec("one", tuple(_output(example, c, c, how) for c in columns), how, options)
+        return AggregateSpec(
+            "one", tuple(_output(example, c, c, how) for c in columns), how, options
+        )
     raise TypeError(
         f"agg: how must be a name, a list, a dict or an aggregation, got {short_repr(how)}"
     )
 
 
-def _mapping(example: Frame, how: Mapping[Any, Any], options: Mapping[str, Any]) -> Spec:
+def _mapping(example: Frame, how: Mapping[Any, Any], options: Mapping[str, Any]) -> AggregateSpec:
     if isinstance(example, pd.Series):
         if any(isinstance(value, (list, tuple)) for value in how.values()):
             raise TypeError(
@@ -110,20 +112,22 @@ def _mapping(example: Frame, how: Mapping[Any, Any], options: Mapping[str, Any])
                 f"got {short_repr(dict(how))}"
             )
         named = tuple(_output(example, label, None, h) for label, h in how.items())
-        return Spec("named", named, how, options)
+        return AggregateSpec("named", named, how, options)
     pairs = [isinstance(value, tuple) for value in how.values()]
     if all(pairs):
         named = tuple(
             _output(example, label, _column(example, value[0]), value[1])
             for label, value in how.items()
         )
-        return Spec("named", named, how, options)
+        return AggregateSpec("named", named, how, options)
     for label in how:
         _column(example, label)
     if any(isinstance(value, list) for value in how.values()):
         table = {c: h if isinstance(h, list) else [h] for c, h in how.items()}
-        return Spec("table", tuple(_table(example, table)), how, options)
-    return Spec("map", tuple(_output(example, c, c, h) for c, h in how.items()), how, options)
+        return AggregateSpec("table", tuple(_table(example, table)), how, options)
+    return AggregateSpec(
+        "map", tuple(_output(example, c, c, h) for c, h in how.items()), how, options
+    )
 
 
 def _output(example: Frame, label: Any, column: Any, how: Any) -> Output:

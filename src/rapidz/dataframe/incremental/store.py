@@ -10,19 +10,19 @@ import numpy as np
 import pandas as pd
 
 from rapidz.dataframe.incremental import results
-from rapidz.dataframe.incremental.accumulators.distinct import Distinct, counted
-from rapidz.dataframe.incremental.accumulators.grouped_column import Column, Labels
+from rapidz.dataframe.incremental.accumulators.distinct import DistinctCounts, value_counts
+from rapidz.dataframe.incremental.accumulators.grouped_column import GroupCodes, GroupedColumn
 from rapidz.dataframe.incremental.accumulators.registry import SIZE
-from rapidz.dataframe.incremental.accumulators.sums import Count
-from rapidz.dataframe.incremental.columns.column_codec import Values, as_dtype
+from rapidz.dataframe.incremental.accumulators.sums import RowCount
+from rapidz.dataframe.incremental.columns.column_codec import ColumnValues, as_dtype
 from rapidz.dataframe.incremental.columns.schema import Schema
-from rapidz.dataframe.incremental.groups.group_reduce import one_group
-from rapidz.dataframe.incremental.groups.grouping import Groups
-from rapidz.dataframe.incremental.plan import Plan, Slow, column_of
+from rapidz.dataframe.incremental.groups.group_encoder import GroupEncoder
+from rapidz.dataframe.incremental.groups.group_reduce import ungrouped_rows
+from rapidz.dataframe.incremental.plan import PandasResults, Plan, column_of
 from rapidz.dataframe.incremental.types import Frame, Ints
-from rapidz.dataframe.incremental.windows.admission import Arrival
-from rapidz.dataframe.incremental.windows.ring_buffer import Tape
-from rapidz.dataframe.incremental.windows.rows import Rows
+from rapidz.dataframe.incremental.windows.admission import WindowChange
+from rapidz.dataframe.incremental.windows.ring_buffer import RingBuffer
+from rapidz.dataframe.incremental.windows.rows import WindowRows
 
 __all__ = ["Step", "Store"]
 
@@ -34,11 +34,11 @@ MANY = 64
 class Step:
     """What a batch will change, computed before anything is changed."""
 
-    arrival: Arrival
+    change: WindowChange
     codes: Ints | None
-    values: dict[Any, Values]
-    rows: Rows | None
-    slow: Slow
+    values: dict[Any, ColumnValues]
+    rows: WindowRows | None
+    slow: PandasResults
 
 
 class Store:
@@ -46,7 +46,7 @@ class Store:
 
     def __init__(self, plan: Plan, frame: Frame, keys: Sequence[pd.Series[Any]]) -> None:
         self.plan = plan
-        self.columns: dict[Any, Column] = plan.columns()
+        self.columns: dict[Any, GroupedColumn] = plan.columns()
         self.size_dtype = plan.size_dtype(frame) if plan.spec.shape == "whole" else None
         self.dtypes = plan.dtypes(frame)
         self.count_dtype = None
@@ -54,17 +54,17 @@ class Store:
             self.count_dtype = frame.iloc[:1].value_counts().dtype
         self.missing = plan.missing(frame)
         self.form = (None, None) if plan.grouped else results.form_of(plan.spec, frame)
-        self.groups: Groups | None = None
+        self.groups: GroupEncoder | None = None
         if plan.grouped and not plan.by_pandas and not plan.counting:
             options = plan.grouping
-            self.groups = Groups(keys, sort=options.sort, dropna=options.dropna)
+            self.groups = GroupEncoder(keys, sort=options.sort, dropna=options.dropna)
         self.held = 0
-        self.sizes = Count()
-        self.codes = Tape(np.int64)
-        self.rows = Rows(frame.iloc[:0], [key.iloc[:0] for key in keys])
-        self.slow = Slow()
+        self.sizes = RowCount()
+        self.codes = RingBuffer(np.int64)
+        self.rows = WindowRows(frame.iloc[:0], [key.iloc[:0] for key in keys])
+        self.slow = PandasResults()
         self._index: tuple[Ints, pd.Index[Any]] | None = None
-        self._widen()
+        self._resize()
 
     def widened(
         self, plan: Plan, schema: Schema, frame: Frame, keys: Sequence[pd.Series[Any]]
@@ -76,59 +76,61 @@ class Store:
             store.rows = self.rows.fitted(schema, keys)
         if self.groups is not None:
             store.groups = self.groups.widened(keys)
-        store._widen()
+        store._resize()
         labels = store._labels(store.codes.view(), store.held)
         for label, column in store.columns.items():
-            column.adopt(self.columns.get(label), labels, store.held)
+            column.convert(self.columns.get(label), labels, store.held)
         return store
 
-    def prepare(self, arrival: Arrival, frame: Frame, keys: Sequence[pd.Series[Any]]) -> Step:
+    def prepare(self, change: WindowChange, frame: Frame, keys: Sequence[pd.Series[Any]]) -> Step:
         """Compute what a batch changes; raises before anything has changed."""
         rows, slow = None, self.slow
         if self.plan.holds_rows:
-            rows = self.rows.after(arrival, frame, keys)
+            rows = self.rows.after(change, frame, keys)
             slow = self.plan.of_rows(rows)
         values = {
             label: column.read(column_of(frame, label)) for label, column in self.columns.items()
         }
         codes = None if self.groups is None else self.groups.encode(keys)
-        return Step(arrival, codes, values, rows, slow)
+        return Step(change, codes, values, rows, slow)
 
     def commit(self, step: Step) -> None:
         """Take the batch."""
         if step.rows is not None:
             self.rows = step.rows
         self.slow = step.slow
-        self._widen()
-        arrival = step.arrival
-        if arrival.expired:
-            self._drop(arrival.expired)
-        if arrival.moved:
+        self._resize()
+        change = step.change
+        if change.expired:
+            self._drop(change.expired)
+        if change.moved:
             self._insert(step)
-        elif arrival.entered:
+        elif change.entered:
             self._add(step)
-        self.held += arrival.entered - arrival.expired
-        if self.plan.leaving:
+        self.held += change.entered - change.expired
+        if self.plan.sliding:
             labels = None
             for column in self.columns.values():
-                if any(fold.doubtful() for fold in column.folds.values()):
+                if any(
+                    accumulator.needs_recompute() for accumulator in column.accumulators.values()
+                ):
                     labels = labels or self._labels(self.codes.view(), self.held)
-                    column.renew(labels)
+                    column.recompute(labels)
             self._compact()
 
     def _width(self) -> int:
         return 1 if self.groups is None else len(self.groups)
 
-    def _widen(self) -> None:
+    def _resize(self) -> None:
         width = self._width()
-        self.sizes.widen(width)
+        self.sizes.resize(width)
         for column in self.columns.values():
-            column.widen(width)
+            column.resize(width)
 
-    def _labels(self, codes: Ints, size: int) -> Labels:
+    def _labels(self, codes: Ints, size: int) -> GroupCodes:
         if self.groups is None:
-            return Labels.of_one_group(one_group(size))
-        return Labels(codes, len(self.groups))
+            return GroupCodes.ungrouped(ungrouped_rows(size))
+        return GroupCodes(codes, len(self.groups))
 
     def _drop(self, count: int) -> None:
         if count == self.held:
@@ -145,27 +147,27 @@ class Store:
 
     def _add(self, step: Step) -> None:
         codes = np.empty(0, np.int64) if step.codes is None else step.codes
-        labels = self._labels(codes, step.arrival.entered)
+        labels = self._labels(codes, step.change.entered)
         for label, column in self.columns.items():
             column.add(step.values[label], labels)
         self.sizes.add(codes, labels.rows)
-        if self.plan.leaving and self.groups is not None:
+        if self.plan.sliding and self.groups is not None:
             self.codes.append(codes)
 
     def _insert(self, step: Step) -> None:
-        arrival = step.arrival
+        change = step.change
         codes = np.empty(0, np.int64) if step.codes is None else step.codes
-        moved = self.codes.view()[len(self.codes) - arrival.moved :].copy()
+        moved = self.codes.view()[len(self.codes) - change.moved :].copy()
         merged = codes
         if self.groups is not None:
-            merged = arrival.merged(moved, codes)
-            self.codes.cut(arrival.moved)
+            merged = change.merged(moved, codes)
+            self.codes.cut(change.moved)
             self.codes.append(merged)
-        new = self._labels(codes, arrival.entered)
-        old = self._labels(moved, arrival.moved)
-        together = self._labels(merged, arrival.entered + arrival.moved)
+        new = self._labels(codes, change.entered)
+        old = self._labels(moved, change.moved)
+        together = self._labels(merged, change.entered + change.moved)
         for label, column in self.columns.items():
-            column.insert(step.values[label], arrival, new, old, together)
+            column.insert(step.values[label], change, new, old, together)
         self.sizes.add(codes, new.rows)
 
     def _compact(self) -> None:
@@ -178,10 +180,10 @@ class Store:
         new_code = np.full(len(live) + 1, -1, np.int64)  # the last place is that of code -1
         new_code[codes] = np.arange(len(codes))
         self.codes.replace(new_code[self.codes.view()])
-        self.groups.keep(codes)
-        self.sizes.keep(codes)
+        self.groups.select(codes)
+        self.sizes.select_groups(codes)
         for column in self.columns.values():
-            column.keep(codes)
+            column.select_groups(codes)
         self._index = None
 
     # -- results
@@ -217,12 +219,12 @@ class Store:
         return results.grouped(spec, self.plan.empty, arrays, index, self.plan.labels)
 
     def _reading(self, number: int) -> Any:
-        found = self.plan.recipes[number]
+        found = self.plan.finalizers[number]
         assert found is not None
         if found.kind == SIZE:
             return self.sizes.number, None
-        fold = self.columns[self.plan.spec.outputs[number].column].folds[found.kind]
-        return found.result(fold)
+        accumulator = self.columns[self.plan.spec.outputs[number].column].accumulators[found.kind]
+        return found.result(accumulator)
 
     def _reduced(self) -> Any:
         spec = self.plan.spec
@@ -241,9 +243,9 @@ class Store:
 
     def _counts(self) -> Any:
         column = self.columns[None]
-        fold = column.folds["distinct"]
-        assert isinstance(fold, Distinct)
-        return counted(fold, column.lane, self.plan.empty.name, self.count_dtype)
+        accumulator = column.accumulators["distinct"]
+        assert isinstance(accumulator, DistinctCounts)
+        return value_counts(accumulator, column.codec, self.plan.empty.name, self.count_dtype)
 
     def _scalar(self, number: int) -> Any:
         numbers, valid = self._reading(number)
@@ -256,7 +258,7 @@ class Store:
     def _order(self) -> Ints:
         assert self.groups is not None
         order = self.groups.order()
-        if not self.plan.leaving:
+        if not self.plan.sliding:
             return order
         if not self.plan.grouping.sort:
             codes, first = np.unique(self.codes.view(), return_index=True)

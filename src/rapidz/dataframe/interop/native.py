@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from rapidz.dataframe.incremental.columns.dtypes import is_object
-from rapidz.dataframe.incremental.mixed_row import ByColumn
+from rapidz.dataframe.incremental.mixed_row import MixedRow
 from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = ["Outputs", "has_index", "is_nested", "kind_of", "like", "refuse", "to_pandas"]
@@ -163,7 +163,7 @@ class Outputs:
 
     def of(self, x: Any) -> Any:
         """What pandas made as one of the kind."""
-        if isinstance(x, ByColumn):
+        if isinstance(x, MixedRow):
             x = x.row
         if isinstance(x, pd.Index):
             x = x.to_series(index=pd.RangeIndex(len(x)))

@@ -8,10 +8,10 @@ import pandas as pd
 
 from rapidz.dataframe.incremental.aggregation import (
     Aggregation,
-    added,
+    add_totals,
+    combine_moments,
     ratio,
-    taken_in,
-    taken_out,
+    remove_moments,
     variance,
 )
 
@@ -66,11 +66,11 @@ class _Total(_Summary):
     """The accumulator is the result: a total by group."""
 
     def on_new(self, acc: Any, new: Any, grouper: Any = None) -> tuple[Any, Any]:
-        acc = added(acc, self._of(new, grouper))
+        acc = add_totals(acc, self._of(new, grouper))
         return acc, acc
 
     def on_old(self, acc: Any, old: Any, grouper: Any = None) -> tuple[Any, Any]:
-        acc = added(acc, -self._of(old, grouper))
+        acc = add_totals(acc, -self._of(old, grouper))
         return acc, acc
 
 
@@ -100,12 +100,12 @@ class GroupbyMean(_Summary):
 
     def on_new(self, acc: Any, new: Any, grouper: Any = None) -> tuple[Any, Any]:
         totals, counts = self._of(new, grouper)
-        acc = added(acc[0], totals), added(acc[1], counts)
+        acc = add_totals(acc[0], totals), add_totals(acc[1], counts)
         return acc, ratio(*acc)
 
     def on_old(self, acc: Any, old: Any, grouper: Any = None) -> tuple[Any, Any]:
         totals, counts = self._of(old, grouper)
-        acc = added(acc[0], -totals), added(acc[1], -counts)
+        acc = add_totals(acc[0], -totals), add_totals(acc[1], -counts)
         return acc, ratio(*acc)
 
     def _of(self, rows: Any, grouper: Any) -> tuple[Any, Any]:
@@ -121,11 +121,11 @@ class GroupbyVar(_Summary):
     ddof = 1
 
     def on_new(self, acc: Any, new: Any, grouper: Any = None) -> tuple[Any, Any]:
-        acc = taken_in(*_aligned(acc, self._of(new, grouper)))
+        acc = combine_moments(*_aligned(acc, self._of(new, grouper)))
         return acc, variance(acc, self.ddof)
 
     def on_old(self, acc: Any, old: Any, grouper: Any = None) -> tuple[Any, Any]:
-        acc = taken_out(*_aligned(acc, self._of(old, grouper)))
+        acc = remove_moments(*_aligned(acc, self._of(old, grouper)))
         return acc, variance(acc, self.ddof)
 
     def _of(self, rows: Any, grouper: Any) -> tuple[Any, Any, Any]:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapidz.dataframe.incremental import LastRows, Span, make_state
-from rapidz.dataframe.incremental.accumulators.moments import WindowMoments
+from rapidz.dataframe.incremental import LastRows, Span, create_aggregate
+from rapidz.dataframe.incremental.accumulators.moments import SlidingMoments
 
 
 def frame(values: Any, start: Any = 0, k: Any = None) -> Any:
@@ -22,7 +22,7 @@ def frame(values: Any, start: Any = 0, k: Any = None) -> Any:
 def last(how: Any, n: Any, batches: Any, by: Any = None) -> Any:
     rows, state, result = pd.concat(batches), None, None
     for batch in batches:
-        state = state or make_state(batch.iloc[:0], {"x": how}, LastRows(n), by=by)
+        state = state or create_aggregate(batch.iloc[:0], {"x": how}, LastRows(n), by=by)
         result = state.update(batch)
     return result, rows.iloc[-n:]
 
@@ -49,7 +49,7 @@ def test_neither_do_they_by_group_or_in_time() -> None:
     ]
     result, rows = last("std", 4, batches, by="k")
     pd.testing.assert_frame_equal(result, rows.groupby("k").agg({"x": "std"}))
-    state = make_state(batches[0].x.iloc[:0], "std", Span(3))
+    state = create_aggregate(batches[0].x.iloc[:0], "std", Span(3))
     for batch in batches:
         result = state.update(batch.x)
     assert result == pytest.approx(pd.Series([0.5, 0.9, 0.7]).std())
@@ -70,13 +70,13 @@ def test_values_next_to_each_other_are_told_apart_far_from_the_centre() -> None:
 
 def test_equal_values_do_not_make_a_window_be_added_anew(monkeypatch: Any) -> None:
     added: list[Any] = []
-    renew = WindowMoments.renew
+    recompute = SlidingMoments.recompute
 
     def watched(*args: Any) -> None:
         added.append(1)
-        renew(*args)
+        recompute(*args)
 
-    monkeypatch.setattr(WindowMoments, "renew", watched)
+    monkeypatch.setattr(SlidingMoments, "recompute", watched)
     # Prices of few levels in small groups: by chance some groups hold equal values only.
     batches = [frame([i % 3 + 0.99, 9.99], k=[i % 5, 7]) for i in range(60)]
     last("var", 30, batches, by="k")
@@ -88,7 +88,7 @@ def test_equal_values_do_not_make_a_window_be_added_anew(monkeypatch: Any) -> No
 
 
 def test_rows_that_come_late_into_a_window_do_not_confuse_it() -> None:
-    state = make_state(pd.Series([0.0]).iloc[:0], "var", Span(10))
+    state = create_aggregate(pd.Series([0.0]).iloc[:0], "var", Span(10))
     rows = pd.Series(dtype=float)
     for stamp, value in [(1, 5e15), (9, 0.7), (10, 0.5), (2, 0.7), (8, 0.7), (12, 0.7), (19, 0.7)]:
         new = pd.Series([value], index=[stamp])
@@ -103,7 +103,7 @@ VALUES = st.sampled_from([1e15, -1e12, 1e8, 0.1, 0.2, 0.3, 0.1, 0.2, 7.0, 7.0 + 
 
 @given(st.lists(st.lists(st.tuples(st.integers(0, 2), VALUES), max_size=4)), st.integers(2, 6))
 def test_values_of_all_sizes_come_and_go(batches: Any, n: Any) -> None:
-    state = make_state(frame([0.1], k=[0]).iloc[:0], {"x": "var"}, LastRows(n), by="k")
+    state = create_aggregate(frame([0.1], k=[0]).iloc[:0], {"x": "var"}, LastRows(n), by="k")
     rows = frame([0.1], k=[0]).iloc[:0]
     for pairs in batches:
         new = frame([value for _, value in pairs], k=[key for key, _ in pairs] or None)

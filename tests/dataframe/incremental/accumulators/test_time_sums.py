@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rapidz.dataframe.incremental import Everything, LastRows, make_state
+from rapidz.dataframe.incremental import AllRows, LastRows, create_aggregate
 
 TICKS = st.one_of(st.none(), st.integers(-(2**62), 2**62), st.integers(-5, 5))
 BATCHES = st.lists(
@@ -41,10 +41,10 @@ def column(ticks: list[int | None], dtype: str) -> Any:
 def test_means_of_times_are_those_of_whole_numbers(
     cells: list[list[tuple[int | None, str]]], n: int | None, dtype: str
 ) -> None:
-    over = Everything() if n is None else LastRows(n)
+    over = AllRows() if n is None else LastRows(n)
     empty = column([], dtype)
-    alone = make_state(empty, "mean", over)
-    grouped = make_state(
+    alone = create_aggregate(empty, "mean", over)
+    grouped = create_aggregate(
         pd.DataFrame({"k": pd.Series([], dtype="str"), "t": empty}), "mean", over, by="k"
     )
     rows: list[tuple[int | None, str]] = []
@@ -69,7 +69,7 @@ def test_means_of_times_are_those_of_whole_numbers(
 
 def test_the_mean_of_a_year_of_times_is_that_of_pandas() -> None:
     times = pd.Series(pd.date_range("2030-01-01", periods=500, freq="17h"))
-    state = make_state(times.iloc[:0], "mean")
+    state = create_aggregate(times.iloc[:0], "mean")
     state.update(times.iloc[:333])
     assert state.update(times.iloc[333:]) == times.mean()
 
@@ -83,7 +83,9 @@ def test_times_in_finer_units_go_on_from_those_before() -> None:
     for keys in (None, ["k"]):
         frames = [pd.DataFrame({"k": "a", "t": one}) for one in (days, finer)]
         state = (
-            make_state(frames[0].iloc[:0], "mean", by=keys) if keys else make_state(days, "mean")
+            create_aggregate(frames[0].iloc[:0], "mean", by=keys)
+            if keys
+            else create_aggregate(days, "mean")
         )
         state.update(frames[0] if keys else days)
         got = state.update(frames[1] if keys else finer)

@@ -16,14 +16,14 @@ from tests.dataframe.incremental.model import aggregate, same, window
 from tests.dataframe.incremental.test_aggregate import WINDOWS, column
 
 from rapidz.dataframe.incremental import (
+    AllRows,
     CumulativeState,
-    Everything,
     EwmState,
-    Held,
     LastRows,
     RollingState,
+    RowWindow,
     Span,
-    make_state,
+    create_aggregate,
 )
 
 FAMILIES = [
@@ -69,7 +69,7 @@ def test_a_series_of_several_dtypes_equals_pandas(how: str, data: st.DataObject)
     state: Any = None
     for number, frame in enumerate(frames):
         if state is None:
-            state = make_state(frame.x.iloc[:0], how, over, "given" if grouped else None)
+            state = create_aggregate(frame.x.iloc[:0], how, over, "given" if grouped else None)
         before = copy.deepcopy(state)
         got = state.update(frame.x, keys=frame.k) if grouped else state.update(frame.x)
         every = pd.concat(frames[: number + 1])
@@ -87,13 +87,13 @@ def test_a_series_of_several_dtypes_equals_pandas(how: str, data: st.DataObject)
 
 
 @pytest.mark.parametrize("by", [None, "k"])
-@pytest.mark.parametrize("over", [Everything(), LastRows(3), Span(3)])
+@pytest.mark.parametrize("over", [AllRows(), LastRows(3), Span(3)])
 @pytest.mark.parametrize("how", ["sum", "mean", "var", "median", "max", ["min", "nunique"]])
 def test_a_frame_whose_columns_widen_equals_pandas(how: Any, over: Any, by: Any) -> None:
     rows = pd.DataFrame({"k": [1, 2, 1], "x": [1, 2, 3], "y": [1, 2, 3]})
     wider = rows.astype({"x": "float64", "k": "float64"}).assign(x=[0.5, np.nan, 2.5])
     frames = [frame.set_axis([i, i, i + 1]) for i, frame in enumerate([rows, wider, rows, wider])]
-    state = make_state(rows, how, over, by)
+    state = create_aggregate(rows, how, over, by)
     for number, frame in enumerate(frames):
         got = state.update(frame)
         every = pd.concat(frames[: number + 1])
@@ -103,7 +103,7 @@ def test_a_frame_whose_columns_widen_equals_pandas(how: Any, over: Any, by: Any)
 
 
 def test_the_numbers_of_several_aggregates_widen_together() -> None:
-    state = make_state(pd.Series([1]), ["sum", "mean", "min"], by="given")
+    state = create_aggregate(pd.Series([1]), ["sum", "mean", "min"], by="given")
     state.update(pd.Series([1, 3]), keys=pd.Series(["a", "b"]))
     got = state.update(pd.Series([0.5]), keys=pd.Series(["a"]))
     want = pd.DataFrame({"sum": [1.5, 3.0], "mean": [0.75, 3.0], "min": [0.5, 3.0]}, ["a", "b"])
@@ -111,14 +111,14 @@ def test_the_numbers_of_several_aggregates_widen_together() -> None:
 
 
 def test_what_has_left_a_window_leaves_its_dtype_behind() -> None:
-    state = make_state(pd.Series([1]), "sum", LastRows(1))
+    state = create_aggregate(pd.Series([1]), "sum", LastRows(1))
     totals = [state.update(pd.Series(values)) for values in ([1], [0.5], [2])]
     assert totals == [1, 0.5, 2.0]
     assert [type(total) for total in totals] == [np.int64, np.float64, np.float64]
 
 
 def test_two_large_integers_that_are_one_float_count_once() -> None:
-    state = make_state(pd.Series([1]), "nunique")
+    state = create_aggregate(pd.Series([1]), "nunique")
     assert state.update(pd.Series([2**53, 2**53 + 1])) == 2
     assert state.update(pd.Series([float(2**53)])) == 1
 
@@ -152,7 +152,7 @@ def test_rolling_and_ewm_of_several_dtypes_equal_pandas(data: st.DataObject) -> 
 
 
 def test_rows_held_have_the_dtypes_of_all_rows() -> None:
-    held = Held(pd.DataFrame({"x": [1]}), LastRows(2))
+    held = RowWindow(pd.DataFrame({"x": [1]}), LastRows(2))
     held.update(pd.DataFrame({"x": [1, 2]}))
     same(
         held.update(pd.DataFrame({"x": [0.5]}, index=[9])).x.reset_index(drop=True),
@@ -163,12 +163,12 @@ def test_rows_held_have_the_dtypes_of_all_rows() -> None:
 NOTHING = pd.DataFrame({"k": ["a", "b"], "x": pd.Series([None, None], dtype=object)})
 
 
-@pytest.mark.parametrize("over", [Everything(), LastRows(3), Span(5)])
+@pytest.mark.parametrize("over", [AllRows(), LastRows(3), Span(5)])
 @pytest.mark.parametrize("by", [None, "k"])
 @pytest.mark.parametrize("how", ["sum", "mean", "var", "max", "count", "first", "nunique"])
 @pytest.mark.parametrize("values", [[1, 2], [0.5, 1.5], pd.array([1, None], "Int64")])
 def test_a_column_without_a_value_waits_for_one(how: str, over: Any, by: Any, values: Any) -> None:
-    state = make_state(NOTHING.iloc[:0], how, over, by)
+    state = create_aggregate(NOTHING.iloc[:0], how, over, by)
     state.update(NOTHING)
     state.update(NOTHING)
     rows = pd.DataFrame({"k": ["b", "c"], "x": values}, index=[1, 2])
@@ -185,7 +185,7 @@ def test_a_column_without_a_value_waits_in_every_state() -> None:
     every = every.astype(float)
     first = every.iloc[:2].assign(x=NOTHING.x)
     states: list[tuple[Any, Any]] = [
-        (Held(first.iloc[:0], LastRows(3)), every),
+        (RowWindow(first.iloc[:0], LastRows(3)), every),
         (CumulativeState(first.iloc[:0], "cumsum"), every.cumsum().iloc[2:]),
         (RollingState(first.iloc[:0], 2, "sum"), every.rolling(2).sum().iloc[2:]),
         (EwmState(first.iloc[:0], com=1), every.ewm(com=1).mean().iloc[-1]),
@@ -196,22 +196,22 @@ def test_a_column_without_a_value_waits_in_every_state() -> None:
 
 
 def test_a_column_without_a_value_fits_what_is_known() -> None:
-    state = make_state(pd.Series(["a"]), "max")
+    state = create_aggregate(pd.Series(["a"]), "max")
     state.update(pd.Series(["b"]))
     for nothing in (pd.Series([None], dtype=object), pd.Series([np.nan])):
         assert state.update(nothing) == "b"
-    state = make_state(pd.Series([1]), "sum")
+    state = create_aggregate(pd.Series([1]), "sum")
     state.update(pd.Series([1]))
     assert type(state.update(pd.Series([None], dtype=object))) is np.float64
-    state = make_state(pd.Series([True]), "sum")
+    state = create_aggregate(pd.Series([True]), "sum")
     with pytest.raises(TypeError, match="must stay bool, got object without a value: give an"):
         state.update(pd.Series([None], dtype=object))
 
 
 def test_objects_are_what_pandas_would_infer() -> None:
-    state = make_state(pd.Series([0.5]), "sum")
+    state = create_aggregate(pd.Series([0.5]), "sum")
     assert state.update(pd.Series([1, 2.5], dtype=object)) == 3.5
-    state = make_state(pd.Series(["a"]), "max")
+    state = create_aggregate(pd.Series(["a"]), "max")
     assert state.update(pd.Series(["b", None], dtype=object)) == "b"
 
 
@@ -219,7 +219,7 @@ KIND = pd.CategoricalDtype(["a", "b"])
 
 
 def test_categories_that_are_not_known_are_refused_by_name() -> None:
-    state = make_state(pd.Series(["a"], dtype=KIND), "count")
+    state = create_aggregate(pd.Series(["a"], dtype=KIND), "count")
     with pytest.raises(
         TypeError,
         match=r"series None must stay category with the categories \['a', 'b'\], got 'c', 'd' "
@@ -229,7 +229,7 @@ def test_categories_that_are_not_known_are_refused_by_name() -> None:
     with pytest.raises(TypeError, match=r"\['a', 'b'\], got ordered ones \['b', 'a'\]"):
         state.update(pd.Series(["a"], dtype=pd.CategoricalDtype(["b", "a"], ordered=True)))
     assert state.update(pd.Series(["b"], dtype="category")) == 1
-    words = make_state(pd.Series(["a"]), "max")
+    words = create_aggregate(pd.Series(["a"]), "max")
     words.update(pd.Series(["b"]))
     assert words.update(pd.Series(["c"], dtype="category")) == "c"
 
@@ -237,7 +237,7 @@ def test_categories_that_are_not_known_are_refused_by_name() -> None:
 NA: Any = pd.Series([pd.NA], dtype="Int64")
 
 
-@pytest.mark.parametrize("over", [Everything(), LastRows(3)])
+@pytest.mark.parametrize("over", [AllRows(), LastRows(3)])
 @pytest.mark.parametrize(
     ("values", "nothing"),
     [
@@ -251,7 +251,7 @@ NA: Any = pd.Series([pd.NA], dtype="Int64")
 def test_what_is_all_missing_widens_by_its_dtype_too(values: Any, nothing: Any, over: Any) -> None:
     for how in ("max", "first", "nunique"):
         for frames in ([values, nothing], [nothing, values]):
-            state = make_state(frames[0], how, over)
+            state = create_aggregate(frames[0], how, over)
             got = [state.update(frame) for frame in frames][-1]
             same(got, aggregate(pd.concat(frames), how))
 
@@ -270,12 +270,12 @@ KEPT_APART = [
 
 
 @pytest.mark.parametrize(("known", "new"), KEPT_APART, ids=lambda rows: str(rows.dtype))
-@pytest.mark.parametrize("over", [Everything(), LastRows(3)])
+@pytest.mark.parametrize("over", [AllRows(), LastRows(3)])
 def test_what_is_kept_in_another_way_is_refused(known: Any, new: Any, over: Any) -> None:
     for how in ("max", "nunique", "median"):
         if how == "median" and known.dtype.kind in "Mb":
             continue
-        state = make_state(known, how, over)
+        state = create_aggregate(known, how, over)
         before = state.update(known)
         rule = rf"must stay {re.escape(str(known.dtype))}, got .*, or use astype"
         with pytest.raises(TypeError, match=rule):
@@ -289,7 +289,7 @@ def test_times_of_pyarrow_equal_pandas(how: str, kind: Any) -> None:
     whole: Any = pd.Series([1, 5, 5, None], dtype="int64[pyarrow]")
     times = whole.astype(kind)
     for by in [None, "given"] if how != "value_counts" else [None]:
-        state = make_state(times.iloc[:0], how, by=by)
+        state = create_aggregate(times.iloc[:0], how, by=by)
         keys = pd.Series(["a", "b", "b", "c"])
         for rows in (times.iloc[:2], times.iloc[2:]):
             options = {"keys": keys[rows.index]} if by else {}
@@ -307,11 +307,14 @@ LARGE = [
 
 
 @pytest.mark.parametrize(("whole", "after"), LARGE, ids=lambda rows: str(rows.dtype))
-@pytest.mark.parametrize("over", [Everything(), LastRows(9)])
+@pytest.mark.parametrize("over", [AllRows(), LastRows(9)])
 def test_sums_that_wrap_as_integers_do_not_as_floats(whole: Any, after: Any, over: Any) -> None:
     every = pd.concat([whole, whole, after], ignore_index=True)
     keys = pd.Series([1, 1, 2, 2, 1, 1, 3])
-    state, groups = make_state(whole, "sum", over), make_state(whole, "sum", over, "given")
+    state, groups = (
+        create_aggregate(whole, "sum", over),
+        create_aggregate(whole, "sum", over, "given"),
+    )
     for rows in (every.index[:3], every.index[3:6], every.index[6:]):
         frame = [whole, whole, after][rows[0] // 3].set_axis(rows)
         got, by_group = state.update(frame), groups.update(frame, keys=keys[rows])
@@ -334,16 +337,16 @@ def test_totals_that_wrap_as_integers_do_not_as_floats(whole: Any, after: Any, h
     assert got.k.dtype == "int64"
 
 
-@pytest.mark.parametrize("over", [Everything(), LastRows(3)])
+@pytest.mark.parametrize("over", [AllRows(), LastRows(3)])
 def test_categories_have_the_order_of_the_example(over: Any) -> None:
     kind = pd.CategoricalDtype(["c", "a", "b"])
     rows = pd.Series(pd.Categorical(["a", "b", None], ["a", "b", "c"]))
     for how in ("value_counts", "first", "last", "count"):
-        state = make_state(pd.Series([], dtype=kind), how, over)
+        state = create_aggregate(pd.Series([], dtype=kind), how, over)
         same(state.update(rows), aggregate(rows.astype(object).astype(kind), how))
-    held = Held(pd.Series([], dtype=kind), LastRows(2)).update(rows)
+    held = RowWindow(pd.Series([], dtype=kind), LastRows(2)).update(rows)
     assert held.cat.categories.tolist() == ["c", "a", "b"]
     ordered = pd.CategoricalDtype(["c", "a", "b"], ordered=True)
-    state = make_state(pd.Series([], dtype=ordered), "max")
+    state = create_aggregate(pd.Series([], dtype=ordered), "max")
     with pytest.raises(TypeError, match="got ordered ones"):
         state.update(rows.astype(pd.CategoricalDtype(["a", "b", "c"], ordered=True)))

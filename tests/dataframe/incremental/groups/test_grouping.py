@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rapidz.dataframe.incremental import LastRows, make_state
-from rapidz.dataframe.incremental.groups.grouping import Level
+from rapidz.dataframe.incremental import LastRows, create_aggregate
+from rapidz.dataframe.incremental.groups.group_encoder import KeyEncoder
 
 WORDS = np.array([f"{first}{second}" for first in "abcde" for second in "vwxyz"], dtype=object)
 TIMES = pd.date_range("2030-01-01", periods=25, freq="h")
@@ -64,7 +64,7 @@ def test_batches_of_many_rows_have_the_groups_of_pandas(
     sort = kind != "all kinds of objects"
     made = batches(kind, 1)
     over = None if window is None else LastRows(window)
-    state = make_state(made[0].iloc[:0], "sum", over, by, sort=sort, dropna=dropna)
+    state = create_aggregate(made[0].iloc[:0], "sum", over, by, sort=sort, dropna=dropna)
     for number, batch in enumerate(made, 1):
         result = state.update(batch)
         rows = pd.concat(made[:number])
@@ -79,14 +79,14 @@ def test_each_different_key_of_a_batch_is_looked_up_once(
 ) -> None:
     keys = KINDS[kind](np.random.default_rng(2).integers(0, 20, 10_000))
     looked_up = []
-    look_up = Level._look_up
+    look_up = KeyEncoder._look_up
 
-    def counted(level: Level, index: pd.Index[Any]) -> Any:
+    def counted(level: KeyEncoder, index: pd.Index[Any]) -> Any:
         looked_up.append(len(index))
         return look_up(level, index)
 
-    monkeypatch.setattr(Level, "_look_up", counted)
-    level = Level(keys, dropna=True)
+    monkeypatch.setattr(KeyEncoder, "_look_up", counted)
+    level = KeyEncoder(keys, dropna=True)
     codes = level.encode(keys)
     assert sum(looked_up) <= 20
     present = keys.notna().to_numpy()
@@ -109,7 +109,7 @@ def test_what_is_kept_of_text_is_what_pandas_finds_in_all_rows(kind: str, how: s
         pytest.skip("pandas has no order of these")
     made = [batch.k for batch in batches(kind, 3)]
     parts = [made[0][:0], made[0][:1], made[0][made[0].isna()], made[0][1:], *made[1:]]
-    state = make_state(made[0].iloc[:0], how)
+    state = create_aggregate(made[0].iloc[:0], how)
     for number, part in enumerate(parts, 1):
         result = state.update(part)
         rows = pd.concat(parts[:number])
@@ -129,7 +129,7 @@ def test_what_is_kept_of_text_by_group_is_what_pandas_finds(kind: str, how: str)
     if kind == "object" and how in ("min", "max"):
         pytest.skip("pandas has no order of missing values among objects")
     made = [batch[["j", "k"]] for batch in batches(kind, 4)]
-    state = make_state(made[0].iloc[:0], how, by="j")
+    state = create_aggregate(made[0].iloc[:0], how, by="j")
     for number, batch in enumerate(made, 1):
         result = state.update(batch)
         expected = getattr(pd.concat(made[:number]).groupby("j"), how)()
@@ -139,7 +139,7 @@ def test_what_is_kept_of_text_by_group_is_what_pandas_finds(kind: str, how: str)
 def test_whole_numbers_counted_apart_may_be_one_float_once_floats_come() -> None:
     large = 2**53
     for by in (None, "j"):
-        state = make_state(pd.DataFrame({"j": [0], "x": [0]}), "nunique", by=by)
+        state = create_aggregate(pd.DataFrame({"j": [0], "x": [0]}), "nunique", by=by)
         first = pd.DataFrame({"j": [0, 0], "x": [large, large + 1]})
         last = pd.DataFrame({"j": [0, 1], "x": [0.5, 0.5]})
         assert state.update(first).x.tolist() == [2] if by else state.update(first).x == 2

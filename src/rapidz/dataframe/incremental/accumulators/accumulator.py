@@ -7,17 +7,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from rapidz.dataframe.incremental.groups.group_reduce import ByCode
+from rapidz.dataframe.incremental.groups.group_reduce import GroupedRows
 from rapidz.dataframe.incremental.types import Bools, Ints, Numbers
 
-__all__ = ["Fold", "Move"]
+__all__ = ["Accumulator", "Recode"]
 
 
 #: Makes of the values of a narrower column those of a wider one; None if they stay as they are.
-Move: TypeAlias = "Callable[[Numbers], Numbers] | None"
+Recode: TypeAlias = "Callable[[Numbers], Numbers] | None"
 
 
-class Fold:
+class Accumulator:
     """What is known of the valid values of one column: one entry a group in each array.
 
     A subclass lists its arrays in `arrays`, each with the value of a group without rows. The
@@ -26,7 +26,7 @@ class Fold:
     """
 
     arrays: dict[str, Any] = {}  # noqa: RUF012 - a constant of the class
-    of_column: tuple[str, ...] = ()
+    value_arrays: tuple[str, ...] = ()
     """Those of the arrays that hold values of the column, known of groups that have a `number`."""
     number: Ints
     ordered = False
@@ -40,7 +40,7 @@ class Fold:
         for name, empty in self.arrays.items():
             setattr(self, name, np.full(groups, empty, np.asarray(empty).dtype))
 
-    def widen(self, groups: int) -> None:
+    def resize(self, groups: int) -> None:
         """Make place for new groups."""
         for name, empty in self.arrays.items():
             array = getattr(self, name)
@@ -49,43 +49,43 @@ class Fold:
                 wider[: len(array)] = array
                 setattr(self, name, wider)
 
-    def keep(self, codes: Ints) -> None:
+    def select_groups(self, codes: Ints) -> None:
         """Forget all groups but these."""
         for name in self.arrays:
             setattr(self, name, getattr(self, name)[codes])
 
-    def adopt(self, old: Fold, move: Move) -> None:
+    def convert(self, old: Accumulator, move: Recode) -> None:
         """Know what the same fold of narrower values did, whose values `move` widens if it must."""
         for name, empty in self.arrays.items():
             array = getattr(old, name)
             mine = np.full(len(array), empty, np.asarray(empty).dtype)
-            own = move is not None and name in self.of_column
+            own = move is not None and name in self.value_arrays
             some: Any = old.number > 0 if own else slice(None)
             mine[some] = move(array[some]) if own and move is not None else array[some]
             setattr(self, name, mine)
 
-    def add(self, data: Numbers, rows: ByCode) -> None:
+    def add(self, data: Numbers, rows: GroupedRows) -> None:
         """Take new rows."""
         raise NotImplementedError
 
-    def drop(self, data: Numbers, rows: ByCode) -> None:
+    def drop(self, data: Numbers, rows: GroupedRows) -> None:
         """Let rows go."""
         raise NotImplementedError
 
-    def take_back(self, data: Numbers, rows: ByCode) -> None:
+    def retract(self, data: Numbers, rows: GroupedRows) -> None:
         """Forget the newest rows, for they are given anew (ordered folds only)."""
 
-    def doubtful(self) -> bool:
+    def needs_recompute(self) -> bool:
         """Whether rounding may have left a trace, so that the rows held must be added anew."""
         return False
 
-    def renew(self, data: Numbers, rows: ByCode) -> None:
+    def recompute(self, data: Numbers, rows: GroupedRows) -> None:
         """Forget all and take the rows held as new."""
         self.reset(rows.groups)
         self.add(data, rows)
-        self.settle()
+        self.reset_error()
 
-    def settle(self) -> None:
+    def reset_error(self) -> None:
         """Take the present state as exact: it was just made from the rows held."""
 
     def result(self) -> tuple[Numbers, Bools | None]:

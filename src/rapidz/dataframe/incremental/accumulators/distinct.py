@@ -7,21 +7,21 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from rapidz.dataframe.incremental.accumulators.accumulator import Fold, Move
-from rapidz.dataframe.incremental.columns.column_codec import Lane, as_dtype
-from rapidz.dataframe.incremental.groups.group_reduce import ByCode
+from rapidz.dataframe.incremental.accumulators.accumulator import Accumulator, Recode
+from rapidz.dataframe.incremental.columns.column_codec import ColumnCodec, as_dtype
+from rapidz.dataframe.incremental.groups.group_reduce import GroupedRows
 from rapidz.dataframe.incremental.types import Bools, Ints, Numbers
 
-__all__ = ["Different", "Distinct", "counted"]
+__all__ = ["DistinctValues", "DistinctCounts", "value_counts"]
 
 PAIR = 32
 
 
-class Different(Fold):
+class DistinctValues(Accumulator):
     """Which values there are in each group, where no row leaves.
 
-    >>> values = Different(2)
-    >>> values.add(np.array([3, 1, 3]), ByCode(np.array([0, 0, 1]), 2))
+    >>> values = DistinctValues(2)
+    >>> values.add(np.array([3, 1, 3]), GroupedRows(np.array([0, 0, 1]), 2))
     >>> values.result()[0]
     array([2, 1])
     """
@@ -36,9 +36,9 @@ class Different(Fold):
         self.pairs: set[int] = set()
         """Group and number of value, in one number."""
 
-    def adopt(self, old: Fold, move: Move) -> None:
-        super().adopt(old, move)
-        known = cast(Different, old)
+    def convert(self, old: Accumulator, move: Recode) -> None:
+        super().convert(old, move)
+        known = cast(DistinctValues, old)
         if move is None or not known.values:
             self.values, self.pairs = known.values.copy(), known.pairs.copy()
             return
@@ -51,7 +51,7 @@ class Different(Fold):
         self.different[:] = 0
         self._take(groups, numbers[places])
 
-    def add(self, data: Any, rows: ByCode) -> None:
+    def add(self, data: Any, rows: GroupedRows) -> None:
         if rows.labels is None:
             self.values.update(dict.fromkeys(pd.unique(data).tolist(), 0))
             self.different[0] = len(self.values)
@@ -73,11 +73,11 @@ class Different(Fold):
         return self.different, None
 
 
-class Distinct(Fold):
+class DistinctCounts(Accumulator):
     """How often each value comes in each group; without groups, how often each value comes.
 
-    >>> values = Distinct(1)
-    >>> values.add(np.array([3, 1, 3]), ByCode(np.array([0, 0, 0]), 1))
+    >>> values = DistinctCounts(1)
+    >>> values.add(np.array([3, 1, 3]), GroupedRows(np.array([0, 0, 0]), 1))
     >>> values.result()[0], values.counts
     (array([2]), {(0, 3): 2, (0, 1): 1})
     """
@@ -90,15 +90,15 @@ class Distinct(Fold):
         self.counts: dict[Any, int] = {}
         self.grouped = False
 
-    def keep(self, codes: Ints) -> None:
-        super().keep(codes)
+    def select_groups(self, codes: Ints) -> None:
+        super().select_groups(codes)
         new_code = {int(code): number for number, code in enumerate(codes)}
         kept = self.counts.items()
         self.counts = {(new_code[code], value): n for (code, value), n in kept}
 
-    def adopt(self, old: Fold, move: Move) -> None:
-        super().adopt(old, move)
-        known = cast(Distinct, old)
+    def convert(self, old: Accumulator, move: Recode) -> None:
+        super().convert(old, move)
+        known = cast(DistinctCounts, old)
         self.grouped, counts = known.grouped, known.counts
         values = [value for _, value in counts] if self.grouped else list(counts)
         if counts and move is not None:
@@ -110,7 +110,7 @@ class Distinct(Fold):
                 self.different[key[0] if self.grouped else 0] -= 1
             self.counts[key] = self.counts.get(key, 0) + number
 
-    def add(self, data: Any, rows: ByCode) -> None:
+    def add(self, data: Any, rows: GroupedRows) -> None:
         counts = self.counts
         known = counts.get
         if rows.labels is None:
@@ -125,7 +125,7 @@ class Distinct(Fold):
             if not before:
                 self.different[key[0]] += 1
 
-    def drop(self, data: Any, rows: ByCode) -> None:
+    def drop(self, data: Any, rows: GroupedRows) -> None:
         counts, alone = self.counts, rows.labels is None
         for key, number in zip(*(_numbered(data) if alone else _tally(data, rows)), strict=True):
             left = counts[key] - number
@@ -139,16 +139,18 @@ class Distinct(Fold):
         return self.different, None
 
 
-def counted(values: Distinct, lane: Lane, name: Any, dtype: Any) -> pd.Series[Any]:
+def value_counts(
+    values: DistinctCounts, codec: ColumnCodec, name: Any, dtype: Any
+) -> pd.Series[Any]:
     """The counts of the only group as pandas' `value_counts`: most frequent first."""
     counts = values.counts
-    if isinstance(lane.dtype, pd.CategoricalDtype):  # those that have not come count too
-        counts = {value: counts.get(value, 0) for value in lane.dtype.categories.tolist()}
-    kept = np.empty(len(counts), lane.storage)
+    if isinstance(codec.dtype, pd.CategoricalDtype):  # those that have not come count too
+        counts = {value: counts.get(value, 0) for value in codec.dtype.categories.tolist()}
+    kept = np.empty(len(counts), codec.storage)
     kept[:] = list(counts)
     numbers = np.fromiter(counts.values(), np.int64, len(kept))
     order = np.argsort(-numbers, kind="stable")
-    index = pd.Index(as_dtype(kept[order], None, lane.dtype), name=name)
+    index = pd.Index(as_dtype(kept[order], None, codec.dtype), name=name)
     return pd.Series(as_dtype(numbers[order], None, dtype), index=index, name="count")
 
 
@@ -158,14 +160,14 @@ def _numbered(data: Any) -> tuple[list[Any], list[int]]:
     return values.tolist(), np.bincount(codes, minlength=len(values)).tolist()
 
 
-def _tally(data: Any, rows: ByCode) -> tuple[list[tuple[int, Any]], list[int]]:
+def _tally(data: Any, rows: GroupedRows) -> tuple[list[tuple[int, Any]], list[int]]:
     """The pairs of group and value of a batch in order of appearance, and the number of each."""
     groups, places, values, pairs = _pairs(data, rows)
     keys = zip(groups.tolist(), map(values.__getitem__, places.tolist()), strict=True)
     return list(keys), np.bincount(pairs, minlength=len(groups)).tolist()
 
 
-def _pairs(data: Any, rows: ByCode) -> tuple[Ints, Ints, list[Any], Ints]:
+def _pairs(data: Any, rows: GroupedRows) -> tuple[Ints, Ints, list[Any], Ints]:
     """The different pairs of a batch: their groups, where their values are, and whose row is whose.
 
     Rows must have labels.

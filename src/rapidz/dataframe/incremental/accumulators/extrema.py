@@ -13,12 +13,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rapidz.dataframe.incremental.accumulators.accumulator import Fold
-from rapidz.dataframe.incremental.groups.group_reduce import ByCode
+from rapidz.dataframe.incremental.accumulators.accumulator import Accumulator
+from rapidz.dataframe.incremental.groups.group_reduce import GroupedRows
 from rapidz.dataframe.incremental.types import Bools, Ints, Numbers
-from rapidz.dataframe.incremental.windows.ring_buffer import Tape
+from rapidz.dataframe.incremental.windows.ring_buffer import RingBuffer
 
-__all__ = ["Best", "Extreme", "First", "Last", "WindowExtreme", "WindowFirst", "identity"]
+__all__ = [
+    "TextExtremum",
+    "Extremum",
+    "FirstValue",
+    "LastValue",
+    "SlidingExtremum",
+    "SlidingFirst",
+    "identity",
+]
 
 
 def identity(ufunc: np.ufunc, dtype: np.dtype[Any]) -> Any:
@@ -33,10 +41,10 @@ def identity(ufunc: np.ufunc, dtype: np.dtype[Any]) -> Any:
     return limits.max if ufunc is np.minimum else limits.min
 
 
-class Extreme(Fold):
+class Extremum(Accumulator):
     """The smallest or largest value of all rows."""
 
-    of_column = ("best",)
+    value_arrays = ("best",)
     best: Numbers
     number: Ints
 
@@ -46,7 +54,7 @@ class Extreme(Fold):
         self.arrays = {"best": np.asarray(self.never, dtype)[()], "number": 0}
         super().__init__(groups)
 
-    def add(self, data: Numbers, rows: ByCode) -> None:
+    def add(self, data: Numbers, rows: GroupedRows) -> None:
         self.number[rows.at] += rows.counts()
         new = rows.extremes(self.ufunc, data, self.never)
         self.best[rows.at] = self.ufunc(self.best[rows.at], new)
@@ -55,7 +63,7 @@ class Extreme(Fold):
         return self.best, self.number > 0
 
 
-class WindowExtreme(Extreme):
+class SlidingExtremum(Extremum):
     """The smallest or largest value of rows that leave again.
 
     `front` is the best of the older rows by group and `after` gives for each of them the best
@@ -67,24 +75,24 @@ class WindowExtreme(Extreme):
     def reset(self, groups: int) -> None:
         self.arrays = self.arrays | {"front": self.arrays["best"]}
         super().reset(groups)
-        self.codes = Tape(np.int64)
-        self.data = Tape(self.dtype)
-        self.after = Tape(self.dtype)
+        self.codes = RingBuffer(np.int64)
+        self.data = RingBuffer(self.dtype)
+        self.after = RingBuffer(self.dtype)
 
     front: Numbers
 
-    def keep(self, codes: Ints) -> None:
+    def select_groups(self, codes: Ints) -> None:
         new_code = np.full(len(self.number), -1, np.int64)
         new_code[codes] = np.arange(len(codes))
         self.codes.replace(new_code[self.codes.view()])
-        super().keep(codes)
+        super().select_groups(codes)
 
-    def add(self, data: Numbers, rows: ByCode) -> None:
+    def add(self, data: Numbers, rows: GroupedRows) -> None:
         super().add(data, rows)
         self.codes.append(np.zeros(len(data), np.int64) if rows.labels is None else rows.labels)
         self.data.append(data)
 
-    def drop(self, data: Numbers, rows: ByCode) -> None:
+    def drop(self, data: Numbers, rows: GroupedRows) -> None:
         count = len(data)
         self.number[rows.at] -= rows.counts()
         if count > len(self.after):
@@ -94,10 +102,10 @@ class WindowExtreme(Extreme):
             return
         # The last of several rows of one group is the one whose value stays.
         self.front[self.codes.view()[:count]] = self.after.view()[:count]
-        for tape in (self.codes, self.data, self.after):
-            tape.drop(count)
+        for buffer in (self.codes, self.data, self.after):
+            buffer.drop(count)
 
-    def take_back(self, data: Numbers, rows: ByCode) -> None:
+    def retract(self, data: Numbers, rows: GroupedRows) -> None:
         self.number[rows.at] -= rows.counts()
         self.codes.cut(len(data))
         self.data.cut(len(data))
@@ -135,7 +143,7 @@ class WindowExtreme(Extreme):
         return self.ufunc(self.best, self.front), self.number > 0
 
 
-class Best(Fold):
+class TextExtremum(Accumulator):
     """The smallest or largest text of all rows."""
 
     arrays = {"best": np.empty((), object), "number": 0}  # noqa: RUF012
@@ -146,7 +154,7 @@ class Best(Fold):
         self.how, self.choose = how, min if how == "min" else max
         super().__init__(groups)
 
-    def add(self, data: Any, rows: ByCode) -> None:
+    def add(self, data: Any, rows: GroupedRows) -> None:
         if not len(data):
             return
         column: pd.Series[Any] = pd.Series(data, copy=False)
@@ -166,11 +174,11 @@ class Best(Fold):
         return self.best, self.number > 0
 
 
-class Last(Fold):
+class LastValue(Accumulator):
     """The last value: it leaves last, so it stays known until no row is left."""
 
     ordered = True
-    of_column = ("value",)
+    value_arrays = ("value",)
     value: Numbers
     number: Ints
 
@@ -178,36 +186,36 @@ class Last(Fold):
         self.arrays = {"value": np.zeros((), dtype), "number": 0}
         super().__init__(groups)
 
-    def add(self, data: Numbers, rows: ByCode) -> None:
+    def add(self, data: Numbers, rows: GroupedRows) -> None:
         self.number[rows.at] += rows.counts()
         self._set(data, rows.last(), rows)
 
-    def _set(self, data: Any, where: Numbers, rows: ByCode) -> None:
+    def _set(self, data: Any, where: Numbers, rows: GroupedRows) -> None:
         chosen = np.flatnonzero(where >= 0)
         if len(chosen):
             new = data[where[chosen]]
             new = new if isinstance(new, np.ndarray) else new.to_numpy(object)
             self.value[chosen if isinstance(rows.at, slice) else rows.at[chosen]] = new
 
-    def drop(self, data: Numbers, rows: ByCode) -> None:
+    def drop(self, data: Numbers, rows: GroupedRows) -> None:
         self.number[rows.at] -= rows.counts()
 
-    take_back = drop
+    retract = drop
 
     def result(self) -> tuple[Numbers, Bools | None]:
         return self.value, self.number > 0
 
 
-class First(Last):
+class FirstValue(LastValue):
     """The first value of all rows."""
 
-    def add(self, data: Numbers, rows: ByCode) -> None:
+    def add(self, data: Numbers, rows: GroupedRows) -> None:
         known = self.number[rows.at] > 0
         self.number[rows.at] += rows.counts()
         self._set(data, np.where(known, -1, rows.first()), rows)
 
 
-class WindowFirst(Fold):
+class SlidingFirst(Accumulator):
     """The first value of rows that leave again: the smallest position, looked up."""
 
     ordered = True
@@ -217,29 +225,29 @@ class WindowFirst(Fold):
         super().__init__(groups)
 
     def reset(self, groups: int) -> None:
-        self.places = WindowExtreme(np.minimum, np.dtype(np.int64), groups)
-        self.data = Tape(self.dtype)
+        self.places = SlidingExtremum(np.minimum, np.dtype(np.int64), groups)
+        self.data = RingBuffer(self.dtype)
         self.gone = 0
 
-    def widen(self, groups: int) -> None:
-        self.places.widen(groups)
+    def resize(self, groups: int) -> None:
+        self.places.resize(groups)
 
-    def keep(self, codes: Ints) -> None:
-        self.places.keep(codes)
+    def select_groups(self, codes: Ints) -> None:
+        self.places.select_groups(codes)
 
-    def add(self, data: Numbers, rows: ByCode) -> None:
+    def add(self, data: Numbers, rows: GroupedRows) -> None:
         start = self.gone + len(self.data)
         self.data.append(data)
         self.places.add(np.arange(start, start + len(data)), rows)
 
-    def drop(self, data: Numbers, rows: ByCode) -> None:
+    def drop(self, data: Numbers, rows: GroupedRows) -> None:
         self.gone += len(data)
         self.data.drop(len(data))
         self.places.drop(data, rows)
 
-    def take_back(self, data: Numbers, rows: ByCode) -> None:
+    def retract(self, data: Numbers, rows: GroupedRows) -> None:
         self.data.cut(len(data))
-        self.places.take_back(data, rows)
+        self.places.retract(data, rows)
         # The rows come again at other positions: forget those of the newer rows at once.
         self.places.turn()
 

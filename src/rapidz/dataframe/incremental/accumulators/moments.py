@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from rapidz.dataframe.incremental.accumulators.accumulator import Fold
+from rapidz.dataframe.incremental.accumulators.accumulator import Accumulator
 from rapidz.dataframe.incremental.accumulators.sums import SMALL, FloatSum, exact_parts, two_sum
-from rapidz.dataframe.incremental.groups.group_reduce import ByCode
+from rapidz.dataframe.incremental.groups.group_reduce import GroupedRows
 from rapidz.dataframe.incremental.types import Bools, Floats, Ints, Numbers
 
-__all__ = ["Moments", "WindowMoments"]
+__all__ = ["WelfordMoments", "SlidingMoments"]
 
 # What the last bits of a double-double number are worth, and how much larger than them a sum
 # of squared deviations must be to be good to ten digits.
@@ -70,12 +70,12 @@ def _variance(deviations: Floats, number: Ints, ddof: int) -> tuple[Floats, Bool
         return deviations / np.where(free > 0, free, 1), free > 0
 
 
-class Moments(Fold):
+class WelfordMoments(Accumulator):
     """Number, mean and sum of squared deviations, merged batch by batch as Chan does.
 
-    >>> moments = Moments(1)
+    >>> moments = WelfordMoments(1)
     >>> for x in (1e9, 1e9 + 1, 1e9 + 2):
-    ...     moments.add(np.array([x]), ByCode(np.array([0]), 1))
+    ...     moments.add(np.array([x]), GroupedRows(np.array([0]), 1))
     >>> moments.variance(ddof=1)
     (array([1.]), array([ True]))
     """
@@ -87,7 +87,7 @@ class Moments(Fold):
     odd: Ints
     """Infinite values: with one of them there is no variance."""
 
-    def add(self, data: Numbers, rows: ByCode) -> None:
+    def add(self, data: Numbers, rows: GroupedRows) -> None:
         at = rows.at
         finite = np.isfinite(data)
         if not finite.all():
@@ -97,8 +97,8 @@ class Moments(Fold):
         some = np.maximum(new, 1)
         # The mean of a batch in two steps, for the first one loses the digits of a large offset.
         mean = rows.sums(data) / some
-        mean += rows.sums(data - rows.spread(mean)) / some
-        off = data - rows.spread(mean)
+        mean += rows.sums(data - rows.broadcast(mean)) / some
+        off = data - rows.broadcast(mean)
         old = self.number[at]
         number = np.maximum(old + new, 1)
         apart = np.where(new > 0, mean - self.mean[at], 0.0)
@@ -112,12 +112,12 @@ class Moments(Fold):
         return np.where(self.odd > 0, np.nan, value), valid
 
 
-class WindowMoments(Fold):
+class SlidingMoments(Accumulator):
     """Sums of deviations from a centre and of their squares, from which rows can leave.
 
     The centre of a group is its first value. Deviations and squares are kept with all their
     bits, in double-double arithmetic, so what leaves takes away just what it brought. If a group
-    drifts so far from its centre that even these digits run out, `doubtful` says so, and the
+    drifts so far from its centre that even these digits run out, `needs_recompute` says so, and the
     rows held are added again about the mean.
 
     Only a group whose values are all equal may have lost its digits for good. The deviations do
@@ -136,17 +136,17 @@ class WindowMoments(Fold):
         self.first = FloatSum(groups, exact=True)
         self.second = FloatSum(groups, exact=True)
 
-    def widen(self, groups: int) -> None:
-        super().widen(groups)
-        self.first.widen(groups)
-        self.second.widen(groups)
+    def resize(self, groups: int) -> None:
+        super().resize(groups)
+        self.first.resize(groups)
+        self.second.resize(groups)
 
-    def keep(self, codes: Ints) -> None:
-        super().keep(codes)
-        self.first.keep(codes)
-        self.second.keep(codes)
+    def select_groups(self, codes: Ints) -> None:
+        super().select_groups(codes)
+        self.first.select_groups(codes)
+        self.second.select_groups(codes)
 
-    def add(self, data: Numbers, rows: ByCode) -> None:
+    def add(self, data: Numbers, rows: GroupedRows) -> None:
         finite = np.isfinite(data)
         lost = np.isnan(self.centre[rows.at])
         if lost.any():
@@ -156,12 +156,12 @@ class WindowMoments(Fold):
                 self.centre[rows.at] = np.where(lost & (where >= 0), value, self.centre[rows.at])
         self._merge(data, finite, rows, 1)
 
-    def drop(self, data: Numbers, rows: ByCode) -> None:
+    def drop(self, data: Numbers, rows: GroupedRows) -> None:
         self._merge(data, np.isfinite(data), rows, -1)
         empty = self.second.number[rows.at] == 0
         self.centre[rows.at] = np.where(empty, np.nan, self.centre[rows.at])
 
-    def _merge(self, data: Floats, finite: Bools, rows: ByCode, sign: int) -> None:
+    def _merge(self, data: Floats, finite: Bools, rows: GroupedRows, sign: int) -> None:
         at = rows.at
         if not finite.all():
             # Infinite values are counted by the first sum.
@@ -169,7 +169,7 @@ class WindowMoments(Fold):
             (self.first.add if sign > 0 else self.first.drop)(data[~finite], odd)
             data, rows = data[finite], rows.only(finite)
         self._mark(marks(data), rows, sign)
-        off, rest = two_sum(data, -rows.spread(self.centre[at]) + np.zeros(len(data)))
+        off, rest = two_sum(data, -rows.broadcast(self.centre[at]) + np.zeros(len(data)))
         square, lower = squares(off)
         lower += 2 * off * rest
         counts = rows.counts()
@@ -186,9 +186,9 @@ class WindowMoments(Fold):
                 error = np.minimum(error, most * counts * 2.0**-52)
             total.put((high, low_sum, error), at, sign)
 
-    def _mark(self, new: Ints, rows: ByCode, sign: int) -> None:
+    def _mark(self, new: Ints, rows: GroupedRows, sign: int) -> None:
         at = rows.at
-        sums = rows.whole_sums(new)
+        sums = rows.integer_sums(new)
         if sign < 0:
             self.marks[at] -= sums
             return
@@ -219,21 +219,21 @@ class WindowMoments(Fold):
         noise: Floats = second.error + second.high * LAST_BITS + 2 * shift * first.error
         return noise
 
-    def doubtful(self) -> bool:
+    def needs_recompute(self) -> bool:
         with np.errstate(all="ignore"):
             fine = self._deviations() >= self._noise() * ENOUGH
         return not bool(fine.all() or (fine | self._constant()).all())
 
-    def renew(self, data: Numbers, rows: ByCode) -> None:
+    def recompute(self, data: Numbers, rows: GroupedRows) -> None:
         self.reset(rows.groups)
         finite = np.isfinite(data)
         near, held = data[finite], rows.only(finite)
         some = np.maximum(held.counts(), 1)
-        self.centre[rows.at] = held.sums(near / held.spread(some))
+        self.centre[rows.at] = held.sums(near / held.broadcast(some))
         self.add(data, rows)
-        self.settle()
+        self.reset_error()
 
-    def settle(self) -> None:
+    def reset_error(self) -> None:
         """Take the present sums as good: they were just made from the rows held."""
         good = np.maximum(self._deviations(), 0.0) / (4 * ENOUGH)
         self.second.error = np.minimum(self.second.error, good)

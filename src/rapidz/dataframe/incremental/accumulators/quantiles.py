@@ -7,21 +7,21 @@ from typing import cast
 
 import numpy as np
 
-from rapidz.dataframe.incremental.accumulators.accumulator import Fold, Move
-from rapidz.dataframe.incremental.groups.group_reduce import ByCode
+from rapidz.dataframe.incremental.accumulators.accumulator import Accumulator, Recode
+from rapidz.dataframe.incremental.groups.group_reduce import GroupedRows
 from rapidz.dataframe.incremental.types import Bools, Floats, Ints, Numbers
 
-__all__ = ["Sorted"]
+__all__ = ["SortedValues"]
 
 
-class Sorted(Fold):
+class SortedValues(Accumulator):
     """All values, sorted by group and by size.
 
     A batch finds its places by bisection in its own groups and is moved in or out at once: the
     work is a search for each row and one copy of the values held, never a sort of them.
 
-    >>> values = Sorted(1)
-    >>> values.add(np.array([3.0, 1.0, 2.0]), ByCode(np.array([0, 0, 0]), 1))
+    >>> values = SortedValues(1)
+    >>> values.add(np.array([3.0, 1.0, 2.0]), GroupedRows(np.array([0, 0, 0]), 1))
     >>> values.quantile(0.25)
     (array([1.5]), array([ True]))
     """
@@ -34,21 +34,21 @@ class Sorted(Fold):
         self.values: Floats = np.empty(0)
         self.grouped = False
 
-    def keep(self, codes: Ints) -> None:
+    def select_groups(self, codes: Ints) -> None:
         # Groups that are forgotten have no values, and the order of the others stays.
-        super().keep(codes)
+        super().select_groups(codes)
 
-    def adopt(self, old: Fold, move: Move) -> None:
-        super().adopt(old, move)
-        self.values, self.grouped = cast(Sorted, old).values, cast(Sorted, old).grouped
+    def convert(self, old: Accumulator, move: Recode) -> None:
+        super().convert(old, move)
+        self.values, self.grouped = cast(SortedValues, old).values, cast(SortedValues, old).grouped
 
-    def add(self, data: Numbers, rows: ByCode) -> None:
+    def add(self, data: Numbers, rows: GroupedRows) -> None:
         self.grouped = rows.labels is not None
         data, codes = _sorted(data, rows)
         self.values = np.insert(self.values, self._places(data, codes), data)
         self.number += np.bincount(codes, minlength=len(self.number))
 
-    def drop(self, data: Numbers, rows: ByCode) -> None:
+    def drop(self, data: Numbers, rows: GroupedRows) -> None:
         data, codes = _sorted(data, rows)
         places = self._places(data, codes)
         # Of equal values the first, the second and so on goes.
@@ -105,7 +105,7 @@ class Sorted(Fold):
         return found, some & ~np.isnan(found)
 
 
-def _sorted(data: Numbers, rows: ByCode) -> tuple[Numbers, Ints]:
+def _sorted(data: Numbers, rows: GroupedRows) -> tuple[Numbers, Ints]:
     if rows.labels is None:
         return np.sort(data), np.zeros(len(data), np.int64)
     order = np.lexsort([data, rows.labels])

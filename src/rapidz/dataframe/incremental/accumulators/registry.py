@@ -9,73 +9,75 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from rapidz.dataframe.incremental.accumulators.accumulator import Fold
-from rapidz.dataframe.incremental.accumulators.distinct import Different, Distinct
+from rapidz.dataframe.incremental.accumulators.accumulator import Accumulator
+from rapidz.dataframe.incremental.accumulators.distinct import DistinctCounts, DistinctValues
 from rapidz.dataframe.incremental.accumulators.extrema import (
-    Best,
-    Extreme,
-    First,
-    Last,
-    WindowExtreme,
-    WindowFirst,
+    Extremum,
+    FirstValue,
+    LastValue,
+    SlidingExtremum,
+    SlidingFirst,
+    TextExtremum,
 )
-from rapidz.dataframe.incremental.accumulators.moments import Moments, WindowMoments
-from rapidz.dataframe.incremental.accumulators.quantiles import Sorted
-from rapidz.dataframe.incremental.accumulators.sums import Count, FloatSum, WholeSum
+from rapidz.dataframe.incremental.accumulators.moments import SlidingMoments, WelfordMoments
+from rapidz.dataframe.incremental.accumulators.quantiles import SortedValues
+from rapidz.dataframe.incremental.accumulators.sums import FloatSum, IntegerSum, RowCount
 from rapidz.dataframe.incremental.accumulators.time_sums import TimeSum
-from rapidz.dataframe.incremental.columns.column_codec import Lane
+from rapidz.dataframe.incremental.columns.column_codec import ColumnCodec
 from rapidz.dataframe.incremental.types import Bools, Numbers
 
-__all__ = ["SIZE", "Recipe", "make_fold", "recipe"]
+__all__ = ["SIZE", "Finalizer", "create_accumulator", "find_finalizer"]
 
 Reading = tuple[Numbers, Bools | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class Finalizer:
     """The kind of fold that an aggregate reads, and how it reads it, perhaps with an option."""
 
     kind: str
     read: Callable[..., Reading]
     option: Any = None
 
-    def result(self, fold: Fold) -> Reading:
+    def result(self, accumulator: Accumulator) -> Reading:
         """The value of each group and whether it is one."""
-        return self.read(fold) if self.option is None else self.read(fold, self.option)
+        return (
+            self.read(accumulator) if self.option is None else self.read(accumulator, self.option)
+        )
 
 
-def _plain(fold: Fold) -> Reading:
-    return fold.result()
+def _plain(accumulator: Accumulator) -> Reading:
+    return accumulator.result()
 
 
-def _sum(fold: Fold) -> Reading:
-    return fold.result()[0], None
+def _sum(accumulator: Accumulator) -> Reading:
+    return accumulator.result()[0], None
 
 
-def _mean(fold: Fold) -> Reading:
-    total, valid = fold.result()
-    return total / np.maximum(cast(FloatSum, fold).number, 1), valid
+def _mean(accumulator: Accumulator) -> Reading:
+    total, valid = accumulator.result()
+    return total / np.maximum(cast(FloatSum, accumulator).number, 1), valid
 
 
-def _mean_time(fold: Fold) -> Reading:
-    return cast(TimeSum, fold).mean()
+def _mean_time(accumulator: Accumulator) -> Reading:
+    return cast(TimeSum, accumulator).mean()
 
 
-def _var(fold: Fold, ddof: int) -> Reading:
-    return cast(Moments, fold).variance(ddof)
+def _var(accumulator: Accumulator, ddof: int) -> Reading:
+    return cast(WelfordMoments, accumulator).variance(ddof)
 
 
-def _std(fold: Fold, ddof: int) -> Reading:
-    value, valid = cast(Moments, fold).variance(ddof)
+def _std(accumulator: Accumulator, ddof: int) -> Reading:
+    value, valid = cast(WelfordMoments, accumulator).variance(ddof)
     return np.sqrt(value), valid
 
 
-def _median(fold: Fold) -> Reading:
-    return cast(Sorted, fold).median()
+def _median(accumulator: Accumulator) -> Reading:
+    return cast(SortedValues, accumulator).median()
 
 
-def _quantile(fold: Fold, q: float) -> Reading:
-    return cast(Sorted, fold).quantile(q)
+def _quantile(accumulator: Accumulator, q: float) -> Reading:
+    return cast(SortedValues, accumulator).quantile(q)
 
 
 # What is read from the sizes of groups, and from no column.
@@ -83,48 +85,50 @@ SIZE = "size"
 NUMBERS = {"int", "float"}
 ALL = NUMBERS | {"time"}
 ANY = ALL | {"other"}
-RECIPES: dict[str, tuple[set[str], Recipe]] = {
-    "count": (ANY, Recipe("count", _plain)),
-    "size": (ANY, Recipe(SIZE, _plain)),
-    "mean": (NUMBERS, Recipe("float", _mean)),
-    "var": (NUMBERS, Recipe("moments", _var, 1)),
-    "std": (NUMBERS, Recipe("moments", _std, 1)),
-    "min": (ALL, Recipe("min", _plain)),
-    "max": (ALL, Recipe("max", _plain)),
-    "first": (ANY, Recipe("first", _plain)),
-    "last": (ANY, Recipe("last", _plain)),
-    "nunique": (ANY, Recipe("different", _plain)),
-    "median": (NUMBERS, Recipe("sorted", _median)),
-    "quantile": (NUMBERS, Recipe("sorted", _quantile, 0.5)),
+FINALIZERS: dict[str, tuple[set[str], Finalizer]] = {
+    "count": (ANY, Finalizer("count", _plain)),
+    "size": (ANY, Finalizer(SIZE, _plain)),
+    "mean": (NUMBERS, Finalizer("float", _mean)),
+    "var": (NUMBERS, Finalizer("moments", _var, 1)),
+    "std": (NUMBERS, Finalizer("moments", _std, 1)),
+    "min": (ALL, Finalizer("min", _plain)),
+    "max": (ALL, Finalizer("max", _plain)),
+    "first": (ANY, Finalizer("first", _plain)),
+    "last": (ANY, Finalizer("last", _plain)),
+    "nunique": (ANY, Finalizer("different", _plain)),
+    "median": (NUMBERS, Finalizer("sorted", _median)),
+    "quantile": (NUMBERS, Finalizer("sorted", _quantile, 0.5)),
 }
 # The one option that a recipe takes; with all others pandas is asked.
 OPTIONS = {"var": "ddof", "std": "ddof", "quantile": "q"}
-COUNTING = Recipe("distinct", _plain)
-SUMS = {"int": Recipe("whole", _plain), "float": Recipe("float", _sum)}
+COUNTING = Finalizer("distinct", _plain)
+SUMS = {"int": Finalizer("whole", _plain), "float": Finalizer("float", _sum)}
 
 
-def recipe(lane: Lane, how: Any, options: Mapping[str, Any], leaving: bool) -> Recipe | None:
+def find_finalizer(
+    codec: ColumnCodec, how: Any, options: Mapping[str, Any], sliding: bool
+) -> Finalizer | None:
     """The recipe of an aggregate, None if only pandas can do it."""
     if how == "sum":
-        return None if options else SUMS.get(lane.kind)
-    if how == "mean" and lane.kind == "time":
-        return None if options else Recipe("times", _mean_time)
-    text = isinstance(lane.dtype, pd.StringDtype) and not leaving
+        return None if options else SUMS.get(codec.kind)
+    if how == "mean" and codec.kind == "time":
+        return None if options else Finalizer("times", _mean_time)
+    text = isinstance(codec.dtype, pd.StringDtype) and not sliding
     if text and how in ("min", "max") and not options:
-        return Recipe(how, _plain)
-    kinds, found = RECIPES.get(how, (set(), None)) if isinstance(how, str) else (set(), None)
-    if found is None or lane.kind not in kinds:
+        return Finalizer(how, _plain)
+    kinds, found = FINALIZERS.get(how, (set(), None)) if isinstance(how, str) else (set(), None)
+    if found is None or codec.kind not in kinds:
         return None
-    if how == "nunique" and _nested(lane.dtype):
+    if how == "nunique" and _nested(codec.dtype):
         return None
-    if how == "nunique" and leaving:
+    if how == "nunique" and sliding:
         return None if options else COUNTING
-    if how == "quantile" and pd.api.types.is_bool_dtype(lane.dtype):
+    if how == "quantile" and pd.api.types.is_bool_dtype(codec.dtype):
         return None
     option = OPTIONS.get(how)
     if option is not None and set(options) == {option}:
         value = options[option]
-        return Recipe(found.kind, found.read, value) if isinstance(value, (int, float)) else None
+        return Finalizer(found.kind, found.read, value) if isinstance(value, (int, float)) else None
     return None if options else found
 
 
@@ -133,30 +137,30 @@ def _nested(dtype: Any) -> bool:
     return isinstance(dtype, pd.ArrowDtype) and dtype.type in (list, dict)
 
 
-def make_fold(kind: str, lane: Lane, leaving: bool) -> Fold:
+def create_accumulator(kind: str, codec: ColumnCodec, sliding: bool) -> Accumulator:
     """A fold of a kind for a column, for rows that also leave or that only come."""
-    dtype = lane.storage
+    dtype = codec.storage
     if kind == "distinct":
-        return Distinct()
+        return DistinctCounts()
     if kind == "different":
-        return Different()
+        return DistinctValues()
     if kind == "sorted":
-        return Sorted()
+        return SortedValues()
     if kind == "count":
-        return Count()
+        return RowCount()
     if kind == "whole":
-        return WholeSum(dtype=dtype, leaving=leaving)
+        return IntegerSum(dtype=dtype, sliding=sliding)
     if kind == "float":
-        return FloatSum(exact=leaving)
+        return FloatSum(exact=sliding)
     if kind == "times":
         return TimeSum()
     if kind == "moments":
-        return WindowMoments() if leaving else Moments()
+        return SlidingMoments() if sliding else WelfordMoments()
     if kind in ("min", "max"):
-        if lane.kind == "other":
-            return Best(kind)
+        if codec.kind == "other":
+            return TextExtremum(kind)
         ufunc = np.minimum if kind == "min" else np.maximum
-        return WindowExtreme(ufunc, dtype) if leaving else Extreme(ufunc, dtype)
+        return SlidingExtremum(ufunc, dtype) if sliding else Extremum(ufunc, dtype)
     if kind == "first":
-        return WindowFirst(dtype) if leaving else First(dtype)
-    return Last(dtype)
+        return SlidingFirst(dtype) if sliding else FirstValue(dtype)
+    return LastValue(dtype)

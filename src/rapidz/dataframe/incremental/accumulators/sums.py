@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from rapidz.dataframe.incremental.accumulators.accumulator import Fold, Move
-from rapidz.dataframe.incremental.groups.group_reduce import ByCode
+from rapidz.dataframe.incremental.accumulators.accumulator import Accumulator, Recode
+from rapidz.dataframe.incremental.groups.group_reduce import GroupedRows
 from rapidz.dataframe.incremental.types import Bools, Floats, Ints, Numbers
 
-__all__ = ["Count", "FloatSum", "WholeSum", "all_parts", "exact_parts", "two_sum"]
+__all__ = ["RowCount", "FloatSum", "IntegerSum", "all_parts", "exact_parts", "two_sum"]
 
 # A sum is doubted if the error that it may carry is above this part of it.
 DOUBT = 2.0**-45
@@ -21,23 +21,23 @@ LARGE = 2**62
 LEAST = 2.0**-1074
 
 
-class Count(Fold):
+class RowCount(Accumulator):
     """How many rows there are."""
 
     arrays = {"number": 0}  # noqa: RUF012
     number: Ints
 
-    def add(self, data: Numbers, rows: ByCode) -> None:
+    def add(self, data: Numbers, rows: GroupedRows) -> None:
         self.number[rows.at] += rows.counts()
 
-    def drop(self, data: Numbers, rows: ByCode) -> None:
+    def drop(self, data: Numbers, rows: GroupedRows) -> None:
         self.number[rows.at] -= rows.counts()
 
     def result(self) -> tuple[Numbers, Bools | None]:
         return self.number, None
 
 
-class WholeSum(Fold):
+class IntegerSum(Accumulator):
     """Sum of integers; as in numpy and pandas it is exact modulo 2**64.
 
     The sum of floats, which later rows may make of them, is not. From when the integers are so
@@ -50,10 +50,10 @@ class WholeSum(Fold):
         groups: int = 0,
         dtype: np.dtype[np.generic] | None = None,
         *,
-        leaving: bool = False,
+        sliding: bool = False,
     ) -> None:
         self.arrays = {"total": np.zeros((), dtype or np.int64)[()]}
-        self.leaving = leaving
+        self.sliding = sliding
         self.bound = 0
         """No sum is further from 0."""
         super().__init__(groups)
@@ -61,19 +61,19 @@ class WholeSum(Fold):
     total: Numbers
     near: Floats
 
-    def adopt(self, old: Fold, move: Move) -> None:
-        if isinstance(old, WholeSum):
+    def convert(self, old: Accumulator, move: Recode) -> None:
+        if isinstance(old, IntegerSum):
             self.bound = old.bound
             if "near" in old.arrays:
                 self.arrays = {**self.arrays, "near": 0.0}
-        super().adopt(old, move)
+        super().convert(old, move)
 
-    def add(self, data: Numbers, rows: ByCode) -> None:
-        if len(data) and not self.leaving:
+    def add(self, data: Numbers, rows: GroupedRows) -> None:
+        if len(data) and not self.sliding:
             self._look(data, rows)
-        self.total[rows.at] += rows.whole_sums(data)
+        self.total[rows.at] += rows.integer_sums(data)
 
-    def _look(self, data: Numbers, rows: ByCode) -> None:
+    def _look(self, data: Numbers, rows: GroupedRows) -> None:
         if "near" not in self.arrays:
             largest = max(int(np.maximum.reduce(data)), -int(np.minimum.reduce(data)))
             self.bound += largest * len(data)
@@ -92,8 +92,8 @@ class WholeSum(Fold):
             else total
         )
 
-    def drop(self, data: Numbers, rows: ByCode) -> None:
-        self.total[rows.at] -= rows.whole_sums(data)
+    def drop(self, data: Numbers, rows: GroupedRows) -> None:
+        self.total[rows.at] -= rows.integer_sums(data)
 
     def result(self) -> tuple[Numbers, Bools | None]:
         return self.total, None
@@ -126,12 +126,12 @@ def _cut(data: Floats) -> float:
     return float(np.ldexp(1.0, exponent)) if exponent <= 1000 else np.inf
 
 
-def exact_parts(data: Floats, rows: ByCode) -> tuple[Floats, Floats, float]:
+def exact_parts(data: Floats, rows: GroupedRows) -> tuple[Floats, Floats, float]:
     """Sums by group as a high part without error, a low part, and the low part's error.
 
     Every value is cut at one power of two so large that the upper parts add up exactly.
 
-    >>> exact_parts(np.array([1e17, 1.0, -1e17]), ByCode(np.array([0, 0, 0]), 1))[:2]
+    >>> exact_parts(np.array([1e17, 1.0, -1e17]), GroupedRows(np.array([0, 0, 0]), 1))[:2]
     (array([0.]), array([1.]))
     """
     cut = _cut(data)
@@ -146,10 +146,10 @@ def exact_parts(data: Floats, rows: ByCode) -> tuple[Floats, Floats, float]:
     return rows.sums(high), rows.sums(low), left * float(len(data)) ** 2 * 2.0**-53
 
 
-def all_parts(data: Floats, rows: ByCode) -> Iterator[Floats]:
+def all_parts(data: Floats, rows: GroupedRows) -> Iterator[Floats]:
     """Yield the sums by group in parts, the largest first, none of which has an error.
 
-    >>> one = ByCode(np.array([0, 0, 0]), 1)
+    >>> one = GroupedRows(np.array([0, 0, 0]), 1)
     >>> [float(part[0]) for part in all_parts(np.array([2.0**70, 1.0, -2.0]), one)]
     [1.1805916207174113e+21, -1.0]
     """
@@ -168,7 +168,7 @@ def all_parts(data: Floats, rows: ByCode) -> Iterator[Floats]:
             return
 
 
-class FloatSum(Fold):
+class FloatSum(Accumulator):
     """Sum and number of floats: `high + low` with a bound of the error in `error`.
 
     Infinities are counted apart, so they leave no trace once they have left. With `exact`,
@@ -190,23 +190,23 @@ class FloatSum(Fold):
         """What the sums are kept as a part of themselves by."""
         super().__init__(groups)
 
-    def adopt(self, old: Fold, move: Move) -> None:
+    def convert(self, old: Accumulator, move: Recode) -> None:
         if isinstance(old, FloatSum):
             self.scale = old.scale
-            super().adopt(old, move)
+            super().convert(old, move)
             return
-        assert isinstance(old, WholeSum)
+        assert isinstance(old, IntegerSum)
         # Integers have no number of values, nor does the sum ask for it.
         self.reset(len(old.total))
         self.high[:] = old.as_floats()
 
-    def add(self, data: Numbers, rows: ByCode) -> None:
+    def add(self, data: Numbers, rows: GroupedRows) -> None:
         self._merge(data, rows, 1)
 
-    def drop(self, data: Numbers, rows: ByCode) -> None:
+    def drop(self, data: Numbers, rows: GroupedRows) -> None:
         self._merge(data, rows, -1)
 
-    def _merge(self, data: Floats, rows: ByCode, sign: int) -> None:
+    def _merge(self, data: Floats, rows: GroupedRows, sign: int) -> None:
         at = rows.at
         self.number[at] += sign * rows.counts()
         finite = np.isfinite(data)
@@ -219,7 +219,7 @@ class FloatSum(Fold):
         else:
             self._take(data, rows)
 
-    def _take(self, data: Floats, rows: ByCode) -> None:
+    def _take(self, data: Floats, rows: GroupedRows) -> None:
         """Add rows that stay."""
         at = rows.at
         new = rows.sums(data if self.scale == 1.0 else data * self.scale)
@@ -255,12 +255,12 @@ class FloatSum(Fold):
             for array in (self.high, self.low, self.error):
                 array[at] = np.where(empty, 0.0, array[at])
 
-    def doubtful(self) -> bool:
+    def needs_recompute(self) -> bool:
         with np.errstate(all="ignore"):
             sound = self.error <= np.abs(self.high + self.low) * DOUBT
         return self.exact and not bool((sound & np.isfinite(self.high)).all())
 
-    def renew(self, data: Numbers, rows: ByCode) -> None:
+    def recompute(self, data: Numbers, rows: GroupedRows) -> None:
         self.reset(rows.groups)
         finite = np.isfinite(data)
         self._merge(data[~finite], rows.only(~finite), 1)

@@ -6,8 +6,8 @@ from typing import cast
 
 import numpy as np
 
-from rapidz.dataframe.incremental.accumulators.accumulator import Fold, Move
-from rapidz.dataframe.incremental.groups.group_reduce import ByCode
+from rapidz.dataframe.incremental.accumulators.accumulator import Accumulator, Recode
+from rapidz.dataframe.incremental.groups.group_reduce import GroupedRows
 from rapidz.dataframe.incremental.types import Bools, Ints, Numbers
 
 __all__ = ["TimeSum"]
@@ -16,11 +16,11 @@ HALF = 32
 LOW = 2**HALF - 1
 
 
-class TimeSum(Fold):
+class TimeSum(Accumulator):
     """Number and exact sum of integers, as the sums of their upper and of their lower halves.
 
     >>> times = TimeSum(1)
-    >>> times.add(np.array([2**62, 2**62, 2**62 + 3]), ByCode(np.array([0, 0, 0]), 1))
+    >>> times.add(np.array([2**62, 2**62, 2**62 + 3]), GroupedRows(np.array([0, 0, 0]), 1))
     >>> int(times.mean()[0][0]) - 2**62
     1
     """
@@ -30,19 +30,19 @@ class TimeSum(Fold):
     lower: Ints
     number: Ints
 
-    def add(self, data: Numbers, rows: ByCode) -> None:
+    def add(self, data: Numbers, rows: GroupedRows) -> None:
         self._merge(data, rows, 1)
 
-    def drop(self, data: Numbers, rows: ByCode) -> None:
+    def drop(self, data: Numbers, rows: GroupedRows) -> None:
         self._merge(data, rows, -1)
 
-    def _merge(self, data: Ints, rows: ByCode, sign: int) -> None:
+    def _merge(self, data: Ints, rows: GroupedRows, sign: int) -> None:
         self.number[rows.at] += sign * rows.counts()
-        self.upper[rows.at] += sign * rows.whole_sums(data >> HALF)
-        self.lower[rows.at] += sign * rows.whole_sums(data & LOW)
+        self.upper[rows.at] += sign * rows.integer_sums(data >> HALF)
+        self.lower[rows.at] += sign * rows.integer_sums(data & LOW)
 
-    def adopt(self, old: Fold, move: Move) -> None:
-        super().adopt(old, None)
+    def convert(self, old: Accumulator, move: Recode) -> None:
+        super().convert(old, None)
         if move is None:
             return
         ticks = int(move(np.ones(1, np.int64))[0])  # those of one before

@@ -10,7 +10,7 @@ import pandas as pd
 
 from rapidz.dataframe.incremental.types import Bools, Numbers
 
-__all__ = ["Kind", "Lane", "Values", "as_dtype", "moved"]
+__all__ = ["Kind", "ColumnCodec", "ColumnValues", "as_dtype", "recode"]
 
 Kind = Literal["int", "float", "time", "other"]
 
@@ -23,7 +23,7 @@ NOT_A_TIME = np.iinfo(np.int64).min
 
 
 @dataclass(slots=True)
-class Values:
+class ColumnValues:
     """One column of a batch: `data` and which of it counts; `valid` None says that all does.
 
     Data of a column of the other kind is read only if asked for, as objects, or as an array of
@@ -34,11 +34,11 @@ class Values:
     valid: Bools | None
 
 
-class Lane:
+class ColumnCodec:
     """The way of one column to arrays: integers as 64 bit, floats as float64, times as int64.
 
-    >>> lane = Lane(pd.Int64Dtype())
-    >>> lane.kind, lane.storage
+    >>> codec = ColumnCodec(pd.Int64Dtype())
+    >>> codec.kind, codec.storage
     ('int', dtype('int64'))
     """
 
@@ -65,7 +65,7 @@ class Lane:
         """Whether a value can be missing."""
         return self.masked or not isinstance(self.dtype, np.dtype) or self.dtype.kind not in "iub"
 
-    def read(self, column: pd.Series[Any], as_it_is: bool = False) -> Values:
+    def read(self, column: pd.Series[Any], as_it_is: bool = False) -> ColumnValues:
         """The column as arrays; what would become objects may stay *as it is*, an array of pandas.
 
         Those that are asked for few of many values make objects of these alone then.
@@ -76,25 +76,25 @@ class Lane:
             if self.objects:
                 keep = as_it_is and not isinstance(column.dtype, np.dtype)
                 data = column.array if keep else column.to_numpy(object)
-            return Values(data, valid)
+            return ColumnValues(data, valid)
         if self.masked:
             valid = column.notna().to_numpy()
             data = column.array.to_numpy(self.storage, na_value=0)
         elif self.kind == "int":
-            return Values(column.to_numpy().astype(self.storage, copy=False), None)
+            return ColumnValues(column.to_numpy().astype(self.storage, copy=False), None)
         elif self.kind == "float":
             data = column.to_numpy().astype(self.storage, copy=False)
             valid = ~np.isnan(data)
         else:
             data = np.asarray(column.array.view("i8"))
             valid = data != NOT_A_TIME
-        return Values(data, None if valid.all() else valid)
+        return ColumnValues(data, None if valid.all() else valid)
 
 
-def moved(data: Numbers, old: Lane, new: Lane) -> Numbers:
+def recode(data: Numbers, old: ColumnCodec, new: ColumnCodec) -> Numbers:
     """Data of one lane as that of another, whose dtype holds it.
 
-    >>> moved(np.array([1]), Lane(np.dtype("M8[s]")), Lane(np.dtype("M8[ms]")))
+    >>> recode(np.array([1]), ColumnCodec(np.dtype("M8[s]")), ColumnCodec(np.dtype("M8[ms]")))
     array([1000])
     """
     if old.kind == new.kind == "time":
@@ -104,9 +104,9 @@ def moved(data: Numbers, old: Lane, new: Lane) -> Numbers:
     return data.astype(new.storage, copy=False)
 
 
-def _unit(lane: Lane) -> str:
-    zoned = isinstance(lane.dtype, pd.DatetimeTZDtype)
-    return lane.dtype.unit if zoned else np.datetime_data(lane.dtype)[0]
+def _unit(codec: ColumnCodec) -> str:
+    zoned = isinstance(codec.dtype, pd.DatetimeTZDtype)
+    return codec.dtype.unit if zoned else np.datetime_data(codec.dtype)[0]
 
 
 def as_dtype(values: Numbers, valid: Bools | None, dtype: Any) -> Any:

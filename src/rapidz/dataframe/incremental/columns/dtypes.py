@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rapidz.dataframe.incremental.columns.column_codec import Lane
+from rapidz.dataframe.incremental.columns.column_codec import ColumnCodec
 from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = ["alike", "fit", "fit_nothing", "has_values", "is_object"]
@@ -117,7 +117,7 @@ def _kept(dtype: Any) -> Any:
     """In which way states keep the values of a dtype: what is kept in one is lost for another."""
     if isinstance(dtype, pd.StringDtype):
         return "text"
-    return "number" if (kind := Lane(dtype).kind) in ("int", "float") else kind
+    return "number" if (kind := ColumnCodec(dtype).kind) in ("int", "float") else kind
 
 
 def _named_alike(new: Any, known: Any) -> Any:

@@ -12,19 +12,19 @@ import numpy as np
 
 from rapidz.dataframe.incremental.types import Bools, Floats, Ints, Numbers, Positions
 
-__all__ = ["ByCode", "one_group"]
+__all__ = ["GroupedRows", "ungrouped_rows"]
 
 # A batch that touches few of many groups works on these groups alone.
 SPARSE = 4
 
 
-class ByCode:
+class GroupedRows:
     """Rows of one batch, each with the code of its group.
 
     `at` selects the groups of the batch from an array over all groups, `width` is their
     number. Partial results have `width` entries.
 
-    >>> rows = ByCode(np.array([1, 0, 1]), 2)
+    >>> rows = GroupedRows(np.array([1, 0, 1]), 2)
     >>> rows.sums(np.array([1.0, 2.0, 3.0]))
     array([2., 4.])
     """
@@ -43,9 +43,9 @@ class ByCode:
             self.at, self.local = np.unique(labels, return_inverse=True)
             self.width = len(self.at)
 
-    def only(self, keep: Bools) -> ByCode:
+    def only(self, keep: Bools) -> GroupedRows:
         """The rows that `keep` selects."""
-        chosen = object.__new__(ByCode)
+        chosen = object.__new__(GroupedRows)
         chosen.groups, chosen.at, chosen.width = self.groups, self.at, self.width
         chosen.size = int(np.count_nonzero(keep))
         chosen._counts = None
@@ -68,7 +68,7 @@ class ByCode:
             return np.array([data.sum()])
         return np.bincount(self.local, weights=data, minlength=self.width)
 
-    def whole_sums(self, data: Numbers) -> Numbers:
+    def integer_sums(self, data: Numbers) -> Numbers:
         """Sums of integers by group, exact modulo 2**64 as those of pandas."""
         if self.labels is None:
             return np.array([data.sum(dtype=data.dtype)])
@@ -103,18 +103,18 @@ class ByCode:
             where[self.local[::-1]] = np.arange(self.size - 1, -1, -1)
         return where
 
-    def spread(self, by_group: Numbers) -> Any:
+    def broadcast(self, by_group: Numbers) -> Any:
         """A value by group, given to each row."""
         return by_group[0] if self.labels is None else by_group[self.local]
 
 
-def one_group(size: int) -> ByCode:
+def ungrouped_rows(size: int) -> GroupedRows:
     """Rows that all belong to the one group there is.
 
-    >>> one_group(3).counts()
+    >>> ungrouped_rows(3).counts()
     array([3])
     """
-    rows = object.__new__(ByCode)
+    rows = object.__new__(GroupedRows)
     rows.groups = rows.width = 1
     rows.at, rows.size, rows.labels = slice(None), size, None
     rows.local = np.empty(0, np.intp)

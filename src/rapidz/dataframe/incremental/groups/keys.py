@@ -13,18 +13,18 @@ from rapidz.dataframe.incremental.columns.dtypes import fit
 from rapidz.dataframe.incremental.types import Frame
 from rapidz.kernel.protocol.short_repr import short_repr
 
-__all__ = ["Given", "Keys"]
+__all__ = ["GivenKeys", "GroupKeys"]
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class GivenKeys:
     """Says `by="given"` where a column may have that name."""
 
 
-class Keys:
+class GroupKeys:
     """The group keys of each batch: none, columns by name, or "given" with the batch.
 
-    >>> Keys("y", pd.DataFrame({"x": [1]}))
+    >>> GroupKeys("y", pd.DataFrame({"x": [1]}))
     Traceback (most recent call last):
     ValueError: by must name columns of ['x'] or be 'given', got 'y'
     """
@@ -37,7 +37,7 @@ class Keys:
         self.given = by is not None
         labels = list(example.columns) if isinstance(example, pd.DataFrame) else []
         named = isinstance(by, str) and by == "given" and by not in labels
-        if by is None or named or isinstance(by, Given):
+        if by is None or named or isinstance(by, GivenKeys):
             return
         self.columns = list(by) if isinstance(by, list) else [by]
         for label in self.columns:

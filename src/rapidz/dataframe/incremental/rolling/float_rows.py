@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from rapidz.dataframe.incremental.types import Floats, Frame, Ints
-from rapidz.dataframe.incremental.windows.ring_buffer import Tape
+from rapidz.dataframe.incremental.windows.ring_buffer import RingBuffer
 
 __all__ = ["FloatRows", "floats"]
 
@@ -32,20 +32,20 @@ class FloatRows:
 
     def __init__(self) -> None:
         self.held = 0
-        self.tapes: dict[Any, Tape] = {}
-        self.stamps = Tape(np.int64)
+        self.buffers: dict[Any, RingBuffer] = {}
+        self.stamps = RingBuffer(np.int64)
         self.unit: Any = None
 
     def take(self, labels: Sequence[Any], values: Floats, index: Any) -> None:
         """Add rows; *index* holds their times, None if that does not matter."""
         for label in labels:
-            if label not in self.tapes:  # of a column of which nothing was known yet
-                self.tapes[label] = Tape(np.float64)
-                self.tapes[label].append(np.full(self.held, np.nan))
-        for label in [label for label in self.tapes if label not in labels]:
-            del self.tapes[label]
+            if label not in self.buffers:  # of a column of which nothing was known yet
+                self.buffers[label] = RingBuffer(np.float64)
+                self.buffers[label].append(np.full(self.held, np.nan))
+        for label in [label for label in self.buffers if label not in labels]:
+            del self.buffers[label]
         for label, column in zip(labels, values.T, strict=True):
-            self.tapes[label].append(column)
+            self.buffers[label].append(column)
         if index is not None:
             self.stamps.append(self._read(index))
         self.held += len(values)
@@ -61,16 +61,16 @@ class FloatRows:
 
     def cut(self, count: int) -> None:
         """Take back the newest rows."""
-        for tape in (*self.tapes.values(), self.stamps):
-            if len(tape):
-                tape.cut(count)
+        for buffer in (*self.buffers.values(), self.stamps):
+            if len(buffer):
+                buffer.cut(count)
         self.held -= count
 
     def drop(self, count: int) -> None:
         """Let the oldest rows go."""
-        for tape in (*self.tapes.values(), self.stamps):
-            if len(tape):
-                tape.drop(count)
+        for buffer in (*self.buffers.values(), self.stamps):
+            if len(buffer):
+                buffer.drop(count)
         self.held -= count
 
     def starts(self, window: pd.Timedelta, since: int) -> Ints:
@@ -83,7 +83,7 @@ class FloatRows:
 
     def frame(self) -> pd.DataFrame:
         """The rows as pandas has them, the columns numbered."""
-        columns = dict(enumerate(tape.view() for tape in self.tapes.values()))
+        columns = dict(enumerate(buffer.view() for buffer in self.buffers.values()))
         index: Any = range(self.held)
         if self.unit is not None:
             index = pd.DatetimeIndex(self.stamps.view().view(f"M8[{self.unit}]"))

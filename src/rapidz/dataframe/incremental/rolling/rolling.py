@@ -152,7 +152,7 @@ class RollingState:
         return 1 if self.timed else self.window
 
     def _columns(self) -> list[Floats]:
-        return [tape.view() for tape in self.rows.tapes.values()]
+        return [buffer.view() for buffer in self.rows.buffers.values()]
 
     def _by_order(self, starts: Ints, held: int, last: int) -> Floats:
         columns = self._columns()
@@ -160,9 +160,9 @@ class RollingState:
             self.sorted = [SortedWindow(column[:held]) for column in columns]
         q, made = self.options.get("q", 0.5), np.empty((len(starts), len(columns)))
         for at, (window, column) in enumerate(zip(self.sorted, columns, strict=True)):
-            leaving = column[:last]
-            made[:, at] = window.quantiles(column[held:], leaving, starts, q, self._least())
-            window.drop(leaving[int(starts[-1]) :])
+            sliding = column[:last]
+            made[:, at] = window.quantiles(column[held:], sliding, starts, q, self._least())
+            window.drop(sliding[int(starts[-1]) :])
         return made
 
     def _by_sums(self, starts: Ints, held: int, last: int) -> Floats:

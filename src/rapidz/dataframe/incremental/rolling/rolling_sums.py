@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from rapidz.dataframe.incremental.rolling.two_stacks import (
-    Extremes,
-    Moments,
-    Runs,
-    Stacks,
-    Sums,
+    EqualRuns,
+    ScannedExtrema,
+    ScannedMoments,
+    ScannedSums,
+    TwoStacks,
     deviations,
 )
 from rapidz.dataframe.incremental.types import Bools, Floats, Ints
@@ -42,10 +42,10 @@ class RollingSums:
 
     def __init__(self, how: str, held: Floats) -> None:
         self.how = how
-        self.stacks = Stacks(_sums(how))
-        self.runs: Runs | None = None
+        self.stacks = TwoStacks(_sums(how))
+        self.runs: EqualRuns | None = None
         if how in ("mean", "var", "std"):
-            self.runs = Runs()
+            self.runs = EqualRuns()
             self.runs.step(held)
 
     def step(self, rows: Floats, held: int, starts: Ints, least: int, ddof: int) -> Floats:
@@ -89,7 +89,7 @@ class RollingSums:
         return variance if self.how == "var" else np.sqrt(variance)
 
 
-def _sums(how: str) -> Sums:
+def _sums(how: str) -> ScannedSums:
     if how in ("min", "max"):
-        return Extremes(np.minimum if how == "min" else np.maximum)
-    return Moments() if how in ("var", "std") else Sums()
+        return ScannedExtrema(np.minimum if how == "min" else np.maximum)
+    return ScannedMoments() if how in ("var", "std") else ScannedSums()

@@ -17,7 +17,14 @@ from rapidz.dataframe.incremental.accumulators.moments import products, squares
 from rapidz.dataframe.incremental.accumulators.sums import two_sum
 from rapidz.dataframe.incremental.types import Bools, Floats, Ints
 
-__all__ = ["Extremes", "Moments", "Runs", "Stacks", "Sums", "deviations"]
+__all__ = [
+    "ScannedExtrema",
+    "ScannedMoments",
+    "EqualRuns",
+    "TwoStacks",
+    "ScannedSums",
+    "deviations",
+]
 
 Parts: TypeAlias = "tuple[Any, ...]"
 
@@ -43,12 +50,12 @@ def _added(left: Parts, right: Parts) -> Parts:
     return high, left[1] + right[1] + rest
 
 
-class Sums:
+class ScannedSums:
     """Number and sum of the values, in double-double arithmetic."""
 
     none: Parts = (0, 0.0, 0.0)
 
-    def about(self, data: Floats) -> Sums:
+    def about(self, data: Floats) -> ScannedSums:
         """The sums to go on with, beside these rows."""
         return self
 
@@ -61,12 +68,12 @@ class Sums:
         """What two parts make together."""
         return left[0] + right[0], *_added(left[1:], right[1:])
 
-    def doubtful(self, parts: Parts, runs: Ints) -> Bools:
+    def needs_recompute(self, parts: Parts, runs: Ints) -> Bools:
         """Which of the results may have lost digits; *runs* of equal values end at the rows."""
         return np.zeros(len(runs), bool)
 
 
-class Extremes(Sums):
+class ScannedExtrema(ScannedSums):
     """Number of the values and the smallest or largest of them."""
 
     def __init__(self, ufunc: np.ufunc) -> None:
@@ -81,7 +88,7 @@ class Extremes(Sums):
         return left[0] + right[0], self.ufunc(left[1], right[1])
 
 
-class Moments(Sums):
+class ScannedMoments(ScannedSums):
     """Number of the values, sums of their deviations from a centre and of the squares of these."""
 
     none = (0, 0.0, 0.0, 0.0, 0.0)
@@ -89,9 +96,9 @@ class Moments(Sums):
     def __init__(self, centre: float = 0.0) -> None:
         self.centre = centre
 
-    def about(self, data: Floats) -> Moments:
+    def about(self, data: Floats) -> ScannedMoments:
         present = data[~np.isnan(data)]
-        return Moments(float(present.mean())) if len(present) else self
+        return ScannedMoments(float(present.mean())) if len(present) else self
 
     def scan(self, data: Floats) -> Parts:
         valid = ~np.isnan(data)
@@ -106,16 +113,16 @@ class Moments(Sums):
         first, second = _added(left[1:3], right[1:3]), _added(left[3:], right[3:])
         return left[0] + right[0], *first, *second
 
-    def doubtful(self, parts: Parts, runs: Ints) -> Bools:
+    def needs_recompute(self, parts: Parts, runs: Ints) -> Bools:
         lost: Bools = deviations(parts) < parts[3] * FEW_DIGITS
         lost &= runs < parts[0]
         return lost
 
 
 def deviations(parts: Parts) -> Floats:
-    """The sums of squared deviations from the mean, of the parts of `Moments`.
+    """The sums of squared deviations from the mean, of the parts of `ScannedMoments`.
 
-    >>> deviations(Moments(1.0).scan(np.array([1.0, 2.0, 3.0])))
+    >>> deviations(ScannedMoments(1.0).scan(np.array([1.0, 2.0, 3.0])))
     array([0. , 0.5, 2. ])
     """
     number, first, low, second, below = parts
@@ -130,7 +137,7 @@ def deviations(parts: Parts) -> Floats:
     return found
 
 
-class Runs:
+class EqualRuns:
     """How many of the last values are equal: a window of no more values has no variance."""
 
     def __init__(self) -> None:
@@ -149,16 +156,16 @@ class Runs:
         return lengths[where], values[where]
 
 
-class Stacks:
+class TwoStacks:
     """What the windows that end at each row hold, as parts of sums.
 
-    >>> stacks = Stacks(Sums())
+    >>> stacks = TwoStacks(ScannedSums())
     >>> number, high, low = stacks.step(np.array([1.0, 2.0, 4.0]), 1, np.array([0, 1]))
     >>> (high + low).tolist()
     [3.0, 6.0]
     """
 
-    def __init__(self, sums: Sums) -> None:
+    def __init__(self, sums: ScannedSums) -> None:
         self.sums = sums
         self.turn = -1
         """Where the newer rows begin, -1 before the first step."""
@@ -177,7 +184,7 @@ class Stacks:
                 continue
             piece, newer = self._parts(rows[done:end], starts[done - held : end - held])
             if runs is not None and done != self.turn:
-                lost = self.sums.doubtful(piece, runs[done - held : end - held])
+                lost = self.sums.needs_recompute(piece, runs[done - held : end - held])
                 if lost.any():
                     good = int(lost.argmax())
                     pieces.append(tuple(part[:good] for part in piece))

@@ -10,20 +10,20 @@ import pandas as pd
 
 from rapidz.dataframe.incremental.types import Numbers, Positions
 from rapidz.dataframe.incremental.windows.extents import (
-    Everything,
+    AllRows,
+    Extent,
     LastRows,
-    Over,
     Span,
     index_numbers,
     same_clock,
 )
-from rapidz.dataframe.incremental.windows.ring_buffer import Tape
+from rapidz.dataframe.incremental.windows.ring_buffer import RingBuffer
 
-__all__ = ["Arrival", "Arrivals"]
+__all__ = ["WindowChange", "WindowAdmission"]
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class WindowChange:
     """What a batch does to a window, found out before anything is changed.
 
     `take` selects the rows that enter, in their order, and `late` those that came too late.
@@ -51,33 +51,33 @@ class Arrival:
         return both if self.merge is None else both[self.merge]
 
 
-class Arrivals:
+class WindowAdmission:
     """The rows held by a window, known by number and place in the index only."""
 
-    def __init__(self, over: Over) -> None:
+    def __init__(self, over: Extent) -> None:
         self.over = over
         self.held = 0
         self.newest: Any = None
         self.index: pd.Index[Any] | None = None
         """What the index is like, without labels, if that matters."""
-        self.stamps = Tape("float64")
+        self.stamps = RingBuffer("float64")
 
     @property
     def bounded(self) -> bool:
         """Whether rows leave at all."""
-        return not isinstance(self.over, Everything)
+        return not isinstance(self.over, AllRows)
 
-    def look(self, index: pd.Index[Any]) -> Arrival:
+    def preview(self, index: pd.Index[Any]) -> WindowChange:
         """What a batch with this index would do; changes nothing."""
         if isinstance(self.over, Span):
-            return self._look_span(self.over, index)
+            return self._preview_span(self.over, index)
         if isinstance(self.over, LastRows):
             entered = min(len(index), self.over.n)
             expired = max(0, self.held + entered - self.over.n)
-            return Arrival(slice(len(index) - entered, None), entered, expired=expired)
-        return Arrival(slice(None), len(index))
+            return WindowChange(slice(len(index) - entered, None), entered, expired=expired)
+        return WindowChange(slice(None), len(index))
 
-    def _look_span(self, span: Span, index: pd.Index[Any]) -> Arrival:
+    def _preview_span(self, span: Span, index: pd.Index[Any]) -> WindowChange:
         stamps = index_numbers(index, span)
         if self.index is not None:
             same_clock("window", self.index, index)
@@ -102,20 +102,22 @@ class Arrivals:
             moved = len(held) - first
             merge = np.argsort(np.concatenate([held[first:], entering]), kind="stable")
         take, late_ones = order[stale:], order[:late]
-        return Arrival(take, len(entering), late_ones, expired, moved, merge, entering, index[:0])
+        return WindowChange(
+            take, len(entering), late_ones, expired, moved, merge, entering, index[:0]
+        )
 
-    def commit(self, arrival: Arrival) -> None:
+    def commit(self, change: WindowChange) -> None:
         """Hold the rows that entered."""
-        self.held += arrival.entered - arrival.expired
-        stamps = arrival.stamps
+        self.held += change.entered - change.expired
+        stamps = change.stamps
         if stamps is None:
             return
-        self.index = arrival.index if self.index is None else self.index
+        self.index = change.index if self.index is None else self.index
         if not len(self.stamps) and len(stamps):
-            self.stamps = Tape(stamps.dtype)
-        self.stamps.drop(arrival.expired)
-        old = self.stamps.view()[len(self.stamps) - arrival.moved :].copy()
-        self.stamps.cut(arrival.moved)
-        self.stamps.append(arrival.merged(old, stamps))
+            self.stamps = RingBuffer(stamps.dtype)
+        self.stamps.drop(change.expired)
+        old = self.stamps.view()[len(self.stamps) - change.moved :].copy()
+        self.stamps.cut(change.moved)
+        self.stamps.append(change.merged(old, stamps))
         if len(self.stamps):
             self.newest = self.stamps.view()[-1]

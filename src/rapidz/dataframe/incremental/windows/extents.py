@@ -15,11 +15,11 @@ import pandas as pd
 from rapidz.dataframe.incremental.types import Numbers
 from rapidz.kernel.protocol.short_repr import short_repr
 
-__all__ = ["Everything", "LastRows", "Over", "Span", "index_numbers", "same_clock"]
+__all__ = ["AllRows", "LastRows", "Extent", "Span", "index_numbers", "same_clock"]
 
 
 @dataclass(frozen=True, slots=True)
-class Everything:
+class AllRows:
     """All rows since the beginning; nothing expires and nothing is late."""
 
 
@@ -95,7 +95,7 @@ class Span:
         return length
 
 
-Over = Everything | LastRows | Span
+Extent = AllRows | LastRows | Span
 
 
 def same_clock(what: str, known: pd.Index[Any], new: pd.Index[Any]) -> None:

@@ -7,18 +7,18 @@ import numpy.typing as npt
 
 from rapidz.dataframe.incremental.types import Numbers
 
-__all__ = ["Tape"]
+__all__ = ["RingBuffer"]
 
 SMALLEST = 64
 
 
-class Tape:
+class RingBuffer:
     """An array whose rows come at the end and leave at the front, at amortised constant cost.
 
-    >>> tape = Tape("int64")
-    >>> tape.append(np.array([1, 2, 3]))
-    >>> tape.drop(1)
-    >>> tape.view()
+    >>> buffer = RingBuffer("int64")
+    >>> buffer.append(np.array([1, 2, 3]))
+    >>> buffer.drop(1)
+    >>> buffer.view()
     array([2, 3])
     """
 
@@ -38,7 +38,7 @@ class Tape:
     def append(self, values: Numbers) -> None:
         """Take rows at the end."""
         if self._stop + len(values) > len(self._data):
-            self._make_room(len(values))
+            self._reserve(len(values))
         self._data[self._stop : self._stop + len(values)] = values
         self._stop += len(values)
 
@@ -57,7 +57,7 @@ class Tape:
         self._start = self._stop = 0
         self.append(values)
 
-    def _make_room(self, count: int) -> None:
+    def _reserve(self, count: int) -> None:
         # Moving the rows to the front is paid for by the rows that left; growing by half of
         # the rows held is paid for by those that came.
         held = self.view()

@@ -6,33 +6,33 @@ import pandas as pd
 
 from rapidz.dataframe.incremental.columns.schema import Schema
 from rapidz.dataframe.incremental.types import Frame
-from rapidz.dataframe.incremental.windows.admission import Arrivals
-from rapidz.dataframe.incremental.windows.extents import Over
-from rapidz.dataframe.incremental.windows.rows import Rows
+from rapidz.dataframe.incremental.windows.admission import WindowAdmission
+from rapidz.dataframe.incremental.windows.extents import Extent
+from rapidz.dataframe.incremental.windows.rows import WindowRows
 
-__all__ = ["Held"]
+__all__ = ["RowWindow"]
 
 #: Before pandas 3 a shallow copy shares what is changed in place.
 COPIES_ARE_EAGER = int(pd.__version__.split(".")[0]) < 3
 
 
-class Held:
+class RowWindow:
     """The rows that a window holds, in their order; none where they are not to be kept.
 
     `late` holds the rows of the last update that came too late.
 
     >>> import pandas as pd
     >>> from rapidz.dataframe.incremental import LastRows
-    >>> rows = Held(pd.Series([0]), LastRows(2))
+    >>> rows = RowWindow(pd.Series([0]), LastRows(2))
     >>> rows.update(pd.Series([1, 2, 3])).tolist()
     [2, 3]
     """
 
-    def __init__(self, example: Frame, over: Over, keep: bool = True) -> None:
+    def __init__(self, example: Frame, over: Extent, keep: bool = True) -> None:
         self.schema = Schema(example)
         self.over, self.keep = over, keep
-        self.arrivals = Arrivals(over)
-        self.rows = Rows(self.schema.empty, [])
+        self.admission = WindowAdmission(over)
+        self.rows = WindowRows(self.schema.empty, [])
         self.late: Frame = self.schema.empty
 
     def update(self, frame: Frame) -> Frame:
@@ -41,13 +41,13 @@ class Held:
         if not len(frame):
             self.late = frame
             return self._given_away()
-        arrival = self.arrivals.look(frame.index)
+        change = self.admission.preview(frame.index)
         if self.keep:
             rows = self.rows if schema is self.schema else self.rows.fitted(schema, [])
-            self.rows = rows.after(arrival, frame.iloc[arrival.take], [])
+            self.rows = rows.after(change, frame.iloc[change.take], [])
         self.schema = schema
-        self.arrivals.commit(arrival)
-        self.late = frame.iloc[arrival.late]
+        self.admission.commit(change)
+        self.late = frame.iloc[change.late]
         return self._given_away()
 
     def _given_away(self) -> Frame:

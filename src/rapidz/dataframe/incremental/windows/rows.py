@@ -10,34 +10,36 @@ import pandas as pd
 from rapidz.dataframe.incremental.columns.dtypes import fit
 from rapidz.dataframe.incremental.columns.schema import Schema
 from rapidz.dataframe.incremental.types import Frame
-from rapidz.dataframe.incremental.windows.admission import Arrival
+from rapidz.dataframe.incremental.windows.admission import WindowChange
 
-__all__ = ["Rows"]
+__all__ = ["WindowRows"]
 
 
-class Rows:
+class WindowRows:
     """The rows in a window and their keys; `after` gives new ones and leaves these alone."""
 
     def __init__(self, frame: Frame, keys: Sequence[pd.Series[Any]]) -> None:
         self.frame = frame
         self.keys = list(keys)
 
-    def after(self, arrival: Arrival, frame: Frame, keys: Sequence[pd.Series[Any]]) -> Rows:
+    def after(
+        self, change: WindowChange, frame: Frame, keys: Sequence[pd.Series[Any]]
+    ) -> WindowRows:
         """The rows held once a batch has come in."""
-        keys = [_joined(old, new, arrival) for old, new in zip(self.keys, keys, strict=True)]
-        return Rows(_joined(self.frame, frame, arrival), keys)
+        keys = [_joined(old, new, change) for old, new in zip(self.keys, keys, strict=True)]
+        return WindowRows(_joined(self.frame, frame, change), keys)
 
-    def fitted(self, schema: Schema, keys: Sequence[pd.Series[Any]]) -> Rows:
+    def fitted(self, schema: Schema, keys: Sequence[pd.Series[Any]]) -> WindowRows:
         """The same rows with the dtypes of a schema, which holds them, and of these keys."""
         fitted = [fit(old, new.dtype, "key") for old, new in zip(self.keys, keys, strict=True)]
-        return Rows(schema.align(self.frame), fitted)
+        return WindowRows(schema.align(self.frame), fitted)
 
 
-def _joined(old: Any, new: Any, arrival: Arrival) -> Any:
-    split = len(old) - arrival.moved
-    head, tail = old.iloc[arrival.expired : split], old.iloc[split:]
-    if arrival.merge is not None:
-        new = pd.concat([tail, new]).iloc[arrival.merge]
+def _joined(old: Any, new: Any, change: WindowChange) -> Any:
+    split = len(old) - change.moved
+    head, tail = old.iloc[change.expired : split], old.iloc[split:]
+    if change.merge is not None:
+        new = pd.concat([tail, new]).iloc[change.merge]
     if len(head) and len(new):
         return pd.concat([head, new])
     return head if len(head) else new.copy()  # what is held is our own: a buffer may be used again

@@ -11,17 +11,17 @@ import pandas as pd
 
 from rapidz.dataframe.incremental.types import Ints
 
-__all__ = ["Groups", "Level"]
+__all__ = ["GroupEncoder", "KeyEncoder"]
 
 PAIR = 32
 # Fewer keys than that are looked up one by one.
 FEW = 64
 
 
-class Level:
+class KeyEncoder:
     """The distinct values of one key; -1 is the code of a missing value that is left out.
 
-    >>> level = Level(pd.Series(["b", "a"]), dropna=True)
+    >>> level = KeyEncoder(pd.Series(["b", "a"]), dropna=True)
     >>> level.encode(pd.Series(["b", "a", "b"]))
     array([0, 1, 0])
     >>> level.ranks()
@@ -61,7 +61,7 @@ class Level:
         present = np.asarray(index.notna())
         return index if present.all() else index.where(present, np.nan)
 
-    def widened(self, dtype: Any) -> Level:
+    def widened(self, dtype: Any) -> KeyEncoder:
         """The same keys in another dtype, which holds them all."""
         level = copy.copy(self)
         if self.known.dtype != dtype:
@@ -82,16 +82,16 @@ class Level:
         return keys.rename(name)
 
 
-class Groups:
+class GroupEncoder:
     """The groups seen so far, each with one code, over one key or several."""
 
     def __init__(self, keys: Sequence[pd.Series[Any]], *, sort: bool, dropna: bool) -> None:
         self.sort = sort
         self.names = [key.name for key in keys]
-        self.levels = [Level(key, dropna) for key in keys]
+        self.levels = [KeyEncoder(key, dropna) for key in keys]
         # With several keys, `pairs[i]` gives the pair (codes of the keys up to i, code of key
         # i + 1) one code; the last of them are the codes of the groups.
-        self.pairs = [Level(pd.Series([], dtype="int64"), True) for _ in keys[1:]]
+        self.pairs = [KeyEncoder(pd.Series([], dtype="int64"), True) for _ in keys[1:]]
         self.version = 0
         self._ranked: tuple[int, Ints] | None = None
 
@@ -121,7 +121,7 @@ class Groups:
             codes[known] = pairs.encode(together)
         return codes
 
-    def widened(self, keys: Sequence[pd.Series[Any]]) -> Groups:
+    def widened(self, keys: Sequence[pd.Series[Any]]) -> GroupEncoder:
         """The same groups, of keys with the dtypes of these."""
         groups = copy.copy(self)
         groups.levels = [
@@ -160,7 +160,7 @@ class Groups:
         ]
         return parts[0] if len(parts) == 1 else pd.MultiIndex.from_arrays(parts)
 
-    def keep(self, codes: Ints) -> None:
+    def select(self, codes: Ints) -> None:
         """Forget all groups but these; the first of them becomes code 0, and so on."""
         columns = [column[codes] for column in self.by_level()]
         for number, (level, column) in enumerate(zip(self.levels, columns, strict=True)):
