@@ -118,7 +118,13 @@ def test_every_page_of_a_node_is_about_one_that_exists(page: Path) -> None:
 @every_page_of_a_node
 def test_every_page_of_a_node_has_all_parts(page: Path) -> None:
     text = page.read_text("utf-8")
-    parts = ["**Emits**", "**Applies back pressure**", "**Ends**", "**Errors.**", "**In other libraries:**"]
+    parts = [
+        "**Emits**",
+        "**Applies back pressure**",
+        "**Ends**",
+        "**Errors.**",
+        "**In other libraries:**",
+    ]
     parts += ["**Code**", "**See also**"]
     assert [part for part in parts if part not in text] == []
     assert [fence.language for fence in fences(page)][:3] == ["text", "text", "python"]
