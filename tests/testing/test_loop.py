@@ -166,6 +166,29 @@ def test_a_pool_made_before_the_loop_is_waited_for() -> None:
         assert run(main()) == (1, 2, 0.0)
 
 
+def test_a_job_just_given_to_a_worker_that_waited_for_one_is_waited_for() -> None:
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+
+        async def main() -> int:
+            return await asyncio.wrap_future(pool.submit(int))
+
+        # The worker may be slow or quick to begin: nearly always quick, hence so many runs.
+        assert [run(main()) for _ in range(200)] == [0] * 200
+
+
+def test_an_idle_pool_does_not_hide_a_deadlock() -> None:
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+
+        async def main() -> None:
+            await asyncio.wrap_future(pool.submit(int))
+            await asyncio.get_running_loop().create_future()
+
+        with pytest.raises(Deadlock):
+            run(main())
+
+
 def test_a_thread_that_waits_for_the_loop_lets_time_pass() -> None:
     async def main() -> float:
         loop = asyncio.get_running_loop()

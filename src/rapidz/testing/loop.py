@@ -187,6 +187,8 @@ class _VirtualSelector(selectors.DefaultSelector):
         patience = _IO_PATIENCE if files else 0.0
         while not events and not self._loop._something_ready():
             others = self._loop._others()
+            if self._loop._something_ready():
+                break  # a thread called in and came to rest since the loop looked
             quiet = 0 if others is Doing.RUNNING else quiet + 1
             settled = others is None or quiet >= _LOOKS
             if settled and patience <= 0 and self._act(others, files):

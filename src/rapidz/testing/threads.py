@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import concurrent.futures.thread as pools
+import contextlib
 import enum
+import functools
 import selectors
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import FrameType
 from typing import Any, Final
+from weakref import WeakKeyDictionary, ref
 
 from rapidz.kernel.runtime.exclusion import PipelineLock
 from rapidz.kernel.runtime.thread_future import ThreadFuture
@@ -52,6 +56,7 @@ class Threads:
     """
 
     def __init__(self) -> None:
+        _record_submissions()
         self.callers: set[int] = set()
         """Identities of threads that have called into the loop, or may."""
         self._before = {thread: _place(frame) for thread, frame in sys._current_frames().items()}
@@ -79,11 +84,12 @@ class Threads:
 
     def _is_irrelevant(self, thread: int, frame: FrameType) -> bool:
         if frame.f_code is _POOL_WORKER:
-            queue, item = frame.f_locals.get("work_queue"), frame.f_locals.get("work_item")
-            return item is None and (queue is None or queue.empty())
+            return not _has_work(frame)
         return thread not in self.callers and self._before.get(thread) == _place(frame)
 
     def _judge(self, thread: int, frame: FrameType) -> Doing:
+        if frame.f_code is _POOL_WORKER:
+            return Doing.RUNNING  # it has work: see `_is_irrelevant`
         doing = _doing(frame)
         if doing is Doing.RUNNING and self.stands_still(thread, (*_place(frame), _used(thread))):
             doing = Doing.RESTING
@@ -99,6 +105,50 @@ class Threads:
             since = now
         self._still[who] = state, since, now
         return now - since >= _PATIENCE
+
+
+_submitted: Final[WeakKeyDictionary[ThreadPoolExecutor, deque[ref[Future[Any]]]]] = (
+    WeakKeyDictionary()
+)
+"""The futures of what was submitted to each thread pool, from the first that is pending."""
+
+
+@functools.cache
+def _record_submissions() -> None:
+    """Record from now on what is submitted to thread pools.
+
+    Since CPython 3.13 the queue of a pool hands an item straight to a worker that waits for one.
+    Until that worker gets the interpreter lock, the queue is empty and the worker's frame is still
+    in `get()`: only the future, which is pending, tells that the worker has work.
+    """
+    submit: Callable[..., Future[Any]] = ThreadPoolExecutor.submit
+
+    @functools.wraps(submit)
+    def recorded(self: ThreadPoolExecutor, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future = submit(self, *args, **kwargs)
+        futures = _submitted.setdefault(self, deque())
+        futures.append(ref(future))
+        with contextlib.suppress(IndexError):  # another thread may be quicker
+            while not _is_pending(futures[0]):
+                futures.popleft()
+        return future
+
+    setattr(ThreadPoolExecutor, "submit", recorded)  # noqa: B010  type checkers forbid to assign it
+
+
+def _is_pending(reference: ref[Future[Any]]) -> bool:
+    future = reference()
+    return future is not None and not future.running() and not future.done()
+
+
+def _has_work(worker: FrameType) -> bool:
+    """Return whether the worker of a thread pool has an item, or will have one by itself."""
+    queue, item = worker.f_locals.get("work_queue"), worker.f_locals.get("work_item")
+    if item is not None or (queue is not None and not queue.empty()):
+        return True
+    executor = worker.f_locals["executor_reference"]()
+    futures = () if executor is None else _submitted.get(executor, ())
+    return any(map(_is_pending, tuple(futures)))
 
 
 def _place(frame: FrameType) -> _Place:
