@@ -55,20 +55,20 @@ LEFT_OUT = {"filter", "map", "slice", "zip"}
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_a_door_says_what_it_exports(door: str) -> None:
+def test_a_compatibility_module_says_what_it_exports(door: str) -> None:
     module: Any = importlib.import_module(f"rapidz.{door}")
     assert len(set(module.__all__)) == len(module.__all__)
     assert [name for name in module.__all__ if not hasattr(module, name)] == []
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_a_door_shadows_no_builtin(door: str) -> None:
+def test_a_compatibility_module_shadows_no_builtin(door: str) -> None:
     module: Any = importlib.import_module(f"rapidz.{door}")
     assert set(module.__all__) & set(dir(builtins)) == set()
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_a_door_opens_by_itself(door: str) -> None:
+def test_a_compatibility_module_can_be_imported_first(door: str) -> None:
     script = f"import rapidz.{door}"
     subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=50)
 
@@ -80,7 +80,7 @@ def test_names_of_builtins_can_be_imported(name: str) -> None:
     assert getattr(core, name) is not getattr(builtins, name)
 
 
-def test_the_core_door_has_every_operator() -> None:
+def test_the_core_module_has_every_operator() -> None:
     operators: Any = importlib.import_module("rapidz.operators")
     assert set(operators.__all__) <= set(core.__all__) | LEFT_OUT
     names = set(operators.__all__) | {"Stream", "Sink", "sink", "starsink", "RefCounter"}
@@ -99,7 +99,7 @@ def test_every_node_class_can_be_found_again() -> None:
             assert getattr(module, value.__name__) is value, name
 
 
-def test_globals_are_one_object_at_every_door() -> None:
+def test_globals_are_one_object_in_every_module() -> None:
     assert core._global_sinks is vars(sinks)["_global_sinks"]
     assert core._io_loops is loop._io_loops
     assert core.no_default is rapidz.no_default
@@ -116,7 +116,7 @@ def test_apply_joins_both_lots_of_arguments() -> None:
     assert core.apply(dict, (), None, {"a": 1}) == {"a": 1}
 
 
-def test_convert_interval_has_the_voice_of_the_library() -> None:
+def test_convert_interval_raises_the_errors_of_the_library() -> None:
     assert core.convert_interval("500ms") == 0.5
     with pytest.raises(ValueError, match="convert_interval: interval must be"):
         core.convert_interval("soon")
@@ -303,7 +303,7 @@ async def test_await_for_waits_until_it_is_so() -> None:
     assert now() == pytest.approx(3)
 
 
-async def test_await_for_gives_up_in_time() -> None:
+async def test_await_for_times_out() -> None:
     calls: list[float] = []
     now = asyncio.get_running_loop().time
     with pytest.raises(pytest.fail.Exception, match="condition not reached within 2 seconds"):
@@ -362,6 +362,6 @@ def test_the_clean_fixture_destroys_what_sinks_are_left(
     mine.destroy()
 
 
-def test_the_doors_are_modules_of_the_package() -> None:
+def test_compatibility_modules_belong_to_the_package() -> None:
     for module in (utils, utils_test, plugins):
         assert module.__name__.startswith("rapidz.")

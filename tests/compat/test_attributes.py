@@ -129,7 +129,7 @@ def test_shapes_of_the_old_pictures(kinds: str, shape: str, orientation: int) ->
         made.destroy()
 
 
-def test_edge_types_tell_what_combine_latest_emits_on() -> None:
+def test_edge_types_show_what_combine_latest_emits_on() -> None:
     a, b = stream(), stream()
     node = a.combine_latest(b, emit_on=a)
     types = node._graphviz_edge_types
@@ -254,7 +254,7 @@ def test_combine_latest_shows_last_missing_and_emit_on() -> None:
 
 
 @pytest.mark.parametrize("emit_on", [0, [0]])
-def test_emit_on_holds_streams_though_indices_were_given(emit_on: Any) -> None:
+def test_emit_on_contains_streams_though_indices_were_given(emit_on: Any) -> None:
     a, b = stream(), stream()
     assert list(a.combine_latest(b, emit_on=emit_on).emit_on) == [a]
     assert list(a.combine_latest(b, emit_on=b).emit_on) == [b]

@@ -112,7 +112,7 @@ def test_row_9_update__emit_and_emit_work_with_and_without_metadata() -> None:
     assert seen == [(4, "!")]
 
 
-def test_row_10_zip_buffers_can_be_cleared_and_swapped_whatever_they_hold() -> None:
+def test_row_10_zip_buffers_can_be_cleared_and_swapped_when_filled() -> None:
     a, b = stream(), stream()
     node = a.zip(b)
     seen = node.sink_to_list()
@@ -124,7 +124,7 @@ def test_row_10_zip_buffers_can_be_cleared_and_swapped_whatever_they_hold() -> N
 
 
 @pytest.mark.parametrize("kind", ["partition", "sliding_window"])
-def test_row_11_what_a_window_holds_has_both_old_names(kind: str) -> None:
+def test_row_11_the_buffer_of_a_window_has_both_old_names(kind: str) -> None:
     s = stream()
     node = getattr(s, kind)(3)
     s.emit(1)

@@ -90,7 +90,7 @@ def test_stream_has_every_old_method() -> None:
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-def test_an_operator_is_the_same_at_every_door(name: str) -> None:
+def test_an_operator_is_one_object_in_every_module(name: str) -> None:
     assert getattr(rapidz, name) is getattr(core, name)
     assert issubclass(getattr(rapidz, name), rapidz.Stream)
 
@@ -302,7 +302,7 @@ def test_import_brings_in_no_heavy_library() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_old_modules_are_there_once_the_package_is() -> None:
+def test_old_modules_are_attributes_once_the_package_is_imported() -> None:
     """`import rapidz` was enough to write `rapidz.core.zip`."""
     script = "import rapidz; rapidz.core.zip, rapidz.sources.Source, rapidz.sinks.Sink"
     done = subprocess.run(

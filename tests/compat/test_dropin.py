@@ -333,5 +333,5 @@ def test_a_model_without_the_method_is_refused_when_built() -> None:
         rapidz.river.RiverTrain(Model(), metric=Metric(), pass_model=True, upstream=Stream())
 
 
-def test_sinks_are_one_set_at_both_doors() -> None:
+def test_sinks_are_one_set_in_both_modules() -> None:
     assert core._global_sinks is sinks._global_sinks

@@ -186,7 +186,7 @@ def test_old_calls_find_their_parameters_in_place(path: str) -> None:
     assert list(inspect.signature(found).parameters)[: len(wanted)] == wanted
 
 
-def test_modules_below_are_there_after_an_import_of_the_package() -> None:
+def test_submodules_are_attributes_after_an_import_of_the_package() -> None:
     assert dataframe.aggregations is importlib.import_module("rapidz.dataframe.aggregations")
     assert dataframe.core is importlib.import_module("rapidz.dataframe.core")
 

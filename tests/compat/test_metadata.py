@@ -193,7 +193,7 @@ async def test_what_latest_replaces_is_done() -> None:
         assert sorted(traced.fired) == [0, 1, 2, 3]
 
 
-def test_flush_of_collect_hands_on_all_metadata_and_lets_go() -> None:
+def test_flush_of_collect_emits_and_releases_all_metadata() -> None:
     s = stream()
     node = s.collect()
     traced = Traced(s, node)
@@ -205,7 +205,7 @@ def test_flush_of_collect_hands_on_all_metadata_and_lets_go() -> None:
     assert traced.counts == [0, 0]
 
 
-def test_flush_lets_go_of_what_a_partition_holds() -> None:
+def test_flush_releases_the_metadata_of_a_partition() -> None:
     s = stream()
     traced = Traced(s, s.partition(2))
     s.emit(1, metadata=traced.metadata())
@@ -226,7 +226,7 @@ def test_zip_counts_what_waits_for_its_partner() -> None:
     assert traced.passed == [((1, "b"), [0, 2])]
 
 
-def test_an_element_fires_when_nothing_lies_below() -> None:
+def test_a_counter_fires_when_nothing_is_downstream() -> None:
     """Ruling 13: in streamz it never did."""
     fired: list[int] = []
     ref = RefCounter(cb=lambda: fired.append(1))
@@ -246,7 +246,7 @@ def test_an_element_fires_after_an_old_node_without_metadata() -> None:
     assert (seen, fired, ref.count) == ([2], [1], 0)
 
 
-async def test_an_element_fires_once_after_all_that_came_of_it_is_done() -> None:
+async def test_a_counter_fires_once_after_all_descendants_are_done() -> None:
     """Ruling 13: in streamz rate_limit and map_async fired twice, and early."""
     done: list[str] = []
 
@@ -266,7 +266,7 @@ async def test_an_element_fires_once_after_all_that_came_of_it_is_done() -> None
     assert done[-1] == "fired"
 
 
-async def test_failure_is_told_apart_from_success() -> None:
+async def test_a_counter_distinguishes_failure_from_success() -> None:
     """Ruling 13: on_failure instead of cb; in streamz the counter stayed above zero for ever."""
     async with stream(asynchronous=True) as s:
         s.map(lambda x: 1 // x).sink(lambda x: None)
@@ -293,7 +293,7 @@ def test_failure_without_on_failure_does_not_call_cb() -> None:
     assert done == ["later"]
 
 
-async def test_failure_behind_a_queue_is_told_too() -> None:
+async def test_failure_behind_a_queue_is_reported_too() -> None:
     async with stream(asynchronous=True) as s:
         s.buffer(2).map(lambda x: 1 // x).sink(lambda x: None)
         s.on_error("skip")
@@ -305,7 +305,7 @@ async def test_failure_behind_a_queue_is_told_too() -> None:
         assert [type(failure) for failure in done] == [ZeroDivisionError]
 
 
-def test_one_count_for_each_branch_while_it_is_under_way() -> None:
+def test_one_count_for_each_branch_while_it_is_in_flight() -> None:
     s = stream()
     counts: list[int] = []
     ref: Any = RefCounter()
@@ -355,7 +355,7 @@ def test_counter_counts_and_calls_back_at_zero() -> None:
     assert str(ref) == "<RefCounter count=0>"
 
 
-async def test_callback_of_a_counter_may_be_a_coroutine_function_and_runs_on_the_loop() -> None:
+async def test_a_counter_runs_its_coroutine_callback_on_the_loop() -> None:
     fired: list[object] = []
 
     async def confirm() -> None:

@@ -166,7 +166,7 @@ def test_accumulate_in_all_its_ways() -> None:
     assert keyword == [2, 6]
 
 
-def test_accumulate_without_start_lets_the_first_element_through() -> None:
+def test_accumulate_without_start_passes_the_first_element_on() -> None:
     s = stream()
     results = s.accumulate(lambda t, x: (t + x, x * 10), returns_state=True).sink_to_list()
     states = s.accumulate(operator.add, with_state=True).sink_to_list()

@@ -125,7 +125,7 @@ def test_register_api_takes_a_modifier_for_sources(base: Any) -> None:
     assert list(base().my_source().upstreams) in ([], [None])
 
 
-def test_register_api_may_replace_a_built_in_only_below_its_class(base: Any) -> None:
+def test_register_api_may_replace_a_built_in_only_in_a_subclass(base: Any) -> None:
     @base.register_api()
     class map(Stream[Any]):
         pass

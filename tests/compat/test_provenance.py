@@ -140,7 +140,7 @@ def test_link_is_in_front_too() -> None:
 # -------------------------------------------------------------------------- order
 
 
-def test_move_to_first_makes_a_node_the_first_below_its_upstream() -> None:
+def test_move_to_first_makes_a_node_the_first_of_its_upstream() -> None:
     s = stream()
     order: list[str] = []
     a = s.map(lambda x: order.append("a"))
@@ -152,7 +152,7 @@ def test_move_to_first_makes_a_node_the_first_below_its_upstream() -> None:
     assert list(s.downstreams) == [b, a]
 
 
-def test_move_to_first_moves_below_all_upstreams() -> None:
+def test_move_to_first_moves_a_node_in_all_upstreams() -> None:
     a, b = stream(), stream()
     one, two = a.map(inc), b.map(inc)
     node = a.union(b)
@@ -207,7 +207,7 @@ def test_first_decides_what_combine_latest_sees() -> None:
 # -------------------------------------------------------------------- taking apart
 
 
-def test_destroy_pipeline_takes_everything_below_apart() -> None:
+def test_destroy_pipeline_disconnects_everything_downstream() -> None:
     s = stream()
     a, b = s.map(inc), s.filter(None)
     joined = a.zip(b)

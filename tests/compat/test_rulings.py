@@ -109,7 +109,7 @@ async def test_1_policy_skip() -> None:
     assert seen == [1, 0.5]
 
 
-def test_1_policy_of_the_nearest_node_above_counts() -> None:
+def test_1_policy_of_the_nearest_upstream_node_applies() -> None:
     s = stream()
     seen = s.on_error("skip").map(inc).map(invert).sink_to_list()
     emit_all(s, [0, -1, 1])
@@ -148,7 +148,7 @@ async def test_1_policy_retry_with_back_off() -> None:
         assert calls == [0, 1, 3, 7]
 
 
-def test_1_policies_hold_for_old_nodes() -> None:
+def test_1_policies_apply_to_legacy_nodes() -> None:
     s = stream()
     s.on_error("skip")
     seen = third.refuses_negatives(s).sink_to_list()
@@ -216,7 +216,7 @@ def test_3_a_node_commits_its_state_when_its_own_function_returned() -> None:
     assert seen == [1, 2]
 
 
-def test_3_a_failure_below_does_not_take_the_state_back() -> None:
+def test_3_a_failure_downstream_does_not_roll_the_state_back() -> None:
     """Ruling 3: what the function of the node itself returned counts."""
     s = stream()
     node = s.accumulate(operator.add, start=0)
@@ -229,7 +229,7 @@ def test_3_a_failure_below_does_not_take_the_state_back() -> None:
 # --------------------------------------------------------------------------- 4: end
 
 
-def test_4_flush_gives_up_what_is_held_and_close_ends() -> None:
+def test_4_flush_emits_what_is_buffered_and_close_ends() -> None:
     """Ruling 4, deliberate: both old libraries kept the last partition for ever."""
     s = stream()
     batches = s.partition(2).sink_to_list()
@@ -293,7 +293,7 @@ def script(text: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_4_at_interpreter_exit_what_is_held_is_written() -> None:
+def test_4_at_interpreter_exit_what_is_buffered_is_written() -> None:
     """Ruling 4, deliberate: both old libraries wrote 0 of 10 here."""
     done = script(
         "import asyncio\n"
@@ -342,7 +342,7 @@ def test_5_without_a_loop_the_emitting_thread_runs_the_nodes() -> None:
     assert ran == [thread]
 
 
-async def test_5_emits_that_nobody_awaits_keep_their_order() -> None:
+async def test_5_unawaited_emits_keep_their_order() -> None:
     """Ruling 5, deliberate: in streamz un-awaited emits finished as [1, 2, 3, 0]."""
     async with stream(asynchronous=True) as s:
         seen: list[int] = []
@@ -403,7 +403,7 @@ def test_6_two_loops_in_one_pipeline_are_refused() -> None:
         stream(asynchronous=True).union(stream(asynchronous=False))
 
 
-def test_6_a_blocking_emit_returns_when_there_is_room(virtual_background: Any) -> None:
+def test_6_a_blocking_emit_returns_when_capacity_is_free(virtual_background: Any) -> None:
     s = stream(asynchronous=False)
     s.rate_limit("500ms").sink(lambda x: None)
     emit_all(s, range(5))
@@ -598,7 +598,7 @@ def test_11_unhashable_elements_work() -> None:
 # ------------------------------------------------- 12: zip, combine_latest, zip_latest
 
 
-async def test_12_zip_holds_the_fast_side_back_and_wakes_one_for_each_slot() -> None:
+async def test_12_zip_blocks_the_fast_side_and_wakes_one_for_each_slot() -> None:
     async with stream(asynchronous=True) as a, stream(asynchronous=True) as b:
         seen = a.zip(b, maxsize=2).sink_to_list()
         waits = [asyncio.ensure_future(a.emit(x)) for x in range(5)]
@@ -684,7 +684,7 @@ async def test_12_zip_latest_works_inside_a_loop() -> None:
 # ---------------------------------------------------------------------- 13: metadata
 
 
-async def test_13_a_counter_fires_once_after_all_is_done_and_tells_failure() -> None:
+async def test_13_a_counter_fires_once_after_all_is_done_and_reports_failure() -> None:
     """Ruling 13: more in the tests of metadata."""
     async with stream(asynchronous=True) as s:
         done: list[Any] = []
@@ -832,7 +832,7 @@ def test_19_intervals_are_numbers_strings_and_timedeltas() -> None:
 # ------------------------------------------------------- 20 and 21: tuning, drop-in
 
 
-def test_20_what_is_assigned_holds_from_the_next_element_on() -> None:
+def test_20_what_is_assigned_applies_from_the_next_element_on() -> None:
     """Ruling 20: more in the tests of tuning."""
     s = stream()
     node = s.map(operator.add, 1)

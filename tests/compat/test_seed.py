@@ -66,7 +66,7 @@ def test_the_rate_is_used(outputs: dict[str, Lines], example: str) -> None:
 
 @pytest.mark.server
 @pytest.mark.parametrize("example", DASK_EXAMPLES)
-def test_every_element_comes_back_from_dask_in_order_before_the_script_ends(example: str) -> None:
+def test_dask_returns_every_element_in_order_before_the_script_ends(example: str) -> None:
     """Dask warns if the port of its dashboard is taken, and waits for a client left open."""
     done = subprocess.run(
         [sys.executable, "-c", DASK_EXAMPLES[example]], capture_output=True, text=True, timeout=50

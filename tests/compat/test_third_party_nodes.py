@@ -52,7 +52,7 @@ def test_update_whose_who_has_no_default_gets_it() -> None:
     assert seen == [(0, "x")]
 
 
-def test_update_tells_two_inputs_apart_by_who() -> None:
+def test_update_distinguishes_two_inputs_by_who() -> None:
     a, b = stream(), stream()
     seen = third.tagged_inputs(a, b).sink_to_list()
     a.emit(1)
@@ -61,7 +61,7 @@ def test_update_tells_two_inputs_apart_by_who() -> None:
     assert seen == [("left", 1), ("right", 2), ("left", 3)]
 
 
-def test_who_is_the_node_just_above_not_the_root() -> None:
+def test_who_is_the_direct_upstream_and_not_the_root() -> None:
     s = stream()
     a, b = s.map(inc), s.map(abs)
     seen = third.tagged_inputs(a, b).sink_to_list()
@@ -178,7 +178,7 @@ async def test_back_pressure_goes_through_old_nodes_of_both_manners() -> None:
         assert await instants(s, [1, 2]) == near([1.0, 2.0])
 
 
-async def test_old_coroutine_nodes_keep_the_order_though_nobody_waits() -> None:
+async def test_old_coroutine_nodes_keep_the_order_of_unawaited_emits() -> None:
     async with stream(asynchronous=True) as s:
         seen = third.sleeps_first(s).sink_to_list()
         for x in range(5):
@@ -314,7 +314,7 @@ def test__emit_overridden_on_a_root_sees_what_is_emitted() -> None:
     assert [x for x, _ in root.left] == [1]
 
 
-def test__emit_overridden_below_the_update_of_zip_sees_each_tuple() -> None:
+def test__emit_overridden_in_a_subclass_of_zip_sees_each_tuple() -> None:
     a, b = stream(), stream()
     seen = third.zip_to_list(a, b).sink_to_list()
     a.emit(1, metadata=[{"k": 1}])
@@ -322,7 +322,7 @@ def test__emit_overridden_below_the_update_of_zip_sees_each_tuple() -> None:
     assert seen == [[1, 2]]
 
 
-def test__emit_overridden_below_the_update_of_map_may_emit_twice() -> None:
+def test__emit_overridden_in_a_subclass_of_map_may_emit_twice() -> None:
     s = stream()
     seen = third.map_emits_twice(s, inc).sink_to_list()
     s.emit(1)
@@ -378,7 +378,7 @@ def test_emit_may_be_overridden_without_metadata() -> None:
     assert root.entered == 2
 
 
-def test_emit_overridden_in_the_middle_is_not_called_for_what_comes_from_above() -> None:
+def test_an_overridden_emit_is_not_called_for_elements_from_upstream() -> None:
     s = stream()
     node = third.counted_entrance(s)
     seen = node.sink_to_list()
@@ -411,7 +411,7 @@ def test_emit_is_re_entrant() -> None:
     assert seen == [3, 2, 1, 0]
 
 
-def test_emit_in_the_middle_of_a_pipeline_reaches_what_lies_below() -> None:
+def test_emit_in_the_middle_of_a_pipeline_reaches_downstream() -> None:
     s = stream()
     node = s.map(inc)
     seen = node.sink_to_list()

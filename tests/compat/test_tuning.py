@@ -249,7 +249,7 @@ async def test_func_can_be_reassigned_behind_a_queue() -> None:
         assert seen == [2, -1]
 
 
-def test_tuning_holds_for_native_nodes_above_and_below_old_ones() -> None:
+def test_reconfiguration_reaches_native_nodes_around_legacy_ones() -> None:
     s = stream()
     above = s.map(inc)
     below = third.add_offset(above).map(inc)
@@ -260,7 +260,7 @@ def test_tuning_holds_for_native_nodes_above_and_below_old_ones() -> None:
     assert seen == [3, 0]
 
 
-def test_attributes_of_old_nodes_hold_at_once() -> None:
+def test_attributes_of_legacy_nodes_apply_at_once() -> None:
     s = stream()
     node = third.add_offset(s)
     seen = node.sink_to_list()

@@ -228,7 +228,7 @@ def test_a_failure_neither_hangs_nor_is_lost(cell: Cell) -> None:
     rig.check()
 
 
-def test_the_policy_in_force_is_that_of_the_nearest_node_whichever_input_it_is_above() -> None:
+def test_the_nearest_upstream_policy_applies_whichever_input_has_it() -> None:
     source = Stream[int]()
     failures = source.errors.sink_to_list()
     doubled = source.map(lambda x: 2 * x)

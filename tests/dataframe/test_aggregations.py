@@ -106,7 +106,7 @@ def test_the_old_classes_equal_pandas(name: str, parts: list[list[int]]) -> None
                 same(sorted_counts(result), sorted_counts(REDUCTIONS[name](rows)))
 
 
-def test_an_aggregation_of_your_own_is_told_of_what_comes_and_what_leaves() -> None:
+def test_a_custom_aggregation_sees_the_rows_that_enter_and_leave() -> None:
     got = emitted(lambda s: s.window(n=2).aggregate(Steps()), [pd.Series([1]), pd.Series([2, 3])])
     assert got[-1] == (("new", 1), ("new", 2, 3), ("old", 1))
     assert emitted(lambda s: s.aggregate(Longest()), [pd.Series([2]), pd.Series([1])]) == [2, 2]
@@ -121,7 +121,7 @@ def test_one_that_cannot_take_rows_out_says_so_in_a_window() -> None:
     assert seen == [2]
 
 
-def test_one_of_your_own_is_refused_for_groups_when_built() -> None:
+def test_a_custom_aggregation_of_groups_is_refused_when_built() -> None:
     with pytest.raises(TypeError, match="a name, a list or a dict, for groups"):
         streaming(ROWS).groupby("y").aggregate(Longest())
 
@@ -155,7 +155,7 @@ def test_the_old_classes_lose_no_digits_when_rows_leave() -> None:
 
 
 @pytest.mark.parametrize("module", ["mine", "rapidz.dataframe.mine"])
-def test_an_aggregation_of_your_own_is_told_of_what_leaves_wherever_it_is_defined(
+def test_a_custom_aggregation_sees_leaving_rows_wherever_it_is_defined(
     module: str,
 ) -> None:
     left: list[Any] = []
@@ -244,7 +244,7 @@ def test_what_leaves_a_span() -> None:
     same(pd.concat(gone), late)
 
 
-def test_nothing_leaves_what_expands_and_nothing_is_held() -> None:
+def test_expanding_windows_keep_and_remove_no_rows() -> None:
     assert diff_expanding(deque(), ROWS) == (deque(), [])
 
 

@@ -96,7 +96,7 @@ def test_a_minimum_may_start_at_that_of_no_rows_and_a_text_at_a_text() -> None:
     assert outcome(lambda d: d.k.sum(start="A")) == "Aab"
 
 
-def test_states_with_groups_and_without_are_told_apart() -> None:
+def test_states_with_and_without_groups_are_distinct() -> None:
     plain = state_of(lambda d: d.x.sum(with_state=True))
     grouped = state_of(lambda d: d.groupby("k").sum(with_state=True))
     frame = DataFrame(example=ROWS)
@@ -136,7 +136,7 @@ def test_a_column_that_is_not_there_is_a_key_error_that_names_the_columns(
     assert "got ['x', 'k', 'b']" in said or "of ['x', 'k', 'b'], got" in said
 
 
-def test_no_rows_are_the_largest_if_less_than_none_are_asked_for_as_in_pandas() -> None:
+def test_nlargest_of_a_negative_number_is_empty_as_in_pandas() -> None:
     pd.testing.assert_frame_equal(outcome(lambda d: d.nlargest(-1, "x")), ROWS.nlargest(-1, "x"))
 
 

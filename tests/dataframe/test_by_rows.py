@@ -130,7 +130,7 @@ def test_all_names_of_pandas_are_there_or_say_what_to_use(
             getattr(collection, name)
 
 
-def test_a_misspelt_name_is_told_the_one_that_may_be_meant() -> None:
+def test_the_error_of_a_misspelt_name_suggests_the_right_one() -> None:
     sdf = streaming(ROWS)
     with pytest.raises(AttributeError, match=r"no attribute 'grupby': did you mean 'groupby'\?"):
         sdf.grupby

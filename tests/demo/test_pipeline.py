@@ -95,7 +95,7 @@ def record(day: int = 1, carrier: str = "UA", delay: str = "0") -> Record:
     return ("2013", "7", str(day), "9", "EWR", carrier, delay)
 
 
-def test_cancelled_flights_are_counted_and_delay_nobody() -> None:
+def test_cancelled_flights_are_counted_and_have_no_delay() -> None:
     outcome = stream([record(delay="NA"), record(delay="30"), record(delay="NA")])
     [(name, tally)] = outcome.carriers
     assert name == "United Air Lines Inc."

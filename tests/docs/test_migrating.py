@@ -43,7 +43,7 @@ async def test_an_emit_that_a_task_watches_goes_on_when_that_is_cancelled() -> N
     assert written == [1]
 
 
-async def test_what_a_buffer_has_taken_goes_on_and_what_waits_for_room_is_withdrawn() -> None:
+async def test_cancellation_withdraws_only_what_waits_for_capacity() -> None:
     """Decision 0002: the other way to give up the wait alone. Ruling 22: who waits is withdrawn."""
     written: list[int] = []
     async with Stream[int](asynchronous=True) as source:
@@ -55,7 +55,7 @@ async def test_what_a_buffer_has_taken_goes_on_and_what_waits_for_room_is_withdr
     assert written == [0, 1]
 
 
-async def test_an_element_that_waits_for_room_goes_in_before_the_end() -> None:
+async def test_an_element_that_waits_for_capacity_enters_before_the_end() -> None:
     """What `docs/shutdown.md` says: the end travels behind all elements that came before it."""
     written: list[int] = []
     async with Stream[int](asynchronous=True) as source:
@@ -65,7 +65,7 @@ async def test_an_element_that_waits_for_room_goes_in_before_the_end() -> None:
     assert all(wait.done() for wait in waits)
 
 
-async def test_join_raises_all_kept_failures_as_a_group() -> None:
+async def test_join_raises_all_pending_failures_as_a_group() -> None:
     source = Stream[int](asynchronous=True)
     source.buffer(5).map(lambda x: 1 / x).sink(print)
     waits = [source.emit(0), source.emit(0)]

@@ -25,7 +25,7 @@ def boom_at(bad: int) -> Any:
     return check
 
 
-def test_an_emit_that_nobody_awaits_goes_in_past_a_kept_failure() -> None:
+def test_an_unawaited_emit_enters_despite_a_pending_failure() -> None:
     async def go() -> list[int]:
         source = Stream[int](asynchronous=True)
         seen = source.buffer(9).map(boom_at(0)).sink_to_list()
@@ -173,7 +173,7 @@ def test_partition_unique_and_its_like_release_early() -> None:
 
 
 @pytest.mark.parametrize("operator", ["latest", "rate_limit"])
-def test_latest_and_rate_limit_tell_when_the_sink_is_done(operator: str) -> None:
+def test_latest_and_rate_limit_release_when_the_sink_is_done(operator: str) -> None:
     async def go() -> tuple[list[int], list[int]]:
         told: list[int] = []
         (ref,) = counters(told, 1)

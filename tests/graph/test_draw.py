@@ -74,7 +74,7 @@ def test_create_graph_makes_a_graph_if_there_is_none() -> None:
     assert isinstance(create_graph(node), nx.DiGraph)
 
 
-def test_create_graph_tells_edges_by_style_and_number() -> None:
+def test_create_graph_marks_edges_by_style_and_number() -> None:
     a = Stream[int]()
     b = a.map(inc)
     both = a.combine_latest(b, emit_on=b)
@@ -202,7 +202,7 @@ def test_visualize_refuses_an_unknown_format() -> None:
 
 
 @needs_dot
-def test_what_dot_complains_about_is_told() -> None:
+def test_errors_of_dot_are_reported() -> None:
     with pytest.raises(RuntimeError, match="dot failed: "):
         visualize(Stream[int](), None, **{"a b": 1})
 

@@ -291,7 +291,7 @@ def factories() -> Iterator[Any]:
 
 @pytest.mark.parametrize("eager", [*factories()])
 @pytest.mark.parametrize("name", operators)
-def test_emits_that_are_cancelled_at_random_concern_nobody_else(name: str, eager: bool) -> None:
+def test_emits_cancelled_at_random_leave_others_alone(name: str, eager: bool) -> None:
     run_state_machine_as_test(
         machine(name, eager=eager),
         settings=settings(max_examples=4, stateful_step_count=25, deadline=None),

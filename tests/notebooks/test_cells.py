@@ -195,7 +195,7 @@ def shown() -> dict[str, Shown]:
 
 
 @pytest.mark.parametrize("example", ["within", "async", "separate"])
-def test_the_examples_of_the_page_that_rapidz_is_known_by_print_in_their_cell(
+def test_the_examples_of_the_seed_page_print_in_their_cell(
     shown: dict[str, Shown], example: str
 ) -> None:
     assert shown[example] == Shown(TEN, "", "")

@@ -29,5 +29,5 @@ from tests.notebooks.notebooks import differences
         "docs/operators/sink_to_textfile.md",
     ],
 )
-def test_every_cell_of_a_page_shows_in_a_notebook_what_it_shows_in_a_script(page: str) -> None:
+def test_every_cell_of_a_page_shows_what_a_script_shows(page: str) -> None:
     assert differences(page) == []

@@ -181,7 +181,7 @@ def test_accumulate_keeps_the_last_good_state_when_its_function_fails() -> None:
     assert seen == [1, 3, 7]
 
 
-def test_accumulate_has_committed_when_a_node_below_fails() -> None:
+def test_accumulate_has_committed_when_downstream_fails() -> None:
     """Defect D18: "stage fails below accumulate"; ruling 3: the own function returned."""
     calls: list[int] = []
 
@@ -243,7 +243,7 @@ def test_accumulate_follows_new_configuration() -> None:
     assert seen == [1, 11, 10, (9, 9), "result"]
 
 
-def test_accumulate_holds_back_when_the_sink_does() -> None:
+def test_accumulate_passes_on_back_pressure_of_its_sink() -> None:
     async def slow(_: int) -> None:
         await asyncio.sleep(1)
 

@@ -54,7 +54,7 @@ def test_buffer_delivers_in_order_to_an_async_sink(xs: list[int], n: int) -> Non
     assert seen == xs
 
 
-def test_buffer_lets_n_elements_wait_and_holds_the_next_back() -> None:
+def test_buffer_keeps_n_elements_and_blocks_the_next() -> None:
     async def go() -> list[bool]:
         async with Stream[int](asynchronous=True) as source:
             gate = asyncio.Event()
@@ -135,7 +135,7 @@ for x in range(10):
     assert done.stdout.split() == [str(x) for x in range(10)], done.stderr
 
 
-def test_buffer_passes_a_flush_on_after_what_it_holds() -> None:
+def test_buffer_passes_a_flush_on_after_its_elements() -> None:
     """Engine rule 4: signals travel in order with the elements, through every queue."""
 
     async def go() -> list[Any]:
@@ -153,7 +153,7 @@ def test_buffer_passes_a_flush_on_after_what_it_holds() -> None:
     assert run(go()) == [(0, 1, 2), (3,), (4, 5)]
 
 
-def test_buffer_lives_on_after_a_failure_below() -> None:
+def test_buffer_lives_on_after_a_failure_downstream() -> None:
     """Defect D1: emit 5 hung for ever; ruling 1 (docs/rulings.md)."""
 
     async def go() -> tuple[list[int], Boom]:
@@ -250,7 +250,7 @@ def test_buffer_may_be_built_before_the_loop_runs() -> None:
     assert run(go()) == [(0.0, 0), (0.0, 1), (0.0, 2)]
 
 
-def test_buffer_does_not_hang_when_the_sink_below_is_destroyed() -> None:
+def test_buffer_does_not_hang_when_its_sink_is_destroyed() -> None:
     """Defect D13 (docs/rulings.md): `sink.destroy()` with 10 elements in the buffer above."""
 
     async def go() -> list[int]:
@@ -277,7 +277,7 @@ def test_buffer_does_not_hang_when_the_sink_below_is_destroyed() -> None:
     assert seen == list(range(len(seen))), "drained or discarded, but never out of order"
 
 
-def test_buffer_keeps_what_it_holds_through_an_edit() -> None:
+def test_buffer_keeps_its_elements_through_an_edit() -> None:
     async def go() -> tuple[list[int], list[int]]:
         async with Stream[int](asynchronous=True) as source:
             node = source.buffer(10)
@@ -294,7 +294,7 @@ def test_buffer_keeps_what_it_holds_through_an_edit() -> None:
     assert second == first[-len(second) :]
 
 
-def test_buffer_tells_a_counter_when_the_sink_is_done() -> None:
+def test_buffer_releases_a_counter_when_the_sink_is_done() -> None:
     """Ruling 13 (docs/rulings.md): not when the buffer took it."""
 
     async def go() -> tuple[list[float], list[float]]:

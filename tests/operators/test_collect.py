@@ -15,16 +15,14 @@ from rapidz.testing import run
 
 
 @given(numbers, ways)
-def test_collect_gives_up_everything_at_the_end(xs: list[int], way: Way) -> None:
+def test_collect_emits_everything_at_the_end(xs: list[int], way: Way) -> None:
     before, in_all = through(lambda s: s.collect(), xs, way)
     assert before == []
     assert in_all == ([tuple(xs)] if xs else [])
 
 
 @given(numbers, numbers)
-def test_collect_gives_up_a_tuple_at_its_own_flush_and_clears(
-    xs: list[int], more: list[int]
-) -> None:
+def test_collect_emits_a_tuple_at_its_own_flush_and_clears(xs: list[int], more: list[int]) -> None:
     with Stream[int]() as source:
         node: Any = source.collect()
         seen: list[Any] = node.sink_to_list()
@@ -35,7 +33,7 @@ def test_collect_gives_up_a_tuple_at_its_own_flush_and_clears(
         assert seen == [tuple(xs), tuple(more)]
 
 
-def test_collect_gives_up_at_a_flush_from_upstream() -> None:
+def test_collect_emits_at_a_flush_from_upstream() -> None:
     with Stream[int]() as source:
         seen = source.collect().sink_to_list()
         source.emit(1)
@@ -145,7 +143,7 @@ def test_collect_waits_for_an_async_sink_without_a_loop() -> None:
     bounded(go)
 
 
-def test_collect_tells_a_counter_after_the_flush() -> None:
+def test_collect_releases_a_counter_after_the_flush() -> None:
     """Ruling 13 (docs/rulings.md)."""
     fired: list[str] = []
 

@@ -133,7 +133,7 @@ def test_combine_latest_keeps_emit_on_by_stream_when_inputs_move() -> None:
         source.close()
 
 
-def test_combine_latest_has_its_value_when_a_node_below_failed() -> None:
+def test_combine_latest_keeps_its_value_when_downstream_failed() -> None:
     """Ruling 3 (docs/rulings.md)."""
     with Stream[int]() as a, Stream[int]() as b:
         seen: list[Any] = a.combine_latest(b).map(fail_on((1, 2))).sink_to_list()
@@ -144,7 +144,7 @@ def test_combine_latest_has_its_value_when_a_node_below_failed() -> None:
     assert seen == [(3, 2)]
 
 
-def test_combine_latest_holds_back_when_the_sink_does() -> None:
+def test_combine_latest_passes_on_back_pressure_of_its_sink() -> None:
     async def slow(_: object) -> None:
         await asyncio.sleep(1)
 

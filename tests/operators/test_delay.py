@@ -51,7 +51,7 @@ def test_delay_delays_after_it_has_been_idle() -> None:
     assert run(delayed(coming, "1s", spaced=True)) == [(3.0 + x, x) for x in range(4)]
 
 
-def test_delay_delivers_what_it_holds_before_the_end() -> None:
+def test_delay_delivers_its_elements_before_the_end() -> None:
     """Ruling 4 and engine rule 4: the end travels behind the elements, which keep their time."""
 
     async def go() -> tuple[list[tuple[float, int]], float]:
@@ -64,7 +64,7 @@ def test_delay_delivers_what_it_holds_before_the_end() -> None:
     assert run(go()) == ([(2.0, 1)], 2.0)
 
 
-def test_delay_lives_on_after_a_failure_below() -> None:
+def test_delay_lives_on_after_a_failure_downstream() -> None:
     """Defect D2: the node died silently; ruling 1 (docs/rulings.md)."""
 
     async def go() -> tuple[list[int], Boom]:
@@ -106,7 +106,7 @@ def test_delay_refuses_what_is_no_interval(interval: object) -> None:
     refused(lambda s: s.delay(interval), "delay", "interval", interval)
 
 
-def test_an_element_that_waits_for_its_time_when_the_loop_ends_goes_on_in_the_next() -> None:
+def test_an_element_delayed_at_the_end_of_a_loop_goes_on_in_the_next() -> None:
     source = Stream[int](asynchronous=True)
     seen = source.delay(0.01).sink_to_list()
 
@@ -120,7 +120,7 @@ def test_an_element_that_waits_for_its_time_when_the_loop_ends_goes_on_in_the_ne
     assert seen == [1, 2]
 
 
-def test_a_loop_that_is_closed_with_its_tasks_in_it_loses_nothing_of_a_delay() -> None:
+def test_delay_loses_nothing_when_a_loop_is_closed_with_its_tasks() -> None:
     source = Stream[int](asynchronous=True)
     seen = source.delay(0.01).sink_to_list()
     loop = asyncio.new_event_loop()

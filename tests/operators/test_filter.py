@@ -55,7 +55,7 @@ def test_filter_awaits_an_async_predicate(form: AsyncForm) -> None:
     assert bounded(lambda: emitted(lambda s: s.filter(form(odd)), range(6))) == [1, 3, 5]
 
 
-def test_filter_holds_back_only_for_what_passes() -> None:
+def test_filter_applies_back_pressure_only_for_what_passes() -> None:
     async def slow(_: int) -> None:
         await asyncio.sleep(1)
 

@@ -48,7 +48,7 @@ def test_flatten_takes_a_generator_and_only_as_it_goes() -> None:
     assert steps == ["made 0", "used 0", "made 1", "used 1"]
 
 
-def test_flatten_waits_for_room_before_every_item() -> None:
+def test_flatten_waits_for_capacity_before_every_item() -> None:
     async def slow(x: int) -> None:
         await asyncio.sleep(1)
 
@@ -63,7 +63,7 @@ def test_flatten_waits_for_room_before_every_item() -> None:
     assert run(go()) == ([(0.0, 1), (1.0, 2), (2.0, 3)], 3.0)
 
 
-def test_flatten_keeps_elements_together_when_nobody_awaits() -> None:
+def test_flatten_keeps_unawaited_elements_together() -> None:
     """The second element starts after the first one's last item."""
 
     async def slow(x: int) -> None:
@@ -82,7 +82,7 @@ def test_flatten_keeps_elements_together_when_nobody_awaits() -> None:
     assert seen == [1, 2, 3, 4]
 
 
-def test_flatten_goes_on_after_an_item_that_failed_below() -> None:
+def test_flatten_goes_on_after_an_item_that_failed_downstream() -> None:
     """Defect D17 (docs/rulings.md): "flatten fails at item 2 of 3": item 3 was lost."""
     with Stream[list[int]]() as source:
         seen = source.flatten().map(fail_on(2)).sink_to_list()
@@ -91,7 +91,7 @@ def test_flatten_goes_on_after_an_item_that_failed_below() -> None:
     assert seen == [1, 3]
 
 
-def test_flatten_raises_a_group_when_several_items_failed_below() -> None:
+def test_flatten_raises_a_group_when_several_items_failed_downstream() -> None:
     """Defect D17: all tried, then one error group; ruling 2 (docs/rulings.md)."""
 
     def fail(x: int) -> int:
@@ -105,7 +105,7 @@ def test_flatten_raises_a_group_when_several_items_failed_below() -> None:
     assert [boom.subject for boom in caught.value.exceptions if isinstance(boom, Boom)] == [1, 2]
 
 
-def test_flatten_goes_on_after_an_item_that_failed_below_in_an_async_sink() -> None:
+def test_flatten_goes_on_after_an_item_that_failed_in_an_async_sink() -> None:
     """The same within a loop, where the items wait for each other."""
     seen: list[int] = []
 

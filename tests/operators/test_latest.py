@@ -69,7 +69,7 @@ def test_latest_delivers_the_last_value_that_came_while_the_sink_was_busy() -> N
     assert run(go()) == [0, 2]
 
 
-def test_latest_never_holds_back() -> None:
+def test_latest_never_applies_back_pressure() -> None:
     async def stuck(_: int) -> None:
         await asyncio.sleep(1000)
 
@@ -114,7 +114,7 @@ def test_latest_delivers_each_value_once() -> None:
     assert run(go()) == [(0.0, 0), (1.0, 1)]
 
 
-def test_latest_lives_on_after_a_failure_below() -> None:
+def test_latest_lives_on_after_a_failure_downstream() -> None:
     """Defect D2: the node died silently; ruling 1 (docs/rulings.md)."""
 
     async def go() -> tuple[list[int], Boom]:
@@ -132,7 +132,7 @@ def test_latest_lives_on_after_a_failure_below() -> None:
     assert seen == [3]
 
 
-def test_latest_tells_every_counter_exactly_once() -> None:
+def test_latest_releases_every_counter_exactly_once() -> None:
     """Defect D35: `RefCounter` through `latest` never fired; ruling 13 (docs/rulings.md)."""
 
     async def go() -> list[int]:

@@ -83,7 +83,7 @@ def test_map_keeps_the_order_of_a_slow_async_function() -> None:
     assert run(go()) == [(3.0, 0), (5.0, 1), (6.0, 2)]
 
 
-def test_map_holds_back_while_its_function_and_the_sink_run() -> None:
+def test_map_applies_back_pressure_while_function_and_sink_run() -> None:
     async def slow(x: int) -> int:
         await asyncio.sleep(1)
         return x
@@ -98,7 +98,7 @@ def test_map_holds_back_while_its_function_and_the_sink_run() -> None:
     assert run(go()) == 6.0
 
 
-def test_map_emits_without_waiting_when_nothing_holds_back() -> None:
+def test_map_emits_without_waiting_without_back_pressure() -> None:
     async def go() -> bool:
         async with Stream[int](asynchronous=True) as source:
             source.map(double).sink(lambda _: None)
@@ -122,7 +122,7 @@ def test_map_names_itself_in_an_error() -> None:
     assert seen == [1, 3]
 
 
-def test_map_holds_back_a_synchronous_failure_for_the_awaitable() -> None:
+def test_map_defers_a_synchronous_failure_to_the_awaitable() -> None:
     """Defect D19 (docs/rulings.md): "error channel": one channel, the awaitable."""
 
     async def go() -> None:

@@ -75,7 +75,7 @@ def test_map_async_uses_all_of_its_parallelism() -> None:
     assert run(go()) == [(1.0, 0), (1.0, 2), (2.0, 4), (2.0, 6), (3.0, 8)]
 
 
-def test_map_async_holds_a_quick_result_until_its_turn() -> None:
+def test_map_async_keeps_a_quick_result_until_its_turn() -> None:
     async def call(x: int) -> int:
         await asyncio.sleep(3 - x)
         return x
@@ -90,7 +90,7 @@ def test_map_async_holds_a_quick_result_until_its_turn() -> None:
     assert run(go()) == [(3.0, 0), (3.0, 1), (3.0, 2)]
 
 
-def test_map_async_holds_back_when_all_calls_are_taken() -> None:
+def test_map_async_applies_back_pressure_at_its_parallelism() -> None:
     async def call(x: int) -> int:
         await asyncio.sleep(1)
         return x
@@ -107,7 +107,7 @@ def test_map_async_holds_back_when_all_calls_are_taken() -> None:
     assert done == sorted(done, reverse=True)
 
 
-def test_map_async_holds_back_when_the_sink_does() -> None:
+def test_map_async_passes_on_back_pressure_of_its_sink() -> None:
     async def call(x: int) -> int:
         return x
 
@@ -216,7 +216,7 @@ def test_map_async_lives_on_after_its_function_failed() -> None:
     assert noted(failure, "map_async", "careful", "call", "1")
 
 
-def test_map_async_lives_on_after_a_failure_below() -> None:
+def test_map_async_lives_on_after_a_failure_downstream() -> None:
     """Defect D5: [0] delivered, emit 4 onward timed out; right: the same policy."""
 
     async def call(x: int) -> int:

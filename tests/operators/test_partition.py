@@ -64,7 +64,7 @@ def test_partition_takes_a_key_to_pluck() -> None:
     assert before == [(xs[0], xs[2])]
 
 
-def test_partition_gives_up_its_partial_at_a_flush_and_starts_anew() -> None:
+def test_partition_emits_its_partial_at_a_flush_and_starts_anew() -> None:
     with Stream[int]() as source:
         seen = source.partition(3).sink_to_list()
         source.emit(1)
@@ -143,7 +143,7 @@ def test_partition_keeps_the_failure_of_a_batch_that_the_timeout_sent() -> None:
     assert seen == [(4,)], "the element whose emit raised a kept failure was not taken"
 
 
-def test_partition_drops_a_batch_that_failed_below_and_starts_anew() -> None:
+def test_partition_drops_a_failed_batch_and_starts_anew() -> None:
     """Ruling 3: the batch was given up; what comes next belongs to the next one."""
     with Stream[int]() as source:
         seen = source.partition(2).map(fail_on((0, 1))).sink_to_list()
@@ -186,7 +186,7 @@ def test_partition_forgets_a_key_whose_batch_is_gone() -> None:
         del node
 
 
-def test_partition_holds_back_when_the_sink_does() -> None:
+def test_partition_passes_on_back_pressure_of_its_sink() -> None:
     async def slow(_: tuple[int, ...]) -> None:
         await asyncio.sleep(1)
 
@@ -200,7 +200,7 @@ def test_partition_holds_back_when_the_sink_does() -> None:
     assert run(go()) == 3.0
 
 
-def test_partition_tells_a_counter_once_its_batch_is_done() -> None:
+def test_partition_releases_a_counter_once_its_batch_is_done() -> None:
     """Ruling 13 (docs/rulings.md)."""
 
     async def go() -> list[str]:

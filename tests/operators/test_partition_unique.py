@@ -64,7 +64,7 @@ def test_partition_unique_takes_a_key_to_pluck() -> None:
     assert before == [(("a", 1), ("b", 3))]
 
 
-def test_partition_unique_gives_up_its_partial_at_a_flush() -> None:
+def test_partition_unique_emits_its_partial_at_a_flush() -> None:
     with Stream[int]() as source:
         seen = source.partition_unique(3).sink_to_list()
         source.emit(1)
@@ -76,7 +76,7 @@ def test_partition_unique_gives_up_its_partial_at_a_flush() -> None:
 
 
 @pytest.mark.parametrize("keep", ["first", "last"])
-def test_partition_unique_tells_every_counter_exactly_once(keep: Any) -> None:
+def test_partition_unique_releases_every_counter_exactly_once(keep: Any) -> None:
     """Defect D35: `RefCounter` through `partition_unique` never fired; ruling 13."""
 
     async def go() -> list[int]:
@@ -109,7 +109,7 @@ def test_partition_unique_leaves_out_an_element_whose_key_failed() -> None:
     assert seen == [(1, 3)]
 
 
-def test_partition_unique_starts_anew_after_a_batch_that_failed_below() -> None:
+def test_partition_unique_starts_anew_after_a_failed_batch() -> None:
     """Ruling 3 (docs/rulings.md)."""
     with Stream[int]() as source:
         seen = source.partition_unique(2).map(fail_on((0, 1))).sink_to_list()
@@ -121,7 +121,7 @@ def test_partition_unique_starts_anew_after_a_batch_that_failed_below() -> None:
     assert seen == [(0, 2)]
 
 
-def test_partition_unique_holds_back_when_the_sink_does() -> None:
+def test_partition_unique_passes_on_back_pressure_of_its_sink() -> None:
     async def slow(_: tuple[int, ...]) -> None:
         await asyncio.sleep(1)
 

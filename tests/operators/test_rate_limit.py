@@ -51,7 +51,7 @@ def test_rate_limit_never_lets_elements_come_closer(
     assert run(go()) == wanted
 
 
-def test_rate_limit_holds_the_emitter_back() -> None:
+def test_rate_limit_applies_back_pressure() -> None:
     async def go() -> list[float]:
         now = asyncio.get_running_loop().time
         taken = []
@@ -65,7 +65,7 @@ def test_rate_limit_holds_the_emitter_back() -> None:
     assert run(go()) == [0.0, 0.5, 1.0, 1.5]
 
 
-def test_rate_limit_below_a_slow_sink_does_not_add_up() -> None:
+def test_rate_limit_before_a_slow_sink_does_not_add_up() -> None:
     """The interval runs while the sink works."""
 
     async def go() -> list[float]:
@@ -84,7 +84,7 @@ def test_rate_limit_below_a_slow_sink_does_not_add_up() -> None:
     assert run(go()) == [0.0, 1.0, 2.0]
 
 
-def test_rate_limit_is_never_below_the_interval_on_a_real_clock() -> None:
+def test_rate_limit_never_undercuts_the_interval_on_a_real_clock() -> None:
     """Defect D10: 10 of 20 gaps below 0.05 (wall clock); right: monotonic clock, never below."""
     instants: list[float] = []
 
@@ -144,7 +144,7 @@ def test_rate_limit_lets_a_flush_pass_in_order() -> None:
     assert run(go()) == [(2.0, (0, 1, 2))]
 
 
-def test_rate_limit_lives_on_after_a_failure_below() -> None:
+def test_rate_limit_lives_on_after_a_failure_downstream() -> None:
     """Ruling 1; an awaiting emitter gets its failure once, from the emit or from join."""
 
     async def emit_and_join(source: Stream[int], x: int) -> None:

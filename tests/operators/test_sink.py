@@ -93,7 +93,7 @@ def test_sink_awaits_an_async_function_without_a_loop(form: AsyncForm) -> None:
     bounded(go)
 
 
-def test_sink_keeps_emits_in_order_that_nobody_awaits() -> None:
+def test_sink_keeps_unawaited_emits_in_order() -> None:
     """Defect D19: "error channel": un-awaited emits finished out of order ([1,2,3,0])."""
     seen: list[int] = []
 
@@ -261,7 +261,7 @@ async def test_futures_that_a_plain_function_returns_are_waited_for_together() -
     assert now() - begun == 1
 
 
-async def test_a_coroutine_that_a_plain_function_returned_fails_for_its_element_alone() -> None:
+async def test_a_returned_coroutine_fails_for_its_element_alone() -> None:
     source, seen = Stream[int](asynchronous=True), list[int]()
 
     async def work(x: int) -> None:

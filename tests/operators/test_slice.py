@@ -37,7 +37,7 @@ def test_slice_takes_its_bounds_by_name() -> None:
     assert emitted(lambda s: s.slice(start=1, end=8, step=3), range(10)) == [1, 4, 7]
 
 
-def test_slice_counts_an_element_that_failed_below() -> None:
+def test_slice_counts_an_element_that_failed_downstream() -> None:
     """Ruling 3: the place in the stream is taken once slice let the element through."""
     with Stream[int]() as source:
         seen = source.slice(0, 3).map(fail_on(1)).sink_to_list()

@@ -21,12 +21,12 @@ def test_sliding_window_is_the_last_n(xs: list[int], n: int, partial: bool, way:
     assert got == [window for window in windows if partial or len(window) == n]
 
 
-def test_sliding_window_emits_only_full_windows_unless_told() -> None:
+def test_sliding_window_emits_only_full_windows_by_default() -> None:
     """Ruling 10; ruling 21 (docs/rulings.md), difference 2: rapidz' way."""
     assert emitted(lambda s: s.sliding_window(2), range(3)) == [(0, 1), (1, 2)]
 
 
-def test_sliding_window_has_nothing_to_give_up_at_a_flush_and_slides_on() -> None:
+def test_sliding_window_emits_nothing_at_a_flush_and_slides_on() -> None:
     """Its elements are a memory of what has passed, not something held back."""
     with Stream[int]() as source:
         seen = source.sliding_window(2).sink_to_list()
@@ -37,7 +37,7 @@ def test_sliding_window_has_nothing_to_give_up_at_a_flush_and_slides_on() -> Non
     assert seen == [(1, 2)]
 
 
-def test_sliding_window_slides_over_an_element_that_failed_below() -> None:
+def test_sliding_window_slides_over_an_element_that_failed() -> None:
     """Ruling 3 (docs/rulings.md)."""
     with Stream[int]() as source:
         seen = source.sliding_window(2).map(fail_on((0, 1))).sink_to_list()
@@ -48,7 +48,7 @@ def test_sliding_window_slides_over_an_element_that_failed_below() -> None:
     assert seen == [(1, 2)]
 
 
-def test_sliding_window_holds_back_when_the_sink_does() -> None:
+def test_sliding_window_passes_on_back_pressure_of_its_sink() -> None:
     async def slow(_: tuple[int, ...]) -> None:
         await asyncio.sleep(1)
 

@@ -76,7 +76,7 @@ def test_starsink_awaits_an_async_function(form: AsyncForm) -> None:
     bounded(outside)
 
 
-def test_starsink_holds_back_while_its_function_runs() -> None:
+def test_starsink_applies_back_pressure_while_its_function_runs() -> None:
     async def slow(_: int) -> None:
         await asyncio.sleep(1)
 

@@ -63,7 +63,7 @@ def test_timed_window_takes_any_spelling_of_an_interval(interval: Any) -> None:
     assert run(go()) == ([(0.5, [1])], 0.5)
 
 
-def test_timed_window_keeps_its_cadence_below_a_slow_sink() -> None:
+def test_timed_window_keeps_its_cadence_before_a_slow_sink() -> None:
     """Defect D11 (docs/rulings.md): the period was interval + sink time."""
     seen: list[tuple[float, list[int]]] = []
 
@@ -81,7 +81,7 @@ def test_timed_window_keeps_its_cadence_below_a_slow_sink() -> None:
     assert seen == [(1.0, [0]), (2.0, [1]), (3.0, [2])]
 
 
-def test_timed_window_loses_nothing_below_a_sink_slower_than_the_interval() -> None:
+def test_timed_window_loses_nothing_to_a_sink_slower_than_the_interval() -> None:
     seen: list[int] = []
 
     async def slow(window: list[int]) -> None:
@@ -97,7 +97,7 @@ def test_timed_window_loses_nothing_below_a_sink_slower_than_the_interval() -> N
     assert seen == list(range(20))
 
 
-def test_timed_window_gives_up_what_it_has_at_a_flush_and_at_the_end() -> None:
+def test_timed_window_emits_its_window_at_a_flush_and_the_end() -> None:
     """Defect D12: "process ends with data held": 0 of 10; ruling 4 (docs/rulings.md)."""
 
     async def go() -> list[tuple[float, list[int]]]:
@@ -113,7 +113,7 @@ def test_timed_window_gives_up_what_it_has_at_a_flush_and_at_the_end() -> None:
     assert run(go()) == [(1.0, [0, 1]), (3.0, [2])]
 
 
-def test_timed_window_lives_on_after_a_failure_below() -> None:
+def test_timed_window_lives_on_after_a_failure_downstream() -> None:
     """Defect D2: the node died silently; ruling 1 (docs/rulings.md)."""
 
     async def go() -> tuple[list[list[int]], list[Boom]]:

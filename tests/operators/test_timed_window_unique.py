@@ -64,7 +64,7 @@ def test_timed_window_unique_emits_tuples() -> None:
     assert run(go()) == [(("a", 1), ("b", 3))]
 
 
-def test_timed_window_unique_gives_up_what_it_has_at_a_flush_and_at_the_end() -> None:
+def test_timed_window_unique_emits_its_window_at_a_flush_and_the_end() -> None:
     async def go() -> list[tuple[float, Any]]:
         async with Stream[int](asynchronous=True) as source:
             seen: list[tuple[float, Any]] = record(source.timed_window_unique(10, emit_empty=False))
@@ -77,7 +77,7 @@ def test_timed_window_unique_gives_up_what_it_has_at_a_flush_and_at_the_end() ->
     assert run(go()) == [(1.0, (0,)), (2.0, (0,))]
 
 
-def test_timed_window_unique_lives_on_after_a_failure_below() -> None:
+def test_timed_window_unique_lives_on_after_a_failure_downstream() -> None:
     """Defect D2; ruling 1 (docs/rulings.md): kept, raised by the next emit."""
 
     async def go() -> list[Any]:
@@ -118,7 +118,7 @@ def test_timed_window_unique_leaves_out_an_element_whose_key_failed() -> None:
     assert noted(failure, "timed_window_unique", "careful", "check", "2")
 
 
-def test_timed_window_unique_tells_every_counter_exactly_once() -> None:
+def test_timed_window_unique_releases_every_counter_exactly_once() -> None:
     """Defect D35: `RefCounter`; ruling 13 (docs/rulings.md)."""
     fired: list[int] = []
 

@@ -63,7 +63,7 @@ def test_union_passes_the_end_on_when_all_inputs_have_ended() -> None:
     b.close()
 
 
-def test_union_tries_every_branch_when_one_failed_above_it() -> None:
+def test_union_tries_every_branch_when_one_failed_upstream() -> None:
     """Ruling 2; defect D17 (docs/rulings.md): siblings never saw the element."""
     with Stream[int]() as source:
         seen = source.map(fail_on(1)).union(source.map(double)).sink_to_list()
@@ -73,7 +73,7 @@ def test_union_tries_every_branch_when_one_failed_above_it() -> None:
     assert seen == [2, 2, 4]
 
 
-def test_union_holds_back_when_the_sink_does() -> None:
+def test_union_passes_on_back_pressure_of_its_sink() -> None:
     async def slow(_: int) -> None:
         await asyncio.sleep(1)
 

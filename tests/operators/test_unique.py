@@ -97,7 +97,7 @@ def test_unique_does_not_remember_an_element_whose_key_failed() -> None:
     assert seen == [1]
 
 
-def test_unique_remembers_an_element_that_failed_below() -> None:
+def test_unique_remembers_an_element_that_failed_downstream() -> None:
     """Ruling 3 (docs/rulings.md): its own function returned, so the state is committed."""
     with Stream[int]() as source:
         seen = source.unique().map(fail_on(1)).sink_to_list()
@@ -124,7 +124,7 @@ def test_unique_follows_new_configuration() -> None:
     assert seen == [1, 1, -2]
 
 
-def test_unique_forgets_everything_when_seen_is_cleared_after_an_unhashable_key() -> None:
+def test_unique_forgets_unhashable_keys_when_seen_is_cleared() -> None:
     """The same, once a key has come that cannot be hashed."""
     with Stream[Any]() as source:
         node: Any = source.unique()

@@ -75,7 +75,7 @@ def test_zip_does_not_confuse_none_with_nothing() -> None:
     assert emitted(lambda s: s.zip(s), [None, False]) == [(None, None), (False, False)]
 
 
-def test_zip_holds_the_fast_side_back() -> None:
+def test_zip_applies_back_pressure_to_the_fast_side() -> None:
     """Defect D26: the bound was maxsize + 1; ruling 12 (docs/rulings.md): bounded."""
 
     async def go() -> list[Any]:
@@ -152,7 +152,7 @@ def test_zip_refuses_to_wait_for_the_thread_that_is_emitting() -> None:
     assert bounded(go) == [(x, x) for x in range(4)], "the refused element was not taken"
 
 
-def test_zip_refuses_to_wait_for_the_one_thread_that_feeds_a_background_loop() -> None:
+def test_zip_refuses_to_block_the_only_thread_that_feeds_it() -> None:
     """Defect D25: "12 to a, then 12 to b": dead-lock at the 12th emit, no message."""
 
     def go() -> None:
@@ -166,7 +166,7 @@ def test_zip_refuses_to_wait_for_the_one_thread_that_feeds_a_background_loop() -
     bounded(go)
 
 
-def test_zip_blocks_a_thread_until_another_one_makes_room() -> None:
+def test_zip_blocks_a_thread_until_another_one_frees_capacity() -> None:
     """Defect D24: "other thread: RuntimeError no current event loop"; right: same bound."""
 
     def go() -> list[Any]:
@@ -274,7 +274,7 @@ def test_zip_drops_what_has_no_partner_at_the_end() -> None:
     assert seen == []
 
 
-def test_zip_goes_on_after_a_failure_below() -> None:
+def test_zip_goes_on_after_a_failure_downstream() -> None:
     """Ruling 3 (docs/rulings.md): the pair was given up when it was emitted."""
     with Stream[int]() as a, Stream[int]() as b:
         seen: list[Any] = zip_of(a, b).map(fail_on((0, 0))).sink_to_list()
@@ -286,7 +286,7 @@ def test_zip_goes_on_after_a_failure_below() -> None:
     assert seen == [(1, 1)]
 
 
-def test_zip_holds_back_when_the_sink_does() -> None:
+def test_zip_passes_on_back_pressure_of_its_sink() -> None:
     async def slow(_: object) -> None:
         await asyncio.sleep(1)
 
@@ -300,7 +300,7 @@ def test_zip_holds_back_when_the_sink_does() -> None:
     assert run(go()) == 3.0
 
 
-def test_zip_tells_a_counter_when_the_pair_is_done() -> None:
+def test_zip_releases_a_counter_when_the_pair_is_done() -> None:
     """Ruling 13 (docs/rulings.md)."""
     fired: list[str] = []
 

@@ -89,7 +89,7 @@ def test_zip_latest_of_a_stream_with_itself() -> None:
     assert seen == [(0, 0), (1, 1), (2, 2)]
 
 
-def test_zip_latest_holds_the_lossless_side_back_when_full() -> None:
+def test_zip_latest_applies_back_pressure_to_the_lossless_side() -> None:
     """Ruling 12 (docs/rulings.md): bounded."""
 
     async def go() -> list[Any]:
@@ -105,7 +105,7 @@ def test_zip_latest_holds_the_lossless_side_back_when_full() -> None:
     assert run(go()) == [(0, "x"), (1, "x"), (2, "x")]
 
 
-def test_zip_latest_never_holds_the_other_sides_back() -> None:
+def test_zip_latest_never_applies_back_pressure_to_other_sides() -> None:
     async def go() -> list[Any]:
         async with Stream[int](asynchronous=True) as a, Stream[int](asynchronous=True) as b:
             seen: list[Any] = zip_latest_of(a, b, maxsize=1).sink_to_list()
@@ -117,7 +117,7 @@ def test_zip_latest_never_holds_the_other_sides_back() -> None:
     assert run(go()) == [(0, 9)]
 
 
-def test_zip_latest_holds_back_when_the_sink_does() -> None:
+def test_zip_latest_passes_on_back_pressure_of_its_sink() -> None:
     async def slow(_: object) -> None:
         await asyncio.sleep(1)
 
@@ -148,7 +148,7 @@ def test_zip_latest_emits_what_is_possible_when_an_input_is_removed() -> None:
         source.close()
 
 
-def test_zip_latest_goes_on_after_a_failure_below() -> None:
+def test_zip_latest_goes_on_after_a_failure_downstream() -> None:
     """All that was held is tried, and nothing is emitted twice; rulings 2 and 3."""
     with Stream[int]() as a, Stream[int]() as b:
         seen: list[Any] = zip_latest_of(a, b).map(fail_on((1, 9))).sink_to_list()

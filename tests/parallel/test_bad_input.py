@@ -370,7 +370,7 @@ def test_gather_on_a_plain_stream_is_that_stream(source: Any) -> None:
     assert node.gather() is node
 
 
-def test_a_parallel_stream_of_ones_own_takes_the_backend_by_name() -> None:
+def test_a_custom_parallel_stream_takes_the_backend_by_name() -> None:
     node: Any = ParallelStream(backend="thread")
     assert node.backend == "thread"
     with pytest.raises(ValueError, match="'nowhere'"):

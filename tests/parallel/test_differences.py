@@ -92,7 +92,7 @@ def test_a_buffer_counts_elements_and_one_that_is_flattened_as_one(flattened: bo
         assert seen == [[x, x] for x in range(6)]
 
 
-def test_with_ordered_false_what_is_there_first_comes_first() -> None:
+def test_with_ordered_false_the_first_result_comes_first() -> None:
     source, go = Stream[int](), threading.Event()
 
     def zero_waits(x: int) -> int:
@@ -110,7 +110,7 @@ def test_with_ordered_false_what_is_there_first_comes_first() -> None:
     assert seen[0] != 0
 
 
-def test_a_node_of_ones_own_gets_futures_and_may_emit_them() -> None:
+def test_a_custom_node_gets_futures_and_may_emit_them() -> None:
     class add_one(ParallelStream[int]):
         def update(self, x: Any, who: Any = None) -> Any:
             result = Future[int]()

@@ -16,7 +16,7 @@ from rapidz import Stream, StreamClosed
 
 
 @pytest.mark.parametrize("end", ["flush", "join", "close"])
-def test_the_end_waits_for_what_is_under_way(end: str, backend: Any) -> None:
+def test_the_end_waits_for_what_is_in_flight(end: str, backend: Any) -> None:
     source: Any = Stream()
     seen = source.scatter(backend).map(f.slow_if_even).buffer(50).gather().sink_to_list()
     source.emit_many(range(10))
@@ -28,7 +28,7 @@ def test_the_end_waits_for_what_is_under_way(end: str, backend: Any) -> None:
 
 
 @pytest.mark.parametrize("end", ["flush", "close"])
-def test_what_is_held_is_given_up_behind_what_is_under_way(end: str, backend: Any) -> None:
+def test_a_flush_arrives_behind_what_is_in_flight(end: str, backend: Any) -> None:
     source: Any = Stream()
     node = source.scatter(backend).map(f.slow_if_even).partition(4)
     seen = node.map(f.number).buffer(50).gather().sink_to_list()
@@ -50,7 +50,9 @@ HOLDERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", HOLDERS)
-def test_every_operator_that_holds_elements_gives_them_up(name: str, backend: Any) -> None:
+def test_every_operator_that_buffers_elements_emits_them_at_the_end(
+    name: str, backend: Any
+) -> None:
     build, wanted = HOLDERS[name]
     for buffer in (None, 10):
         source: Any = Stream()
@@ -120,7 +122,7 @@ def test_leaving_an_async_with_block_waits(backend: Any) -> None:
     assert bounded(lambda: asyncio.run(go())) == list(range(9))
 
 
-def test_join_gives_up_in_time_and_loses_nothing() -> None:
+def test_join_times_out_and_loses_nothing() -> None:
     go_on = threading.Event()
 
     def wait(x: int) -> int:
@@ -220,7 +222,7 @@ source.emit_many(range(10))
     assert lines == [str(x) for x in range(1, 11)]
 
 
-def test_all_ten_are_printed_when_the_loop_of_the_asynchronous_example_ends() -> None:
+def test_the_asynchronous_example_prints_all_ten_before_its_loop_ends() -> None:
     """As it stands, Dask takes ten seconds more to end it: see the tests of the seed."""
     pytest.importorskip("distributed")
     at_once = "import os, sys; sys.stdout.flush(); os._exit(0)"
@@ -293,7 +295,7 @@ def test_a_scattered_pipeline_is_collected_when_dropped() -> None:
     assert seen == [2]
 
 
-def test_an_edit_while_elements_are_under_way_loses_none(backend: Any) -> None:
+def test_an_edit_while_elements_are_in_flight_loses_none(backend: Any) -> None:
     """Engine rule 1 (docs/rulings.md)."""
     source: Any = Stream()
     node = source.scatter(backend).map(f.slow_if_even).accumulate(f.add)
@@ -307,7 +309,7 @@ def test_an_edit_while_elements_are_under_way_loses_none(backend: Any) -> None:
     assert beside == [x + 1 for x in totals[5:]]
 
 
-def test_tuning_holds_from_the_next_element_on(backend: Any) -> None:
+def test_reconfiguration_applies_from_the_next_element_on(backend: Any) -> None:
     """Ruling 20 (docs/rulings.md)."""
     source: Any = Stream()
     node = source.scatter(backend).map(f.plus, 1, factor=1)

@@ -48,7 +48,7 @@ def test_one_in_a_hundred_is_sent(backend: Any) -> None:
     assert {failure.attempts for failure in failures} == {1}
 
 
-def test_one_in_a_hundred_is_sent_to_a_stream_of_ones_own(backend: Any) -> None:
+def test_one_in_a_hundred_is_sent_to_a_dead_letter_stream(backend: Any) -> None:
     source: Any = Stream()
     apart: Any = Stream()
     failures = apart.sink_to_list()
@@ -155,7 +155,7 @@ def test_the_policy_of_the_node_that_fails_counts_and_no_other(backend: Any) -> 
     assert [(failure.element, failure.node) for failure in failures] == [(100, first)]
 
 
-def test_the_policy_of_the_nearest_node_above_holds(backend: Any) -> None:
+def test_the_policy_of_the_nearest_upstream_node_applies(backend: Any) -> None:
     source: Any = Stream()
     source.on_error("send")
     failures = source.errors.sink_to_list()
@@ -292,7 +292,7 @@ def test_a_total_that_is_tried_again_counts_every_element_once(
 
 
 @pytest.mark.parametrize("batch", [1, 3, "auto"])
-def test_a_total_below_what_is_tried_again_keeps_the_order(
+def test_a_total_downstream_of_a_retry_keeps_the_order(
     batch: Any, backend: Any, tmp_path: Path
 ) -> None:
     source: Any = Stream()
@@ -304,7 +304,7 @@ def test_a_total_below_what_is_tried_again_keeps_the_order(
     assert seen == list(itertools.accumulate(range(20)))
 
 
-def test_a_failure_that_two_branches_share_is_told_of_once(backend: Any) -> None:
+def test_a_failure_that_two_branches_share_is_reported_once(backend: Any) -> None:
     source: Any = Stream()
     node = source.scatter(backend).map(f.fails_on_thirds).on_error("send")
     failures = node.errors.sink_to_list()
@@ -327,7 +327,7 @@ def test_one_failing_branch_leaves_the_other_alone(backend: Any) -> None:
     assert seen == [4]
 
 
-def test_a_sink_that_fails_below_gather_reaches_the_emitter(backend: Any) -> None:
+def test_a_sink_that_fails_after_gather_reaches_the_emitter(backend: Any) -> None:
     source: Any = Stream()
     source.scatter(backend).map(f.inc).gather().sink(f.raises)
     with pytest.raises(f.Bad):

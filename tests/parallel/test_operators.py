@@ -26,7 +26,7 @@ def test_every_operator_has_a_case(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(own_operators() - {"gather"}))
-def test_every_operator_below_a_scattered_stream_is_scattered_too(name: str) -> None:
+def test_every_operator_of_a_scattered_stream_is_scattered_too(name: str) -> None:
     source: Any = Stream()
     case = next(case for case in CASES if case.name == name)
     node = case.build(source.scatter("thread"))

@@ -140,7 +140,7 @@ def test_the_form_in_the_documentation_delivers_without_a_loop() -> None:
     source.close()
 
 
-def test_the_form_in_the_documentation_tells_of_errors() -> None:
+def test_the_form_in_the_documentation_reports_errors() -> None:
     """Defect D45 (docs/rulings.md): silently delivers nothing, errors included."""
     source: Any = Stream()
     source.scatter(backend="thread").map(f.raises).gather().sink(print)
@@ -219,7 +219,7 @@ source.close()
     assert "needs Dask" in lines[1]
 
 
-def test_a_scattered_stream_tells_its_backend_by_the_name_it_was_asked_for() -> None:
+def test_a_scattered_stream_names_its_backend_as_it_was_given() -> None:
     """Defect D48 (docs/rulings.md): the colour key is "threads", the backend "thread"."""
     source: Any = Stream()
     assert source.scatter(backend="thread").map(f.inc).backend == "thread"

@@ -182,7 +182,7 @@ async def test_a_sink_may_stop_the_source() -> None:
     assert (seen, source.state) == ([0, 1, 2], "stopped")
 
 
-async def test_a_stop_lets_the_element_under_way_through() -> None:
+async def test_a_stop_delivers_the_element_in_flight() -> None:
     source = finite(0, 1, 2)
     seen = record(source.map(_slowly))
     source.start()
@@ -209,7 +209,7 @@ async def test_join_waits_for_a_source_until_it_stops() -> None:
     assert asyncio.get_running_loop().time() == 10
 
 
-async def test_start_and_stop_reach_a_source_from_below() -> None:
+async def test_start_and_stop_reach_a_source_from_downstream() -> None:
     source = counter()
     node = source.map(lambda x: x)
     seen = node.sink_to_list()
@@ -271,7 +271,7 @@ async def test_start_after_the_end_begins_anew() -> None:
     assert seen == [(1, 2), (3,), (1, 2), (3,)]
 
 
-async def test_start_after_the_end_begins_anew_beside_another_source() -> None:
+async def test_start_after_the_end_begins_anew_next_to_another_source() -> None:
     short, long = finite("a"), counter()
     node = short.union(long)
     seen = node.sink_to_list()
@@ -311,7 +311,7 @@ async def test_close_stops_a_source_for_good() -> None:
 # --- failures -------------------------------------------------------------------------------
 
 
-async def test_a_failure_of_the_source_is_kept_and_told() -> None:
+async def test_a_failure_of_the_source_is_pending_and_reported() -> None:
     class breaks(Source[int]):
         async def run(self) -> None:
             await self.emit(1, asynchronous=True)
@@ -329,7 +329,7 @@ async def test_a_failure_of_the_source_is_kept_and_told() -> None:
     await settle(source.join())
 
 
-async def test_a_failure_below_ends_the_run_and_start_goes_on() -> None:
+async def test_a_failure_downstream_ends_the_run_and_start_goes_on() -> None:
     source = counter()
     seen = source.map(fail_on(2)).sink_to_list()
     source.start()
@@ -344,7 +344,7 @@ async def test_a_failure_below_ends_the_run_and_start_goes_on() -> None:
     assert seen == [1, 3, 4]
 
 
-async def test_a_failure_below_with_a_policy_is_none_of_the_source() -> None:
+async def test_a_downstream_failure_with_a_policy_leaves_the_source_running() -> None:
     source = counter(3)
     node = source.map(fail_on(2)).on_error("skip")
     seen = node.sink_to_list()
@@ -415,7 +415,7 @@ async def test_what_is_cancelled_by_others_is_a_failure() -> None:
 
 
 @pytest.mark.parametrize("manner", [counter, finite])
-async def test_slow_sinks_hold_a_source_back(manner: Any) -> None:
+async def test_slow_sinks_apply_back_pressure_to_a_source(manner: Any) -> None:
     source = counter(3) if manner is counter else finite(1, 2, 3)
     began: list[float] = []
 

@@ -47,7 +47,7 @@ async def test_from_async_iterable_goes_on_after_a_stop_and_loses_nothing() -> N
     assert seen == [(1.0, 0), (11.5, 1), (12.5, 2), (13.5, 3)]
 
 
-async def test_from_async_iterable_holds_back() -> None:
+async def test_from_async_iterable_accepts_back_pressure() -> None:
     async def slow(x: int) -> int:
         await asyncio.sleep(3)
         return x
@@ -70,7 +70,7 @@ async def test_from_async_iterable_closes_its_generator() -> None:
     assert (seen, closed) == ([0], [True])
 
 
-async def test_from_async_iterable_tells_of_a_failure() -> None:
+async def test_from_async_iterable_reports_a_failure() -> None:
     async def breaks() -> AsyncIterator[int]:
         yield 1
         raise Boom("unplugged")

@@ -51,7 +51,7 @@ async def test_from_iterable_lets_others_have_the_loop() -> None:
     assert 0 < len(total) < 1_000_000
 
 
-async def test_from_iterable_holds_back_and_stops_between_elements() -> None:
+async def test_from_iterable_accepts_back_pressure_and_stops_between_elements() -> None:
     async def slow(x: int) -> int:
         await asyncio.sleep(1)
         return x
@@ -120,7 +120,7 @@ async def test_from_iterable_goes_on_behind_the_element_that_failed() -> None:
     assert (seen, source.state) == ([0, 1, 3, 4], "done")
 
 
-async def test_from_iterable_tells_that_the_iterable_failed() -> None:
+async def test_from_iterable_reports_that_the_iterable_failed() -> None:
     def breaks() -> Iterator[int]:
         yield 1
         raise Boom("unplugged")

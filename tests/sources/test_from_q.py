@@ -50,7 +50,7 @@ async def test_from_q_waits_for_an_asynchronous_queue(kind: Any) -> None:
     await settle(source.close())
 
 
-async def test_from_q_leaves_in_the_queue_what_there_is_no_room_for() -> None:
+async def test_from_q_leaves_in_the_queue_what_exceeds_capacity() -> None:
     q: queue.Queue[int] = queue.Queue()
     for n in range(3):
         q.put(n)

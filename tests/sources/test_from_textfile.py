@@ -56,7 +56,7 @@ async def test_from_textfile_emits_an_unfinished_line_when_it_is_stopped(tmp_pat
 
 
 @pytest.mark.parametrize("way", ["flush", "close"])
-async def test_from_textfile_gives_up_an_unfinished_line(tmp_path: Path, way: str) -> None:
+async def test_from_textfile_emits_an_unfinished_line_at_the_end(tmp_path: Path, way: str) -> None:
     path = tmp_path / "log"
     path.write_text("a\nb")
     source = from_textfile(path, 1, start=True)
@@ -213,7 +213,7 @@ async def test_from_textfile_does_not_split_a_line_that_it_has_read_in_part(
     assert seen == lines
 
 
-async def test_from_textfile_holds_back_and_goes_on_where_it_was(tmp_path: Path) -> None:
+async def test_from_textfile_accepts_back_pressure_and_resumes(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("".join(f"{n}\n" for n in range(5)) + "rest")
     seen: list[str] = []
@@ -316,7 +316,7 @@ def test_sink_to_file_writes_within_its_block(tmp_path: Path) -> None:
     assert path.read_text() == "<a><b>d"
 
 
-def test_sink_to_file_waits_for_what_is_under_way(tmp_path: Path) -> None:
+def test_sink_to_file_waits_for_what_is_in_flight(tmp_path: Path) -> None:
     path = tmp_path / "out"
     source = Stream[str]()
     with sink_to_file(str(path), source.delay(0.01)):

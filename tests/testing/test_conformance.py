@@ -139,7 +139,7 @@ def test_a_node_that_counts_an_element_on_which_it_failed_is_found() -> None:
         check_operator(counting, range(4), fails_on=7)
 
 
-def test_timed_nodes_and_sinks_of_ones_own_are_checked_too() -> None:
+def test_custom_timed_nodes_and_sinks_are_checked_too() -> None:
     class delayed(TimedNode[Any]):
         def on_element(self, x: Any) -> None:
             self.set_timer(x + 1, name=x)
@@ -166,5 +166,5 @@ def test_a_factory_must_build_a_node() -> None:
         check_operator(lambda _: None)  # type: ignore[arg-type, return-value]
 
 
-def test_a_composition_that_ends_in_a_node_which_takes_elements_together_passes() -> None:
+def test_a_composition_that_ends_in_a_batching_node_passes() -> None:
     check_operator(lambda s: s.scatter("thread").map(str).gather(), [1, 2, 3], outputs=list("123"))

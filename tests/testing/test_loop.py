@@ -117,7 +117,7 @@ def test_time_beyond_the_limit_is_refused() -> None:
         run(main(), limit=5)
 
 
-def test_tasks_left_behind_are_cancelled_and_told_of() -> None:
+def test_tasks_left_behind_are_cancelled_and_reported() -> None:
     ended = []
 
     async def forgotten() -> None:
@@ -217,7 +217,7 @@ def test_more_blocked_jobs_than_workers_let_time_pass() -> None:
     assert run(main()) == 5.0
 
 
-def test_a_thread_that_works_holds_time_still() -> None:
+def test_a_working_thread_stops_the_clock() -> None:
     async def main() -> list[float]:
         loop, done, log = asyncio.get_running_loop(), asyncio.Event(), list[float]()
 

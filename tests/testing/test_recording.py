@@ -16,7 +16,7 @@ async def test_record_notes_the_instant_of_each_element() -> None:
     assert log == [(0.0, "a"), (1.5, "b")]
 
 
-def test_record_without_a_loop_tells_monotonic_time() -> None:
+def test_record_without_a_loop_uses_monotonic_time() -> None:
     source: Stream[int] = Stream()
     log = record(source)
     before = time.monotonic()

@@ -82,7 +82,7 @@ def errors(messages: dict[int, list[str]]) -> dict[int, str]:
 
 
 @pytest.mark.timeout(120)
-def test_mypy_tells_what_flows_and_what_is_wrong(snippet: Path) -> None:
+def test_mypy_infers_elements_and_finds_errors(snippet: Path) -> None:
     messages = mypy(snippet)
     assert "Stream[str]" in messages[8][0].replace("builtins.", "")
     assert "Stream[tuple[int, str, float]]" in messages[9][0].replace("builtins.", "")
@@ -93,7 +93,7 @@ def test_mypy_tells_what_flows_and_what_is_wrong(snippet: Path) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_pyright_tells_what_flows_and_what_is_wrong(snippet: Path) -> None:
+def test_pyright_infers_elements_and_finds_errors(snippet: Path) -> None:
     messages = pyright(snippet)
     assert "Stream[str]" in messages[8][0]
     assert "Stream[tuple[int, str, float]]" in messages[9][0]

@@ -81,7 +81,7 @@ def test_map_gives_what_the_function_returns() -> None:
     assert_type(source.map_async(fetched, parallelism=3), Stream[bytes])
 
 
-def test_map_checks_what_the_function_takes_besides() -> None:
+def test_map_checks_the_further_arguments_of_its_function() -> None:
     source = Stream[int]()
     assert_type(source.map(scaled, 2.5), Stream[float])
     assert_type(source.map(scaled, 2.5, digits=2), Stream[float])
@@ -122,7 +122,7 @@ def test_accumulate_gives_the_state() -> None:
     assert_type(source.scan(counted, {"a": 1}), Stream[dict[str, int]])
 
 
-def test_accumulate_gives_the_result_beside_the_state() -> None:
+def test_accumulate_gives_the_result_with_the_state() -> None:
     source = Stream[str]()
     assert_type(source.accumulate(numbered, start=0, returns_state=True), Stream[bytes])
     assert_type(
@@ -247,7 +247,7 @@ def test_misspelled_options_are_refused() -> None:
         source.buffer("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-def test_sources_tell_what_they_emit(tmp_path: Path) -> None:
+def test_sources_declare_what_they_emit(tmp_path: Path) -> None:
     assert_type(Stream.from_iterable("ab").map(length), Stream[int])
     assert_type(Stream.from_periodic(lambda: 1).map(str), Stream[str])
     assert_type(Stream.from_q(Queue[int]()).map(fetched), Stream[bytes])

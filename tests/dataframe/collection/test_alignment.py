@@ -33,7 +33,7 @@ def leaves_odd_out(x: int) -> Any:
 
 
 @given(st.lists(st.integers(0, 9)))
-def test_in_step_pairs_what_came_of_the_same_element(elements: list[int]) -> None:
+def test_in_step_pairs_what_has_the_same_origin(elements: list[int]) -> None:
     source: Stream[int] = Stream()
     seen = pairs(source, source.map(double), source, source.accumulate(add))
     source.emit_many(elements)
@@ -80,7 +80,7 @@ async def test_in_step_waits_for_a_retry() -> None:
     assert [pair for _, pair in seen] == [(-1, 2), (-2, 4), (-3, 6)]
 
 
-async def test_in_step_pairs_right_while_what_is_below_is_slow() -> None:
+async def test_in_step_pairs_right_while_downstream_is_slow() -> None:
     """The policy makes every way take one element after the other; none of them may be late."""
 
     async def slow(_: object) -> None:
@@ -110,7 +110,7 @@ def test_many_columns_in_one_expression_are_right() -> None:
         assert seen == [2 * x + sum(x + n for n in range(200)) for x in (1, 2)]
 
 
-async def test_a_failure_below_reaches_whoever_awaits() -> None:
+async def test_a_failure_downstream_reaches_the_awaiter() -> None:
     async def fails(_: object) -> None:
         await asyncio.sleep(1)
         raise ValueError("below")
@@ -129,7 +129,7 @@ def test_in_step_that_is_destroyed_leaves_nothing() -> None:
     assert list(source.downstreams) == []
 
 
-async def test_in_step_holds_back() -> None:
+async def test_in_step_applies_back_pressure() -> None:
     source: Stream[int] = Stream(asynchronous=True)
     in_step(source, source, source.map(double)).rate_limit("10s").sink_to_list()
     now = asyncio.get_running_loop().time
@@ -139,7 +139,7 @@ async def test_in_step_holds_back() -> None:
     await source.close()
 
 
-def test_in_step_tells_when_an_element_is_done_with() -> None:
+def test_in_step_releases_the_counter_of_a_finished_element() -> None:
     source: Stream[int] = Stream()
     seen = pairs(source, source.map(double), source.map(fail_on(2)).on_error("skip"))
     done: list[int] = []

@@ -115,7 +115,7 @@ def test_columns_set_in_a_scattered_frame(scattered: Any) -> None:
     assert_series_equal(seen[0], ROWS.x * 3, check_names=False)
 
 
-def test_what_nobody_here_sees_needs_an_example(scattered: Any) -> None:
+def test_what_stays_on_workers_needs_an_example(scattered: Any) -> None:
     with pytest.raises(ValueError, match="DataFrame: example must be given where elements are"):
         DataFrame(scattered(Stream()))
 
@@ -142,7 +142,7 @@ def test_a_stream_class_with_its_own_zip_carries_frames() -> None:
 
 
 @pytest.mark.parametrize("before", [0, 1])
-def test_columns_set_on_a_scattered_frame_are_there_for_the_stream_taken_before(
+def test_columns_set_on_a_scattered_frame_reach_earlier_references(
     scattered: Callable[[Any], Any], before: int
 ) -> None:
     source: Stream[Any] = Stream()
@@ -159,7 +159,7 @@ def test_columns_set_on_a_scattered_frame_are_there_for_the_stream_taken_before(
     assert seen[-1].to_dict() == {"x": 20, "y": 5, "z": 4}
 
 
-def test_what_enters_in_the_middle_of_a_scattered_chain_goes_through_what_is_below(
+def test_an_element_emitted_mid_chain_runs_through_the_rest_of_the_chain(
     scattered: Callable[[Any], Any],
 ) -> None:
     source: Stream[int] = Stream()

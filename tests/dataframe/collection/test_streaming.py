@@ -385,7 +385,7 @@ def test_a_method_that_is_not_there_is_an_attribute_error() -> None:
             cls.nope  # type: ignore[attr-defined]
 
 
-def test_register_api_makes_methods_of_collections_below_only() -> None:
+def test_register_api_makes_methods_of_subclasses_only() -> None:
     class Temperatures(Streaming):
         pass
 
@@ -408,7 +408,7 @@ def test_what_is_not_known_says_so() -> None:
     assert "not known yet" in repr(a + 1)
 
 
-def test_an_example_may_be_told_later() -> None:
+def test_an_example_may_be_set_later() -> None:
     a = Streaming()
     b = (a + 1) * 2
     a.example = 1

@@ -256,7 +256,7 @@ def test_a_first_batch_without_a_column_that_is_asked_for_is_no_example(asked: s
     assert len(siblings) == 2
 
 
-def test_a_column_that_nobody_asks_for_any_more_may_be_missing() -> None:
+def test_a_column_that_is_no_longer_used_may_be_missing() -> None:
     source = Stream[Any]()
     sdf = source.to_dataframe()
     assert hasattr(sdf, "typo")

@@ -209,7 +209,7 @@ def test_results_are_collections_that_go_on() -> None:
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_classes_are_the_same_whether_an_example_tells_or_not(known: bool) -> None:
+def test_classes_are_the_same_with_and_without_an_example(known: bool) -> None:
     rows = pd.DataFrame({"k": ["a"], "x": [1]})
     sdf = DataFrame(example=rows if known else None)
     kinds = {
@@ -277,7 +277,7 @@ def test_a_quantile_of_whole_numbers_may_begin_with_a_missing_one() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "Int8", "UInt16"])
-def test_sums_of_narrow_whole_numbers_have_room(dtype: Any) -> None:
+def test_sums_of_narrow_whole_numbers_do_not_overflow(dtype: Any) -> None:
     rows = pd.DataFrame({"k": [0, 0, 0], "x": pd.Series([100] * 3, dtype=dtype)})
     sdf = DataFrame(example=rows)
     total = sdf.x.sum().stream.sink_to_list()

@@ -188,7 +188,7 @@ def test_query_and_eval_know_names_as_pandas_does() -> None:
         source.query("x > @nope")
 
 
-def test_what_the_example_tells_is_known_at_once() -> None:
+def test_what_the_example_defines_is_known_at_once() -> None:
     source = DataFrame(example=ROWS)
     assert list(source.columns) == ["x", "y"]
     assert_series_equal(source.dtypes, ROWS.dtypes)
@@ -450,7 +450,7 @@ def test_series_and_indexes_infer_their_examples_too() -> None:
     assert_index_equal(seen[1][0], ROWS.index)
 
 
-def test_a_frame_without_columns_tells_nothing() -> None:
+def test_a_frame_without_columns_defines_no_schema() -> None:
     sdf: Any = DataFrame()
     seen = results(sdf, sdf, pd.DataFrame(), ROWS)
     assert (len(seen), list(sdf.columns)) == (2, ["x", "y"])

@@ -74,7 +74,7 @@ def test_groups_in_a_window_are_what_pandas_says_of_its_rows(what: str) -> None:
     same(emitted(lambda s: said(s.window(n=5)), [ROWS, ROWS])[1], said(TWICE.iloc[-5:]))
 
 
-def test_a_column_as_a_series_needs_no_stream_beside() -> None:
+def test_a_column_as_a_series_needs_no_second_stream() -> None:
     sdf = streaming(ROWS)
     assert Grouper(sdf, sdf.k).keys == ["k"]
     assert Grouper(sdf, [sdf["m"], "k"]).keys == ["m", "k"]

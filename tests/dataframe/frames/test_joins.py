@@ -186,7 +186,7 @@ def test_pairs_look_as_pandas_merges_them() -> None:
     same(seen[0], expected.set_axis(times[2:]))
 
 
-def test_a_join_of_a_frame_with_itself_pairs_each_row_with_those_before_too() -> None:
+def test_a_self_join_pairs_each_row_with_earlier_rows_too() -> None:
     got = emitted(lambda s: s.join(s, on="k", within=10), [ROWS])
     assert len(got) == 1
     assert list(got[0].n_x) == list(got[0].n_y)

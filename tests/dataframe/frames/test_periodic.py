@@ -169,7 +169,7 @@ async def test_random_rows_come_at_their_frequency() -> None:
     assert [len(rows) for rows in seen] == [5, 5]
 
 
-async def test_a_periodic_frame_may_ask_elsewhere(
+async def test_a_periodic_frame_may_call_its_function_on_workers(
     ask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scatter = importlib.import_module("rapidz.parallel").scatter

@@ -132,7 +132,7 @@ def test_a_span_of_time_needs_an_index_of_times() -> None:
 # --- late rows ----------------------------------------------------------------------------------
 
 
-def test_late_rows_come_out_beside_the_window() -> None:
+def test_late_rows_have_a_stream_of_their_own() -> None:
     sdf = DataFrame(example=timed(0, 0))
     made: Any = sdf.window(value="1h")
     sums, late = made.x.sum().stream.sink_to_list(), made.late.stream.sink_to_list()

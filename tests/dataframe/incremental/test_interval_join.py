@@ -108,7 +108,7 @@ def rows_of(side: int, cells: list[tuple[int, int]], kind: str, begin: int, cloc
     wider=st.integers(0, 14),
 )
 @settings(max_examples=8, deadline=None)
-def test_pairs_are_those_of_a_merge_with_all_rows_held(
+def test_pairs_are_those_of_a_merge_of_all_kept_rows(
     kind: str, admission: list[Any], within: Any, on: list[str], wider: int
 ) -> None:
     pairs, expected = IntervalJoin(on, within, ("_x", "_y")), ByMerge(within)

@@ -50,9 +50,7 @@ def test_columns_of_two_levels_are_aggregated_as_in_pandas(how: str, by: Any, ov
         {("a", "y"): "mean", ("b", "x"): "sum"},
     ],
 )
-def test_several_aggregates_of_columns_of_two_levels_are_labelled_as_in_pandas(
-    how: Any, by: Any
-) -> None:
+def test_aggregates_of_two_level_columns_are_labelled_as_in_pandas(how: Any, by: Any) -> None:
     state = create_aggregate(ROWS, how, by=by)
     state.update(ROWS)
     got = state.update(BATCHES[1])
@@ -152,7 +150,7 @@ def test_several_aggregates_have_the_dtypes_of_pandas(dtype: str, how: list[str]
 # --- time zones ---------------------------------------------------------------------------------
 
 
-def test_times_without_a_zone_are_refused_after_times_with_one_and_the_reverse() -> None:
+def test_times_with_and_without_a_zone_are_refused_together() -> None:
     naive: Any = pd.Series([1.0], index=pd.DatetimeIndex(["2030-01-01 12:00"]))
     aware = naive.tz_localize("UTC")
     for first, second, words in (

@@ -123,7 +123,7 @@ def test_a_column_that_pandas_has_no_dtype_for_does_not_refuse_the_frame(
     assert as_rows(results(lambda d: d.count(), [batch])[-1])[0][:2] == (2, 2)
 
 
-def test_what_cannot_be_made_of_such_a_column_is_refused_when_it_is_asked_for() -> None:
+def test_an_aggregate_of_a_column_of_lists_is_refused_when_built() -> None:
     sdf = DataFrame(example=pl.DataFrame({"x": [[1]]}))
     for ask in (sdf.x.sum, sdf.x.nunique, sdf.x.mean):
         with pytest.raises(TypeError, match="must have a dtype with this aggregate"):

@@ -249,7 +249,7 @@ def test_without_an_example_frames_of_other_kinds_are_refused() -> None:
         source.emit(pl.DataFrame({"x": [1]}))
 
 
-def test_an_example_that_pandas_cannot_hold_is_refused() -> None:
+def test_an_example_that_pandas_cannot_represent_is_refused() -> None:
     with pytest.raises(TypeError, match=r"column 'x' must be of a dtype .* got Object"):
         DataFrame(example=pl.DataFrame({"x": pl.Series([object()], dtype=pl.Object)}))
 

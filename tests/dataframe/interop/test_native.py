@@ -161,7 +161,7 @@ def test_what_pandas_has_no_dtype_for_passes_through(column: pl.Series) -> None:
         assert back.equals(one)
 
 
-def test_what_pandas_cannot_hold_is_refused_by_name() -> None:
+def test_what_pandas_cannot_represent_is_refused_by_name() -> None:
     with pytest.raises(TypeError, match=r"^column 'x' must be of a dtype .* got Object.*leave it"):
         native.to_pandas(pl.DataFrame({"x": pl.Series([object()], dtype=pl.Object)}))
 
@@ -172,7 +172,7 @@ def test_what_pandas_cannot_hold_is_refused_by_name() -> None:
     ids=["period", "interval", "mixed", "complex"],
 )
 @pytest.mark.parametrize("kind", ["polars", "pyarrow"])
-def test_what_the_kind_cannot_hold_is_refused_by_name(kind: str, values: Any) -> None:
+def test_what_the_library_cannot_represent_is_refused_by_name(kind: str, values: Any) -> None:
     with pytest.raises(TypeError, match=f"^column 'x' must be of a dtype that {kind} has too"):
         native.like(kind, pd.DataFrame({"x": values}))
 
@@ -183,7 +183,7 @@ def test_a_column_of_nothing_stays_one() -> None:
     assert native.like("polars", native.to_pandas(frame)).equals(frame)
 
 
-def test_kinds_are_told_by_the_object() -> None:
+def test_the_object_determines_its_library() -> None:
     kinds = [
         native.kind_of(x)
         for x in (
@@ -235,7 +235,7 @@ def test_group_keys_become_the_first_columns() -> None:
     assert made.rows() == [("a", 1, 1), ("a", 2, 3), ("b", 1, 2)]
 
 
-def test_a_key_that_is_named_as_a_value_is_told_apart() -> None:
+def test_a_key_that_is_named_as_a_value_is_distinct() -> None:
     made = native.like("polars", TABLE.groupby(TABLE.x % 2).x.sum())
 
     assert made.to_dict(as_series=False) == {"x_key": [0, 1], "x": [2, 4]}

@@ -163,7 +163,7 @@ def test_rows_are_dropped_whole_behind_queues_too(
 
 @pytest.mark.parametrize("name", sorted({**PLAIN, **LOOPED}))
 @pytest.mark.parametrize("policy", ["skip", "retry"])
-def test_emits_that_nobody_awaits_stay_aligned(name: str, policy: str) -> None:
+def test_unawaited_emits_stay_aligned(name: str, policy: str) -> None:
     """More of them wait outside the join than it has capacity for, lost ones among them."""
 
     async def go() -> list[Any]:
@@ -180,7 +180,7 @@ def test_emits_that_nobody_awaits_stay_aligned(name: str, policy: str) -> None:
 
 @pytest.mark.parametrize("port", [0, 1])
 @pytest.mark.parametrize("way", ["emit", "await", "background"])
-def test_without_a_policy_an_element_that_raised_is_dropped_with_its_partner(
+def test_a_failed_element_without_a_policy_is_dropped_with_its_partner(
     way: Literal["emit", "await", "background"], port: int
 ) -> None:
     branches: list[Branch] = [PLAIN["map"], PLAIN["two maps"]]
@@ -296,7 +296,7 @@ def test_a_failure_downstream_of_the_join_costs_no_pair() -> None:
     assert seen == [(x, x) for x in XS]
 
 
-def test_a_class_of_ones_own_may_emit_what_it_likes() -> None:
+def test_a_custom_class_may_emit_anything() -> None:
     """It inherits the work of `map`, and not what `map` promises."""
 
     class OddOnes(rapidz.map[Any]):
@@ -324,7 +324,7 @@ class Half(Stream[Any]):
 
 
 @pytest.mark.parametrize("policy", ["raise", "skip"])
-def test_a_class_of_ones_own_may_say_that_it_emits_one_for_one(policy: Any) -> None:
+def test_a_custom_class_may_declare_that_it_emits_one_for_one(policy: Any) -> None:
     source: Stream[int] = Stream()
     node = Half(source)
     if policy == "skip":
@@ -342,7 +342,7 @@ def test_a_class_of_ones_own_may_say_that_it_emits_one_for_one(policy: Any) -> N
 # --- edits -----------------------------------------------------------------------------------
 
 
-def test_an_edit_that_aligns_inputs_holds_from_the_next_element_on() -> None:
+def test_an_edit_that_aligns_inputs_applies_to_the_next_element() -> None:
     source, other = Stream[int](), Stream[int]()
     branch, middle = skipping(source.map(inverse)), Stream[int]()
     seen = branch.zip(middle.map(same)).sink_to_list()
@@ -449,7 +449,7 @@ def test_zip_latest_leaves_out_the_partner_that_comes_later() -> None:
     assert run(go()) == [(3, 2), (4, 2), (6, 2)]
 
 
-def test_zip_latest_leaves_out_what_waits_outside_for_a_partner_that_was_lost() -> None:
+def test_zip_latest_drops_an_emit_that_waits_for_a_lost_partner() -> None:
     async def go() -> list[Any]:
         async with Stream[int](asynchronous=True) as source:
             latest = skipping(source.delay(1).map(inverse))
@@ -464,7 +464,7 @@ def test_zip_latest_leaves_out_what_waits_outside_for_a_partner_that_was_lost() 
 # --- tracking, threads, interruptions --------------------------------------------------------
 
 
-def test_the_counter_of_a_dropped_row_tells_failure_once() -> None:
+def test_the_counter_of_a_dropped_row_reports_failure_once() -> None:
     async def go() -> list[str]:
         told: list[str] = []
         async with Stream[int](asynchronous=True) as source:
@@ -486,7 +486,7 @@ def test_the_counter_of_a_dropped_row_tells_failure_once() -> None:
 
 
 @pytest.mark.parametrize("port", [0, 1])
-def test_an_element_whose_function_was_cancelled_is_dropped_with_its_partner(port: int) -> None:
+def test_an_element_of_a_cancelled_function_is_dropped_with_its_partner(port: int) -> None:
     async def go() -> list[Any]:
         hang = asyncio.get_running_loop().create_future()
 
@@ -509,7 +509,7 @@ def test_an_element_whose_function_was_cancelled_is_dropped_with_its_partner(por
     assert run(go()) == [(3, 3), (4, 4)]
 
 
-def test_threads_that_emit_failing_elements_do_not_disturb_each_others_pairs() -> None:
+def test_failing_elements_of_one_thread_leave_pairs_of_others_alone() -> None:
     import threading
 
     source: Stream[int] = Stream()
@@ -552,7 +552,7 @@ def test_a_policy_leaves_the_waits_of_a_join_alone() -> None:
     assert run(go()) == [(0, 0), (1, 1), (2, 2)]
 
 
-def test_a_failure_without_a_policy_behind_a_queue_is_kept_and_its_partner_dropped() -> None:
+def test_a_failure_after_a_queue_is_pending_and_its_partner_dropped() -> None:
     async def go() -> tuple[list[Any], list[Boom]]:
         source: Stream[int] = Stream(asynchronous=True)
         branch = source.buffer(10).map(failing_at(1, 2))
@@ -610,7 +610,7 @@ moments = st.lists(
 @given(
     st.sampled_from(sorted(SLOW)), st.sampled_from(sorted(SLOW)), st.sampled_from([1, 20]), moments
 )
-def test_an_element_that_is_cancelled_in_one_branch_is_dropped_with_its_partner(
+def test_an_element_cancelled_in_a_branch_is_dropped_with_its_partner(
     left: str, right: str, maxsize: int, moments: list[tuple[float, int]]
 ) -> None:
     """Ruling 22 and 23: wherever in the branches it was withdrawn."""

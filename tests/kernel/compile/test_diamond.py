@@ -303,7 +303,7 @@ def test_a_join_that_is_looked_at_is_recorded() -> None:
     assert seen == [(1, "1"), (2, "2")]
 
 
-def test_an_async_sink_below_a_fused_join_holds_the_emitter_back() -> None:
+def test_an_async_sink_after_a_fused_join_applies_back_pressure() -> None:
     async def go() -> list[Any]:
         import asyncio
 

@@ -77,7 +77,7 @@ async def test_what_comes_after_a_failure_stays_in_the_iterator_in_a_loop(
 
 
 @iterators
-async def test_what_comes_after_a_failure_stays_in_the_iterator_where_a_blocking_stream_blocks(
+async def test_what_follows_a_failure_stays_in_the_iterator_of_a_blocking_stream(
     make: Callable[[int], Iterator[int]],
 ) -> None:
     source = Stream[int](asynchronous=False)
@@ -110,7 +110,7 @@ def test_what_comes_after_a_failure_stays_in_the_iterator_of_a_thread(
 
 @iterators
 @pytest.mark.parametrize("asynchronous", [None, False])
-def test_a_kept_failure_leaves_the_iterator_alone(
+def test_a_pending_failure_leaves_the_iterator_alone(
     make: Callable[[int], Iterator[int]], asynchronous: bool | None
 ) -> None:
     source = Stream[int](asynchronous=asynchronous)

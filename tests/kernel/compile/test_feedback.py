@@ -121,7 +121,7 @@ def test_a_deep_stack_of_the_user_is_no_recursion_error() -> None:
     assert sorted(seen) == list(range(2001))
 
 
-def test_feedback_through_a_node_in_the_old_manner_goes_any_number_of_rounds() -> None:
+def test_feedback_through_a_legacy_node_goes_any_number_of_rounds() -> None:
     class Old(Stream[Any]):
         def update(self, x: int, who: Any = None) -> Any:
             return self._emit(x)

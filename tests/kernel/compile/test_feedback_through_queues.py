@@ -300,7 +300,7 @@ async def test_a_kept_failure_refuses_no_element_that_is_fed_back() -> None:
     assert seen == [3, 2, 1, 0]
 
 
-async def test_a_source_that_emits_from_its_own_run_is_held_back() -> None:
+async def test_a_source_that_emits_from_its_run_gets_back_pressure() -> None:
     class Numbers(Stream[int]):
         async def produce(self) -> None:
             for x in range(5):
@@ -315,7 +315,7 @@ async def test_a_source_that_emits_from_its_own_run_is_held_back() -> None:
     await settle(source.join())
 
 
-async def test_tasks_that_a_function_has_only_started_are_held_back() -> None:
+async def test_tasks_that_a_function_only_started_get_back_pressure() -> None:
     source, tasks = Node(asynchronous=True), list[Any]()
     now = asyncio.get_running_loop().time
     ended: list[float] = []

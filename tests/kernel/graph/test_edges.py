@@ -103,7 +103,7 @@ def test_a_thread_that_waits_fails_when_both_inputs_end() -> None:
     assert seen == []
 
 
-def test_destroying_a_zip_that_holds_something_emits_nothing() -> None:
+def test_destroying_a_filled_zip_emits_nothing() -> None:
     a, b = Stream[int](), Stream[int]()
     node = a.zip(b)
     seen: list[Any] = node.sink_to_list()
@@ -205,7 +205,7 @@ async def test_a_function_that_is_made_async_and_plain_again_keeps_the_order() -
     assert seen == [1, 2, 3, 4]
 
 
-async def test_parallelism_that_is_raised_holds_from_the_next_element_on() -> None:
+async def test_raised_parallelism_applies_from_the_next_element_on() -> None:
     now = peak = 0
 
     async def work(x: int) -> int:
@@ -235,7 +235,7 @@ async def test_parallelism_that_is_raised_holds_from_the_next_element_on() -> No
     ("before", "after", "instants"),
     [(0.5, 0.25, [0.5, 0.75, 1.0]), (0.25, 0.5, [0.25, 0.75, 1.25])],
 )
-async def test_an_interval_of_delay_holds_for_what_arrives_later(
+async def test_an_interval_of_delay_applies_to_what_arrives_later(
     before: float, after: float, instants: list[float]
 ) -> None:
     source = Stream[int](asynchronous=True)

@@ -91,7 +91,7 @@ async def test_every_branch_is_flushed_in_a_loop_although_one_of_them_fails(end:
 
 
 @ends
-def test_every_branch_that_fails_at_the_end_is_told_of(end: str) -> None:
+def test_every_branch_that_fails_at_the_end_is_reported(end: str) -> None:
     source = Stream[int]()
     source.partition(2).sink(fail)
     source.partition(3).sink(fail)
@@ -131,7 +131,7 @@ def test_a_close_that_fails_releases_the_sinks_of_every_branch() -> None:
     assert [node() for node in gone] == [None] * 4
 
 
-def test_a_stream_of_failures_gives_up_what_it_holds_at_the_end() -> None:
+def test_a_dead_letter_stream_emits_what_it_buffers_at_the_end() -> None:
     source = Stream[int]()
     node = source.map(fail)
     node.sink(fail)
@@ -143,7 +143,7 @@ def test_a_stream_of_failures_gives_up_what_it_holds_at_the_end() -> None:
     assert [[failure.element for failure in batch] for batch in seen] == [[0], [1]]
 
 
-def test_the_sinks_of_a_stream_of_failures_are_released_at_the_end() -> None:
+def test_the_sinks_of_a_dead_letter_stream_are_released_at_the_end() -> None:
     def closed() -> list[weakref.ref[Any]]:
         source = Stream[int]()
         node = source.map(fail)
@@ -168,7 +168,7 @@ for x in range(4):
 
 
 @pytest.mark.parametrize("first", ["early", "late"])
-def test_what_one_pipeline_sends_to_another_arrives_before_the_program_ends(first: str) -> None:
+def test_what_a_pipeline_sends_to_another_arrives_before_exit(first: str) -> None:
     ways = {
         "early": "early.delay(0.05).sink(late.emit)",
         "late": "late.delay(0.15).sink(print)",
@@ -204,7 +204,7 @@ for x in range(4):
 
 
 @ends
-def test_all_that_a_node_gives_up_comes_through_though_there_is_room_for_one_at_a_time(
+def test_a_flush_of_many_elements_passes_a_queue_of_capacity_one(
     end: str,
 ) -> None:
     source = Stream[int]()

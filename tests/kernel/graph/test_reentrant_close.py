@@ -183,7 +183,7 @@ def test_a_failure_of_what_such_a_close_emits_is_kept() -> None:
         source.join()
 
 
-def test_threads_that_wait_when_the_end_comes_are_told() -> None:
+def test_waiting_threads_get_an_error_when_the_pipeline_closes() -> None:
     inside, go_on = threading.Event(), threading.Event()
     source, told = Node(), list[str]()
 

@@ -13,7 +13,7 @@ from rapidz import RefCounter, Stream
 from rapidz.testing import run
 
 
-def test_a_flush_does_not_keep_out_what_waits_for_room_in_a_buffer() -> None:
+def test_a_flush_admits_what_waits_for_capacity_of_a_buffer() -> None:
     async def go() -> list[int]:
         source = Stream[int](asynchronous=True)
         seen = source.buffer(1).sink_to_list()
@@ -29,7 +29,7 @@ def test_a_flush_does_not_keep_out_what_waits_for_room_in_a_buffer() -> None:
 
 
 @pytest.mark.parametrize("join", ["zip", "combine_latest", "union"])
-def test_the_end_goes_on_below_a_node_that_a_stream_enters_twice(join: str) -> None:
+def test_the_end_passes_a_node_that_a_stream_enters_twice(join: str) -> None:
     source = Stream[int]()
     node: Any = getattr(source, join)(source)
     seen: list[Any] = node.partition(2).sink_to_list()
@@ -38,7 +38,7 @@ def test_the_end_goes_on_below_a_node_that_a_stream_enters_twice(join: str) -> N
     assert len(seen) == 1
 
 
-def test_counters_of_map_async_tell_which_elements_failed() -> None:
+def test_counters_of_map_async_report_which_elements_failed() -> None:
     async def go() -> tuple[list[int], list[int]]:
         done: list[int] = []
         failed: list[int] = []

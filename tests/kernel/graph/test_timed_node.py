@@ -102,7 +102,7 @@ async def test_elements_and_timers_exclude_each_other_and_keep_their_order() -> 
     assert [entry for entry in log if isinstance(entry, str)] == [f"timer {x}" for x in range(3)]
 
 
-async def test_what_is_pushed_holds_the_emitter_back() -> None:
+async def test_what_is_pushed_applies_back_pressure() -> None:
     gate = asyncio.Event()
 
     async def write(_: int) -> None:
@@ -179,7 +179,7 @@ async def test_a_failure_downstream_is_not_that_of_the_node() -> None:
     assert node.skipped == 0
 
 
-async def test_a_task_keeps_join_waiting_and_its_failure_is_told() -> None:
+async def test_a_task_keeps_join_waiting_and_its_failure_is_reported() -> None:
     class enriching(TimedNode[int]):
         def on_element(self, x: int) -> None:
             self.start_task(self.fetch(x))
@@ -269,7 +269,7 @@ async def test_an_element_with_metadata_arrives_as_it_is() -> None:
     assert (got, seen) == ([1], [1])
 
 
-async def test_a_node_that_nobody_refers_to_is_collected_with_its_timer() -> None:
+async def test_an_unreferenced_node_is_collected_with_its_timer() -> None:
     source = Stream[int](asynchronous=True)
     node = debounce(source, 5)
     await source.emit(1)
@@ -385,7 +385,7 @@ async def test_a_close_ends_a_timer_that_sets_itself_faster_than_a_sink_writes()
     assert now() <= 80
 
 
-async def test_a_close_ends_a_task_that_never_stops_and_loses_nothing_that_it_emitted() -> None:
+async def test_a_close_ends_an_endless_task_and_loses_none_of_its_elements() -> None:
     now = asyncio.get_running_loop().time
     written, pushed = list[int](), list[int]()
 
@@ -473,7 +473,7 @@ async def test_an_element_waits_for_a_flush_that_is_awaited() -> None:
     await source.close()
 
 
-def test_a_join_in_the_next_loop_waits_for_timers_that_the_last_one_has_left() -> None:
+def test_a_join_in_the_next_loop_waits_for_timers_of_the_last_one() -> None:
     for build, expected in (
         (lambda s: waiting_for_more(s, 0.01), [1, 2]),
         (lambda s: s.partition(3, timeout=0.01), [(1, 2)]),

@@ -43,7 +43,7 @@ async def windows(interval: Any, operator: str, beside: float, end: float) -> li
 
 
 @pytest.mark.parametrize("operator", ["timed_window", "timed_window_unique"])
-def test_a_window_closes_once_a_period_beside_other_timers(operator: str) -> None:
+def test_a_window_closes_once_a_period_next_to_other_timers(operator: str) -> None:
     seen = run(windows("1 min", operator, 0.1, 200))
     assert [(instant, list(window)) for instant, window in seen] == [
         (60.0, [1]),

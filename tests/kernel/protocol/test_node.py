@@ -107,7 +107,7 @@ def test_lines_that_are_no_python_name_their_node() -> None:
     assert any("<wrong; broken>" in note for note in caught.value.__notes__)
 
 
-def test_a_failure_in_a_step_of_ones_own_names_the_node() -> None:
+def test_a_failure_in_a_custom_step_names_the_node() -> None:
     class inverse(Stream[int]):
         def compile(self, push: Any, port: int = 0) -> Any:
             return lambda x: push(1 / x)
@@ -127,7 +127,7 @@ def test_a_failure_in_a_step_of_ones_own_names_the_node() -> None:
 # --- hooks without `super()` ---------------------------------------------------------------------
 
 
-def test_a_sink_with_a_finish_of_its_own_is_let_go_at_the_end() -> None:
+def test_a_sink_with_its_own_finish_is_released_at_the_end() -> None:
     finished: list[str] = []
 
     class closing(Sink[int]):
@@ -162,7 +162,7 @@ async def test_a_source_with_a_finish_of_its_own_is_stopped_at_the_end() -> None
     assert (finished, source.stopped) == (["finished"], True)
 
 
-def test_an_assignment_is_checked_and_holds_without_super() -> None:
+def test_an_assignment_is_checked_and_applies_without_super() -> None:
     class offset(Stream[int]):
         by: LiveAttribute[int] = LiveAttribute()
 
@@ -190,7 +190,7 @@ def test_an_assignment_is_checked_and_holds_without_super() -> None:
     assert seen == [1, 2, 2]
 
 
-def test_a_node_of_ones_own_follows_its_pipeline_to_another_loop() -> None:
+def test_a_custom_node_follows_its_pipeline_to_another_loop() -> None:
     moved: list[str] = []
 
     class noting(Stream[int]):

@@ -20,7 +20,7 @@ def _as_before() -> Iterator[None]:
         yield
 
 
-def test_options_hold_for_the_process_until_they_are_set_again() -> None:
+def test_options_apply_to_the_process_until_they_are_set_again() -> None:
     rapidz.options(pending_failure_log="5 min")
     seen: list[Any] = []
     thread = threading.Thread(target=lambda: seen.append(value_of("pending_failure_log")))

@@ -190,7 +190,7 @@ def test_what_a_function_cannot_take_is_refused_when_the_node_is_built(
     assert not list(source.downstreams), "a node that is refused is not there"
 
 
-def test_the_same_below_scatter() -> None:
+def test_arguments_are_checked_downstream_of_scatter() -> None:
     scattered: Any = scatter(Stream[Any](), backend="thread")
     with pytest.raises(TypeError, match="did you mean stream_name"):
         scattered.map(plain, stream_nam="n")

@@ -48,7 +48,7 @@ def fails_for(bad: int) -> Callable[[int], int]:
 
 
 @pytest.mark.parametrize("how", [{}, {"asynchronous": True}])
-def test_a_policy_handles_what_the_pipeline_raises_that_its_node_emits_into(
+def test_a_policy_handles_failures_of_the_pipeline_emitted_into(
     how: dict[str, Any],
 ) -> None:
     async def go() -> None:
@@ -63,7 +63,7 @@ def test_a_policy_handles_what_the_pipeline_raises_that_its_node_emits_into(
     run(go())
 
 
-def test_a_policy_handles_what_a_blocking_pipeline_raises_that_its_node_emits_into() -> None:
+def test_a_policy_handles_failures_of_the_blocking_pipeline_emitted_into() -> None:
     with virtual_background():
         inner, outer = Stream[int](asynchronous=False), Stream[int]()
         seen = inner.map(fails_for(1)).sink_to_list()
@@ -75,7 +75,7 @@ def test_a_policy_handles_what_a_blocking_pipeline_raises_that_its_node_emits_in
         inner.close()
 
 
-def test_a_policy_handles_what_an_awaited_emit_into_another_pipeline_raises() -> None:
+def test_a_policy_handles_failures_of_emits_awaited_across_pipelines() -> None:
     async def go() -> None:
         inner, outer = Stream[int](asynchronous=True), Stream[int](asynchronous=True)
         inner.map(fails_for(1)).sink_to_list()
@@ -95,7 +95,7 @@ def test_a_policy_handles_what_an_awaited_emit_into_another_pipeline_raises() ->
 
 @pytest.mark.parametrize("how", [{}, {"asynchronous": True}])
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_a_second_policy_handles_the_exception_object_that_a_first_one_has_handled(
+def test_a_second_policy_handles_an_exception_handled_by_a_first(
     how: dict[str, Any], asynchronous: bool
 ) -> None:
     error = Boom(0)
@@ -118,7 +118,7 @@ def test_a_second_policy_handles_the_exception_object_that_a_first_one_has_handl
     run(go())
 
 
-def test_an_exception_object_that_left_the_pipeline_is_handled_when_it_comes_again() -> None:
+def test_an_exception_that_left_the_pipeline_is_handled_on_return() -> None:
     error = Boom(0)
     source = Stream[int]()
     unguarded = source.filter(lambda x: x < 10).map(fails(error))
@@ -169,7 +169,7 @@ def test_a_sink_that_feeds_back_by_emit_handles_what_that_raises(how: dict[str, 
     run(go())
 
 
-def test_a_failure_below_is_left_to_the_policy_below() -> None:
+def test_a_downstream_failure_is_left_to_the_downstream_policy() -> None:
     source = Stream[int]()
     above = source.map(lambda x: x).on_error("skip")
     below = above.map(fails_for(1)).on_error("raise")
@@ -208,7 +208,7 @@ class Old(Stream[Any]):
 
 
 @pytest.mark.parametrize("kind", [Own, Old])
-def test_nodes_of_users_are_told_apart_from_those_around_them(kind: Any) -> None:
+def test_user_nodes_are_distinct_from_their_neighbours(kind: Any) -> None:
     error = Boom(0)
 
     def fail_for_9(x: int) -> int:
@@ -263,7 +263,7 @@ def test_retries_of_a_constant_are_counted_one_by_one() -> None:
     assert seen == [1]
 
 
-def test_a_source_that_runs_into_the_same_exception_again_asks_its_policy_again() -> None:
+def test_a_source_asks_its_policy_again_for_the_same_exception() -> None:
     error = Boom(0)
     turns: list[int] = []
 
@@ -287,7 +287,7 @@ def test_a_source_that_runs_into_the_same_exception_again_asks_its_policy_again(
 # --- notes --------------------------------------------------------------------------------------
 
 
-def test_a_constant_raised_again_tells_of_the_present_element_only() -> None:
+def test_a_constant_raised_again_names_the_present_element_only() -> None:
     error = Boom(0)
     source = Stream[int]()
     source.map(fails(error), stream_name="n").sink(print)
@@ -327,7 +327,7 @@ def length_of_traceback(error: BaseException) -> int:
     return length
 
 
-def test_the_way_through_several_pipelines_is_told_innermost_first() -> None:
+def test_the_path_through_several_pipelines_is_innermost_first() -> None:
     inner, outer = Stream[int](stream_name="inner"), Stream[int]()
     inner.map(fails(Boom(0)), stream_name="in").sink(print)
     outer.sink(inner.emit, stream_name="out")
@@ -469,7 +469,7 @@ def test_exceptions_of_any_class_reach_a_thread_that_waits(
 
 
 @pytest.mark.parametrize("make", ODD_ONES)
-def test_exceptions_of_any_class_are_told_to_reference_counters(
+def test_exceptions_of_any_class_are_reported_to_counters(
     make: Callable[[], Exception],
 ) -> None:
     from rapidz import RefCounter
@@ -489,7 +489,7 @@ def test_exceptions_of_any_class_are_told_to_reference_counters(
     assert [type(each) for each in told] == [type(error)]
 
 
-def test_an_attribution_does_not_keep_an_exception_from_being_copied_or_pickled() -> None:
+def test_an_attributed_exception_can_be_copied_and_pickled() -> None:
     source = Stream[int]()
     source.map(lambda x: 1 / x).sink(print)
     with pytest.raises(ZeroDivisionError) as caught:

@@ -87,7 +87,7 @@ def folding(function: Any) -> Any:
 
 @pytest.mark.parametrize("cancelled", [1, 2, 4])
 @pytest.mark.parametrize("node", waiting)
-async def test_who_waits_its_turn_is_withdrawn_and_the_others_keep_order_and_exclusion(
+async def test_withdrawing_a_queued_emit_keeps_the_others_in_order_and_exclusive(
     node: str, cancelled: int
 ) -> None:
     sink = Sink()
@@ -131,7 +131,7 @@ async def test_an_update_is_not_lost_when_a_waiter_is_cancelled() -> None:
     assert totals == [1, 5, 13]
 
 
-async def test_a_function_that_awaits_for_the_element_alone_is_cancelled_in_every_branch() -> None:
+async def test_a_coroutine_of_the_cancelled_element_ends_in_every_branch() -> None:
     first, second = Sink(), Sink(2)
     source = Stream[int](asynchronous=True)
     source.sink(first)
@@ -169,7 +169,7 @@ async def test_a_batch_goes_on_when_the_emit_that_completed_it_is_cancelled(node
     assert sink.most == 1
 
 
-async def test_a_batch_that_waits_for_room_is_not_withdrawn() -> None:
+async def test_a_batch_that_waits_for_capacity_is_not_withdrawn() -> None:
     sink = Sink()
     source = Stream[int](asynchronous=True)
     source.partition(2).buffer(1).sink(sink)
@@ -198,7 +198,7 @@ async def test_a_pair_goes_on_when_one_of_its_emits_is_cancelled(node: str) -> N
     assert sink.seen == [(1, "x")]
 
 
-async def test_a_pair_goes_on_when_the_one_that_waited_for_room_is_cancelled_after_it() -> None:
+async def test_a_pair_goes_on_when_the_waiting_emit_is_cancelled_after_it() -> None:
     sink = Sink()
     a, b = Stream[Any](asynchronous=True), Stream[Any](asynchronous=True)
     a.zip(b, maxsize=1).sink(sink)
@@ -215,7 +215,7 @@ async def test_a_pair_goes_on_when_the_one_that_waited_for_room_is_cancelled_aft
     assert sink.seen == [(1, "x"), (2, "y"), (4, "z")]
 
 
-async def test_what_waits_for_room_is_withdrawn_and_not_taken() -> None:
+async def test_what_waits_for_capacity_is_withdrawn_and_not_taken() -> None:
     sink = Sink()
     source = Stream[int](asynchronous=True)
     source.buffer(2).sink(sink)
@@ -232,7 +232,7 @@ full: dict[str, Build] = {
 
 
 @pytest.mark.parametrize("node", full)
-async def test_others_come_in_when_one_that_waited_for_room_is_withdrawn(node: str) -> None:
+async def test_others_enter_when_one_that_waited_is_withdrawn(node: str) -> None:
     sink = Sink()
     source = Stream[int](asynchronous=True)
     full[node](source).sink(sink)
@@ -304,7 +304,7 @@ async def test_a_cancelled_join_cancels_nothing() -> None:
     assert sink.seen == [0, 1, 2]
 
 
-async def test_a_cancelled_emit_many_takes_no_more_and_loses_nothing_that_was_taken() -> None:
+async def test_a_cancelled_emit_many_takes_no_more_and_loses_none_taken() -> None:
     sink = Sink()
     source = Stream[int](asynchronous=True)
     source.partition(2).sink(sink)
@@ -313,7 +313,7 @@ async def test_a_cancelled_emit_many_takes_no_more_and_loses_nothing_that_was_ta
     assert sink.seen == [(0, 1), (2, 3)]
 
 
-async def test_the_failure_of_a_batch_that_nobody_awaits_any_more_is_kept() -> None:
+async def test_the_failure_of_a_batch_no_longer_awaited_is_pending() -> None:
     async def fail(x: Any) -> None:
         await asyncio.sleep(1)
         raise Boom(x)
@@ -339,7 +339,7 @@ async def test_what_failed_in_one_branch_is_kept_when_another_is_cancelled() -> 
         await settle(source.join())
 
 
-async def test_an_emit_that_nobody_awaits_and_that_is_refused_is_told() -> None:
+async def test_a_refused_unawaited_emit_is_reported() -> None:
     a, b = Stream[int](asynchronous=True), Stream[int](asynchronous=True)
     a.zip(b, maxsize=1).sink(print)
     await send(a, 1)
@@ -391,7 +391,7 @@ async def fail_later(x: Any) -> None:
     raise Boom(x)
 
 
-async def test_a_failure_is_kept_although_the_task_that_was_cancelled_is_held() -> None:
+async def test_a_failure_is_pending_while_the_cancelled_task_is_referenced() -> None:
     source = Stream[int](asynchronous=True)
     source.partition(1).sink(fail_later)
     (task,) = await emit_in_tasks(source, [0])

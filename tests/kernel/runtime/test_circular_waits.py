@@ -277,7 +277,7 @@ async def test_who_waits_for_a_partner_that_cannot_come_is_refused(operator: str
     await settle(a.close())
 
 
-async def test_an_input_that_has_ended_lets_go_what_it_still_has_partners_for() -> None:
+async def test_an_ended_input_emits_what_still_has_partners() -> None:
     a, b = Stream[int](asynchronous=True), Stream[str](asynchronous=True)
     seen = a.zip(b, maxsize=2).sink_to_list()
     for y in "xy":

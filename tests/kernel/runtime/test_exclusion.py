@@ -131,7 +131,7 @@ def deep(node: Stream[Any], nodes: int) -> Stream[Any]:
 
 
 @pytest.mark.parametrize("nodes", [5, 60])
-def test_two_threads_meet_in_a_zip_below_many_old_nodes(nodes: int) -> None:
+def test_two_threads_meet_in_a_zip_after_many_legacy_nodes(nodes: int) -> None:
     def go() -> list[Any]:
         a, b = Stream[int](), Stream[int]()
         seen: list[Any] = deep(a, nodes).zip(deep(b, nodes), maxsize=1).sink_to_list()

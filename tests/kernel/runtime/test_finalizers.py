@@ -72,7 +72,7 @@ async def test_what_finalizers_emit_is_neither_lost_nor_doubled(build: str) -> N
         assert max(map(len, seen)) == 3
 
 
-async def test_windows_hold_neighbours_when_finalizers_emit() -> None:
+async def test_windows_contain_neighbours_when_finalizers_emit() -> None:
     seen: list[Any] = []
     count = await emitted(lambda s: s.sliding_window(3), seen)
     gc.set_threshold(0)

@@ -98,7 +98,7 @@ def test_an_emit_that_interrupts_a_step_comes_behind_it(
 
 
 @every_interrupt
-def test_an_emit_that_interrupts_a_step_comes_behind_it_without_compiled_entrances(
+def test_an_interrupting_emit_comes_behind_the_step_when_not_compiled(
     interrupt: Callable[[Callable[[], object]], None], with_a_lock: None
 ) -> None:
     test_an_emit_that_interrupts_a_step_comes_behind_it(interrupt, "emit")
@@ -339,7 +339,7 @@ def test_threads_exclude_each_other_without_the_flag(with_a_lock: None) -> None:
 
 
 @pytest.mark.parametrize("interrupt", [by_finalizer, by_weak_reference, by_garbage, by_signal])
-def test_an_interrupt_does_not_wait_for_a_loop_that_waits_for_what_it_interrupts(
+def test_an_interrupt_does_not_wait_for_a_loop_that_waits_for_it(
     interrupt: Callable[[Callable[[], object]], None],
 ) -> None:
     """The sink, on the background loop, needs a lock that the interrupted code has."""

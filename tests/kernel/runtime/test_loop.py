@@ -141,7 +141,7 @@ def test_the_result_of_an_emit_times_out() -> None:
     really(main)
 
 
-def test_a_stream_that_was_not_told_may_be_fed_first_by_a_thread_and_then_by_a_loop() -> None:
+def test_a_stream_may_be_fed_first_by_a_thread_and_then_by_a_loop() -> None:
     async def main() -> list[str]:
         s = Stream[str]()
         seen = s.buffer(10).sink_to_list()
@@ -423,7 +423,7 @@ def test_the_background_loop_itself_is_never_blocked() -> None:
     inner.close()
 
 
-def test_a_failure_of_an_awaitable_that_is_dropped_is_kept_and_not_logged_by_asyncio(
+def test_a_failure_of_a_dropped_awaitable_is_pending_and_not_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def main() -> None:
@@ -469,7 +469,7 @@ def test_a_queue_left_by_an_ended_loop_is_delivered_by_close_in_the_next(
 
 
 @pytest.mark.parametrize("end", ["close", "join", "flush"])
-def test_a_queue_left_by_an_ended_loop_is_delivered_by_what_asyncio_run_is_given(
+def test_a_queue_left_by_an_ended_loop_is_delivered_in_asyncio_run(
     end: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = Stream[int](asynchronous=True)
@@ -503,7 +503,7 @@ def test_a_queue_left_by_an_ended_loop_is_delivered_by_close_outside_one(
     assert len(caplog.records) == 1
 
 
-def test_a_loop_that_ends_while_elements_are_with_workers_is_told(
+def test_a_loop_that_ends_with_elements_on_workers_is_reported(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def main() -> None:
@@ -531,7 +531,7 @@ def test_a_loop_that_ends_with_nothing_left_says_nothing(
 
 
 @pytest.mark.parametrize("queue", [True, False])
-def test_who_waits_for_a_loop_that_ends_is_told_so_and_not_cancelled(queue: bool) -> None:
+def test_a_waiter_on_a_loop_that_ends_gets_an_error(queue: bool) -> None:
     s = Stream[int](asynchronous=True)
     begun, leave = threading.Event(), threading.Event()
     seen: list[int] = []
@@ -596,7 +596,7 @@ def test_a_loop_that_a_pipeline_has_used_is_collected(closed: bool) -> None:
     assert ref() is None
 
 
-def test_a_loop_that_was_given_tells_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_given_loop_reports_its_end(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         source = Stream[int](asynchronous=True, loop=asyncio.get_running_loop())
         source.buffer(2).sink(id)
@@ -743,7 +743,7 @@ def test_a_busy_background_pipeline_lets_other_threads_have_their_turn(way: str)
 
 
 @pytest.mark.parametrize("join", [Stream.zip, Stream.union, Stream.connect])
-def test_pipelines_of_two_loops_that_run_are_refused_and_one_emits_into_the_other(
+def test_pipelines_of_two_running_loops_cannot_be_connected(
     join: Callable[[Any, Any], Any],
 ) -> None:
     built: list[Stream[int]] = []

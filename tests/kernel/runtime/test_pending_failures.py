@@ -147,7 +147,7 @@ def test_in_the_background_too(logged: Callable[[], list[str]]) -> None:
         source.close()
 
 
-def test_pipelines_that_become_one_still_tell(logged: Callable[[], list[str]]) -> None:
+def test_merged_pipelines_still_report_pending_failures(logged: Callable[[], list[str]]) -> None:
     async def go() -> None:
         source, other = failing(asynchronous=True), Stream[int](asynchronous=True)
         await source.emit(1)
@@ -183,7 +183,7 @@ def test_a_source_that_fails_says_so_at_once(logged: Callable[[], list[str]]) ->
     run(go())
 
 
-def test_a_source_that_a_node_below_ends_says_which(logged: Callable[[], list[str]]) -> None:
+def test_a_source_ended_by_a_downstream_node_names_it(logged: Callable[[], list[str]]) -> None:
     async def go() -> None:
         source = Stream.from_iterable([7], asynchronous=True)
         source.map(boom, stream_name="below").sink(print)

@@ -88,7 +88,7 @@ def test_a_pipeline_works_in_a_second_loop_after_one_that_ended_too_early(name: 
 
 
 @pytest.mark.parametrize("name", builds)
-def test_join_waits_in_a_second_loop_for_all_that_is_held_for_a_while(name: str) -> None:
+def test_join_waits_in_a_second_loop_for_all_that_is_delayed(name: str) -> None:
     source = Stream[Any](asynchronous=True)
     seen = builds[name](source).sink_to_list()
 
@@ -114,7 +114,7 @@ def test_a_batch_begun_in_one_loop_times_out_in_the_next() -> None:
     assert flat(seen) == [1, 2]
 
 
-def test_the_end_of_the_program_asked_for_in_a_sink_leaves_other_pipelines_alone() -> None:
+def test_a_sink_that_exits_the_program_leaves_other_pipelines_alone() -> None:
     program = """
 from rapidz import Stream
 other = Stream(asynchronous=False)
@@ -221,7 +221,7 @@ inside.wait(10)
 
 
 @forks
-def test_a_forked_child_does_not_wait_for_what_its_parent_has_under_way() -> None:
+def test_a_forked_child_does_not_wait_for_its_parents_elements() -> None:
     before = """
 import asyncio, sys, threading
 leave = threading.Event()
@@ -295,7 +295,7 @@ accounts: dict[str, Build] = {
 
 
 @pytest.mark.parametrize("name", accounts)
-def test_each_element_goes_on_in_the_next_loop_or_is_told_to_be_lost(
+def test_each_element_goes_on_in_the_next_loop_or_is_reported_lost(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = Stream[Any](asynchronous=True)

@@ -102,7 +102,7 @@ def causes(failure: BaseException) -> list[type[BaseException | None]]:
 @pytest.mark.parametrize("make", [plain, awaited])
 @pytest.mark.parametrize("stop", stops)
 @pytest.mark.parametrize("node", nodes)
-def test_in_the_background_the_node_lives_on_and_the_fate_of_the_element_is_told(
+def test_in_the_background_the_node_lives_on_and_reports_the_element(
     node: str, stop: type[BaseException], make: Callable[[type[BaseException]], Raising]
 ) -> None:
     source = Stream[Any](asynchronous=False)
@@ -123,7 +123,7 @@ def test_in_the_background_the_node_lives_on_and_the_fate_of_the_element_is_told
 @pytest.mark.parametrize("make", [plain, awaited])
 @pytest.mark.parametrize("stop", stops[:3])
 @pytest.mark.parametrize("node", [name for name in nodes if "threads" not in name])
-async def test_on_a_loop_the_node_lives_on_and_the_fate_of_the_element_is_told(
+async def test_on_a_loop_the_node_lives_on_and_reports_the_element(
     node: str, stop: type[BaseException], make: Callable[[type[BaseException]], Raising]
 ) -> None:
     source = Stream[Any](asynchronous=True)
@@ -140,7 +140,7 @@ async def test_on_a_loop_the_node_lives_on_and_the_fate_of_the_element_is_told(
 @pytest.mark.parametrize("make", [plain, awaited])
 @pytest.mark.parametrize("stop", [SystemExit, KeyboardInterrupt])
 @pytest.mark.parametrize("node", [name for name in nodes if "threads" not in name])
-def test_a_loop_of_the_user_ends_when_a_function_says_so_and_the_pipeline_can_go_on_in_it(
+def test_a_function_may_end_the_users_loop_and_the_pipeline_goes_on(
     node: str, stop: type[BaseException], make: Callable[[type[BaseException]], Raising]
 ) -> None:
     loop = asyncio.new_event_loop()
@@ -186,7 +186,7 @@ def test_a_source_fails_and_says_why(stop: type[BaseException]) -> None:
 
 
 @pytest.mark.parametrize("stop", stops)
-def test_an_emit_that_nobody_awaits_is_told_of_by_join(stop: type[BaseException]) -> None:
+def test_an_unawaited_emit_is_reported_by_join(stop: type[BaseException]) -> None:
     source = Stream[Any](asynchronous=False)
     source.sink(awaited(stop))
 
@@ -208,7 +208,7 @@ async def test_join_waits_for_what_is_fed_back_into_the_window_that_it_came_from
     assert seen == [[3], [2], [1]]
 
 
-async def test_a_flush_while_a_window_is_on_its_way_holds_the_next_one_back_too() -> None:
+async def test_a_flush_during_the_emit_of_a_window_delays_the_next_too() -> None:
     inside = most = 0
 
     async def slow(x: Any) -> None:

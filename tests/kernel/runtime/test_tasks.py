@@ -109,7 +109,7 @@ async def failure_of(wait: object) -> Exception | None:
 @pytest.mark.parametrize("end", ["join", "close"])
 @pytest.mark.parametrize("cancel", [itself, by_awaiting])
 @pytest.mark.parametrize("queue", ["buffer", "map_async", "delay"])
-async def test_what_cancels_itself_behind_a_queue_is_told_and_the_node_lives_on(
+async def test_a_cancellation_after_a_queue_is_reported_and_the_node_lives_on(
     queue: str, cancel: Callable[[int], Awaitable[None]], end: str
 ) -> None:
     async def function(x: int) -> int:
@@ -169,7 +169,7 @@ def test_an_awaitable_emit_into_the_background_raises_when_it_is_awaited() -> No
     bounded(lambda: asyncio.run(go()))
 
 
-def test_a_failure_of_an_emit_that_nobody_awaits_is_raised_by_join() -> None:
+def test_a_failure_of_an_unawaited_emit_is_raised_by_join() -> None:
     def go() -> None:
         source = Stream[int](asynchronous=False)
         source.sink(fail)

@@ -93,7 +93,7 @@ above: dict[str, Callable[[Stream[Any]], Stream[Any]]] = {
 
 @policies
 @pytest.mark.parametrize("name", above)
-async def test_the_counter_hears_of_a_sink_that_failed_below(
+async def test_the_counter_is_told_of_a_sink_that_failed(
     name: str, policy: Literal["raise", "skip"] | None
 ) -> None:
     assert await told(lambda source: above[name](source).sink(fail), policy) == ["failed"]

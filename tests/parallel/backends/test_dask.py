@@ -62,7 +62,7 @@ def test_every_result_comes_once_and_in_order_when_a_worker_is_killed(
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("time", range(20))
-def test_and_so_it_does_twenty_times_over(running: tuple[Cluster, Any], time: int) -> None:
+def test_a_killed_worker_is_survived_twenty_times(running: tuple[Cluster, Any], time: int) -> None:
     stream_with_kills(*running)
 
 
@@ -87,7 +87,7 @@ def test_a_state_survives_the_death_of_its_worker(
     node.destroy()
 
 
-def test_a_restarted_cluster_begins_again_with_what_was_under_way(
+def test_a_restarted_cluster_recomputes_what_was_in_flight(
     running: tuple[Cluster, Any],
 ) -> None:
     _, client = running

@@ -138,7 +138,7 @@ def test_tasks_of_whom_a_broken_executor_says_nothing_are_sent_again(
 
 
 @pytest.mark.parametrize("fault", [no_means, no_answer], ids=lambda fault: fault.__name__)
-def test_an_executor_of_ones_own_may_have_no_means_for_a_moment(
+def test_a_custom_executor_may_lack_resources_for_a_moment(
     scripted: Callable[..., Script], fault: Submit
 ) -> None:
     script = scripted(_works, fault)
@@ -192,7 +192,7 @@ def pools(monkeypatch: pytest.MonkeyPatch) -> list[Processes]:
 
 
 @pytest.mark.server
-def test_an_element_that_ends_the_first_process_is_blamed_alone() -> None:
+def test_an_element_that_ends_the_first_process_fails_alone() -> None:
     source: Any = Stream()
     mapped = source.scatter("process", batch=1).map(fatal)
     failures = mapped.errors.sink_to_list()

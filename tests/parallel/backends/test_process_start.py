@@ -172,7 +172,7 @@ def killed(x: int) -> int:
 @pytest.mark.parametrize(
     ("element", "said"), [(7, "ended with code -9 (SIGKILL)"), (8, "ended with code 3")]
 )
-def test_the_death_of_a_worker_tells_its_exit_code(element: int, said: str) -> None:
+def test_the_death_of_a_worker_reports_its_exit_code(element: int, said: str) -> None:
     source = Stream()
     node = source.scatter("process").map(killed)
     failures = node.errors.sink_to_list()

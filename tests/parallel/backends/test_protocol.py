@@ -108,7 +108,7 @@ def test_an_object_that_satisfies_the_protocol_is_a_backend(own: Own) -> None:
 
 
 @pytest.mark.parametrize("kind", [Own, InHere])
-def test_a_pipeline_gives_the_same_on_a_backend_of_ones_own(kind: Any) -> None:
+def test_a_pipeline_gives_the_same_on_a_custom_backend(kind: Any) -> None:
     assert_equivalent(pipeline, range(9), on=["inline", kind()])
 
 
@@ -187,7 +187,7 @@ def test_all_backends_satisfy_the_protocol(client: Any) -> None:
         assert [name for name in MEMBERS if not hasattr(backend, name)] == []
 
 
-def test_the_page_tells_of_every_member_and_of_nothing_else() -> None:
+def test_the_page_documents_every_member_and_nothing_else() -> None:
     text = PAGE.read_text("utf-8")
     rows = re.findall(r"^\| (`.*?`) \|", text, re.M)
     named = {name for row in rows for name in re.findall(r"`(\w+)[`(:]", row)}

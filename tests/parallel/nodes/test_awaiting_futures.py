@@ -113,7 +113,7 @@ def test_an_asynchronous_sink_awaits_what_it_gets(client: Any) -> None:
     assert seen == [1, 2, 3, 4]
 
 
-def test_what_follows_an_asynchronous_node_runs_on_the_loop_of_the_pipeline(client: Any) -> None:
+def test_downstream_of_an_async_node_runs_on_the_pipelines_loop(client: Any) -> None:
     source: Any = Stream()
     threads: list[str] = []
     node = awaits_the_future(source.scatter().map(f.inc))
@@ -125,7 +125,7 @@ def test_what_follows_an_asynchronous_node_runs_on_the_loop_of_the_pipeline(clie
 
 
 @kinds
-def test_a_failure_below_an_asynchronous_node_is_raised(kind: Any, client: Any) -> None:
+def test_a_failure_downstream_of_an_async_node_is_raised(kind: Any, client: Any) -> None:
     source: Any = Stream()
     seen = kind(source.scatter().map(f.inc)).gather().map(f.fails_on_thirds).sink_to_list()
 
@@ -154,7 +154,7 @@ def test_a_failure_of_an_asynchronous_node_reaches_its_policy(client: Any) -> No
     assert failures == [node]
 
 
-def test_a_node_that_asks_the_program_to_end_does_not_end_the_loop_of_the_client(
+def test_a_node_that_raises_system_exit_leaves_the_clients_loop_alone(
     client: Any,
 ) -> None:
     class leaves(ParallelStream[Any]):

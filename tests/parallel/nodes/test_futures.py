@@ -69,7 +69,7 @@ def test_a_sink_gets_futures_of_the_backend(backend: Any) -> None:
     source.close()
 
 
-def test_a_sink_right_below_scatter_gets_futures(backend: Any) -> None:
+def test_a_sink_directly_after_scatter_gets_futures(backend: Any) -> None:
     source: Any = Stream()
     got = source.scatter(backend).sink_to_list()
     source.emit("x")
@@ -89,7 +89,7 @@ def test_a_sink_gets_nothing_of_what_was_filtered_out(backend: Any) -> None:
     source.close()
 
 
-def test_a_sink_below_a_pair_gets_futures_in_a_tuple(backend: Any) -> None:
+def test_a_sink_after_zip_gets_futures_in_a_tuple(backend: Any) -> None:
     source: Any = Stream()
     scattered = source.scatter(backend)
     got = scattered.map(f.inc).zip("x", scattered.map(f.double)).sink_to_list()
@@ -100,7 +100,7 @@ def test_a_sink_below_a_pair_gets_futures_in_a_tuple(backend: Any) -> None:
     source.close()
 
 
-def test_a_sink_below_flatten_gets_a_future_for_each_item(backend: Any) -> None:
+def test_a_sink_after_flatten_gets_a_future_for_each_item(backend: Any) -> None:
     source: Any = Stream()
     got = source.scatter(backend).flatten().sink_to_list()
     source.emit([1, 2])
@@ -109,7 +109,7 @@ def test_a_sink_below_flatten_gets_a_future_for_each_item(backend: Any) -> None:
     source.close()
 
 
-def test_a_sink_below_accumulate_gets_futures(backend: Any) -> None:
+def test_a_sink_after_accumulate_gets_futures(backend: Any) -> None:
     source: Any = Stream()
     got = source.scatter(backend).accumulate(f.add).sink_to_list()
     for x in range(4):
@@ -148,7 +148,7 @@ def test_starsink_gets_the_futures_of_a_tuple(backend: Any) -> None:
 
 
 @pytest.mark.parametrize("node", [passing, reading])
-def test_a_node_of_ones_own_may_stand_anywhere(node: Any, backend: Any) -> None:
+def test_a_custom_node_may_stand_anywhere(node: Any, backend: Any) -> None:
     source: Any = Stream()
     first = node(source.scatter(backend))
     second = node(first.map(f.inc))
@@ -161,7 +161,7 @@ def test_a_node_of_ones_own_may_stand_anywhere(node: Any, backend: Any) -> None:
         assert {type(x) for x in second.got} == {kind_of_future(backend)}
 
 
-def test_a_node_of_ones_own_gets_futures_even_right_below_another(backend: Any) -> None:
+def test_a_custom_node_gets_futures_even_directly_after_another(backend: Any) -> None:
     source: Any = Stream()
     node = reading(passing(source.scatter(backend).map(f.inc)))
     seen = node.gather().sink_to_list()
@@ -172,7 +172,7 @@ def test_a_node_of_ones_own_gets_futures_even_right_below_another(backend: Any) 
     source.close()
 
 
-def test_a_node_of_ones_own_may_emit_futures_that_it_made(client: Any) -> None:
+def test_a_custom_node_may_emit_futures_that_it_made(client: Any) -> None:
     source: Any = Stream()
     seen = submitting(source.scatter()).map(f.double).buffer(5).gather().sink_to_list()
     source.emit_many([1, 2])
@@ -180,7 +180,7 @@ def test_a_node_of_ones_own_may_emit_futures_that_it_made(client: Any) -> None:
     assert seen == [4, 6]
 
 
-def test_a_node_of_ones_own_may_submit_to_the_thread_pool() -> None:
+def test_a_custom_node_may_submit_to_the_thread_pool() -> None:
     source: Any = Stream()
     node = old_submitting(source.scatter("thread"))
     seen = node.map(f.double).accumulate(f.add).buffer(5).gather().sink_to_list()
@@ -189,7 +189,7 @@ def test_a_node_of_ones_own_may_submit_to_the_thread_pool() -> None:
     assert seen == [4, 10]
 
 
-def test_the_future_of_a_task_that_fails_leaves_a_node_of_ones_own_alone(backend: Any) -> None:
+def test_the_future_of_a_task_that_fails_leaves_a_custom_node_alone(backend: Any) -> None:
     source: Any = Stream()
     top = source.scatter(backend).map(f.fails_on_thirds).on_error("skip")
     node = reading(top)
@@ -201,7 +201,7 @@ def test_the_future_of_a_task_that_fails_leaves_a_node_of_ones_own_alone(backend
     assert seen == [1, 2]
 
 
-def test_a_future_of_the_users_own_that_fails_is_told_of(backend: Any) -> None:
+def test_a_failing_future_of_the_user_is_reported(backend: Any) -> None:
     class failing(ParallelStream[Any]):
         def update(self, x: Any, who: Any = None, metadata: Any = None) -> Any:
             return self._emit(self.default_client().submit(f.raises, 1))
@@ -275,7 +275,7 @@ def distributed_client() -> Any:
 
 
 @pytest.mark.parametrize("name", ["thread", "process", "executor", "function"])
-def test_a_node_of_ones_own_may_submit_work_on_the_futures_that_it_gets(name: str) -> None:
+def test_a_custom_node_may_submit_work_on_the_futures_that_it_gets(name: str) -> None:
     """It was written for 0.2: what it gets is a future, and its client takes futures."""
     with ThreadPoolExecutor(2) as pool:
         backends = {"executor": pool, "function": lambda: pool}
@@ -289,7 +289,7 @@ def test_a_node_of_ones_own_may_submit_work_on_the_futures_that_it_gets(name: st
 
 @pytest.mark.parametrize("policy", ["skip", "send"])
 @pytest.mark.parametrize("kind", ["plain", "async"])
-def test_the_policy_of_a_node_of_ones_own_holds(policy: Any, kind: str, backend: Any) -> None:
+def test_the_policy_of_a_custom_node_applies(policy: Any, kind: str, backend: Any) -> None:
     """Ruling 1 (docs/rulings.md)."""
 
     class failing(ParallelStream[Any]):
@@ -361,7 +361,7 @@ def test_an_executor_that_takes_no_attributes_stays_as_it_is() -> None:
     assert seen == [2]
 
 
-def test_the_old_names_are_there() -> None:
+def test_the_old_names_exist() -> None:
     """What rapidz 0.2 had."""
     from rapidz import parallel
 
@@ -494,7 +494,7 @@ def test_futures_that_are_not_done_are_waited_for(client: Any) -> None:
     assert seen == [[{"a": [2]}]]
 
 
-def test_a_value_that_holds_a_future_stays_as_it_is() -> None:
+def test_a_value_that_contains_a_future_is_unchanged() -> None:
     """What a function returns is a value, whatever it is: it is nothing that was emitted."""
     future: Any = concurrent.futures.Future()
     source: Any = Stream()
@@ -523,7 +523,7 @@ def test_a_future_that_was_cancelled_is_a_failure(container: Any, mapped: bool) 
     source.close()
 
 
-def test_a_failed_future_in_a_container_is_told_of_once(backend: Any) -> None:
+def test_a_failed_future_in_a_container_is_reported_once(backend: Any) -> None:
     class half(ParallelStream[Any]):
         def update(self, x: Any, who: Any = None, metadata: Any = None) -> Any:
             submit = self.default_client().submit

@@ -157,7 +157,7 @@ def test_without_a_buffer_emit_waits_for_its_element(backend: Any) -> None:
     source.close()
 
 
-def test_a_slow_sink_below_gather_holds_the_emitter_back() -> None:
+def test_a_slow_sink_after_gather_applies_back_pressure() -> None:
     started, go_on = threading.Event(), threading.Event()
     waiters = ThreadPoolExecutor(1)
 
@@ -228,7 +228,7 @@ def test_order_is_kept_in_a_loop(wait: bool, buffer: int | None, backend: Any) -
     assert seen == [sum(range(x + 1)) for x in range(12)]
 
 
-def test_an_awaited_emit_waits_for_room_only(backend: Any) -> None:
+def test_an_awaited_emit_waits_for_capacity_only(backend: Any) -> None:
     async def go() -> None:
         async with Stream[int](asynchronous=True) as made:
             source: Any = made
@@ -342,7 +342,7 @@ def test_a_lone_element_is_sent_at_once(backend: Any) -> None:
     source.close()
 
 
-def test_elements_are_under_way_together_though_a_node_above_the_buffer_counts_them() -> None:
+def test_elements_are_in_flight_together_when_counted_before_the_buffer() -> None:
     together, most = [0], [0]
     gate = threading.Barrier(3, timeout=20)
 

@@ -231,7 +231,7 @@ for failure in failures:
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
-def test_each_failure_of_a_batch_names_its_element_whatever_was_imported_first(
+def test_each_failure_of_a_batch_names_its_element_in_any_import_order(
     order: tuple[int, ...],
 ) -> None:
     pytest.importorskip("distributed")
@@ -256,7 +256,7 @@ def test_failures_for_one_reason_share_one_cause(batch: Any) -> None:
     assert failures[0].exception.elements == list(range(20))
 
 
-def test_failures_for_one_reason_are_raised_together_with_all_their_elements() -> None:
+def test_failures_of_one_cause_are_raised_together_with_all_elements() -> None:
     pool = ThreadPoolExecutor(2)
     source: Any = Stream()
     source.scatter(pool, batch=3).map(abs).buffer(100).gather().sink(print)

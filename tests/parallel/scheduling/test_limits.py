@@ -31,7 +31,7 @@ class Counted:
             Counted.alive -= 1
 
 
-def test_a_buffer_bounds_how_many_results_are_held() -> None:
+def test_a_buffer_bounds_how_many_results_are_kept() -> None:
     Counted.most = 0
     source = Stream[int]()
     results = source.scatter("thread", batch=1).map(lambda _: Counted()).buffer(20).gather()
@@ -43,7 +43,7 @@ def test_a_buffer_bounds_how_many_results_are_held() -> None:
     node.destroy()
 
 
-def test_every_failure_of_emits_that_nobody_awaits_is_raised_in_the_end() -> None:
+def test_every_failure_of_unawaited_emits_is_raised_in_the_end() -> None:
     async def main() -> int:
         source = Stream[int](asynchronous=True)
         shown = source.scatter("thread").map(f.raises).gather().sink_to_list()
@@ -73,7 +73,7 @@ async def test_so_it_is_without_workers() -> None:
 
 
 @pytest.mark.parametrize("end", ["flush", "close"])
-def test_without_order_the_end_waits_for_all_that_is_under_way(end: str) -> None:
+def test_without_order_the_end_waits_for_all_that_is_in_flight(end: str) -> None:
     async def main() -> list[int]:
         source = Stream[int](asynchronous=True)
         scattered = source.scatter("thread", batch=1, ordered=False)

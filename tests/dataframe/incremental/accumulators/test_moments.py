@@ -61,7 +61,7 @@ def test_the_variance_of_equal_values_is_exactly_zero(values: Any) -> None:
     assert last("var", 5, batches)[0]["x"] == 0.0
 
 
-def test_values_next_to_each_other_are_told_apart_far_from_the_centre() -> None:
+def test_adjacent_values_stay_distinct_far_from_the_centre() -> None:
     batches = [frame([0.0]), *[frame([1.0, 1.0 + 2**-52]) for _ in range(3)]]
     result, rows = last("var", 4, batches)
     assert result["x"] == pytest.approx(rows.x.var(), rel=1e-9)

@@ -151,7 +151,7 @@ def test_rolling_and_ewm_of_several_dtypes_equal_pandas(data: st.DataObject) -> 
     same(last, rows.ewm(com=1).mean().iloc[-1])
 
 
-def test_rows_held_have_the_dtypes_of_all_rows() -> None:
+def test_buffered_rows_have_the_dtypes_of_all_rows() -> None:
     held = RowWindow(pd.DataFrame({"x": [1]}), LastRows(2))
     held.update(pd.DataFrame({"x": [1, 2]}))
     same(

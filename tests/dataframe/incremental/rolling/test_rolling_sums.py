@@ -111,9 +111,7 @@ def test_each_sum_is_as_exact_as_one_of_its_window_alone(
 
 
 @pytest.mark.usefixtures("always")
-def test_variances_far_from_zero_keep_their_digits_and_what_was_there_before_leaves_no_trace() -> (
-    None
-):
+def test_variances_far_from_zero_are_exact_and_forget_former_rows() -> None:
     random = np.random.default_rng(3)
     steps = np.repeat([0.0, 1e12, -5e6, 1e9, 0.0], 60)
     rows = pd.Series(steps + random.integers(0, 9, len(steps)))
@@ -185,7 +183,7 @@ def test_options_that_pandas_refuses_change_nothing() -> None:
 
 
 @pytest.mark.usefixtures("always")
-def test_columns_that_turn_out_to_hold_numbers_join_the_others() -> None:
+def test_columns_that_turn_out_numeric_join_the_others() -> None:
     nothing = pd.DataFrame({"x": [1.0, 2.0], "y": pd.Series([None, None], dtype=object)})
     more = pd.DataFrame({"x": [3, 4], "y": [5.0, 6.0]})
     state = RollingState(nothing.iloc[:0], 3, "sum", 1)

@@ -57,7 +57,7 @@ def spread_over(rows: list[float], dtype: Any, timed: bool) -> Any:
     dtype=st.sampled_from(["float64", "Int64"]),
 )
 @settings(max_examples=30, deadline=None)
-def test_medians_and_quantiles_of_windows_kept_in_order_are_those_of_pandas(
+def test_medians_and_quantiles_of_sorted_windows_equal_pandas(
     how: str,
     options: dict[str, Any],
     timed: bool,
