@@ -13,7 +13,7 @@ from tests.support import Boom, fail_on, settle, turns
 
 from rapidz import Stream
 from rapidz.sources import from_textfile, sink_to_file
-from rapidz.sources.tail import CHUNK
+from rapidz.sources.tail import CHUNK_SIZE
 
 
 def append(path: Path, text: str) -> None:
@@ -180,7 +180,7 @@ async def test_from_textfile_takes_any_delimiter_and_encoding(tmp_path: Path) ->
 
 async def test_from_textfile_puts_together_what_was_read_in_pieces(tmp_path: Path) -> None:
     lines = [f"{'é' * n}\r\n" for n in range(700)]
-    assert len("".join(lines).encode()) > 2 * CHUNK
+    assert len("".join(lines).encode()) > 2 * CHUNK_SIZE
     path = tmp_path / "log"
     path.write_bytes("".join(lines).encode())
     source = from_textfile(path, 1, start=True)
@@ -194,7 +194,7 @@ async def test_from_textfile_does_not_split_a_line_that_it_has_read_in_part(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "log"
-    lines = ["a\n", "b" * CHUNK + "\n", "c\n"]
+    lines = ["a\n", "b" * CHUNK_SIZE + "\n", "c\n"]
     path.write_text("".join(lines))
     source = from_textfile(path, 1, start=True)
     seen: list[str] = []

@@ -1,4 +1,4 @@
-"""Floor 3: where elements come from by themselves; one module for each kind."""
+"""Sources: nodes that emit elements by themselves; one module for each kind."""
 
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.runtime.tracking import RefCounter

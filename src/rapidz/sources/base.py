@@ -1,4 +1,4 @@
-"""Where elements come from by themselves."""
+"""Source: base class of nodes that emit elements by themselves."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import warnings
 from collections.abc import Awaitable
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, overload
 
-from rapidz.kernel.compile.compiler import edges
 from rapidz.kernel.graph import shutdown, signals
-from rapidz.kernel.graph.signals import SignalBarrier
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.checks import check_writes, read_interval
 from rapidz.kernel.protocol.intervals import Interval
@@ -22,7 +20,8 @@ from rapidz.kernel.runtime.attribution import blame, comes_from_below
 from rapidz.kernel.runtime.failures import Handler, Raise, StreamClosed
 from rapidz.kernel.runtime.supervision import being_ended, supervised
 from rapidz.kernel.runtime.tracking import Metadata
-from rapidz.sources.run import SourceRun, Through, current_run, runs
+from rapidz.sources.restart import reopen, sinks_downstream
+from rapidz.sources.run import DeliveryWait, SourceRun, active_runs, current_run
 
 T = TypeVar("T")
 
@@ -30,39 +29,40 @@ State: TypeAlias = Literal["new", "running", "stopped", "failed", "done"]
 
 
 class Source(Stream[T]):
-    """A node that emits by itself, from `start` to `stop` or to the end of its data.
+    """Node that emits elements by itself, from `start` to `stop` or to the end of its data.
 
-    To write one, override one of two methods, as ``async def``, as a Tornado
-    coroutine or plain:
+    To write a source, override one of two methods, as ``async def``, as a
+    Tornado coroutine or synchronous:
 
     ``run(self)``
-        emits all there is.  When it returns, the data have ended: everything
-        below flushes, and the stream ends.  (A class that overrides `stop` as
-        well says itself when it is over, as a server does.)
+        emits all elements.  When it returns, the data have ended: everything
+        downstream flushes, and the stream ends.  (A class that also overrides
+        `stop`, such as a server, ends its stream itself.)
     ``_run(self)``
-        takes one turn; it is called again and again, until the source is
-        stopped.  A policy (`on_error`) on the source is for one turn.
+        polls once; it is called again and again, until the source is stopped.
+        A policy (`on_error`) of the source applies to each call.
 
     Both emit by ``await self.emit(x, asynchronous=True)``, or by
-    ``await asyncio.gather(*self._emit(x))``: that holds the source back until
-    there is room below.  To stop a source cancels whatever else it waits for.
+    ``await asyncio.gather(*self._emit(x))``, which applies back pressure to the
+    source.  `stop` cancels whatever else the source awaits.
 
-    The source runs on the loop of its pipeline: the one that runs where `start`
-    is called first, or else the library's own, in the background.  While it
-    runs, `join` waits for it.  When the program ends, sources whose data end go
-    on, for the time that pipelines have to drain; all others are stopped.
+    The source runs on the loop of its pipeline: the loop that runs where `start`
+    is called first, or else the background loop of the library.  While it
+    runs, `join` waits for it.  When the program exits, finite sources continue
+    for the time that pipelines have to drain; infinite sources are stopped.
 
-    What fails in the source, or below in a chain of direct calls without a
-    policy, ends the run: the state is then ``"failed"``, `exception` tells why,
-    and `join` and `close` raise it.  `start` goes on with what comes next.
+    An exception in the source, or downstream in a chain of direct calls without
+    a policy, ends the run: the state is then ``"failed"``, `exception` holds
+    the exception, and `join` and `close` raise it.  `start` resumes with the
+    next element.
 
     Parameters
     ----------
     start : bool
-        Start at once.  What is emitted before the nodes downstream are built is lost:
+        Start at once.  Elements emitted before the nodes downstream are built are lost:
         call `start` after the last one.
     **kwargs
-        What every `Stream` takes: stream_name, loop, asynchronous.
+        Options of every `Stream`: stream_name, loop, asynchronous.
 
     >>> class countdown(Source):
     ...     async def run(self):
@@ -78,29 +78,29 @@ class Source(Stream[T]):
 
     _graphviz_shape = "doubleoctagon"
 
-    endless: ClassVar[bool | None] = None
-    """Whether the source goes on turn after turn, so that there is no end to wait for when
-    the program ends, and policies are for one turn; None: if `run` is not overridden."""
+    infinite: ClassVar[bool | None] = None
+    """Whether the source is infinite: stopped at exit, and with policies that apply to one call;
+    None: if `run` is not overridden."""
 
     _has_run: ClassVar[bool] = False
     """Whether the class overrides `run`."""
-    _has_turns: ClassVar[bool] = False
+    _has_poll: ClassVar[bool] = False
     """Whether the class overrides `_run`."""
     _has_stop: ClassVar[bool] = False
-    """Whether the class overrides `stop`: it says itself when it is over."""
+    """Whether the class overrides `stop`, and so ends its stream itself."""
 
     exception: Exception | None = None
-    """What the source failed with, until it is started again."""
+    """The exception that ended the run, until the source is started again."""
 
     _state: State = "new"
-    _turn: SourceRun | None = None
+    _source_run: SourceRun | None = None
     _closed = False
     _sinks: tuple[Stream[Any], ...] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = {name for c in cls.__mro__[: cls.__mro__.index(Source)] for name in vars(c)}
-        cls._has_run, cls._has_turns, cls._has_stop = (
+        cls._has_run, cls._has_poll, cls._has_stop = (
             name in own for name in ("run", "_run", "stop")
         )
 
@@ -108,7 +108,7 @@ class Source(Stream[T]):
         for work in ("run", "_run"):
             check_writes(type(self).__name__, work, getattr(type(self), work))
         self.stopped, self.started = True, False
-        self._switch = threading.RLock()
+        self._state_lock = threading.RLock()
         kwargs["ensure_io_loop"] = True  # old classes ask for it too
         super().__init__(**kwargs)
         if start:
@@ -117,14 +117,14 @@ class Source(Stream[T]):
     # --- to be overridden ----------------------------------------------------------------
 
     def run(self) -> Any:
-        """Emit all there is."""
-        return self._turns()
+        """Emit all elements."""
+        return self._repeat_turns()
 
     def _run(self) -> Any:
-        """Take one turn."""
+        """Poll once."""
         raise NotImplementedError(f"{self}: neither run nor _run is there")
 
-    # --- from outside ----------------------------------------------------------------------
+    # --- control ---------------------------------------------------------------------------
 
     @property
     def state(self) -> State:
@@ -136,73 +136,73 @@ class Source(Stream[T]):
         return self._state
 
     def start(self) -> None:
-        """Begin to emit, or go on; no matter if the source runs already.
+        """Start or resume emitting; without effect on a source that runs.
 
-        After the end of the data it begins anew, from the same object: a list
-        comes again, a generator has nothing more.  Raises `StreamClosed` after
+        After the end of the data the source iterates the same object again: a
+        list is repeated, a generator is exhausted.  Raises `StreamClosed` after
         `close`.
         """
-        with self._switch:
+        with self._state_lock:
             if self._closed:
                 raise StreamClosed(f"{self}: the stream was closed, it cannot start again")
-            loop, run = self._pipeline.root().bind(), self._turn
+            loop, run = self._pipeline.root().bind(), self._source_run
             if run is not None and run.loop is loop and not self.stopped:
                 return
             if run is not None:
                 run.retire()
             self.stopped, self.started = False, True
             self._state, self.exception = "running", None
-            self._turn = run = SourceRun(self, loop)
+            self._source_run = run = SourceRun(self, loop)
             run.begin()
 
     def stop(self) -> None:
-        """Emit no more, until `start`; no matter if the source does not run.
+        """Stop emitting, until `start`; without effect on a source that does not run.
 
-        Elements on their way go through: `join` waits for them.
+        Elements in flight are delivered: `join` waits for them.
         """
-        with self._switch:
-            run, self._turn = self._turn, None
+        with self._state_lock:
+            run, self._source_run = self._source_run, None
             self.stopped = True
             if self._state == "running":
                 self._state = "stopped"
-        self._interrupted()
+        self._on_run_stopped()
         if run is not None:
             run.retire()
 
     def emit(self, x: T, asynchronous: bool = False, metadata: Metadata | None = None) -> Any:
-        """Push one element into the pipeline, here: see `Stream.emit`."""
+        """Push one element into the pipeline; see `Stream.emit`."""
         run = current_run.get()
         if run is None or run.source is not self:
             return super().emit(x, asynchronous, metadata)
-        run.check()
+        run.raise_if_retired()
         token = current_run.set(None)
         try:
             wait = super().emit(x, asynchronous, metadata)
         finally:
             current_run.reset(token)
-        return None if wait is None else Through(wait, run)
+        return None if wait is None else DeliveryWait(wait, run)
 
     def _emit(self, x: T, metadata: Any = None) -> list[Awaitable[object]]:
         run = current_run.get()
         if run is None or run.source is not self:
             return super()._emit(x, metadata)
-        run.check()
+        run.raise_if_retired()
         token = current_run.set(None)
         push = functools.partial(super()._emit, x, metadata)
         try:
             waits = self._pipeline.root().reentry.within(push)
         finally:
             current_run.reset(token)
-        return [Through(wait, run) for wait in waits]
+        return [DeliveryWait(wait, run) for wait in waits]
 
     # --- while it runs -----------------------------------------------------------------------
 
-    async def _main(self, run: SourceRun) -> None:
-        """All of one run: wait for the one before, run, and see how that ends."""
-        await run.after_those_before()
+    async def _supervise_run(self, run: SourceRun) -> None:
+        """Execute one run, after the one before, and record how it ends."""
+        await run.wait_for_earlier_runs()
         if self._ended:
             reopen(self)
-        if not self._works():
+        if not self._emits_itself():
             return
         current_run.set(run)
         task = asyncio.current_task()
@@ -210,77 +210,81 @@ class Source(Stream[T]):
             await self._work()
         except asyncio.CancelledError as error:
             if not run.retired and task is not None and task.cancelling():
-                raise  # the loop is going down
+                raise  # the loop shuts down
             if not run.retired:
-                self._failed(run, _cancelled(self, error))
+                self._fail_run(run, _cancelled(self, error))
         except BaseException as error:
             if being_ended(error, task):
                 raise
-            self._failed(run, supervised(error))
+            self._fail_run(run, supervised(error))
         else:
-            if self._turn is run and not self.stopped and self._ends_with_run():
-                await self._done(run)
+            if self._source_run is run and not self.stopped and self._ends_with_run():
+                await self._complete_run(run)
         current_run.set(None)
-        if self._turn is not run:
-            self._give_up_rest()
+        if self._source_run is not run:
+            self._emit_rest()
 
-    def _interrupted(self) -> None:
-        """The source is being stopped, in whatever thread."""
+    def _on_run_stopped(self) -> None:
+        """Prepare for the end of the run; called by `stop`, in any thread."""
 
     def _end_of_data(self) -> asyncio.Future[None] | None:
-        run = self._turn
+        run = self._source_run
         if run is None or current_run.get() is run or not run.loop.is_running():
             return None
-        runs_out = self.state == "running" and self._works() and self._has_an_end()
+        runs_out = self.state == "running" and self._emits_itself() and self._is_finite()
         return run.over if runs_out else None
 
     def _before_end(self, at_once: bool) -> None:
-        if self.state == "new" and self._works() and not (at_once or self._closed or self._ended):
+        if (
+            self.state == "new"
+            and self._emits_itself()
+            and not (at_once or self._closed or self._ended)
+        ):
             warnings.warn(
                 f"{self}: closed, and never started: call start(), or pass start=True",
                 RuntimeWarning,
                 stacklevel=4,
             )
         self._closed = True
-        if self.state == "running" and self._works():
+        if self.state == "running" and self._emits_itself():
             self.stop()
 
-    def _has_an_end(self) -> bool:
+    def _is_finite(self) -> bool:
         """Return whether the run ends by itself, and the stream with it."""
-        return not self._is_endless() and self._ends_with_run()
+        return not self._is_infinite() and self._ends_with_run()
 
-    def _works(self) -> bool:
-        return self._has_run or self._has_turns
+    def _emits_itself(self) -> bool:
+        return self._has_run or self._has_poll
 
     def _ends_with_run(self) -> bool:
         return not self._has_stop
 
     async def _work(self) -> None:
-        """Run; a policy on the source may run it again."""
+        """Call `run`; a policy of the source may call it again."""
 
         async def work() -> None:
-            await _all_of(self.run())
+            await _await_all(self.run())
 
-        if self._is_endless():
-            await work()  # where the policy takes care of each turn
+        if self._is_infinite():
+            await work()  # which applies the policy to each call of `_run`
         else:
-            await self._under_policy(work)
+            await self._apply_policy(work)
 
-    async def _turns(self) -> None:
+    async def _repeat_turns(self) -> None:
         async def turn() -> None:
-            await _all_of(self._run())
+            await _await_all(self._run())
 
-        while self._goes_on():
-            await self._under_policy(turn)
+        while self._may_emit():
+            await self._apply_policy(turn)
             await asyncio.sleep(0)
 
-    def _goes_on(self) -> bool:
-        """Whether the run that calls this may emit."""
+    def _may_emit(self) -> bool:
+        """Return whether the run that calls this may emit."""
         run = current_run.get()
         return not self.stopped and (run is None or not run.retired)
 
-    async def _under_policy(self, work: Any) -> None:
-        """Do *work*; the source's policy is asked about what the source itself fails with."""
+    async def _apply_policy(self, work: Any) -> None:
+        """Do *work*; the policy of the source handles the exceptions of the source itself."""
         since = attribution.last_serial
         try:
             await work()
@@ -291,42 +295,42 @@ class Source(Stream[T]):
             handler = Handler(self, policy)
             await handler.retry_later(lambda _: self._pipeline.start(work()), None, error, since)
 
-    async def _done(self, run: SourceRun) -> None:
-        """The data have ended: so does the stream."""
+    async def _complete_run(self, run: SourceRun) -> None:
+        """End the stream: the data have ended."""
         self._state, self.stopped = "done", True
-        self._sinks = sinks_below(self)
+        self._sinks = sinks_downstream(self)
         current_run.set(None)
         try:
             if (wait := signals.send(self, signals.Signal.END)) is not None:
-                await Through(wait, run)
+                await DeliveryWait(wait, run)
         except Exception as error:
-            self._failed(run, error)
+            self._fail_run(run, error)
 
-    def _failed(self, run: SourceRun, error: Exception) -> None:
+    def _fail_run(self, run: SourceRun, error: Exception) -> None:
         if not comes_from_below(error, self._pipeline, run.serial):
             blame(error, self)
-        failed = self._turn is run
+        failed = self._source_run is run
         if failed:
             self._state, self.stopped, self.exception = "failed", True, error
         self._pipeline.record_failure(error, log_at_once=failed)
 
-    def _give_up_rest(self) -> None:
-        """The source was stopped: emit what it holds."""
+    def _emit_rest(self) -> None:
+        """Emit what a stopped source has buffered."""
         try:
-            self._emit_buffered()  # what it returns is under way: `join` waits for it
+            self._emit_buffered()  # `join` waits for the awaitable that it returns
         except Exception as error:
             self._pipeline.record_failure(error)
 
-    def _run_over(self, run: SourceRun) -> None:
-        with self._switch:
-            if self._turn is not run:
+    def _on_run_finished(self, run: SourceRun) -> None:
+        with self._state_lock:
+            if self._source_run is not run:
                 return
-            if self._state == "running" and not self._works():
-                return  # others emit here, until it is stopped
+            if self._state == "running" and not self._emits_itself():
+                return  # the user emits to this node, until it is stopped
             if self._state == "running" and not self._ends_with_run() and not run.retired:
-                return  # a server goes on without its run
-            self._turn, self.stopped = None, True
-            if self._state == "running":  # the loop has gone
+                return  # a server serves on after its `run` has returned
+            self._source_run, self.stopped = None, True
+            if self._state == "running":  # the loop was closed
                 self._state = "stopped"
 
     def _end(self) -> None:
@@ -334,18 +338,18 @@ class Source(Stream[T]):
             self.stop()
         super()._end()
 
-    def _is_endless(self) -> bool:
-        return not self._has_run if self.endless is None else self.endless
+    def _is_infinite(self) -> bool:
+        return not self._has_run if self.infinite is None else self.infinite
 
 
-class Seconds:
-    """An interval of a source, in seconds; it may be assigned while the source runs."""
+class LiveInterval:
+    """Descriptor of an interval in seconds that may be assigned while the source runs."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     @overload
-    def __get__(self, source: None, owner: type) -> Seconds: ...
+    def __get__(self, source: None, owner: type) -> LiveInterval: ...
     @overload
     def __get__(self, source: Source[Any], owner: type) -> float: ...
     def __get__(self, source: Source[Any] | None, owner: type) -> Any:
@@ -361,7 +365,7 @@ def _cancelled(source: Source[Any], error: BaseException) -> Exception:
     return failure
 
 
-async def _all_of(result: object) -> None:
+async def _await_all(result: object) -> None:
     """Await what a method returned: nothing, an awaitable, or lists of them."""
     if inspect.isawaitable(result):
         await result
@@ -370,39 +374,11 @@ async def _all_of(result: object) -> None:
             await wait
 
 
-def sinks_below(source: Stream[Any]) -> tuple[Stream[Any], ...]:
-    """The ends of the stream: who holds on to them can begin it anew."""
-    found: dict[Stream[Any], None] = {source: None}
-    stack = [source]
-    while stack:
-        for down, _ in edges(stack.pop()):
-            if down not in found:
-                found[down] = None
-                stack.append(down)
-    return tuple(node for node in found if node._is_end)
-
-
-def reopen(source: Stream[Any]) -> None:
-    """Let elements flow again where *source* has ended the stream."""
-    stack = [source]
-    while stack:
-        node = stack.pop()
-        node._closing = node._ended = False
-        node._signal_barrier = SignalBarrier()
-        node._invalidate()
-        node._on_restart()
-        for down, port in edges(node):
-            if down._ended:
-                stack.append(down)
-            else:
-                down._signal_barrier._ended.discard(port)
-
-
-def stop_endless_sources() -> None:
-    """The program ends: before pipelines drain, stop what would never come to an end."""
-    for run in list(runs):
-        if run.source._is_endless():
+def stop_infinite_sources() -> None:
+    """Stop infinite sources at exit, before pipelines drain."""
+    for run in list(active_runs):
+        if run.source._is_infinite():
             run.source.stop()
 
 
-shutdown.before_exit.append(stop_endless_sources)
+shutdown.before_exit.append(stop_infinite_sources)

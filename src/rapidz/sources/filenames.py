@@ -1,4 +1,4 @@
-"""The names of files, as these appear."""
+"""Source of the names of new files."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, ClassVar
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.short_repr import short_repr
-from rapidz.sources.base import Seconds, Source
+from rapidz.sources.base import LiveInterval, Source
 
 
 @Stream.register_api(staticmethod)
 class filenames(Source[str]):
-    """Emit the names of the files that appear in a directory, each once.
+    """Watch a directory, and emit the name of each new file once.
 
-    Looks when it is started and then in every interval, in a thread; emits the
-    names that are new, sorted, each as soon as there is room for it.  Never
-    ends by itself.  `seen` is the set of the names emitted so far: what is
-    taken out of it is emitted again.
+    Lists the directory when it is started and then at every interval, in a
+    thread; emits the new names, sorted, each as soon as downstream has
+    capacity.  Never ends by itself.  `seen` is the set of the names emitted so
+    far: a name removed from it is emitted again.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class filenames(Source[str]):
         Seconds, or a string such as ``"500ms"``, above 0.  May be changed while
         the source runs.
     **kwargs
-        What every `Source` takes.
+        Options of every `Source`.
 
     >>> import pathlib, tempfile
     >>> folder = tempfile.TemporaryDirectory()
@@ -45,8 +45,8 @@ class filenames(Source[str]):
     >>> folder.cleanup()
     """
 
-    endless: ClassVar[bool | None] = True
-    poll_interval: Seconds = Seconds()
+    infinite: ClassVar[bool | None] = True
+    poll_interval: LiveInterval = LiveInterval()
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class filenames(Source[str]):
         poll_interval: Interval = 0.1,
         **kwargs: Any,
     ) -> None:
-        name = _checked(path)
+        name = _check_path(path)
         self.path = os.path.join(glob.escape(name), "*") if os.path.isdir(name) else name
         self.poll_interval = poll_interval
         self.seen: set[str] = set()
@@ -62,23 +62,23 @@ class filenames(Source[str]):
 
     async def run(self) -> None:
         clock = self._pipeline.clock
-        while self._goes_on():
+        while self._may_emit():
             due = clock.time() + self.poll_interval
-            await self._under_policy(self._look)
+            await self._apply_policy(self._emit_new_names)
             await asyncio.sleep(max(0.0, due - clock.time()))
 
-    async def _look(self) -> None:
+    async def _emit_new_names(self) -> None:
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(None, glob.glob, self.path)
         for name in sorted(set(found) - self.seen):
-            if not self._goes_on():
+            if not self._may_emit():
                 return
             self.seen.add(name)
             for wait in self._emit(name):
                 await wait
 
 
-def _checked(path: Any) -> str:
+def _check_path(path: Any) -> str:
     name = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
     if isinstance(name, str) and name:
         return name

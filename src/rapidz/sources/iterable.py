@@ -1,4 +1,4 @@
-"""Sources over what Python can iterate."""
+"""Sources over iterables."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from rapidz.kernel.protocol.push import Pending
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime.loop import let_others_run
 from rapidz.sources.base import Source
-from rapidz.sources.run import LONGEST_BREATH, SourceRun, Unfinished, current_run
+from rapidz.sources.run import MAX_SLICE, ResumableWait, SourceRun, current_run
 
 T = TypeVar("T")
 
-#: At most so many elements are taken in before others have the loop.
-CHUNK = 1 << 14
+#: How many elements are emitted at most before the source yields to the loop.
+MAX_CHUNK = 1 << 14
 
-#: What an asynchronous iterable gives when there is nothing more.
+#: Sentinel for the end of an asynchronous iterable.
 END: Any = object()
 
 
-class Elements(Iterator[T]):
-    """An iterator that knows when it has nothing more."""
+class EndAwareIterator(Iterator[T]):
+    """Iterator that records when it is exhausted."""
 
     def __init__(self, iterable: Iterable[T]) -> None:
         self.ended = False
@@ -47,19 +47,19 @@ class Elements(Iterator[T]):
 
 @Stream.register_api(staticmethod)
 class from_iterable(Source[T]):
-    """Emit what an iterable yields, and end.
+    """Emit the items of an iterable, and end.
 
-    Emits each element as soon as there is room for it, holds nothing back, and
-    ends with the iterable.  To start again after a stop or a failure goes on
-    with the next element, after the end begins anew.  The iterable is asked for
-    elements on the loop, so it should not take long over one.
+    Emits each element as soon as downstream has capacity, buffers nothing, and
+    ends with the iterable.  `start` after a stop or a failure resumes with the
+    next element, after the end it iterates again.  The iterable is iterated on
+    the event loop, so it should not block for long.
 
     Parameters
     ----------
     iterable : iterable
-        Where the elements come from.
+        The elements.
     **kwargs
-        What every `Source` takes.
+        Options of every `Source`.
 
     >>> source = Stream.from_iterable(range(5))
     >>> pairs = source.partition(2).sink_to_list()
@@ -69,8 +69,8 @@ class from_iterable(Source[T]):
     [(0, 1), (2, 3), (4,)]
     """
 
-    # An override sees every element; without one there is a faster way, which
-    # looks by itself whether the run was retired.
+    # An override of `_emit` sees every element; without one the elements are pushed in bulk,
+    # by code that polls itself whether the run was retired.
     _emit = Stream._emit
 
     def __init__(self, iterable: Iterable[T], **kwargs: Any) -> None:
@@ -79,32 +79,32 @@ class from_iterable(Source[T]):
                 f"from_iterable: iterable must be an iterable, got {short_repr(iterable)}"
             )
         self.iterable = iterable
-        self._elements: Elements[T] | None = None
+        self._elements: EndAwareIterator[T] | None = None
         super().__init__(**kwargs)
 
     async def run(self) -> None:
         run = current_run.get()
         assert run is not None
-        run.gentle = True
+        run.cooperative = True
         current_run.set(None)
         if self._elements is None:
-            self._elements = Elements(self.iterable)
+            self._elements = EndAwareIterator(self.iterable)
         elements, n = self._elements, 1
         while not (elements.ended or run.retired or self.stopped):
             since = monotonic()
             await self._take(run, itertools.islice(elements, n))
             took = monotonic() - since
-            if took > LONGEST_BREATH:
+            if took > MAX_SLICE:
                 n = 1
-            elif 4 * took < LONGEST_BREATH:
-                n = min(4 * n, CHUNK)
+            elif 4 * took < MAX_SLICE:
+                n = min(4 * n, MAX_CHUNK)
             await asyncio.sleep(0)
             let_others_run()
         if elements.ended:
             self._elements = None
 
     async def _take(self, run: SourceRun, elements: Iterator[T]) -> None:
-        """Emit *elements*, each when there is room for it, until the run is retired."""
+        """Emit *elements*, each when downstream has capacity, until the run is retired."""
         while not (run.retired or self.stopped):
             if overridden_emit(self) or self._pipeline.tracked:
                 return await self._take_one_by_one(run, elements)
@@ -123,10 +123,10 @@ class from_iterable(Source[T]):
             if run.retired or self.stopped:
                 return
 
-    def _interrupted(self) -> None:
+    def _on_run_stopped(self) -> None:
         entrance, self._entry = self._entry, None
         if entrance is not None:
-            entrance.retire()  # what takes in the elements looks at it after each
+            entrance.retire()  # the bulk emission polls this after each element
 
     def _ends_with_run(self) -> bool:
         return True
@@ -134,19 +134,19 @@ class from_iterable(Source[T]):
 
 @Stream.register_api(staticmethod)
 class from_async_iterable(Source[T]):
-    """Emit what an asynchronous iterable yields, and end.
+    """Emit the items of an asynchronous iterable, and end.
 
-    Emits each element as soon as it is there and there is room for it, and asks
-    for the next one then; ends with the iterable.  A stop does not cancel what
-    the iterable is about to yield: to start again goes on with that.  `close`
-    closes an asynchronous generator.
+    Emits each element as soon as it is available and downstream has capacity,
+    and only then requests the next one; ends with the iterable.  `stop` does
+    not cancel a pending item: `start` resumes with that.  `close` closes an
+    asynchronous generator.
 
     Parameters
     ----------
     aiterable : asynchronous iterable
-        Where the elements come from.
+        The elements.
     **kwargs
-        What every `Source` takes.
+        Options of every `Source`.
 
     >>> async def countdown():
     ...     for n in (2, 1):
@@ -168,15 +168,15 @@ class from_async_iterable(Source[T]):
             )
         self.aiterable = aiterable
         self._elements: AsyncIterator[T] | None = None
-        self._next = Unfinished()
+        self._next = ResumableWait()
         super().__init__(**kwargs)
 
     async def run(self) -> None:
         if self._elements is None:
             self._elements = aiter(self.aiterable)
         elements = self._elements
-        while self._goes_on():
-            x = await self._next.result(lambda: _next_of(elements))
+        while self._may_emit():
+            x = await self._next.result(lambda: _anext_or_end(elements))
             if x is END:
                 break
             for wait in self._emit(x):
@@ -194,12 +194,12 @@ class from_async_iterable(Source[T]):
             self._pipeline.start(self._shut(elements))
 
     async def _shut(self, elements: AsyncIterator[T]) -> None:
-        await self._next.give_up()
+        await self._next.cancel()
         if (aclose := getattr(elements, "aclose", None)) is not None:
             await aclose()
 
 
-async def _next_of(elements: AsyncIterator[Any]) -> Any:
+async def _anext_or_end(elements: AsyncIterator[Any]) -> Any:
     try:
         return await anext(elements)
     except StopAsyncIteration:

@@ -1,4 +1,4 @@
-"""Sources that ask for an element again and again."""
+"""Sources that poll a function at a fixed rate."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from rapidz.kernel.protocol.checks import check_callable
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import SKIP
 from rapidz.kernel.protocol.short_repr import short_repr
-from rapidz.sources.base import Seconds, Source
+from rapidz.sources.base import LiveInterval, Source
 
 T = TypeVar("T")
 
 
 @Stream.register_api(staticmethod)
 class from_periodic(Source[T]):
-    """Emit what a function returns, called again and again.
+    """Call a function at every interval, and emit its results.
 
-    Calls and emits when it is started, and then at a fixed cadence: at the
-    start plus 1, 2, ... times the interval.  An instant that has passed before
-    there was room below for the last element, or before the function was done,
-    is left out.  Never ends by itself.  A failure of the function ends the run,
-    unless a policy of the source (`on_error`) says otherwise.
+    Calls and emits when it is started, and then at a fixed rate: at the start
+    plus 1, 2, ... times the interval.  Under back pressure, and while the
+    function runs, it skips the instants that pass.  Never ends by itself.  An
+    exception of the function ends the run, unless the source has another
+    policy (`on_error`).
 
     Parameters
     ----------
     callback : callable
-        Called without arguments on the loop; what it returns is emitted, unless
-        it is `SKIP`.  An ``async def`` function is awaited.
+        Called without arguments on the loop; its result is emitted, unless it
+        is `SKIP`.  An ``async def`` function is awaited.
     poll_interval : float or str
         Seconds, or a string such as ``"500ms"``, above 0.  May be changed while
         the source runs.
     **kwargs
-        What every `Source` takes.
+        Options of every `Source`.
 
     >>> import itertools
     >>> source = Stream.from_periodic(itertools.count().__next__, "5ms")
@@ -49,11 +49,11 @@ class from_periodic(Source[T]):
     [0, 1, 2]
     """
 
-    endless: ClassVar[bool | None] = True
-    poll_interval: Seconds = Seconds()
+    infinite: ClassVar[bool | None] = True
+    poll_interval: LiveInterval = LiveInterval()
 
     _delayed = False
-    """Whether the first call comes one interval after the start."""
+    """Whether the first call is made one interval after the start."""
 
     def __init__(
         self,
@@ -69,12 +69,12 @@ class from_periodic(Source[T]):
     async def run(self) -> None:
         clock, interval = self._pipeline.clock, self.poll_interval
         begin, n = clock.time() + (interval if self._delayed else 0.0), 0
-        while self._goes_on():
+        while self._may_emit():
             await clock.sleep_until(begin + n * interval)
-            await self._under_policy(self._call)
+            await self._apply_policy(self._call)
             if interval != self.poll_interval:
                 begin, interval, n = begin + n * interval, self.poll_interval, 0
-            # The tolerance is for an instant that is now, but for rounding.
+            # The tolerance is for rounding: an instant equal to now has not passed.
             n = max(n + 1, math.ceil((clock.time() - begin) / interval - 1e-9))
 
     async def _call(self) -> None:
@@ -86,28 +86,28 @@ class from_periodic(Source[T]):
                 await wait
 
 
-def PeriodicCallback(  # noqa: N802  its name since ever
+def PeriodicCallback(  # noqa: N802  the name in the old libraries
     callback: Callable[[], Awaitable[T] | T],
     callback_time: float,
     asynchronous: bool | None = False,
     **kwargs: Any,
 ) -> from_periodic[T]:
-    """Return a `from_periodic` that is started already, with its time in milliseconds.
+    """Return a started `from_periodic` whose interval is in milliseconds.
 
-    As Tornado's class of this name does, it calls for the first time one
-    interval after it was made.
+    As Tornado's class of this name does, it makes the first call one interval
+    after it was created.
 
     Parameters
     ----------
     callback : callable
-        Called without arguments; what it returns is emitted.
+        Called without arguments; its result is emitted.
     callback_time : float
         Milliseconds from call to call, above 0.
     asynchronous : bool
-        True: call on the loop that runs here.  False: on the library's own, in
-        the background.
+        True: call on the running loop.  False: on the background loop of the
+        library.
     **kwargs
-        What every `Stream` takes.
+        Options of every `Stream`.
 
     >>> source = PeriodicCallback(lambda: "tick", 50)
     >>> seen = source.sink_to_list()

@@ -1,4 +1,4 @@
-"""What others put into a queue."""
+"""Source over a queue."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tornado import queues
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.short_repr import short_repr
-from rapidz.sources.base import Seconds, Source
-from rapidz.sources.run import Unfinished
+from rapidz.sources.base import LiveInterval, Source
+from rapidz.sources.run import ResumableWait
 
 T = TypeVar("T")
 
-#: What a queue raises when it is empty, and what when nothing will come any more.
+#: Exceptions that queues raise when they are empty, and when they are shut down.
 EMPTY = (queue.Empty, asyncio.QueueEmpty, queues.QueueEmpty)
 SHUT: tuple[type[Exception], ...] = tuple(
     getattr(module, name)
@@ -28,25 +28,24 @@ SHUT: tuple[type[Exception], ...] = tuple(
 
 @Stream.register_api(staticmethod)
 class from_q(Source[Any]):
-    """Emit what is put into a queue.
+    """Emit the elements of a queue.
 
-    Takes an element out when there is room for it below, never ahead of that;
-    so a bounded queue holds back those who put elements in.  An asynchronous
-    queue is waited for, any other one is looked at in every interval once it is
-    empty.  Ends when the queue is shut down, which queues know from Python 3.13
-    on.
+    Takes an element out of the queue when downstream has capacity, never
+    earlier: a bounded queue applies back pressure to its producers.  It awaits
+    an asynchronous queue, and polls any other one at every interval while that
+    is empty.  Ends when the queue is shut down (Python 3.13 and later).
 
     Parameters
     ----------
     q : queue
-        A `queue.Queue` or one with its ``get_nowait``, of asyncio or Tornado
-        too: these belong to the loop that the source runs on.  Or a
+        A `queue.Queue` or any object with its ``get_nowait``; a queue of
+        asyncio or Tornado, which must belong to the loop of the source; or a
         `collections.deque`.
     sleep_time : float or str
-        How long to wait when there is nothing: seconds, or a string such as
+        Interval between polls of an empty queue: seconds, or a string such as
         ``"10ms"``, above 0.
     **kwargs
-        What every `Source` takes.
+        Options of every `Source`.
 
     >>> q = queue.Queue()
     >>> source = Stream.from_q(q, start=True)
@@ -59,27 +58,27 @@ class from_q(Source[Any]):
     ['hello', 'bye']
     """
 
-    endless: ClassVar[bool | None] = True
-    sleep_time: Seconds = Seconds()
+    infinite: ClassVar[bool | None] = True
+    sleep_time: LiveInterval = LiveInterval()
 
     def __init__(self, q: Any, sleep_time: Interval = 0.01, **kwargs: Any) -> None:
         if not isinstance(q, deque) and not callable(getattr(q, "get_nowait", None)):
             raise TypeError(f"from_q: q must be a queue with get_nowait, got {short_repr(q)}")
         self.q = q
         self.sleep_time = sleep_time
-        self._getting = Unfinished()
+        self._getting = ResumableWait()
         super().__init__(**kwargs)
 
     @property
     def sleep(self) -> float:
-        """The `sleep_time`, under its old name."""
+        """Old name of `sleep_time`."""
         return self.sleep_time
 
     def _ends_with_run(self) -> bool:
         return True
 
     async def run(self) -> None:
-        while self._goes_on():
+        while self._may_emit():
             try:
                 x = await self._next()
             except SHUT:
@@ -88,7 +87,7 @@ class from_q(Source[Any]):
                 await wait
 
     async def _next(self) -> Any:
-        """The next element, as soon as there is one."""
+        """Return the next element, as soon as the queue has one."""
         q = self.q
         if isinstance(q, deque):
             while not q:
@@ -106,4 +105,4 @@ class from_q(Source[Any]):
 
     def _on_end(self) -> None:
         super()._on_end()
-        self._pipeline.start(self._getting.give_up())
+        self._pipeline.start(self._getting.cancel())

@@ -1,4 +1,4 @@
-"""One time that a source runs, from `start` to `stop`: what it does later is of no account."""
+"""Execution of a source: one task from `start` to `stop`, and awaitables that survive it."""
 
 from __future__ import annotations
 
@@ -18,58 +18,58 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 
-#: How long a run may go on without letting others have the loop, in seconds.
-LONGEST_BREATH = 0.01
+#: Seconds that a run may occupy the loop before it yields.
+MAX_SLICE = 0.01
 
-#: Runs that are not over: they keep their sources alive.
-runs: set[SourceRun] = set()
+#: Runs that have not finished; they keep their sources alive.
+active_runs: set[SourceRun] = set()
 
-_numbers = itertools.count()
+_run_numbers = itertools.count()
 
-#: The run that the code under way belongs to; None in what its elements set off below.
+#: The run that executes now; None while one of its elements is processed downstream.
 current_run: ContextVar[SourceRun | None] = ContextVar("current_run", default=None)
 
 
 class SourceRun:
-    """Keeps a source going in a task, until it is over or retired.
+    """Task that executes a source, until it finishes or is retired.
 
-    A retired run emits nothing more: it is cancelled, and if it cannot be, what
-    it still tries to emit ends it.  An element on its way goes through first.
+    A retired run is cancelled and emits nothing more; where the cancellation is
+    suppressed, the next `emit` ends it.  An element in flight is delivered first.
     """
 
     __slots__ = (
         "_number",
         "_task",
-        "gentle",
+        "cooperative",
+        "last_yield",
         "loop",
         "over",
         "retired",
         "serial",
-        "since",
         "source",
     )
 
     def __init__(self, source: Source[Any], loop: asyncio.AbstractEventLoop) -> None:
-        self._number = next(_numbers)
+        self._number = next(_run_numbers)
         self.source = source
         self.loop = loop
         self.over: asyncio.Future[None] = loop.create_future()
         self.retired = False
-        self.gentle = False
-        """Looks at `retired` itself, often, and need not be cancelled."""
-        self.since = monotonic()
+        self.cooperative = False
+        """Polls `retired` itself, so it is not cancelled."""
+        self.last_yield = monotonic()
         self.serial = attribution.last_serial
-        """Of the latest failure when the run began."""
+        """Serial number of the latest failure when the run began."""
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Start it at the next turn of the loop."""
-        runs.add(self)
+        """Start the task at the next iteration of the loop."""
+        active_runs.add(self)
         self.source._pipeline.root().active.add(self.over)
-        self.hop(self._begin)
+        self.call_on_loop(self._begin)
 
-    def hop(self, action: Callable[[], object]) -> None:
-        """Do *action* on the loop; at the next turn, if that is where we are."""
+    def call_on_loop(self, action: Callable[[], object]) -> None:
+        """Schedule *action* on the loop, from any thread."""
         if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(action)
 
@@ -77,59 +77,59 @@ class SourceRun:
         if self.retired:
             self.finish()
         else:
-            self._task = self.loop.create_task(self.source._main(self))
+            self._task = self.loop.create_task(self.source._supervise_run(self))
             self._task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
             task.exception()
-        self.source._run_over(self)
+        self.source._on_run_finished(self)
         self.finish()
 
     def finish(self) -> None:
-        """It is over, and nobody need wait for it."""
-        runs.discard(self)
+        """Mark the run as finished, and wake what waits for it."""
+        active_runs.discard(self)
         self.source._pipeline.root().active.discard(self.over)
         if not self.over.done() and not self.loop.is_closed():
             self.over.set_result(None)
 
     def retire(self) -> None:
-        """Let it come to its end; what it waits for, but for its elements, is cancelled."""
+        """End the run: cancel what it awaits, except the delivery of its elements."""
         if loops.running_loop() is self.loop:
             self._retire()
         elif self.loop.is_closed():
             self.retired = True
             self.finish()
-        else:  # there, so that it never happens between taking an element and emitting it
-            self.hop(self._retire)
+        else:  # on its own loop, so never between taking an element and emitting it
+            self.call_on_loop(self._retire)
 
     def _retire(self) -> None:
         self.retired = True
-        if self._task is not None and not self.gentle:
+        if self._task is not None and not self.cooperative:
             self._task.cancel()
 
-    async def after_those_before(self) -> None:
-        """Wait until no earlier run of the source is under way."""
-        for run in list(runs):
+    async def wait_for_earlier_runs(self) -> None:
+        """Wait until every earlier run of the source has finished."""
+        for run in list(active_runs):
             if run.source is self.source and run.loop is self.loop and run._number < self._number:
                 await asyncio.wait([run.over])
 
-    def check(self) -> None:
-        """End here a run that was retired."""
+    def raise_if_retired(self) -> None:
+        """Raise CancelledError if the run was retired."""
         if self.retired:
             raise asyncio.CancelledError
 
-    def out_of_breath(self) -> bool:
-        """Whether it is time to let others have the loop."""
+    def should_yield(self) -> bool:
+        """Return whether the run has occupied the loop for `MAX_SLICE` seconds."""
         now = monotonic()
-        if now - self.since < LONGEST_BREATH:
+        if now - self.last_yield < MAX_SLICE:
             return False
-        self.since = now
+        self.last_yield = now
         return True
 
 
-class Through:
-    """Waits until an element that a run has emitted is through, also when the run is retired."""
+class DeliveryWait:
+    """Awaitable of the delivery of one element, not interrupted when its run is retired."""
 
     __slots__ = ("_run", "_wait")
 
@@ -143,8 +143,8 @@ class Through:
 
     def __await__(self) -> Generator[Any, Any, None]:
         cancelled = False
-        if self._wait.done() and self._run.out_of_breath():
-            yield  # to the loop
+        if self._wait.done() and self._run.should_yield():
+            yield  # to the event loop
         while not self._wait.done():
             future = self._run.loop.create_future()
             self._wait.add_done_callback(lambda _, f=future: f.done() or f.set_result(None))
@@ -155,12 +155,12 @@ class Through:
                     raise
                 cancelled = True
         if cancelled and (task := asyncio.current_task()) is not None:
-            task.cancel()  # now, at the next thing it waits for
+            task.cancel()  # takes effect at the next await
         self._wait.result()
 
 
-class Unfinished:
-    """A wait that outlives its run: the next run takes it up where it is."""
+class ResumableWait:
+    """Pending read that survives its run; the next run awaits the same one."""
 
     __slots__ = ("_future",)
 
@@ -168,7 +168,7 @@ class Unfinished:
         self._future: asyncio.Future[Any] | None = None
 
     async def result(self, begin: Callable[[], Awaitable[V]]) -> V:
-        """Wait for what was left unfinished, or else for what *begin* returns."""
+        """Return the result of the pending read, or else of what *begin* returns."""
         if self._future is None or self._future.get_loop().is_closed():
             self._future = asyncio.ensure_future(begin())
         future = self._future
@@ -177,16 +177,16 @@ class Unfinished:
         value: V = future.result()
         return value
 
-    def then(self, action: Callable[[], object]) -> None:
-        """Do *action* once nothing is under way here."""
+    def when_done(self, action: Callable[[], object]) -> None:
+        """Call *action* once no read is pending."""
         future = self._future
         if future is None or future.done() or future.get_loop().is_closed():
             action()
         else:
             future.add_done_callback(lambda _: action())
 
-    async def give_up(self) -> None:
-        """Cancel what was left unfinished, and see it end."""
+    async def cancel(self) -> None:
+        """Cancel the pending read, and wait until it has ended."""
         future, self._future = self._future, None
         if future is not None and not future.get_loop().is_closed():
             future.cancel()

@@ -1,4 +1,4 @@
-"""Reading on in a file that others write to. All of this blocks: it is for threads."""
+"""Incremental readers of files that grow, as ``tail -f``.  They block: call them in a thread."""
 
 from __future__ import annotations
 
@@ -7,52 +7,52 @@ import io
 import os
 from typing import Any, NamedTuple
 
-#: At most so many bytes, or characters, are read at once.
-CHUNK = 1 << 16
+#: How many bytes, or characters, one read returns at most.
+CHUNK_SIZE = 1 << 16
 
 
-class Piece(NamedTuple):
-    """What was read at once."""
+class Chunk(NamedTuple):
+    """Result of one read."""
 
     text: Any
-    anew: bool
-    """Whether a file begins here, instead of going on."""
+    restarted: bool
+    """Whether the text is the beginning of a file."""
     at_end: bool
-    """Whether this was all there was."""
+    """Whether the read reached the end of the file."""
 
 
-class Tail:
-    """Reads what is appended to the file at *path*, also when that is cut off or replaced."""
+class PathTail:
+    """Reader of the file at a path, which may be appended to, truncated and replaced."""
 
     def __init__(self, path: str, encoding: str, from_end: bool) -> None:
         self.file: Any = None
         self._path = path
         self._from_end = from_end
         self._place: tuple[int, int] | None = None
-        """Device and inode of the file that was read last, and how far."""
+        """Device and inode of the file that was read last."""
         self._position = 0
         decoder = codecs.getincrementaldecoder(encoding)()
         self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
 
-    def read(self) -> Piece:
-        """What has come since."""
-        anew = self._open() if self.file is None else False
-        data = self._more()
+    def read(self) -> Chunk:
+        """Return what was appended since the last call."""
+        restarted = self._open() if self.file is None else False
+        data = self._read_chunk()
         if not data and (replaced := self._replaced()) is not None:
-            data = self._more()
-            if not data:  # else it was written to until the last moment: first that
-                self._begin(replaced)
-                anew = True
-                data = self._more()
+            data = self._read_chunk()
+            if not data:  # the old file is exhausted: only now the new one
+                self._rewind(replaced)
+                restarted = True
+                data = self._read_chunk()
         self._position += len(data)
-        return Piece(self._decoder.decode(data), anew, len(data) < CHUNK)
+        return Chunk(self._decoder.decode(data), restarted, len(data) < CHUNK_SIZE)
 
-    def _more(self) -> bytes:
-        data: bytes = self.file.read(CHUNK)
+    def _read_chunk(self) -> bytes:
+        data: bytes = self.file.read(CHUNK_SIZE)
         return data
 
     def close(self) -> None:
-        """Close the file; the next `read` goes on from here."""
+        """Close the file; the next `read` continues at the same position."""
         file, self.file = self.file, None
         if file is not None:
             file.close()
@@ -71,16 +71,16 @@ class Tail:
         return not first and self._position == 0
 
     def _replaced(self) -> bool | None:
-        """Whether another file is in the place of this one (True) or it was cut off (False)."""
+        """Return True if another file has the path now, False if it was truncated, else None."""
         try:
             status = os.stat(self._path)
         except FileNotFoundError:
-            return None  # for now, perhaps: the next one will come
+            return None  # a new file may follow
         if (status.st_dev, status.st_ino) != self._place:
             return True
         return False if status.st_size < self._position else None
 
-    def _begin(self, replaced: bool) -> None:
+    def _rewind(self, replaced: bool) -> None:
         if replaced:
             self.close()
             self._open()
@@ -90,30 +90,30 @@ class Tail:
             self.file.seek(0)
 
 
-class Given:
-    """Reads what is appended to a file that is open already, also when that is cut off."""
+class FileTail:
+    """Reader of an open file object, which may be appended to and truncated."""
 
     def __init__(self, file: Any, from_end: bool) -> None:
         self.file = file
-        self._to_end = from_end
+        self._seek_end = from_end
 
-    def read(self) -> Piece:
-        """What has come since."""
-        if self._to_end:
-            self._to_end = False
+    def read(self) -> Chunk:
+        """Return what was appended since the last call."""
+        if self._seek_end:
+            self._seek_end = False
             self.file.seek(0, io.SEEK_END)
-        anew, data = False, self.file.read(CHUNK)
-        if not data and self._cut_off():
+        restarted, data = False, self.file.read(CHUNK_SIZE)
+        if not data and self._is_truncated():
             self.file.seek(0)
-            anew, data = True, self.file.read(CHUNK)
-        return Piece(data, anew, len(data) < CHUNK)
+            restarted, data = True, self.file.read(CHUNK_SIZE)
+        return Chunk(data, restarted, len(data) < CHUNK_SIZE)
 
     def close(self) -> None:
-        """Leave the file to whom it belongs."""
+        """Do nothing: the caller owns the file."""
 
-    def _cut_off(self) -> bool:
+    def _is_truncated(self) -> bool:
         try:
             position: int = getattr(self.file, "buffer", self.file).tell()
             return os.fstat(self.file.fileno()).st_size < position
         except (AttributeError, OSError, ValueError):
-            return False  # nothing on a disk
+            return False  # not a file on a disk

@@ -1,4 +1,4 @@
-"""The lines of a file, as they are written; and the old way to write some."""
+"""Source of the lines of a file that grows; and the old way to write a file."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Pending, await_result
 from rapidz.kernel.protocol.short_repr import short_repr
-from rapidz.sources.base import Seconds, Source
-from rapidz.sources.run import Unfinished
-from rapidz.sources.tail import Given, Tail
+from rapidz.sources.base import LiveInterval, Source
+from rapidz.sources.run import ResumableWait
+from rapidz.sources.tail import FileTail, PathTail
 
 
 @Stream.register_api(staticmethod)
 class from_textfile(Source[str]):
-    r"""Emit the lines of a file, and those that are appended to it.
+    r"""Follow a file, and emit its lines and those that are appended to it.
 
-    Emits each line with its delimiter, as soon as there is room for it; reads
-    in a thread, when it is started and then in every interval.  What has no
-    delimiter yet is held back until it has; `stop`, `flush` and `close` emit it
-    as it is.  Never ends by itself.
+    Emits each line with its delimiter, as soon as downstream has capacity;
+    reads in a thread, when it is started and then at every interval.  Buffers
+    an incomplete line until its delimiter is written; `stop`, `flush` and
+    `close` emit it as it is.  Never ends by itself.
 
-    A path is followed: where another file takes its place, or it is cut off,
-    the source goes on with the beginning, and what was held back is emitted
-    first.  The file is open while the source runs; to start again goes on where
-    it was.  The run fails if there is no file at the start.
+    A path is followed: when the file is replaced or truncated, the source emits
+    the incomplete line and continues at the beginning.  The file is open while
+    the source runs; `start` after a stop resumes at the same position.  The run
+    fails if no file exists at the start.
 
     Parameters
     ----------
     f : str, path or file object
-        The file.  One that is open already stays open.
+        The file.  A file object is not closed.
     poll_interval : float or str
         Seconds, or a string such as ``"500ms"``, above 0.  May be changed while
         the source runs.
     delimiter : str
-        What ends an element; not empty.
+        End of a line; not empty.
     from_end : bool
-        Leave out what is in the file already.
+        Skip the present content of the file.
     encoding : str
-        That of a file given as a path.
+        Encoding of a file given as a path.
     **kwargs
-        What every `Source` takes.
+        Options of every `Source`.
 
     >>> import io
     >>> source = Stream.from_textfile(io.StringIO("one\ntwo\nthr"))
@@ -59,8 +59,8 @@ class from_textfile(Source[str]):
     ['one\n', 'two\n', 'thr']
     """
 
-    endless: ClassVar[bool | None] = True
-    poll_interval: Seconds = Seconds()
+    infinite: ClassVar[bool | None] = True
+    poll_interval: LiveInterval = LiveInterval()
 
     def __init__(
         self,
@@ -73,45 +73,45 @@ class from_textfile(Source[str]):
         **kwargs: Any,
     ) -> None:
         self.poll_interval = poll_interval
-        self.delimiter = _checked_delimiter(delimiter)
+        self.delimiter = _check_delimiter(delimiter)
         self.from_end = from_end
         self.buffer: Any = ""
-        """What has no delimiter yet."""
+        """The incomplete line: text without a delimiter yet."""
         self._at_end = False
         self._tail = _tail_of(f, encoding, from_end)
         self._lines: deque[Any] = deque()
-        self._reading = Unfinished()
+        self._reading = ResumableWait()
         super().__init__(**kwargs)
 
     @property
     def file(self) -> Any:
-        """The file object; None while the source does not run, if a path was given."""
+        """The file object; None if a path was given and the source does not run."""
         return self._tail.file
 
     async def run(self) -> None:
         clock = self._pipeline.clock
         try:
-            while self._goes_on():
+            while self._may_emit():
                 due = clock.time() + self.poll_interval
-                await self._under_policy(self._read_on)
+                await self._apply_policy(self._emit_new_lines)
                 await asyncio.sleep(max(0.0, due - clock.time()))
         finally:
-            self._reading.then(self._tail.close)
+            self._reading.when_done(self._tail.close)
 
-    async def _read_on(self) -> None:
-        """Emit all that is there."""
+    async def _emit_new_lines(self) -> None:
+        """Emit the lines that are complete."""
         loop = asyncio.get_running_loop()
         while True:
             while self._lines:
-                if not self._goes_on():
+                if not self._may_emit():
                     return
                 for wait in self._emit(self._lines.popleft()):
                     await wait
-            if not self._goes_on():
+            if not self._may_emit():
                 return
-            piece = await self._reading.result(lambda: loop.run_in_executor(None, self._tail.read))
-            text, self._at_end = piece.text, piece.at_end
-            if piece.anew and self.buffer:
+            chunk = await self._reading.result(lambda: loop.run_in_executor(None, self._tail.read))
+            text, self._at_end = chunk.text, chunk.at_end
+            if chunk.restarted and self.buffer:
                 self._lines.append(self.buffer)
                 self.buffer = text[:0]
             if not text and not self._lines:
@@ -124,7 +124,7 @@ class from_textfile(Source[str]):
         self._lines.extend(line + delimiter for line in lines)
 
     def _emit_buffered(self) -> Pending:
-        if not self._at_end or self._lines:  # there is more to come before it, or of it
+        if not self._at_end or self._lines:  # the rest of the line may follow, or other lines
             return None
         rest, self.buffer = self.buffer, self.buffer[:0]
         if not rest:
@@ -132,7 +132,7 @@ class from_textfile(Source[str]):
         return await_result(self._emit(rest), self._pipeline.start)
 
 
-def _tail_of(f: Any, encoding: str, from_end: bool) -> Tail | Given:
+def _tail_of(f: Any, encoding: str, from_end: bool) -> PathTail | FileTail:
     if isinstance(f, (str, os.PathLike)) and isinstance(path := os.fspath(f), str) and path:
         try:
             codecs.lookup(encoding)
@@ -140,13 +140,13 @@ def _tail_of(f: Any, encoding: str, from_end: bool) -> Tail | Given:
             raise ValueError(
                 f"from_textfile: encoding must be one that Python knows, got {short_repr(encoding)}"
             ) from None
-        return Tail(path, encoding, from_end)
+        return PathTail(path, encoding, from_end)
     if callable(getattr(f, "read", None)):
-        return Given(f, from_end)
+        return FileTail(f, from_end)
     raise TypeError(f"from_textfile: f must be a path or a file object, got {short_repr(f)}")
 
 
-def _checked_delimiter(delimiter: Any) -> str:
+def _check_delimiter(delimiter: Any) -> str:
     if isinstance(delimiter, str) and delimiter:
         return delimiter
     kind = ValueError if delimiter == "" else TypeError
@@ -164,9 +164,9 @@ def sink_to_file(
     suffix: str = "\n",
     flush: bool = False,
 ) -> Iterator[Any]:
-    r"""Write the elements to a file, within a ``with`` block: it gives the file.
+    r"""Write the elements to a file within a ``with`` block, which yields the file.
 
-    At the end of the block what is under way goes in first, then the file is
+    At the end of the block the elements in flight are written, then the file is
     closed.  `Stream.sink_to_textfile` does the same without a block.
 
     Parameters
@@ -174,13 +174,13 @@ def sink_to_file(
     filename : str or path
         The file.
     upstream : Stream
-        Where the elements come from.
+        The elements.
     mode : str
-        As for `open`.
+        Mode of `open`.
     prefix, suffix : str
         Written before and after each element.
     flush : bool
-        Write each element out at once.
+        Flush the file after each element.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
