@@ -40,7 +40,7 @@ def test_quiet_shows_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_limit_beyond_the_data_is_no_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def few(flights: data.Flights) -> Iterator[data.Record]:
+    def few(flights: data.Flights) -> Iterator[data.FlightRecord]:
         yield ("2013", "1", "1", "5", "EWR", "UA", "2")
 
     monkeypatch.setattr(data.Flights, "__iter__", few)
@@ -62,7 +62,7 @@ def test_missing_flights_end_with_the_command_that_brings_them(
 def test_interruption_ends_with_130(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(flights: data.Flights) -> Iterator[data.Record]:
+    def interrupted(flights: data.Flights) -> Iterator[data.FlightRecord]:
         yield ("2013", "1", "1", "5", "EWR", "UA", "2")
         raise KeyboardInterrupt
 

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 
 from rapidz import Stream
-from rapidz.demo.data import Flights, Record, folder, read_airlines, read_weather
+from rapidz.demo.data import FlightRecord, Flights, folder, read_airlines, read_weather
 from rapidz.demo.model import BUSY, LATE, WORST
-from rapidz.demo.pipeline import Pipeline, build, last, window_by
+from rapidz.demo.pipeline import FlightPipeline, build, last, window_by
 
 PLACE = ["origin", "year", "month", "day", "hour"]
 
 
-def stream(records: Any) -> Pipeline:
+def stream(records: Any) -> FlightPipeline:
     pipeline = build()
     pipeline.airlines.emit(read_airlines())
     pipeline.weather.emit(read_weather())
@@ -37,7 +37,7 @@ def table(limit: int) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def outcome(limit: int) -> Pipeline:
+def outcome(limit: int) -> FlightPipeline:
     flights = Flights()
     try:
         return stream(islice(flights, limit))
@@ -45,7 +45,7 @@ def outcome(limit: int) -> Pipeline:
         flights.close()
 
 
-def test_carriers_are_those_of_pandas(outcome: Pipeline, table: pd.DataFrame) -> None:
+def test_carriers_are_those_of_pandas(outcome: FlightPipeline, table: pd.DataFrame) -> None:
     table = table.assign(
         cancelled=table.dep_delay.isna(),
         late=table.dep_delay > LATE,
@@ -67,7 +67,7 @@ def test_carriers_are_those_of_pandas(outcome: Pipeline, table: pd.DataFrame) ->
     assert list(found["mean"]) == sorted(found["mean"], reverse=True)
 
 
-def test_worst_hours_are_those_of_pandas(outcome: Pipeline, table: pd.DataFrame) -> None:
+def test_worst_hours_are_those_of_pandas(outcome: FlightPipeline, table: pd.DataFrame) -> None:
     hours = table.dropna(subset="dep_delay").groupby(PLACE).dep_delay.agg(["count", "mean", "max"])
     expected = hours[hours["count"] >= BUSY].sort_values("mean", ascending=False).head(WORST)
     found = {
@@ -81,7 +81,7 @@ def test_worst_hours_are_those_of_pandas(outcome: Pipeline, table: pd.DataFrame)
         assert (hour.departed, hour.worst) == (row["count"], row["max"])
 
 
-def test_worst_hours_carry_their_weather(outcome: Pipeline) -> None:
+def test_worst_hours_carry_their_weather(outcome: FlightPipeline) -> None:
     weather = pd.read_csv(folder() / "weather.csv").drop_duplicates(PLACE, keep="last")
     observed: Any = weather.set_index(PLACE)[["wind_speed", "precip", "visib"]].loc
     assert outcome.hours
@@ -91,7 +91,7 @@ def test_worst_hours_carry_their_weather(outcome: Pipeline) -> None:
         assert list(found) == pytest.approx(list(observed[place]), nan_ok=True)
 
 
-def record(day: int = 1, carrier: str = "UA", delay: str = "0") -> Record:
+def record(day: int = 1, carrier: str = "UA", delay: str = "0") -> FlightRecord:
     return ("2013", "7", str(day), "9", "EWR", carrier, delay)
 
 

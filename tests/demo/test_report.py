@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from rapidz.demo.data import Observed
-from rapidz.demo.model import Carrier, Hour, Tally, WorstHour
+from rapidz.demo.model import CarrierDelays, DelayTally, Hour, WorstHour
 from rapidz.demo.report import carrier_table, hour_table
-from rapidz.demo.table import Column, render
+from rapidz.demo.table import TableColumn, render
 
 
 def test_text_goes_left_and_numbers_right() -> None:
-    columns = [Column("Name"), Column("n", ",d"), Column("Share", ".1%")]
+    columns = [TableColumn("Name"), TableColumn("n", ",d"), TableColumn("Share", ".1%")]
     assert render(columns, [("a", 12345, 0.5), ("long name", 1, None)]).splitlines() == [
         "Name            n  Share",
         "---------  ------  -----",
@@ -19,16 +19,19 @@ def test_text_goes_left_and_numbers_right() -> None:
 
 
 def test_a_table_without_rows_is_its_heading() -> None:
-    assert render([Column("Name"), Column("n", "d")], []) == "Name  n\n----  -"
+    assert render([TableColumn("Name"), TableColumn("n", "d")], []) == "Name  n\n----  -"
 
 
 def test_a_row_of_the_wrong_length_is_refused() -> None:
     with pytest.raises(ValueError, match="shorter"):
-        render([Column("Name"), Column("n", "d")], [("a",)])
+        render([TableColumn("Name"), TableColumn("n", "d")], [("a",)])
 
 
 def test_carriers_end_with_all_of_them_together() -> None:
-    tables = [Carrier("One", Tally(3, 1, 1, 30, 25)), Carrier("Two", Tally(1, 0, 0, -2, 0))]
+    tables = [
+        CarrierDelays("One", DelayTally(3, 1, 1, 30, 25)),
+        CarrierDelays("Two", DelayTally(1, 0, 0, -2, 0)),
+    ]
     assert carrier_table(tables).splitlines()[2:] == [
         "Airline       Flights  Cancelled   Late  Mean delay  Worst",
         "------------  -------  ---------  -----  ----------  -----",
@@ -39,7 +42,7 @@ def test_carriers_end_with_all_of_them_together() -> None:
 
 
 def test_a_carrier_that_never_left_has_no_delay() -> None:
-    table = carrier_table([Carrier("None", Tally(cancelled=2))])
+    table = carrier_table([CarrierDelays("None", DelayTally(cancelled=2))])
     assert "None                2     100.0%     -           -      -" in table.splitlines()
 
 
@@ -53,4 +56,4 @@ def test_hours_show_their_weather_or_that_there_is_none() -> None:
 
 
 def test_no_hours_are_said_to_be_none() -> None:
-    assert hour_table([]).endswith("there is none\n")
+    assert hour_table([]).endswith(": none\n")

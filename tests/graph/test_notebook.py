@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rapidz import Stream
-from rapidz.graph.notebook import MOST_DRAWN
+from rapidz.graph.notebook import MAX_DRAWN
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz")
 
@@ -38,7 +38,7 @@ def test_a_stream_shows_itself_as_mermaid_without_graphviz(
 
 def test_a_large_pipeline_shows_its_name_only() -> None:
     source: Any = Stream[int]()
-    kept = [source.map(str) for _ in range(MOST_DRAWN)]
+    kept = [source.map(str) for _ in range(MAX_DRAWN)]
     assert source._repr_mimebundle_() == {"text/plain": "<Stream>"}
     assert kept
 

@@ -11,7 +11,7 @@ import pytest
 
 from rapidz import Stream
 from rapidz.graph import _clean_text
-from rapidz.graph.walk import build_node_set, in_order, picture, plain_label
+from rapidz.graph.walk import build_node_set, depth_first, diagram_of, plain_label
 
 DEEP = 10_000
 
@@ -21,7 +21,7 @@ def same(x: Any) -> Any:
 
 
 def edges(node: Stream[Any]) -> list[tuple[int, int]]:
-    return [(line.above, line.below) for line in picture(node).lines]
+    return [(edge.upstream, edge.downstream) for edge in diagram_of(node).edges]
 
 
 def test_a_walk_from_any_node_finds_all_of_them() -> None:
@@ -61,7 +61,7 @@ def test_sources_come_first_and_then_branch_by_branch() -> None:
     left = a.map(same)
     both = left.zip(b)
     right = a.filter(None)
-    assert in_order(both) == [a, left, both, right, b]
+    assert depth_first(both) == [a, left, both, right, b]
 
 
 def test_a_feedback_loop_is_walked_once() -> None:
@@ -70,7 +70,7 @@ def test_a_feedback_loop_is_walked_once() -> None:
     back = step.filter(None)
     back.connect(source)
     assert build_node_set(step) == {source, step, back}
-    assert in_order(back)[0] is back
+    assert depth_first(back)[0] is back
     assert edges(back) == [(0, 1), (1, 2), (2, 0)]
 
 
@@ -84,21 +84,21 @@ def test_a_stream_zipped_with_itself_has_an_edge_to_each_port() -> None:
     source = Stream[int]()
     pairs = source.zip(source)
     assert edges(pairs) == [(0, 1), (0, 1)]
-    assert [line.attributes for line in picture(pairs).lines] == [{}, {}]
+    assert [edge.attributes for edge in diagram_of(pairs).edges] == [{}, {}]
 
 
 def test_branches_are_numbered_in_the_order_in_which_they_get_elements() -> None:
     source = Stream[int]()
     a, b, c = source.map(same), source.filter(None), source.unique()
-    numbered = {line.below: line.attributes["label"] for line in picture(source).lines}
+    numbered = {edge.downstream: edge.attributes["label"] for edge in diagram_of(source).edges}
     assert [numbered[i] for i in (1, 2, 3)] == ["0", "1", "2"]
-    assert in_order(source) == [source, a, b, c]
+    assert depth_first(source) == [source, a, b, c]
 
 
 def test_what_combine_latest_does_not_emit_on_is_dashed() -> None:
     a, b = Stream[int](stream_name="a"), Stream[int](stream_name="b")
     node = a.combine_latest(b, emit_on=a)
-    styles = [line.attributes["style"] for line in picture(node).lines]
+    styles = [edge.attributes["style"] for edge in diagram_of(node).edges]
     assert styles == ["solid", "dashed"]
 
 
@@ -108,8 +108,8 @@ def test_attributes_of_instance_and_class_are_drawn() -> None:
 
     node = red()
     node._graphviz_shape = "circle"
-    (dot,) = picture(node).dots
-    assert dot.attributes() == {
+    (drawn_node,) = diagram_of(node).nodes
+    assert drawn_node.attributes() == {
         "shape": "circle",
         "orientation": "0",
         "style": "rounded,filled",
@@ -125,8 +125,8 @@ def test_ten_thousand_nodes_are_drawn_without_recursion(shape: str) -> None:
         above = node if shape == "chain" else source
         kept.append(node := above.map(same))
     assert len(build_node_set(node)) == DEEP + 1
-    drawn = picture(source)
-    assert (len(drawn.dots), len(drawn.lines)) == (DEEP + 1, DEEP)
+    drawn = diagram_of(source)
+    assert (len(drawn.nodes), len(drawn.edges)) == (DEEP + 1, DEEP)
     while kept:  # from below: a deep chain is not to be freed by recursion
         kept.pop()
 
@@ -141,20 +141,20 @@ def test_a_picture_keeps_no_node_alive() -> None:
     source = Stream[int]()
     node: Stream[int] | None = source.map(same)
     ref = weakref.ref(node)
-    drawn = picture(source)
+    drawn = diagram_of(source)
     del node
     gc.collect()
     assert ref() is None
-    assert drawn.dots[1].node() is None
+    assert drawn.nodes[1].node() is None
 
 
 def test_a_walk_changes_nothing() -> None:
     source = Stream[int]()
     pairs = source.zip(source.map(same))
     end = pairs.sink(same)
-    nodes = in_order(source)
+    nodes = depth_first(source)
     before = [(list(node.upstreams), list(node.downstreams), dict(vars(node))) for node in nodes]
-    picture(pairs)
+    diagram_of(pairs)
     after = [(list(node.upstreams), list(node.downstreams), dict(vars(node))) for node in nodes]
     assert after == before
     end.destroy()

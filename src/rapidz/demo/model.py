@@ -1,4 +1,4 @@
-"""What flows through the pipeline of the demo, and the plain functions that it applies."""
+"""Elements of the demo's pipeline, and the functions that it applies to them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from heapq import nlargest
 from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
-from rapidz.demo.data import Airlines, Observed, Record, Weather, date
+from rapidz.demo.data import Airlines, FlightRecord, Observed, Weather, date
 
 LATE = 15  # minutes after which the airlines themselves count a departure as late
 BUSY = 15  # departures below which the mean of an hour says little
@@ -16,7 +16,7 @@ WORST = 10  # hours to show
 
 
 class Flight(NamedTuple):
-    """One scheduled flight; a cancelled one has no delay."""
+    """Scheduled flight; a cancelled one has no delay."""
 
     date: str
     hour: int
@@ -26,8 +26,8 @@ class Flight(NamedTuple):
     delay: int
 
     @classmethod
-    def parse(cls, record: Record) -> Flight:
-        """Make a flight of the texts of one record.
+    def parse(cls, record: FlightRecord) -> Flight:
+        """Return the flight that a record of texts describes.
 
         >>> Flight.parse(("2013", "1", "1", "5", "EWR", "UA", "2")).date
         '2013-01-01'
@@ -40,8 +40,8 @@ class Flight(NamedTuple):
         return cls(date(year, month, day), int(hour), origin, carrier, cancelled, minutes)
 
 
-class Tally(NamedTuple):
-    """What is known of a number of flights together."""
+class DelayTally(NamedTuple):
+    """Counts and delays of several flights."""
 
     departed: int = 0
     cancelled: int = 0
@@ -49,13 +49,13 @@ class Tally(NamedTuple):
     minutes: int = 0
     worst: int = 0
 
-    def merge(self, other: Tally) -> Tally:
-        """Return the tally of both.
+    def merge(self, other: DelayTally) -> DelayTally:
+        """Return the tally of the flights of both.
 
-        >>> Tally(1, 0, 1, 20, 20).merge(Tally(1, 0, 0, 4, 4)).mean
+        >>> DelayTally(1, 0, 1, 20, 20).merge(DelayTally(1, 0, 0, 4, 4)).mean
         12.0
         """
-        return Tally(
+        return DelayTally(
             self.departed + other.departed,
             self.cancelled + other.cancelled,
             self.late + other.late,
@@ -69,18 +69,18 @@ class Tally(NamedTuple):
         return self.minutes / self.departed if self.departed else 0.0
 
 
-Tallies: TypeAlias = dict[str, Tally]
+DelayTallies: TypeAlias = dict[str, DelayTally]
 
 
-class Carrier(NamedTuple):
-    """A row of the first table."""
+class CarrierDelays(NamedTuple):
+    """Delays of one airline: a row of the first table."""
 
     name: str
-    tally: Tally
+    tally: DelayTally
 
 
 class Hour(NamedTuple):
-    """The departures that an airport had scheduled for one hour."""
+    """Departures that an airport had scheduled for one hour."""
 
     date: str
     hour: int
@@ -95,25 +95,25 @@ class Hour(NamedTuple):
 
 
 class WorstHour(NamedTuple):
-    """A row of the second table."""
+    """Hour with its weather: a row of the second table."""
 
     hour: Hour
     weather: Observed | None
 
 
-def departure(flight: Flight) -> tuple[str, Tally]:
+def departure(flight: Flight) -> tuple[str, DelayTally]:
     """Key a flight that departed by its carrier."""
     delay = flight.delay
-    return flight.carrier, Tally(1, 0, delay > LATE, delay, delay)
+    return flight.carrier, DelayTally(1, 0, delay > LATE, delay, delay)
 
 
-def cancellation(flight: Flight) -> tuple[str, Tally]:
+def cancellation(flight: Flight) -> tuple[str, DelayTally]:
     """Key a cancelled flight by its carrier."""
-    return flight.carrier, Tally(cancelled=1)
+    return flight.carrier, DelayTally(cancelled=1)
 
 
-def add(tallies: Tallies, keyed: tuple[str, Tally]) -> Tallies:
-    """Return *tallies* with one more under its key; those before stay as they were."""
+def add(tallies: DelayTallies, keyed: tuple[str, DelayTally]) -> DelayTallies:
+    """Return a copy of *tallies* with one more under its key."""
     key, tally = keyed
     before = tallies.get(key)
     return {**tallies, key: tally if before is None else before.merge(tally)}
@@ -131,13 +131,16 @@ def by_hour(flights: Iterable[Flight]) -> list[Hour]:
 
 
 def keep_worst(worst: list[Hour], hour: Hour) -> list[Hour]:
-    """Return the worst hours so far, the worst first; the earlier one wins a tie."""
+    """Return the hours with the highest mean delay so far, in descending order.
+
+    The earlier one of two equal hours comes first.
+    """
     return nlargest(WORST, [*worst, hour], key=attrgetter("mean"))
 
 
-def name_carriers(tallies: Tallies, airlines: Airlines) -> list[Carrier]:
-    """Return the carriers with their names, the latest first."""
-    carriers = [Carrier(airlines.get(code, code), tally) for code, tally in tallies.items()]
+def name_carriers(tallies: DelayTallies, airlines: Airlines) -> list[CarrierDelays]:
+    """Return the carriers with their names, in descending order of mean delay."""
+    carriers = [CarrierDelays(airlines.get(code, code), tally) for code, tally in tallies.items()]
     return sorted(carriers, key=lambda carrier: carrier.tally.mean, reverse=True)
 
 

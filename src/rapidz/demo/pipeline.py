@@ -1,4 +1,4 @@
-"""The pipeline of the demo: text records come in, the rows of two tables come out.
+"""Pipeline of the demo, from records of text to the rows of two tables.
 
 ::
 
@@ -17,25 +17,25 @@ from typing import NamedTuple, TypeVar
 
 from rapidz import Stream
 from rapidz.demo import model
-from rapidz.demo.data import Airlines, Record, Weather
-from rapidz.demo.model import Carrier, Flight, WorstHour
+from rapidz.demo.data import Airlines, FlightRecord, Weather
+from rapidz.demo.model import CarrierDelays, Flight, WorstHour
 
 T = TypeVar("T")
 
 
-class Pipeline(NamedTuple):
-    """Where elements go in, and where the rows are once `records` is closed."""
+class FlightPipeline(NamedTuple):
+    """Inputs of the pipeline, and the rows that it has once `records` is closed."""
 
-    records: Stream[Record]
+    records: Stream[FlightRecord]
     airlines: Stream[Airlines]
     weather: Stream[Weather]
-    carriers: list[Carrier]
+    carriers: list[CarrierDelays]
     hours: list[WorstHour]
 
 
-def build() -> Pipeline:
+def build() -> FlightPipeline:
     """Return a new pipeline; emit the two reference tables into it first, then the records."""
-    records = Stream[Record](stream_name="records")
+    records = Stream[FlightRecord](stream_name="records")
     airlines = Stream[Airlines](stream_name="airlines")
     weather = Stream[Weather](stream_name="weather")
 
@@ -44,19 +44,19 @@ def build() -> Pipeline:
     cancelled = flights.filter(attrgetter("cancelled"))
     departed = flights.remove(attrgetter("cancelled"))
 
-    # Key each branch by carrier; they meet again in one tally a carrier.
+    # Key each branch by carrier, and merge them into one tally a carrier.
     keyed = departed.map(model.departure).union(cancelled.map(model.cancellation))
     tallies = keyed.accumulate(model.add, start={})
 
-    # A window for each day gives its hours, of which the worst are kept.
+    # Compute the hours in a window for each day, and keep the worst ones.
     days = window_by(departed, key=attrgetter("date"))
     hours = days.map(model.by_hour).flatten().filter(attrgetter("busy"))
     worst = hours.accumulate(model.keep_worst, start=[])
 
-    # At the end, join the outcome with the latest reference data.
+    # At the end, join the results with the latest reference data.
     named = last(tallies).zip_latest(airlines).starmap(model.name_carriers).flatten()
     observed = last(worst).flatten().zip_latest(weather).starmap(model.add_weather)
-    return Pipeline(records, airlines, weather, named.sink_to_list(), observed.sink_to_list())
+    return FlightPipeline(records, airlines, weather, named.sink_to_list(), observed.sink_to_list())
 
 
 def window_by(stream: Stream[T], key: Callable[[T], Hashable]) -> Stream[tuple[T, ...]]:

@@ -1,4 +1,4 @@
-"""Say how far a long run has come."""
+"""Progress display of a long run."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TextIO
 
 
 class Progress:
-    """A line of progress: redrawn in place on a terminal, a few plain lines elsewhere.
+    """Progress line: redrawn in place on a terminal, else a few plain lines.
 
-    *out* is where to write, None for nowhere; *fraction* says how much of the work is done
-    (0 to 1) once so many elements are; *every* is how many of them one `advance` stands for.
+    *out* is the file to write to, None to write nothing; *fraction* returns how much of the work
+    is done (0 to 1) after a number of elements; *every* is how many of them one `advance` counts.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Progress:
         self._count = 0
 
     def advance(self, _: object = None) -> None:
-        """Count *every* more elements, and show it if that is due."""
+        """Count *every* more elements, and update the display if that is due."""
         self._count += self._every
         if self._out is None:
             return
@@ -42,7 +42,7 @@ class Progress:
             self._show(self._out, fraction)
 
     def finish(self, count: int) -> float:
-        """Show the last line, for *count* elements in all; return the seconds since the start."""
+        """Write the last line, for *count* elements; return the seconds since the start."""
         self._count = count
         if self._out is not None:
             self._show(self._out, 1.0)

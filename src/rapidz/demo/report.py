@@ -1,4 +1,4 @@
-"""The two tables that the demo ends with."""
+"""Report of the demo: two tables."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ from collections.abc import Iterable
 from functools import reduce
 
 from rapidz.demo.data import Observed
-from rapidz.demo.model import BUSY, LATE, Carrier, Hour, Tally, WorstHour
-from rapidz.demo.table import Column, render
+from rapidz.demo.model import BUSY, LATE, CarrierDelays, DelayTally, Hour, WorstHour
+from rapidz.demo.table import TableColumn, render
 
 CARRIERS = (
-    Column("Airline"),
-    Column("Flights", ",d"),
-    Column("Cancelled", ".1%"),
-    Column("Late", ".1%"),
-    Column("Mean delay", ".1f"),
-    Column("Worst", ",d"),
+    TableColumn("Airline"),
+    TableColumn("Flights", ",d"),
+    TableColumn("Cancelled", ".1%"),
+    TableColumn("Late", ".1%"),
+    TableColumn("Mean delay", ".1f"),
+    TableColumn("Worst", ",d"),
 )
 
 HOURS = (
-    Column("Date"),
-    Column("Hour"),
-    Column("Airport"),
-    Column("Departures", "d"),
-    Column("Mean delay", ".1f"),
-    Column("Worst", ",d"),
-    Column("Wind (mph)", ".0f"),
-    Column("Rain (in)", ".2f"),
-    Column("Sight (mi)", ".1f"),
+    TableColumn("Date"),
+    TableColumn("Hour"),
+    TableColumn("Airport"),
+    TableColumn("Departures", "d"),
+    TableColumn("Mean delay", ".1f"),
+    TableColumn("Worst", ",d"),
+    TableColumn("Wind (mph)", ".0f"),
+    TableColumn("Rain (in)", ".2f"),
+    TableColumn("Sight (mi)", ".1f"),
 )
 
 
-def total(carriers: Iterable[Carrier]) -> Tally:
-    """Return the tally of all carriers together."""
-    return reduce(Tally.merge, (carrier.tally for carrier in carriers), Tally())
+def total(carriers: Iterable[CarrierDelays]) -> DelayTally:
+    """Return the total over all carriers."""
+    return reduce(DelayTally.merge, (carrier.tally for carrier in carriers), DelayTally())
 
 
-def carrier_table(carriers: list[Carrier]) -> str:
-    """Return the delays of each carrier, and of all together, as text."""
+def carrier_table(carriers: list[CarrierDelays]) -> str:
+    """Return the delays of each carrier, and the total, as text."""
     rows = [_carrier_row(*carrier) for carrier in carriers]
     rows.append(_carrier_row("All airlines", total(carriers)))
     return (
@@ -50,11 +50,11 @@ def hour_table(hours: list[WorstHour]) -> str:
     """Return the worst hours and their weather as text."""
     title = f"The worst hours at an airport, of those with at least {BUSY} departures"
     if not hours:
-        return f"{title}: there is none\n"
+        return f"{title}: none\n"
     return f"{title}\n\n{render(HOURS, [_hour_row(*row) for row in hours])}\n"
 
 
-def _carrier_row(name: str, tally: Tally) -> tuple[object, ...]:
+def _carrier_row(name: str, tally: DelayTally) -> tuple[object, ...]:
     flights = tally.departed + tally.cancelled
     cancelled = tally.cancelled / flights if flights else None
     if not tally.departed:

@@ -1,4 +1,4 @@
-"""Render rows as a table of plain text."""
+"""Tables of plain text."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 
-class Column(NamedTuple):
-    """A heading and, for numbers, how to format them; a column without format is text."""
+class TableColumn(NamedTuple):
+    """Column with a heading and the format of its numbers; without a format it holds text."""
 
     heading: str
     format: str = ""
@@ -16,10 +16,14 @@ class Column(NamedTuple):
         return "-" if value is None else format(value, self.format)
 
 
-def render(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table: text to the left, numbers to the right, None as a dash.
+def render(columns: Sequence[TableColumn], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table: text aligned to the left, numbers to the right, None as a dash.
 
-    >>> print(render([Column("Airport"), Column("Delay", ".1f")], [("EWR", 15.1), ("X", None)]))
+    >>> print(
+    ...     render(
+    ...         [TableColumn("Airport"), TableColumn("Delay", ".1f")], [("EWR", 15.1), ("X", None)]
+    ...     )
+    ... )
     Airport  Delay
     -------  -----
     EWR       15.1

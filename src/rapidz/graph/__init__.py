@@ -1,4 +1,4 @@
-"""Pictures of pipelines: as text, drawn by Graphviz, in notebooks, and as graphs of networkx.
+"""Visualization of pipelines: as text, as images, in notebooks, and as graphs of networkx.
 
 >>> from rapidz import Stream
 >>> from rapidz.graph import to_mermaid

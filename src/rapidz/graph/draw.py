@@ -1,4 +1,4 @@
-"""Pictures by Graphviz and graphs for networkx; each is imported when it is needed only."""
+"""Images by Graphviz and graphs of networkx; both are imported on demand."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidz.graph.text import to_dot, to_mermaid
-from rapidz.graph.walk import _clean_text, picture
+from rapidz.graph.walk import _clean_text, diagram_of
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.short_repr import short_repr
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: What of the formats is text, and how it is made.
+#: Renderers of the text formats.
 _TEXTS: Final[dict[str, Callable[..., str]]] = {"dot": to_dot, "gv": to_dot}
 _DRAWN: Final = ("png", "svg", "pdf", "jpeg", "jpg", "gif", "webp", "ps", "eps")
 _FORMATS: Final = (*_DRAWN, *_TEXTS, "mmd")
 
 
 def _imported(name: str, why: str) -> Any:
-    """Import what only this part of the library uses."""
+    """Import an optional dependency, or raise ImportError with the extra to install."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -33,7 +33,7 @@ def _imported(name: str, why: str) -> Any:
 
 
 def create_graph(node: Stream[Any], graph: Any = None) -> Any:
-    """Put the pipeline around *node* into a graph of networkx.
+    """Add the pipeline around *node* to a graph of networkx.
 
     Parameters
     ----------
@@ -43,28 +43,28 @@ def create_graph(node: Stream[Any], graph: Any = None) -> Any:
         The graph to add to; a new DiGraph by default. A stream that enters a node at several
         ports has several edges in a MultiDiGraph.
 
-    Returns the graph. Its nodes are called ``hash(node)``; they have the attributes ``node``, a
+    Returns the graph. The keys of its nodes are ``hash(node)``; their attributes are ``node``, a
     weak reference to the node itself, ``label``, ``shape``, ``orientation``, ``style`` and
-    ``fillcolor``. An edge has a ``label`` if there are several from that node, numbered in the
-    order in which an element takes them, and a ``style`` if the node below tells one: ``"dashed"``
-    for what `combine_latest` does not emit on.
+    ``fillcolor``. The edges of a node to several downstream nodes have a ``label``: their number,
+    in the order in which an element takes them. An edge has a ``style`` if the downstream node
+    defines one: ``"dashed"`` for the inputs that `combine_latest` does not emit on.
     """
     if graph is None:
         graph = _imported("networkx", "create_graph without a graph").DiGraph()
-    drawn = picture(node)
-    keys = [dot.key for dot in drawn.dots]
-    for dot in drawn.dots:
-        label = _clean_text(dot.label)
-        graph.add_node(dot.key, node=dot.node, label=label, **dot.attributes())
-    for line in drawn.lines:
-        graph.add_edge(keys[line.above], keys[line.below], **line.attributes)
+    drawn = diagram_of(node)
+    keys = [drawn_node.key for drawn_node in drawn.nodes]
+    for drawn_node in drawn.nodes:
+        label = _clean_text(drawn_node.label)
+        graph.add_node(drawn_node.key, node=drawn_node.node, label=label, **drawn_node.attributes())
+    for edge in drawn.edges:
+        graph.add_edge(keys[edge.upstream], keys[edge.downstream], **edge.attributes)
     return graph
 
 
 def readable_graph(graph: Any) -> Any:
-    """Return a copy of what `create_graph` made in which nodes are called by their labels.
+    """Return a copy of a graph of `create_graph` whose keys are the labels of the nodes.
 
-    Of those with the same label, the second one has ``-1`` at the end, and so on.
+    The second node with the same label has the suffix ``-1``, and so on.
     """
     readable = type(graph)()
     names: dict[Any, str] = {}
@@ -76,32 +76,32 @@ def readable_graph(graph: Any) -> Any:
             name = f"{label}-{count}"
         names[key] = name
         readable.add_node(name, **attributes)
-    for above, below, attributes in graph.edges(data=True):
-        readable.add_edge(names[above], names[below], **attributes)
+    for tail, head, attributes in graph.edges(data=True):
+        readable.add_edge(names[tail], names[head], **attributes)
     return readable
 
 
 def to_graphviz(graph: Any, **graph_attr: Any) -> Any:
-    """Return a ``graphviz.Digraph`` of what `create_graph` or `readable_graph` made.
+    """Return a ``graphviz.Digraph`` of a graph of `create_graph` or `readable_graph`.
 
     Parameters
     ----------
     graph : networkx.DiGraph or MultiDiGraph
-        Attributes of its nodes and edges are those of Graphviz, but for ``node``.
+        A graph whose attributes, except ``node``, are those of Graphviz.
     **graph_attr
-        Attributes of the whole picture, e.g. ``rankdir="LR"``.
+        Attributes of the graph, e.g. ``rankdir="LR"``.
     """
     graphviz = _imported("graphviz", "to_graphviz")
     digraph = graphviz.Digraph(graph_attr={key: str(x) for key, x in graph_attr.items()})
     for name, attributes in graph.nodes(data=True):
         shown = {key: str(x) for key, x in attributes.items() if key != "node"}
         digraph.node(str(name), **shown)
-    for above, below, attributes in graph.edges(data=True):
-        digraph.edge(str(above), str(below), **{key: str(x) for key, x in attributes.items()})
+    for tail, head, attributes in graph.edges(data=True):
+        digraph.edge(str(tail), str(head), **{key: str(x) for key, x in attributes.items()})
     return digraph
 
 
-# --- pictures ----------------------------------------------------------------------------
+# --- images ------------------------------------------------------------------------------
 
 
 def visualize(
@@ -112,17 +112,18 @@ def visualize(
     Parameters
     ----------
     filename : str, Path or None
-        Where to write the picture; its extension is the format. None: nowhere.
+        The file to write; its extension is the format. None: write no file.
     format : str, optional
-        The format, if *filename* has no extension: ``"png"`` by default. Graphviz's program
-        ``dot`` must be there for ``png``, ``svg``, ``pdf``, ``jpg`` and the like; ``dot`` and
-        ``mmd`` (Mermaid) are text, and need nothing.
+        The format, if *filename* has no extension: ``"png"`` by default. Images such as ``png``,
+        ``svg``, ``pdf`` and ``jpg`` need Graphviz's program ``dot``; ``dot`` and ``mmd`` (Mermaid)
+        are text, and need no program.
     **kwargs
-        Attributes of the whole picture, as Graphviz calls them, e.g. ``rankdir="LR"``.
+        Attributes of the graph in Graphviz, e.g. ``rankdir="LR"``.
 
-    Returns what shows the picture in a notebook if IPython is there and can, else None. The shapes
-    and colours are the ``_graphviz_shape``, ``_style``, ``_fillcolor`` and ``_orientation`` of the
-    nodes. Raises RuntimeError if ``dot`` is not installed, ValueError for an unknown format.
+    Returns an object that a notebook displays as the image, or None if IPython is not installed
+    or cannot display the format. The shapes and colours are the ``_graphviz_shape``, ``_style``,
+    ``_fillcolor`` and ``_orientation`` of the nodes. Raises RuntimeError if ``dot`` is not
+    installed, ValueError for an unknown format.
     """
     path, form = _target(filename, kwargs.pop("format", None))
     if form == "mmd":
@@ -139,8 +140,8 @@ def visualize(
 
 
 def _target(filename: str | Path | None, form: str | None) -> tuple[Path | None, str]:
-    """Where to write, and in which format."""
-    from pathlib import Path  # as shutil below: `import rapidz` is to be quick
+    """Return the file to write and the format."""
+    from pathlib import Path  # imported late, as shutil: `import rapidz` stays fast
 
     path = None if filename is None else Path(filename)
     extension = "" if path is None else path.suffix[1:].lower()
@@ -154,7 +155,7 @@ def _target(filename: str | Path | None, form: str | None) -> tuple[Path | None,
 
 
 def run_dot(source: str, form: str, timeout: float | None = None) -> bytes:
-    """Let Graphviz draw *source*."""
+    """Return the image that Graphviz renders of *source*."""
     import shutil
 
     program = shutil.which("dot")
@@ -174,9 +175,9 @@ def run_dot(source: str, form: str, timeout: float | None = None) -> bytes:
 
 
 def _get_display_cls(format: str) -> Callable[..., Any]:
-    """Return the class of IPython that shows a picture of that format.
+    """Return the class of IPython that displays an image of that format.
 
-    Without IPython, and for a format that it cannot show, a function that returns None.
+    Without IPython, and for a format that it cannot display, a function that returns None.
     """
     if format not in _FORMATS:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""How a stream looks in a notebook: a picture of its pipeline."""
+"""Notebook display of a stream: a diagram of its pipeline."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from rapidz.graph.text import to_dot, to_mermaid
 from rapidz.graph.walk import build_node_set
 from rapidz.kernel.graph.stream import Stream
 
-#: A picture of more nodes nobody could read, nor would the browser like it.
-MOST_DRAWN: Final = 300
-#: Seconds that drawing it may take.
+#: A pipeline of more nodes is displayed by name only: its diagram would be unreadable.
+MAX_DRAWN: Final = 300
+#: Time limit for Graphviz, in seconds.
 TIMEOUT: Final = 10.0
 
 
 def _repr_mimebundle_(
     node: Stream[Any], include: object = None, exclude: object = None
 ) -> dict[str, str]:
-    """The pipeline around *node* as notebooks show it, by MIME type.
+    """Return the representations of the pipeline around *node* for notebooks, by MIME type.
 
-    As SVG if Graphviz is installed, else as a Mermaid flowchart; a large one by name only. To show
-    a stream changes nothing in it.
+    SVG if Graphviz is installed, else a Mermaid flowchart; for a large pipeline its name only.
+    The display is read-only.
     """
     bundle = {"text/plain": repr(node)}
-    if len(build_node_set(node)) > MOST_DRAWN:
+    if len(build_node_set(node)) > MAX_DRAWN:
         return bundle
     try:
         bundle["image/svg+xml"] = run_dot(to_dot(node), "svg", TIMEOUT).decode()
@@ -36,7 +36,7 @@ def _repr_mimebundle_(
 
 
 def _ipython_display_(node: Stream[Any], **kwargs: Any) -> None:
-    """Show the pipeline around *node*; keywords go to ``IPython.display.display``."""
+    """Display the pipeline around *node*; keywords are those of ``IPython.display.display``."""
     try:
         display = importlib.import_module("IPython.display").display
     except ImportError:

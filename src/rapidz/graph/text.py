@@ -1,11 +1,11 @@
-"""Pictures as text: for Graphviz, and for Mermaid. They need no library and no program."""
+"""Diagrams as text, for Graphviz and for Mermaid; without any dependency."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, Final
 
-from rapidz.graph.walk import Dot, picture, plain_label
+from rapidz.graph.walk import DiagramNode, diagram_of, plain_label
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.short_repr import short_repr
 
@@ -24,14 +24,14 @@ _OTHER_BRACKETS: Final = ("(", ")")
 
 
 def to_dot(node: Stream[Any], **graph_attr: object) -> str:
-    """Return the pipeline around *node* as a picture in the language of Graphviz.
+    """Return the pipeline around *node* in the DOT language of Graphviz.
 
     Parameters
     ----------
     node : Stream
         Any node of the pipeline.
     **graph_attr
-        Attributes of the whole picture, e.g. ``rankdir="LR"``.
+        Attributes of the graph, e.g. ``rankdir="LR"``.
 
     >>> source = Stream(stream_name="numbers")
     >>> node = source.map(str)
@@ -43,13 +43,13 @@ def to_dot(node: Stream[Any], **graph_attr: object) -> str:
         n0 -> n1
     }
     """
-    drawn = picture(node)
+    drawn = diagram_of(node)
     lines = [f"graph{_attributes(graph_attr)}"] if graph_attr else []
-    for number, dot in enumerate(drawn.dots):
-        attributes = {"label": plain_label(dot.label)} | dot.attributes()
+    for number, drawn_node in enumerate(drawn.nodes):
+        attributes = {"label": plain_label(drawn_node.label)} | drawn_node.attributes()
         lines.append(f"n{number}{_attributes(attributes)}")
-    for line in drawn.lines:
-        lines.append(f"n{line.above} -> n{line.below}{_attributes(line.attributes)}")
+    for edge in drawn.edges:
+        lines.append(f"n{edge.upstream} -> n{edge.downstream}{_attributes(edge.attributes)}")
     return "\n".join(["digraph {", *(f"    {line}" for line in lines), "}"])
 
 
@@ -65,7 +65,7 @@ def _quoted(text: str) -> str:
 
 
 def to_mermaid(node: Stream[Any], direction: str = "TD") -> str:
-    """Return the pipeline around *node* as a Mermaid flowchart, which notebooks and wikis draw.
+    """Return the pipeline around *node* as a Mermaid flowchart, which notebooks and wikis render.
 
     Parameters
     ----------
@@ -87,26 +87,26 @@ def to_mermaid(node: Stream[Any], direction: str = "TD") -> str:
             f"to_mermaid: direction must be 'TB', 'TD', 'BT', 'LR' or 'RL', "
             f"got {short_repr(direction)}"
         )
-    drawn = picture(node)
+    drawn = diagram_of(node)
     lines = [f"flowchart {direction}"]
-    for number, dot in enumerate(drawn.dots):
-        lines += [f"    {line}" for line in _mermaid_node(number, dot)]
-    for edge in drawn.lines:
+    for number, drawn_node in enumerate(drawn.nodes):
+        lines += [f"    {line}" for line in _mermaid_node(number, drawn_node)]
+    for edge in drawn.edges:
         arrow = "-.->" if edge.attributes.get("style") in ("dashed", "dotted") else "-->"
         label = f'|"{_entities(edge.attributes["label"])}"|' if "label" in edge.attributes else ""
-        lines.append(f"    n{edge.above} {arrow}{label} n{edge.below}")
+        lines.append(f"    n{edge.upstream} {arrow}{label} n{edge.downstream}")
     return "\n".join(lines)
 
 
-def _mermaid_node(number: int, dot: Dot) -> list[str]:
-    left, right = _BRACKETS.get(dot.shape, _OTHER_BRACKETS)
-    lines = [f'n{number}{left}"{_entities(plain_label(dot.label))}"{right}']
-    if dot.fillcolor != "white" and re.fullmatch(r"#?\w+", dot.fillcolor):
-        lines.append(f"style n{number} fill:{dot.fillcolor}")
+def _mermaid_node(number: int, drawn_node: DiagramNode) -> list[str]:
+    left, right = _BRACKETS.get(drawn_node.shape, _OTHER_BRACKETS)
+    lines = [f'n{number}{left}"{_entities(plain_label(drawn_node.label))}"{right}']
+    if drawn_node.fillcolor != "white" and re.fullmatch(r"#?\w+", drawn_node.fillcolor):
+        lines.append(f"style n{number} fill:{drawn_node.fillcolor}")
     return lines
 
 
 def _entities(text: str) -> str:
-    """Mermaid's spelling of what has a meaning within its quotes."""
+    """Escape what Mermaid interprets within quotes."""
     text = re.sub(r'[#"<>&`\\]', lambda found: f"#{ord(found[0])};", text)
     return text.replace("\n", "<br/>")

@@ -1,7 +1,7 @@
-"""Walks over the graph around a node: which nodes there are, and the edges between them.
+"""Graph traversal: the nodes connected with a node, and the edges between them.
 
-Walks only look: they change nothing, compile nothing, and start no loop. They keep their own
-stacks, so a pipeline may be as deep as it likes, run in circles, and change meanwhile.
+A traversal is read-only: it compiles nothing and starts no loop. It is iterative, so a pipeline
+may be of any depth, have cycles, and change at the same time.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.short_repr import short_repr
 
-#: How often to look again at a set that another thread keeps changing.
-_PATIENCE = 100
+#: How often to retry the iteration of a set that another thread changes.
+_RETRIES = 100
 
 
 def build_node_set(node: Stream[Any], s: set[Any] | None = None) -> set[Any]:
@@ -27,7 +27,7 @@ def build_node_set(node: Stream[Any], s: set[Any] | None = None) -> set[Any]:
     node : Stream
         Any node of the pipeline.
     s : set, optional
-        The set to add them to. Nodes that are in it are not walked through again.
+        The set to add them to. Nodes that are in it are not visited again.
 
     >>> source = Stream()
     >>> node = source.map(str)
@@ -40,7 +40,7 @@ def build_node_set(node: Stream[Any], s: set[Any] | None = None) -> set[Any]:
 
 
 def _connected(node: Stream[Any], known: Iterable[Any] = ()) -> list[Stream[Any]]:
-    """The nodes connected with *node*, in the order in which they are found."""
+    """Return the nodes connected with *node*, in the order of discovery."""
     if not isinstance(node, Stream):
         raise TypeError(f"graph: node must be a Stream, got {short_repr(node)}")
     seen, found, stack = set(known), [], [node]
@@ -49,45 +49,45 @@ def _connected(node: Stream[Any], known: Iterable[Any] = ()) -> list[Stream[Any]
         if at not in seen:
             seen.add(at)
             found.append(at)
-            at._unused = False  # it is looked at: that may be what it was made for
-            stack += reversed([*_above(at), *_below(at)])
+            at._unused = False  # a node that is inspected counts as used
+            stack += reversed([*_upstream_of(at), *_downstream_of(at)])
     return found
 
 
-def in_order(node: Stream[Any]) -> list[Stream[Any]]:
-    """The nodes connected with *node*, sources first, then down branch by branch."""
+def depth_first(node: Stream[Any]) -> list[Stream[Any]]:
+    """Return the nodes connected with *node*: depth first, from the sources downstream."""
     connected = _connected(node)
     seen: set[Any] = set()
     ordered: list[Stream[Any]] = []
-    sources = [at for at in connected if not _above(at)]
-    stack = [*reversed(connected), *reversed(sources)]  # a circle has no source
+    sources = [at for at in connected if not _upstream_of(at)]
+    stack = [*reversed(connected), *reversed(sources)]  # a cycle has no source
     while stack:
         at = stack.pop()
         if at not in seen:
             seen.add(at)
             ordered.append(at)
-            stack += reversed(_below(at))
+            stack += reversed(_downstream_of(at))
     return ordered
 
 
-def _above(node: Stream[Any]) -> list[Stream[Any]]:
+def _upstream_of(node: Stream[Any]) -> list[Stream[Any]]:
     return [up for up in list(node.upstreams) if up is not None]
 
 
-def _below(node: Stream[Any]) -> list[Stream[Any]]:
-    for _ in range(_PATIENCE):
+def _downstream_of(node: Stream[Any]) -> list[Stream[Any]]:
+    for _ in range(_RETRIES):
         try:
             return list(node.downstreams)
-        except RuntimeError:  # another thread connects or disconnects just now
+        except RuntimeError:  # another thread connects or disconnects a node
             continue
     return []
 
 
-# --- what is in a picture ----------------------------------------------------------------
+# --- diagrams ----------------------------------------------------------------------------
 
 
-class Dot(NamedTuple):
-    """A node as it is drawn; its attributes are called as in Graphviz."""
+class DiagramNode(NamedTuple):
+    """Node with its attributes in Graphviz."""
 
     node: weakref.ref[Stream[Any]]
     key: int
@@ -102,45 +102,45 @@ class Dot(NamedTuple):
         return {name: getattr(self, name) for name in names}
 
 
-class Line(NamedTuple):
-    """An edge as it is drawn, between the numbers of two dots."""
+class DiagramEdge(NamedTuple):
+    """Edge between two nodes, given by their positions, with its attributes in Graphviz."""
 
-    above: int
-    below: int
+    upstream: int
+    downstream: int
     attributes: dict[str, str]
 
 
-class Picture(NamedTuple):
-    """The pipeline around a node, ready to be drawn."""
+class Diagram(NamedTuple):
+    """Nodes and edges of a pipeline, with what Graphviz and Mermaid draw."""
 
-    dots: list[Dot]
-    lines: list[Line]
+    nodes: list[DiagramNode]
+    edges: list[DiagramEdge]
 
 
-def picture(node: Stream[Any]) -> Picture:
-    """Look at the pipeline around *node*.
+def diagram_of(node: Stream[Any]) -> Diagram:
+    """Return the diagram of the pipeline around *node*.
 
-    Where a node has several below it, their edges are numbered in the order in which they get an
-    element. A stream that enters a node at several ports has an edge to each.
+    The edges of a node to several downstream nodes are numbered in the order in which these
+    receive an element. A stream that enters a node at several ports has an edge to each.
     """
-    nodes = in_order(node)
+    nodes = depth_first(node)
     numbers = {at: number for number, at in enumerate(nodes)}
-    ports = {at: Counter(_above(at)) for at in nodes}
+    ports = {at: Counter(_upstream_of(at)) for at in nodes}
     styles = {at: _edge_styles(at) for at in nodes}
-    lines: list[Line] = []
+    edges: list[DiagramEdge] = []
     for at in nodes:
-        below = [down for down in _below(at) if down in numbers]
-        for place, down in enumerate(below):
-            attributes = {"label": str(place)} if len(below) > 1 else {}
+        downstreams = [down for down in _downstream_of(at) if down in numbers]
+        for place, down in enumerate(downstreams):
+            attributes = {"label": str(place)} if len(downstreams) > 1 else {}
             if at in styles[down]:
                 attributes["style"] = str(styles[down][at])
-            line = Line(numbers[at], numbers[down], attributes)
-            lines += [line] * max(ports[down][at], 1)
-    return Picture([_dot(at) for at in nodes], lines)
+            edge = DiagramEdge(numbers[at], numbers[down], attributes)
+            edges += [edge] * max(ports[down][at], 1)
+    return Diagram([_drawn_node(at) for at in nodes], edges)
 
 
-def _dot(node: Stream[Any]) -> Dot:
-    return Dot(
+def _drawn_node(node: Stream[Any]) -> DiagramNode:
+    return DiagramNode(
         node=weakref.ref(node),
         key=hash(node),
         label=str(node),
@@ -152,7 +152,7 @@ def _dot(node: Stream[Any]) -> Dot:
 
 
 def _edge_styles(node: Stream[Any]) -> Mapping[Any, Any]:
-    """How *node* wants the edges from those above it to be drawn, if it says so."""
+    """Return the styles of the edges from upstream nodes, if *node* defines any."""
     styles: Any = getattr(node, "_graphviz_edge_types", None)
     return styles if isinstance(styles, Mapping) else {}
 
@@ -161,17 +161,17 @@ def _edge_styles(node: Stream[Any]) -> Mapping[Any, Any]:
 
 
 def _clean_text(text: str, match: str | None = None) -> str:
-    """Return *text* fit for a name in Graphviz.
+    """Return *text* as a valid name in Graphviz.
 
     Parameters
     ----------
     text : str
         The text to clean.
     match : str, optional
-        A regular expression for what is to become a blank; by default, whatever is not a letter
-        of the alphabet, a digit, or one of ``_:``.
+        A regular expression for the characters to replace by a blank; by default, all but ASCII
+        letters, digits, and ``_:``.
 
-    A colon, which has a meaning there, becomes a semicolon.
+    A colon, which has a meaning in Graphviz, becomes a semicolon.
 
     >>> _clean_text("<map: inc>")
     ' map; inc '
@@ -180,7 +180,7 @@ def _clean_text(text: str, match: str | None = None) -> str:
 
 
 def plain_label(text: str) -> str:
-    """Return what a node is called, without the angle brackets around it.
+    """Return the label of a node without angle brackets.
 
     >>> plain_label("<map: <lambda>>")
     'map: <lambda>'

@@ -1,4 +1,4 @@
-"""Floor 3: where elements leave the pipeline."""
+"""Sinks: nodes that consume elements; one module for each kind."""
 
 from rapidz.kernel.graph.stream import Stream
 from rapidz.sinks.base import Sink, _global_sinks, sink, sink_to_list, starsink

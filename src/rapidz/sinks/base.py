@@ -1,4 +1,4 @@
-"""Where elements leave a pipeline."""
+"""Sink: base class of nodes that consume elements, and sinks that call a function."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from rapidz.kernel.runtime.loop import is_async
 
 T = TypeVar("T")
 
-#: Sinks stay, and all above them, until they are destroyed or their stream ends.
+#: Keeps sinks, and all nodes upstream of them, alive until they are destroyed or their stream ends.
 _global_sinks: set[Any] = set()
 
 
 class Sink(Stream[T]):
-    """The end of a stream; base class of all sinks.
+    """Node that consumes elements; base class of all sinks.
 
-    A sink, and so all that leads to it, lives until it is destroyed or the
-    stream is closed.
+    A sink, and so every node upstream of it, lives until the sink is destroyed
+    or the stream is closed.
     """
 
     _is_end: ClassVar[bool] = True
@@ -34,7 +34,7 @@ class Sink(Stream[T]):
         _global_sinks.add(self)
 
     def destroy(self, streams: Iterable[Stream[Any]] | None = None) -> None:
-        """Take the sink out of the pipeline, and let it go."""
+        """Disconnect the sink, and release it."""
         super().destroy(streams)
         if not self.upstreams:
             _global_sinks.discard(self)
@@ -49,7 +49,7 @@ class Sink(Stream[T]):
 
 @Stream.register_api()
 class sink(FunctionNode[T], Sink[T]):
-    """Call a function with every element, and end there.
+    """Call a function with every element: the end of a stream.
 
     Applies back pressure until an awaitable that the function returns is done.
     Coroutines run one after the other, in the order of the elements, whether
@@ -60,9 +60,9 @@ class sink(FunctionNode[T], Sink[T]):
     Parameters
     ----------
     func : callable
-        Called with the element; what it returns is dropped, unless awaitable.
+        Called with the element; its result is dropped, unless awaitable.
     *args, **kwargs
-        Given to the function after the element.
+        Passed to the function after the element.
 
     >>> source = Stream()
     >>> node = source.sink(print, "!", sep="")
@@ -104,16 +104,16 @@ class sink(FunctionNode[T], Sink[T]):
 
 @Stream.register_api()
 class starsink(sink[T]):
-    """Call a function with the items of every element, and end there.
+    """Call a function with the items of every element: the end of a stream.
 
-    Holds back as `sink` does.
+    Applies back pressure as `sink` does.
 
     Parameters
     ----------
     func : callable
         Called with the items of the element as arguments.
     *args, **kwargs
-        Given to the function after these.
+        Passed to the function after these.
 
     >>> source = Stream()
     >>> node = source.starsink(print, sep=" = ")
@@ -126,7 +126,7 @@ class starsink(sink[T]):
 
 @Stream.register_api()
 def sink_to_list(upstream: Stream[T]) -> list[T]:
-    """Return a list that every element is appended to as it comes.
+    """Return a list, and append every element to it.
 
     >>> source = Stream()
     >>> elements = source.map(str).sink_to_list()

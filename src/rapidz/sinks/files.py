@@ -1,4 +1,4 @@
-"""Elements as lines of a file."""
+"""Sink that writes elements as lines of a file."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ T = TypeVar("T")
 
 @Stream.register_api()
 class sink_to_textfile(Sink[T]):
-    r"""Write every element to a file, each with an end of line.
+    r"""Write every element as a line of a file.
 
-    Never holds back.  When the sink is destroyed, or the stream is closed, all
-    is written out and the file closed; one that was given open stays open.
+    Never applies back pressure.  When the sink is destroyed or the stream is
+    closed, it flushes and closes the file; a file object stays open.
 
     Parameters
     ----------
     file : str, path or file object
-        Where to write.
+        The file.
     end : str
         Written after each element.
     mode : str
-        As for `open`, if *file* is a path: ``"a"`` appends.
+        Mode of `open`, if *file* is a path: ``"a"`` appends.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -59,7 +59,7 @@ class sink_to_textfile(Sink[T]):
         try:
             super().__init__(upstream, **kwargs)
         except BaseException:
-            self._shut()
+            self._close_file()
             raise
 
     def _can_inline(self) -> bool:
@@ -72,11 +72,11 @@ class sink_to_textfile(Sink[T]):
         return self._compile_inline(None)
 
     def _on_restart(self) -> None:
-        """Elements come after the end: what was written before is kept."""
+        """Open the file again, to append, when elements follow the end of the stream."""
         if self._path is not None and self._fp.closed:
             self._fp = open(self._path, self.mode.replace("w", "a"))  # noqa: SIM115
 
-    def _shut(self) -> None:
+    def _close_file(self) -> None:
         if self._fp.closed:
             return
         if self._path is None:
@@ -87,11 +87,11 @@ class sink_to_textfile(Sink[T]):
             self._fp.close()
 
     def destroy(self, streams: Iterable[Stream[Any]] | None = None) -> None:
-        """Take the sink out of the pipeline, and close its file."""
+        """Disconnect the sink, and close its file."""
         super().destroy(streams)
         if not self.upstreams:
-            self._shut()
+            self._close_file()
 
     def _on_end(self) -> None:
         super()._on_end()
-        self._shut()
+        self._close_file()
