@@ -25,7 +25,9 @@ def summary(module: Path) -> str:
 def table(package: str) -> str:
     """Return a Markdown table of the modules of *package*, one part for each subpackage."""
     top = ROOT / "src" / package.replace(".", "/")
-    folders = [folder for folder in (top, *sorted(top.rglob("*"))) if (folder / "__init__.py").exists()]
+    folders = [
+        folder for folder in (top, *sorted(top.rglob("*"))) if (folder / "__init__.py").exists()
+    ]
     rows = ["| module | contents |", "| --- | --- |"]
     for folder in folders:
         here = folder.relative_to(top.parent).as_posix()
