@@ -15,7 +15,7 @@ from tests.support import bounded
 from rapidz import Retry, Stream
 from rapidz.parallel import WorkerDied, WorkersGone
 from rapidz.parallel.backends.pools import new_processes
-from rapidz.parallel.backends.processes import Processes
+from rapidz.parallel.backends.processes import WorkerProcesses
 
 Submit = Callable[["Scripted", Callable[..., Any]], "Future[Any]"]
 
@@ -179,11 +179,11 @@ async def test_an_executor_without_means_for_long_is_gone(
 
 
 @pytest.fixture
-def pools(monkeypatch: pytest.MonkeyPatch) -> list[Processes]:
+def pools(monkeypatch: pytest.MonkeyPatch) -> list[WorkerProcesses]:
     """The pools of processes that are made meanwhile."""
-    made: list[Processes] = []
+    made: list[WorkerProcesses] = []
 
-    def make(workers: int | None = None) -> Processes:
+    def make(workers: int | None = None) -> WorkerProcesses:
         made.append(new_processes(workers))
         return made[-1]
 
@@ -216,7 +216,7 @@ def unreadable_or_not(x: int) -> Any:
 
 
 @pytest.mark.server
-def test_a_result_that_cannot_be_received_fails_alone(pools: list[Processes]) -> None:
+def test_a_result_that_cannot_be_received_fails_alone(pools: list[WorkerProcesses]) -> None:
     source: Any = Stream()
     mapped = source.scatter("process", batch=8).map(unreadable_or_not)
     failures = mapped.errors.sink_to_list()
@@ -243,7 +243,7 @@ def test_every_element_that_cannot_be_sent_fails_and_no_other(processes: Any) ->
 
 
 @pytest.mark.server
-def test_the_pool_stays_until_all_is_through(pools: list[Processes]) -> None:
+def test_the_pool_stays_until_all_is_through(pools: list[WorkerProcesses]) -> None:
     source: Any = Stream()
     retried = source.scatter("process").map(f.inc).map(f.raises)
     retried.on_error(Retry(times=2, wait=0.05, then="skip"))

@@ -1,4 +1,4 @@
-"""Processes that die over an element."""
+"""WorkerProcesses that die over an element."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from tests.support import bounded
 from rapidz import Stream
 from rapidz.parallel import WorkerDied, WorkersGone
 from rapidz.parallel.backends import registry
-from rapidz.parallel.backends.pools import Pool
-from rapidz.parallel.backends.protocol import MEMBERS, Backend, FutureBackend, Unsent
+from rapidz.parallel.backends.pools import PoolBackend
+from rapidz.parallel.backends.protocol import BACKEND_MEMBERS, Backend, FutureBackend, TaskRejected
 from rapidz.parallel.wire.payload import run, run_pickled
 from rapidz.parallel.wire.pickling import dumps
 from rapidz.testing import assert_equivalent
@@ -42,9 +42,9 @@ class Own(FutureBackend):
     def slots(self) -> int:
         return 2
 
-    def submit(self, work: Any, needs: list[Any], *, alone: bool = False) -> Any:
-        self.sent.append(len(work.inputs))
-        return self.threads.submit(self.run, dumps(work))
+    def submit(self, payload: Any, dependencies: list[Any], *, isolated: bool = False) -> Any:
+        self.sent.append(len(payload.inputs))
+        return self.threads.submit(self.run, dumps(payload))
 
     def run(self, data: bytes) -> bytes:
         return run_pickled(data)
@@ -57,10 +57,10 @@ class Own(FutureBackend):
 class InHere(Own):
     """The same without pickling."""
 
-    travels = False
+    crosses_process = False
 
-    def submit(self, work: Any, needs: list[Any], *, alone: bool = False) -> Any:
-        return self.threads.submit(run, work)
+    def submit(self, payload: Any, dependencies: list[Any], *, isolated: bool = False) -> Any:
+        return self.threads.submit(run, payload)
 
 
 class Fragile(Own):
@@ -68,19 +68,19 @@ class Fragile(Own):
 
     refused = 0
 
-    def submit(self, work: Any, needs: list[Any], *, alone: bool = False) -> Any:
+    def submit(self, payload: Any, dependencies: list[Any], *, isolated: bool = False) -> Any:
         self.refused += 1
         if self.refused < 3:
-            raise Unsent("busy")
-        if 7 in work.inputs:
+            raise TaskRejected("busy")
+        if 7 in payload.inputs:
             return self.threads.submit(self.dies)
-        return super().submit(work, needs, alone=alone)
+        return super().submit(payload, dependencies, isolated=isolated)
 
     def dies(self) -> bytes:
         raise Lost("a worker was lost")
 
-    def verdict(self, ref: Any, error: BaseException) -> Any:
-        return "alone" if isinstance(error, Lost) else super().verdict(ref, error)
+    def classify_failure(self, ref: Any, error: BaseException) -> Any:
+        return "isolate" if isinstance(error, Lost) else super().classify_failure(ref, error)
 
 
 @pytest.fixture(params=[Own, InHere])
@@ -147,7 +147,7 @@ def test_what_the_backend_says_of_its_workers_is_believed() -> None:
 
 def test_a_backend_that_is_gone_says_so(own: Own) -> None:
     own.threads.shutdown()
-    own.verdict = lambda ref, error: "gone"  # type: ignore[method-assign]
+    own.classify_failure = lambda ref, error: "unavailable"  # type: ignore[method-assign]
     source: Any = Stream()
     source.scatter(own).map(f.inc).gather().sink(print)
     with pytest.raises(WorkersGone, match="own: cannot schedule new futures"):
@@ -160,13 +160,13 @@ def test_a_backend_that_lacks_something_is_refused_when_built() -> None:
         name = "half"
 
         def submit(self, work: Any, needs: Any) -> None: ...
-        def verdict(self, ref: Any, error: Any) -> None: ...
+        def classify_failure(self, ref: Any, error: Any) -> None: ...
 
     source: Any = Stream()
     with pytest.raises(TypeError, match=r"scatter: backend must have .*FutureBackend") as caught:
         source.scatter(Half())
     missing = str(caught.value).rpartition(" without ")[2]
-    assert {"fetch", "slots", "chains"} <= set(re.findall(r"\w+", missing))
+    assert {"fetch", "slots", "supports_dependencies"} <= set(re.findall(r"\w+", missing))
     assert not list(source.downstreams)
 
 
@@ -179,19 +179,23 @@ def test_submit_must_be_written() -> None:
 
 
 def test_all_backends_satisfy_the_protocol(client: Any) -> None:
-    from rapidz.parallel.backends.dask import Dask
+    from rapidz.parallel.backends.dask import DaskBackend
 
-    backends: list[Any] = [Dask(client), Pool("p", ThreadPoolExecutor), FutureBackend()]
+    backends: list[Any] = [
+        DaskBackend(client),
+        PoolBackend("p", ThreadPoolExecutor),
+        FutureBackend(),
+    ]
     for backend in backends:
         assert isinstance(backend, Backend)
-        assert [name for name in MEMBERS if not hasattr(backend, name)] == []
+        assert [name for name in BACKEND_MEMBERS if not hasattr(backend, name)] == []
 
 
 def test_the_page_documents_every_member_and_nothing_else() -> None:
     text = PAGE.read_text("utf-8")
     rows = re.findall(r"^\| (`.*?`) \|", text, re.M)
     named = {name for row in rows for name in re.findall(r"`(\w+)[`(:]", row)}
-    assert named - {"Executor"} == set(MEMBERS)
+    assert named - {"Executor"} == set(BACKEND_MEMBERS)
 
 
 # --- by name -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Backends: where tasks run."""
+"""Backends: thread pools, process pools and clusters that run tasks."""
 
 from rapidz.parallel.backends.protocol import Backend, FutureBackend
 

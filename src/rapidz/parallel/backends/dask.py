@@ -1,4 +1,4 @@
-"""A Dask cluster: tasks go to its scheduler, results stay on its workers until they are fetched."""
+"""Dask backend: tasks go to a scheduler, results stay on its workers until they are fetched."""
 
 from __future__ import annotations
 
@@ -21,29 +21,34 @@ from distributed.scheduler import KilledWorker
 
 from rapidz.kernel.graph.shutdown import drain_first
 from rapidz.kernel.protocol.short_repr import short_repr
-from rapidz.parallel.backends.protocol import Verdict
+from rapidz.parallel.backends.protocol import FailureKind
 from rapidz.parallel.wire.outcomes import TaskResult
 from rapidz.parallel.wire.payload import TaskPayload, pick, run, summarize
 from rapidz.parallel.wire.program import LARGE_CHAIN_BYTES, Chain, OperatorSpec, load_chain
 
 drain_first()  # before the pools that Dask uses shut down
 
-#: How often to ask how many threads the cluster has, in seconds.
-CENSUS_SECONDS = 5.0
+#: How many seconds the number of threads of the cluster is cached.
+SLOTS_CACHE_SECONDS = 5.0
 
-_CANCELLED = (asyncio.CancelledError, concurrent.futures.CancelledError)
+_TRANSIENT = (
+    asyncio.CancelledError,
+    concurrent.futures.CancelledError,
+    CommClosedError,
+    OSError,
+)
 
 
-class Dask:
-    """Tasks go to the scheduler of a `distributed.Client`."""
+class DaskBackend:
+    """Backend whose tasks go to the scheduler of a `distributed.Client`."""
 
     name = "dask"
-    chains = patient = True
+    supports_dependencies = retries_worker_death = True
 
     def __init__(self, client: Any) -> None:
-        self.client = client
+        self._client = client
         address = getattr(getattr(client, "scheduler", None), "address", "")
-        self.travels = not str(address).startswith("inproc")
+        self.crosses_process = not str(address).startswith("inproc")
         self._threads = 0
         self._asked = 0.0
         self._names = itertools.count()
@@ -52,125 +57,131 @@ class Dask:
 
     def slots(self) -> int:
         now = time.monotonic()
-        if now > self._asked + CENSUS_SECONDS:
+        if now > self._asked + SLOTS_CACHE_SECONDS:
             self._asked = now
-            self._there(self._census())
+            self._on_client_loop(self._count_threads())
         return self._threads or 2
 
-    async def _census(self) -> None:
+    async def _count_threads(self) -> None:
         with contextlib.suppress(Exception):  # asked again before long
-            self._threads = sum((await self.client.scheduler.ncores()).values())
+            self._threads = sum((await self._client.scheduler.ncores()).values())
+
+    def _is_closed(self) -> bool:
+        return self._client.status in ("closed", "closing")
 
     def _key(self, label: str) -> str:
-        """A name that Dask's dashboard groups by *label*."""
+        """Return a unique name that Dask's dashboard groups by *label*."""
         return f"{label}-{self._id}{next(self._names)}"
 
-    def submit(self, work: TaskPayload, needs: list[Any], *, alone: bool = False) -> Any:
-        if self.client.status in ("closed", "closing"):
-            raise RuntimeError(f"the client must be open, got {short_repr(self.client)}")
-        label = work.chain.label
-        if self.travels and len(work.chain.data) > LARGE_CHAIN_BYTES:
-            work, needs = self._relieved(work, needs)
-        return self._submit(label, run, work, *needs)
+    def submit(
+        self, payload: TaskPayload, dependencies: list[Any], *, isolated: bool = False
+    ) -> Any:
+        if self._is_closed():
+            raise RuntimeError(f"the client must be open, got {short_repr(self._client)}")
+        label = payload.chain.label
+        if self.crosses_process and len(payload.chain.data) > LARGE_CHAIN_BYTES:
+            payload, dependencies = self._without_chain(payload, dependencies)
+        return self._submit(label, run, payload, *dependencies)
 
     def _submit(self, label: str, function: Any, *args: Any) -> Any:
-        """Submit under the name *label*, without a word about large elements: they are wanted."""
+        # Large elements are intended: Dask's warning about them is off.
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
-            return self.client.submit(function, *args, key=self._key(label), pure=False)
+            return self._client.submit(function, *args, key=self._key(label), pure=False)
 
-    def _relieved(self, work: TaskPayload, needs: list[Any]) -> tuple[TaskPayload, list[Any]]:
-        """The same without the chain, which is sent once, for all tasks that need it."""
-        chain = work.chain
+    def _without_chain(
+        self, payload: TaskPayload, dependencies: list[Any]
+    ) -> tuple[TaskPayload, list[Any]]:
+        """Return the same task with the chain as a dependency, which all its tasks share."""
+        chain = payload.chain
         sent = self._chains.get(chain)
-        if sent is None or self.lost(sent):
+        if sent is None or self.is_lost(sent):
             sent = self._submit(f"functions-of-{chain.label}", load_chain, chain.data)
             self._chains[chain] = sent
-        light = copy.copy(work)
-        light.chain, light.chain_at = None, len(needs)
-        return light, [*needs, sent]
+        light = copy.copy(payload)
+        light.chain, light.chain_at = None, len(dependencies)
+        return light, [*dependencies, sent]
 
-    def loaded(self, result: Any) -> TaskResult:
+    def decode_result(self, result: Any) -> TaskResult:
         return result  # type: ignore[no-any-return]
 
     def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
-        return self._there(self._fetched(ref, values, state_limit))
+        return self._on_client_loop(self._fetch(ref, values, state_limit))
 
-    async def _fetched(self, ref: Future[Any], values: bool, state_limit: float | None) -> Any:
+    async def _fetch(self, ref: Future[Any], values: bool, state_limit: float | None) -> Any:
         if not values or state_limit is not None:
             key = f"report-{ref.key}-{next(self._names)}"
-            ref = self.client.submit(summarize, ref, values, state_limit or 0, key=key, pure=False)
-        return await self.client.gather(ref, asynchronous=True)
+            limit = state_limit or 0
+            ref = self._client.submit(summarize, ref, values, limit, key=key, pure=False)
+        return await self._client.gather(ref, asynchronous=True)
 
-    def _there(self, coroutine: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
+    def _on_client_loop(
+        self, coroutine: Coroutine[Any, Any, Any]
+    ) -> concurrent.futures.Future[Any]:
         """Run *coroutine* on the loop of the client."""
         try:
-            return asyncio.run_coroutine_threadsafe(coroutine, self.client.loop.asyncio_loop)
+            return asyncio.run_coroutine_threadsafe(coroutine, self._client.loop.asyncio_loop)
         except RuntimeError as error:  # that loop is closed
             coroutine.close()
             future: concurrent.futures.Future[Any] = concurrent.futures.Future()
             future.set_exception(error)
             return future
 
-    def lost(self, ref: Any) -> bool:
+    def is_lost(self, ref: Any) -> bool:
         return getattr(ref, "status", "") in ("cancelled", "error")
 
-    def stranded(self, ref: Any) -> bool:
-        return False  # the client says of every task what became of it
+    def is_orphaned(self, ref: Any) -> bool:
+        return False  # the client reports the outcome of every task
 
-    def verdict(self, ref: Any, error: BaseException) -> Verdict:
-        if self.client.status in ("closed", "closing"):
-            return "gone"
+    def classify_failure(self, ref: Any, error: BaseException) -> FailureKind:
+        if self._is_closed():
+            return "unavailable"
         if isinstance(error, KilledWorker):
-            return "alone"
-        if isinstance(error, (*_CANCELLED, CommClosedError, OSError)):
-            return "again"
-        return "final"
+            return "isolate"
+        return "retry" if isinstance(error, _TRANSIENT) else "fail"
 
-    def explained(self, error: BaseException) -> str:
-        closed = self.client.status in ("closed", "closing")
-        return f"dask: {'the client was closed' if closed else error}"
+    def describe_failure(self, error: BaseException) -> str:
+        return f"dask: {'the client was closed' if self._is_closed() else error}"
 
     def is_future(self, x: Any) -> bool:
         return isinstance(x, Future)
 
-    def value(self, future: Any) -> Any:
-        return self._there(self._fetched(future, True, None))
+    def value_future(self, future: Any) -> Any:
+        return self._on_client_loop(self._fetch(future, True, None))
 
-    def future(self, ref: Any, index: int, value: Any) -> Any:
-        if ref is None:
-            return self.client.submit(_same, value, key=self._key("element"), pure=False)
-        return self.client.submit(pick, ref, index, key=self._key("element"), pure=False)
+    def element_future(self, ref: Any, index: int, value: Any) -> Any:
+        call = (_identity, value) if ref is None else (pick, ref, index)
+        return self._client.submit(*call, key=self._key("element"), pure=False)
 
-    def home_loop(self) -> asyncio.AbstractEventLoop | None:
-        loop: asyncio.AbstractEventLoop | None = self.client.loop.asyncio_loop
+    def event_loop(self) -> asyncio.AbstractEventLoop | None:
+        loop: asyncio.AbstractEventLoop | None = self._client.loop.asyncio_loop
         return loop
 
-    def same(self, other: Any) -> bool:
-        return isinstance(other, Dask) and other.client is self.client
+    def shares_results(self, other: Any) -> bool:
+        return isinstance(other, DaskBackend) and other._client is self._client
 
-    def check(self, spec: OperatorSpec) -> None:
-        if self.travels:
+    def check_operator(self, spec: OperatorSpec) -> None:
+        if self.crosses_process:
             spec.check_picklable()
 
-    def client_of(self) -> Any:
-        return self.client
+    def client(self) -> Any:
+        return self._client
 
     def close(self) -> None:
-        """The client is the user's."""
+        """Leave the client open: it is the user's."""
 
     def __repr__(self) -> str:
-        return f"dask at {getattr(self.client.scheduler, 'address', 'no scheduler')}"
+        return f"dask at {getattr(self._client.scheduler, 'address', 'no scheduler')}"
 
 
-def _same(x: Any) -> Any:
+def _identity(x: Any) -> Any:
     return x
 
 
 def current_client() -> Any:
-    """The client that Dask itself would use; ValueError if there is none."""
+    """Return the client that Dask itself would use; raise ValueError if there is none."""
     if _in_task():
-        with contextlib.suppress(KeyError):  # that was done already
-            # The task waits for others: its thread must not be missed meanwhile.
+        with contextlib.suppress(KeyError):  # it has seceded already
+            # The task waits for others, which need its thread.
             distributed.secede()  # type: ignore[no-untyped-call]
         return distributed.get_client()
     return distributed.client.default_client()  # type: ignore[no-untyped-call]

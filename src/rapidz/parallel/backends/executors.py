@@ -1,4 +1,4 @@
-"""Executors with the methods of a Dask client: futures for arguments, `scatter`, `gather`."""
+"""Executors as clients: adapter with futures for arguments, `scatter` and `gather`, as in Dask."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def result_maybe(future_maybe: Any) -> Any:
-    """The result of a future; anything else as it is.
+    """Return the result of a future; anything else as it is.
 
     >>> result_maybe(1)
     1
@@ -50,17 +50,17 @@ def executor_to_client(executor: Executor) -> Executor:
     """
     client: Any = executor
     if not hasattr(client, "_submit"):
-        submit = _unbound(executor)
+        submit = _unbound_submit(executor)
         with contextlib.suppress(AttributeError, TypeError):
             client._submit = submit
             client.submit = functools.partial(_submit, submit)
-            client.scatter = _scattered
-            client.gather = _gathered
+            client.scatter = _scatter
+            client.gather = _gather
     return executor
 
 
-def _unbound(executor: Executor) -> Callable[..., Future[Any]]:
-    """The method `submit`, without a reference to the executor: a pool ends when it is dropped."""
+def _unbound_submit(executor: Executor) -> Callable[..., Future[Any]]:
+    """Return the method `submit` without a strong reference: an unused pool must be collected."""
     function = getattr(executor.submit, "__func__", None)
     if function is None:
         return executor.submit
@@ -74,45 +74,45 @@ def _submit(submit: Callable[..., Any], func: Any, *args: Any, **kwargs: Any) ->
     if not futures:
         return submit(func, *args, **kwargs)
 
-    def go() -> Any:
+    def submit_now() -> Any:
         values = [result_maybe(arg) for arg in args]
         return submit(func, *values, **{key: result_maybe(arg) for key, arg in kwargs.items()})
 
     waiting = [future for future in futures if not future.done()]
-    return _after(waiting, go) if waiting else _begun(go)
+    return _submit_after(waiting, submit_now) if waiting else _try_to_submit(submit_now)
 
 
-def _begun(go: Callable[[], Future[Any]]) -> Future[Any]:
-    """Do *go*; an argument that failed is the failure of the call."""
+def _try_to_submit(submit_now: Callable[[], Future[Any]]) -> Future[Any]:
+    """Call *submit_now*; an argument that failed is the failure of the call."""
     try:
-        return go()
+        return submit_now()
     except Exception as error:
         failed: Future[Any] = Future()
         failed.set_exception(error)
         return failed
 
 
-def _after(waiting: list[Future[Any]], go: Callable[[], Future[Any]]) -> Future[Any]:
-    """Do *go* once all of *waiting* are done: no worker waits for them meanwhile."""
+def _submit_after(waiting: list[Future[Any]], submit_now: Callable[[], Future[Any]]) -> Future[Any]:
+    """Call *submit_now* once all of *waiting* are done; no worker waits for them meanwhile."""
     result: Future[Any] = Future()
     left = len(waiting)
     lock = threading.Lock()
 
-    def one_is_done(_: Future[Any]) -> None:
+    def on_done(_: Future[Any]) -> None:
         nonlocal left
         with lock:
             left -= 1
             if left:
                 return
         if result.set_running_or_notify_cancel():
-            _begun(go).add_done_callback(functools.partial(_pass_on, result))
+            _try_to_submit(submit_now).add_done_callback(functools.partial(_copy_result, result))
 
     for future in waiting:
-        future.add_done_callback(one_is_done)
+        future.add_done_callback(on_done)
     return result
 
 
-def _pass_on(result: Future[Any], done: Future[Any]) -> None:
+def _copy_result(result: Future[Any], done: Future[Any]) -> None:
     error = CancelledError() if done.cancelled() else done.exception()
     if error is None:
         result.set_result(done.result())
@@ -120,13 +120,13 @@ def _pass_on(result: Future[Any], done: Future[Any]) -> None:
         result.set_exception(error)
 
 
-def _scattered(x: Any, **_: Any) -> Future[Any]:
+def _scatter(x: Any, **_: Any) -> Future[Any]:
     future: Future[Any] = Future()
     future.set_result(x)
     return future
 
 
-def _gathered(futures: Any, **_: Any) -> Any:
+def _gather(futures: Any, **_: Any) -> Any:
     if isinstance(futures, (list, tuple)):
         return type(futures)([result_maybe(future) for future in futures])
     return result_maybe(futures)

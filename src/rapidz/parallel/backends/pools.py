@@ -1,4 +1,4 @@
-"""Pools of threads or processes, and whatever else has a `submit`."""
+"""Pool backend: threads, processes, and any other executor."""
 
 from __future__ import annotations
 
@@ -21,84 +21,78 @@ from rapidz.parallel.backends.executors import executor_to_client
 from rapidz.parallel.backends.process_start import (
     is_importing_the_script,
     is_worker,
-    travels_by_value,
+    pickles_by_value,
 )
-from rapidz.parallel.backends.processes import Processes
-from rapidz.parallel.backends.protocol import FutureBackend, Unsent, Verdict, cpus
+from rapidz.parallel.backends.processes import WorkerProcesses
+from rapidz.parallel.backends.protocol import FailureKind, FutureBackend, TaskRejected, cpu_count
 from rapidz.parallel.wire.payload import TaskPayload, run, run_pickled
 from rapidz.parallel.wire.pickling import dumps
 from rapidz.parallel.wire.program import LARGE_CHAIN_BYTES, Chain, OperatorSpec
 
-# When the program ends, what was registered last is called first, and pipelines drain before the
-# pools shut down, which they may need for that.
+# At exit, what was registered last is called first: pipelines drain before the pools, which they
+# may need for that, shut down.
 importlib.import_module("concurrent.futures.process")
 drain_first()
 
-#: What is amiss if processes cannot even begin.
-_GUARD = "let the script do its work below `if __name__ == '__main__':`"
-#: With which code a process of ours ends that builds pipelines before it has begun to work.
-STILLBORN = 86
+_SCRIPT_GUARD = "let the script do its work below `if __name__ == '__main__':`"
+#: Exit code of a worker that imports the script, which makes processes itself.
+RECURSIVE_START_CODE = 86
+#: How many pools in a row may break before any of their processes was ready to work.
+MOST_FAILED_STARTS = 3
+#: The least number of shared threads: functions that wait for something overlap.
+LEAST_THREADS = 4
 
 _threads: dict[int, ThreadPoolExecutor] = {}
-_makers: dict[int, Callable[[], ThreadPoolExecutor]] = {}
-_here = threading.local()
+_thread = threading.local()
 _lock = threading.Lock()
 
 
 def shared_threads(depth: int = 0) -> ThreadPoolExecutor:
-    """The pool of threads that all pipelines share: at least four, so that waiting may overlap.
+    """Return the thread pool that all pipelines share.
 
-    A pipeline that is built by a task of such a pool has one of the next *depth*: if tasks waited
-    for others of the same pool, there might be no thread left to do these.
+    A pipeline that is built by a task of such a pool uses one of the next *depth*: if tasks waited
+    for others of the same pool, they might occupy all threads that these need.
     """
     with _lock:
         pool = _threads.get(depth)
         if pool is None or pool._shutdown:
             pool = _threads[depth] = ThreadPoolExecutor(
-                max(4, cpus()), f"rapidz-pool-{depth}", initializer=_begin_at, initargs=(depth,)
+                max(LEAST_THREADS, cpu_count()),
+                f"rapidz-pool-{depth}",
+                initializer=partial(setattr, _thread, "depth", depth),
             )
         return pool
 
 
-def _begin_at(depth: int) -> None:
-    _here.depth = depth
+def thread_backend() -> PoolBackend:
+    """Return a backend of shared threads, for a pipeline that is built in this thread."""
+    depth = getattr(_thread, "depth", -1) + 1
+    return PoolBackend("thread", partial(shared_threads, depth), identity=(shared_threads, depth))
 
 
-def threads_for_here() -> Callable[[], ThreadPoolExecutor]:
-    """What makes the pool of threads for a pipeline that is built here."""
-    depth = getattr(_here, "depth", -1) + 1
-    return _makers.setdefault(depth, partial(shared_threads, depth))
-
-
-def new_processes(workers: int | None = None) -> Processes:
-    """A new pool of processes, unless this is a process that another one is about to begin."""
+def new_processes(workers: int | None = None) -> WorkerProcesses:
+    """Return a new process pool; refuse in a process that is being started itself."""
     if is_importing_the_script():
-        if is_worker():  # its parent says what is wrong, once
+        if is_worker():  # its parent reports the error, once
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
-            os._exit(STILLBORN)
-        raise RuntimeError(f"scatter: a new process must not make processes itself; {_GUARD}")
-    return Processes(workers or cpus())
-
-
-def _forget_threads() -> None:
-    _threads.clear()
+            os._exit(RECURSIVE_START_CODE)
+        raise RuntimeError(
+            f"scatter: a new process must not make processes itself; {_SCRIPT_GUARD}"
+        )
+    return WorkerProcesses(workers or cpu_count())
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_threads)
-
-
-#: How many pools in a row may break before any of their processes has begun.
-MOST_STILLBORN = 3
+    os.register_at_fork(after_in_child=_threads.clear)
 
 
 def _is_broken(executor: Any) -> bool:
     return bool(getattr(executor, "_broken", False))
 
 
-class Pool(FutureBackend):
-    """Tasks go to an executor; their results come back to this process.
+class PoolBackend(FutureBackend):
+    """Backend that submits tasks to an executor; results come back to this process.
 
     Parameters
     ----------
@@ -108,97 +102,107 @@ class Pool(FutureBackend):
         Returns the executor, and, if it is *renewed*, a new one when that is broken.
     owned : bool
         Whether to shut the executor down at the end.
+    renewed : bool
+        Whether a broken executor is replaced.
+    identity : object
+        Equal for backends that share results; *make* by default.
     """
 
     def __init__(
-        self, name: str, make: Callable[[], Any], *, owned: bool = False, renewed: bool = True
+        self,
+        name: str,
+        make: Callable[[], Any],
+        *,
+        owned: bool = False,
+        renewed: bool = True,
+        identity: Any = None,
     ) -> None:
         self.name = name
         self.make = make
         self._owned, self._renewed = owned, renewed
+        self._identity = make if identity is None else identity
         self._executor: Any = None
-        self._solitary: Any = None
-        """A pool of one process of our own, for tasks that may end it.
+        self._isolated: Any = None
+        """A pool of one process, for tasks that may end it.
 
-        Whoever is tried there cannot die while another process begins, which would take the server
-        of new processes with it, and by that all pools.
+        Such a task cannot end while another process starts, which would end the fork server, and
+        by that all pools.
         """
         self._slots, self._pid = 0, os.getpid()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._stillborn = 0
-        """How many executors in a row broke before any process had begun."""
+        self._failed_starts = 0
+        """How many executors in a row broke before any process was ready to work."""
         self._last_code: int | None = None
-        """With which code the last process ended that was tried alone."""
+        """The exit code of the last isolated process."""
         self._has_worked = False
-        """Whether any process ever has."""
+        """Whether any process was ever ready to work."""
         self._made_by: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-        """Which executor has made a future."""
+        """The executor of each future."""
         self._lock = threading.Lock()
-        self.travels = True
 
     def executor(self) -> Any:
+        """Return the executor; make it if it is missing or broken."""
         with self._lock:
             if self._renewed:
                 self._executor = self._if_alive(self._executor)
             if self._executor is None:
-                self.begin_with(self.make())
+                self.use(self.make())
             return self._executor
 
-    def _solitary_one(self) -> Any:
+    def _isolated_executor(self) -> Any:
         with self._lock:
-            self._solitary = self._if_alive(self._solitary) or new_processes(1)
-            return self._solitary
+            self._isolated = self._if_alive(self._isolated) or new_processes(1)
+            return self._isolated
 
     def _if_alive(self, made: Any) -> Any:
-        """The executor *made*; None if it can do nothing more, and note how far it had come."""
+        """Return the executor *made*, or None if it is unusable; record whether it ever started."""
         if not _is_broken(made):
             return made if self._pid == os.getpid() else None
-        begun = not isinstance(made, Processes) or made.has_begun()
-        self._stillborn = 0 if begun else self._stillborn + 1
-        self._has_worked |= begun
+        started = not isinstance(made, WorkerProcesses) or made.has_started()
+        self._failed_starts = 0 if started else self._failed_starts + 1
+        self._has_worked |= started
         return None
 
-    def begin_with(self, executor: Any) -> None:
-        """Use *executor*, until it is broken."""
+    def use(self, executor: Any) -> None:
+        """Use *executor* until it is broken."""
         self._executor = executor
         self._pid = os.getpid()
-        self._slots = getattr(executor, "_max_workers", None) or cpus()
-        self.travels = not isinstance(executor, ThreadPoolExecutor)
+        self._slots = getattr(executor, "_max_workers", None) or cpu_count()
+        self.crosses_process = not isinstance(executor, ThreadPoolExecutor)
 
     def slots(self) -> int:
-        return self._slots or cpus()
+        return self._slots or cpu_count()
 
-    def submit(self, work: TaskPayload, needs: list[Any], *, alone: bool = False) -> Any:
+    def submit(
+        self, payload: TaskPayload, dependencies: list[Any], *, isolated: bool = False
+    ) -> Any:
         try:
-            executor = self._solitary_one() if alone and self._owned else self.executor()
-        except OSError as error:  # there are no means to make one at the moment
-            raise Unsent(str(error)) from error
-        if not self.travels:
-            return self._wrap_output_edge(executor, run, work)
-        if self._owned and len(work.chain.data) > LARGE_CHAIN_BYTES:
-            self._write(work.chain)
-        return self._wrap_output_edge(executor, run_pickled, dumps(work))
+            executor = self._isolated_executor() if isolated and self._owned else self.executor()
+        except OSError as error:  # no memory, or no process, for it at the moment
+            raise TaskRejected(str(error)) from error
+        if not self.crosses_process:
+            return self._submit_to(executor, run, payload)
+        if self._owned and len(payload.chain.data) > LARGE_CHAIN_BYTES:
+            self._write(payload.chain)
+        return self._submit_to(executor, run_pickled, dumps(payload))
 
-    def _wrap_output_edge(self, executor: Any, function: Callable[..., Any], x: Any) -> Any:
-        """Submit *x* for *function*.
-
-        To begin a process may fail, and a pool may break meanwhile, by what others do in it.
-        """
+    def _submit_to(self, executor: Any, function: Callable[..., Any], x: Any) -> Any:
+        """Submit the call of *function* with *x*; TaskRejected if the pool breaks meanwhile."""
         try:
             future = executor.submit(function, x)
         except RuntimeError as error:  # it is broken, or was shut down
             if not (self._renewed and _is_broken(executor)):
                 raise
-            raise Unsent(str(error)) from error
-        except (OSError, EOFError) as error:
-            raise Unsent(str(error)) from error
-        if _is_broken(executor):  # it may have come in too late to be told so
-            raise Unsent(f"{self.name} broke meanwhile")
+            raise TaskRejected(str(error)) from error
+        except (OSError, EOFError) as error:  # a process could not be started
+            raise TaskRejected(str(error)) from error
+        if _is_broken(executor):  # perhaps too late for this future to be failed with the others
+            raise TaskRejected(f"{self.name} broke meanwhile")
         self._made_by[future] = executor
         return future
 
     def _write(self, chain: Chain) -> None:
-        """Leave *chain* in a file for the processes, which read it once each."""
+        """Write *chain* to a file, which each process reads once."""
         if chain.path is None:
             if self._folder is None:
                 self._folder = tempfile.TemporaryDirectory(prefix="rapidz-")
@@ -206,60 +210,55 @@ class Pool(FutureBackend):
             path.write_bytes(chain.data)
             chain.path = str(path)
 
-    def stranded(self, ref: Any) -> bool:
+    def is_orphaned(self, ref: Any) -> bool:
         return not ref.done() and _is_broken(self._made_by.get(ref))
 
-    def verdict(self, ref: Any, error: BaseException) -> Verdict:
-        if isinstance(error, (Unsent, concurrent.futures.CancelledError)):
-            return "again"
-        if isinstance(error, concurrent.futures.BrokenExecutor):
-            return self._verdict_on_the_dead(self._made_by.get(ref)) if self._renewed else "gone"
-        if isinstance(error, RuntimeError) and "cannot schedule new futures" in str(error):
-            return "gone"
-        return "final"
+    def classify_failure(self, ref: Any, error: BaseException) -> FailureKind:
+        kind = super().classify_failure(ref, error)
+        if kind == "unavailable" and self._renewed:
+            return self._classify_death(self._made_by.get(ref))
+        closed = isinstance(error, RuntimeError) and "cannot schedule new futures" in str(error)
+        return "unavailable" if kind == "fail" and closed else kind
 
-    def _verdict_on_the_dead(self, executor: Any) -> Verdict:
-        if executor is self._solitary and executor is not None:
+    def _classify_death(self, executor: Any) -> FailureKind:
+        if executor is self._isolated and executor is not None:
             self._last_code = next(iter(executor.exit_codes()), None)
-        if not isinstance(executor, Processes) or executor.has_begun():
-            return "alone"
-        if STILLBORN in executor.exit_codes():
-            self._stillborn = MOST_STILLBORN  # the next ones would fare no better
-        return "again" if self._stillborn < MOST_STILLBORN else "gone"
+        if not isinstance(executor, WorkerProcesses) or executor.has_started():
+            return "isolate"
+        if RECURSIVE_START_CODE in executor.exit_codes():
+            self._failed_starts = MOST_FAILED_STARTS  # another attempt would end the same way
+        return "retry" if self._failed_starts < MOST_FAILED_STARTS else "unavailable"
 
-    def explained(self, error: BaseException) -> str:
-        if self._stillborn >= MOST_STILLBORN:
-            remedy = "all end before they work" if self._has_worked else _remedy()
+    def describe_failure(self, error: BaseException) -> str:
+        if self._failed_starts >= MOST_FAILED_STARTS:
+            guard = _SCRIPT_GUARD + ("" if pickles_by_value() else ", or install cloudpickle")
+            remedy = "all end before they work" if self._has_worked else guard
             return f"{self.name}: no process could begin; {remedy}"
         code = self._last_code
         if code is not None and isinstance(error, concurrent.futures.BrokenExecutor):
-            return f"the process ended with code {code}{_signal_of(code)}"
-        return f"{self.name}: {error}"
+            return f"the process ended with code {code}{_signal_name(code)}"
+        return super().describe_failure(error)
 
-    def same(self, other: Any) -> bool:
-        return isinstance(other, Pool) and other.make == self.make
+    def shares_results(self, other: Any) -> bool:
+        return isinstance(other, PoolBackend) and other._identity == self._identity
 
-    def check(self, spec: OperatorSpec) -> None:
+    def check_operator(self, spec: OperatorSpec) -> None:
         self.executor()
-        super().check(spec)
+        super().check_operator(spec)
 
-    def client_of(self) -> Any:
+    def client(self) -> Any:
         return executor_to_client(self.executor())
 
     def close(self) -> None:
-        made = self._executor, self._solitary
-        self._executor = self._solitary = None
+        made = self._executor, self._isolated
+        self._executor = self._isolated = None
         for executor in made:
             if self._owned and executor is not None:
                 executor.shutdown(wait=False)
 
 
-def _remedy() -> str:
-    return _GUARD if travels_by_value() else f"{_GUARD}, or install cloudpickle"
-
-
-def _signal_of(code: int) -> str:
-    """The name of the signal that ended a process, if it was one."""
+def _signal_name(code: int) -> str:
+    """Return the name, in brackets, of the signal that ended a process; empty if none did."""
     try:
         return f" ({signal.Signals(-code).name})"
     except ValueError:

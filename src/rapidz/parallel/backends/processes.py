@@ -1,4 +1,4 @@
-"""A pool of processes of our own, which end when they should."""
+"""Process pool whose workers end with the program, however it ends."""
 
 from __future__ import annotations
 
@@ -15,29 +15,37 @@ from typing import Any
 from rapidz.kernel.graph import shutdown
 from rapidz.parallel.backends.process_start import new_context
 
+#: How long to wait, in seconds, until the exit codes of a broken pool are known.
+EXIT_CODE_SECONDS = 1.0
 
-class Processes(ProcessPoolExecutor):
-    """A pool of processes that inherit no threads and no locks of this one.
 
-    An interruption from the keyboard, which all processes of a terminal get, is for the program to
-    deal with: they work on. They end with the program, however that ends.
+class WorkerProcesses(ProcessPoolExecutor):
+    """Process pool whose workers inherit no threads and no locks.
+
+    An interrupt from the keyboard, which all processes of a terminal get, is for the program to
+    handle: the workers ignore it.
     """
 
     def __init__(self, workers: int) -> None:
-        if _given_up:
+        if _killed:
             raise RuntimeError("cannot schedule new futures: the program ends")
         context = new_context()
-        self._begun = context.RawValue("b", False)
-        super().__init__(workers, mp_context=context, initializer=_begin, initargs=(self._begun,))
+        self._initialised = context.RawValue("b", False)
+        super().__init__(
+            workers,
+            mp_context=context,
+            initializer=_initialise_worker,
+            initargs=(self._initialised,),
+        )
         _pools.add(self)
         if multiprocessing.parent_process() is not None:
-            # When a process that another one has begun ends, it waits for its own processes, and
-            # must not do so at the same time as the threads that manage these.
+            # A process that `multiprocessing` has started waits for its own processes as it ends,
+            # and must not do so at the same time as the threads that manage these.
             util.Finalize(None, _shut_down_all, exitpriority=100)
 
-    def has_begun(self) -> bool:
-        """Whether any of the processes has come so far as to work."""
-        return bool(self._begun.value)
+    def has_started(self) -> bool:
+        """Return whether any of the processes was ever ready to work."""
+        return bool(self._initialised.value)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         manager = getattr(self, "_executor_manager_thread", None)
@@ -45,31 +53,29 @@ class Processes(ProcessPoolExecutor):
             _managers.add(manager)
         super().shutdown(wait, cancel_futures=cancel_futures)
 
-    def exit_codes(self, seconds: float = 1.0) -> list[int]:
-        """With which codes the processes of a broken pool have ended."""
-        processes = list((getattr(self, "_processes", None) or {}).values())
+    def exit_codes(self) -> list[int]:
+        """Return the exit codes of the processes of a broken pool."""
+        processes = self.processes()
         manager = getattr(self, "_executor_manager_thread", None)
-        if manager is not None:  # it asks them too, and only one of us can have the answer
-            manager.join(seconds)
+        if manager is not None:  # it polls them too, and only one of us can have the answer
+            manager.join(EXIT_CODE_SECONDS)
         return [code for process in processes if (code := process.exitcode) is not None]
 
-    def kill(self) -> None:
-        """End the processes at once, whatever they do."""
-        for process in list((getattr(self, "_processes", None) or {}).values()):
-            process.kill()
+    def processes(self) -> list[Any]:
+        """Return the processes that were started and are not known to have ended."""
+        return list((getattr(self, "_processes", None) or {}).values())
 
 
-_pools: weakref.WeakSet[Processes] = weakref.WeakSet()
+_pools: weakref.WeakSet[WorkerProcesses] = weakref.WeakSet()
 _managers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
-_given_up: list[bool] = []
+_killed: list[bool] = []
 _children: set[Any] = getattr(import_module("multiprocessing.process"), "_children", set())
 
 
-def _begin(begun: Any) -> None:
-    """The first thing that a new process does."""
+def _initialise_worker(initialised: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="rapidz-parent", daemon=True).start()
-    begun.value = True
+    initialised.value = True
 
 
 def _end_with_parent() -> None:
@@ -87,21 +93,22 @@ def _shut_down_all() -> None:
 
 
 def _kill_all() -> None:
-    """The program has waited long enough for what is under way."""
-    _given_up.append(True)
+    """Kill the workers: the time limit of the program's shutdown is over."""
+    _killed.append(True)
     for pool in list(_pools):
-        pool.kill()
+        for process in pool.processes():
+            process.kill()
 
 
-def _forget_all() -> None:
-    """The processes are those of the parent, which goes on with them."""
+def _disown_all() -> None:
+    """Forget the pools after a fork: their processes are those of the parent, which keeps them."""
     for pool in list(_pools):
-        for process in (getattr(pool, "_processes", None) or {}).values():
-            _children.discard(process)  # a program waits for its own at its end
+        for process in pool.processes():
+            _children.discard(process)  # or the program would wait for them as it ends
     _pools.clear()
     _managers.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+    os.register_at_fork(after_in_child=_disown_all)
 shutdown.after_giving_up.append(_kill_all)

@@ -1,4 +1,4 @@
-"""Backend interface: what `scatter` asks of a place where tasks run, and a base class for it."""
+"""Backend interface: what `scatter` requires of a place where tasks run, and a base class."""
 
 from __future__ import annotations
 
@@ -6,100 +6,103 @@ import asyncio
 import concurrent.futures
 import os
 import pickle
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-if TYPE_CHECKING:
-    from rapidz.parallel.wire.outcomes import TaskResult
-    from rapidz.parallel.wire.payload import TaskPayload
-    from rapidz.parallel.wire.program import OperatorSpec
+from rapidz.parallel.wire.outcomes import TaskResult
+from rapidz.parallel.wire.payload import TaskPayload
+from rapidz.parallel.wire.program import OperatorSpec
 
-
-#: What to do about a task that failed as a whole: send it again, for it was lost by no fault of its
-#: own; send it alone, for it may have ended its worker; give up, for nobody is left to do it; or
-#: look for the element whose failure it is.
-Verdict: TypeAlias = Literal["again", "alone", "gone", "final"]
+#: What the failure of a whole task means: it was lost by accident, submit it again; it may have
+#: ended its worker, submit it in isolation; the backend is gone for good; or one of its elements
+#: is the cause.
+FailureKind: TypeAlias = Literal["retry", "isolate", "unavailable", "fail"]
 
 
-class Unsent(RuntimeError):
-    """The backend could not take a task, which is no fault of the task's."""
+class TaskRejected(RuntimeError):
+    """The backend cannot accept a task at present: it is submitted again after a pause."""
 
 
 @runtime_checkable
 class Backend(Protocol):
-    """Where tasks are done.  `FutureBackend` has all of it but `submit`."""
+    """Protocol of a place where tasks run.  `FutureBackend` implements all of it but `submit`."""
 
     name: str
-    chains: bool
-    """Whether a task can be sent that needs the result of one that is not done yet."""
-    patient: bool
-    """Whether a task that ends its worker was tried several times before that is told."""
-    travels: bool
+    supports_dependencies: bool
+    """Whether a task can be submitted that needs the result of one that is still in flight."""
+    retries_worker_death: bool
+    """Whether a task that ends its worker is tried several times before that is reported."""
+    crosses_process: bool
     """Whether elements leave the process."""
 
     def slots(self) -> int:
-        """How many tasks can be done at the same time."""
+        """Return how many tasks can run at the same time."""
         ...
 
-    def submit(self, work: TaskPayload, needs: list[Any], *, alone: bool = False) -> Any:
-        """Begin *work*, which needs the results *needs*; return what stands for its result.
+    def submit(
+        self, payload: TaskPayload, dependencies: list[Any], *, isolated: bool = False
+    ) -> Any:
+        """Start a task that needs the results *dependencies*; return a reference to its result.
 
-        *alone*: it may end its worker, and nothing else is under way.
+        *isolated*: it may end its worker, and no other task is in flight.
         """
         ...
 
-    def loaded(self, result: Any) -> TaskResult:
-        """The result, of what a future from `fetch` gives."""
+    def decode_result(self, result: Any) -> TaskResult:
+        """Return the result of a task, from what a future of `fetch` results in."""
         ...
 
     def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
-        """Return a future of the `TaskResult` behind *ref*, if need be without its values.
+        """Return a future of the `TaskResult` behind *ref*, without its values if not *values*.
 
-        *state_limit* is None for a task without a state, else how large a state may be to come too.
+        A state of more than *state_limit* bytes stays; None for a task without a state.
         """
         ...
 
-    def explained(self, error: BaseException) -> str:
-        """Say what has happened, to users, after the verdict "gone"."""
+    def describe_failure(self, error: BaseException) -> str:
+        """Return a message for users about *error*, which made the backend unavailable."""
         ...
 
     def is_future(self, x: Any) -> bool:
-        """Whether *x* is a future of the backend's own."""
+        """Return whether *x* is a future of the backend's own kind."""
         ...
 
-    def lost(self, ref: Any) -> bool:
-        """Whether the result behind *ref* is not there any more."""
+    def is_lost(self, ref: Any) -> bool:
+        """Return whether the result behind *ref* no longer exists."""
         ...
 
-    def stranded(self, ref: Any) -> bool:
-        """Whether those are gone who should make the result behind *ref*, and cannot say so."""
+    def is_orphaned(self, ref: Any) -> bool:
+        """Return whether the workers of the task *ref* are gone and no future will report it."""
         ...
 
-    def verdict(self, ref: Any, error: BaseException) -> Verdict:
-        """What to do about a task that failed as a whole; *ref* is what `submit` returned."""
+    def classify_failure(self, ref: Any, error: BaseException) -> FailureKind:
+        """Return what *error*, the failure of a whole task, means; `submit` returned *ref*."""
         ...
 
-    def value(self, future: Any) -> Any:
-        """A future, for threads, of the value of one of the backend's own."""
+    def value_future(self, future: Any) -> Any:
+        """Return a `concurrent.futures.Future` of the value of a future of the backend's own."""
         ...
 
-    def future(self, ref: Any, index: int, value: Any) -> Any:
-        """A future of the backend's own for one element, as users know them."""
+    def element_future(self, ref: Any, index: int, value: Any) -> Any:
+        """Return a future of the backend's own kind for one element, to give to users.
+
+        It is the outcome *index* of the task *ref*, or *value* if *ref* is None.
+        """
         ...
 
-    def home_loop(self) -> asyncio.AbstractEventLoop | None:
-        """The loop on which futures of the backend's own can be awaited; None if on any."""
+    def event_loop(self) -> asyncio.AbstractEventLoop | None:
+        """Return the loop on which futures of the backend's own can be awaited; None if on any."""
         ...
 
-    def same(self, other: Any) -> bool:
-        """Whether results of *other* can be used here."""
+    def shares_results(self, other: Any) -> bool:
+        """Return whether results of the backend *other* can be used here."""
         ...
 
-    def check(self, spec: OperatorSpec) -> None:
-        """Refuse an operator that cannot travel."""
+    def check_operator(self, spec: OperatorSpec) -> None:
+        """Raise TypeError for an operator that cannot run here."""
         ...
 
-    def client_of(self) -> Any:
-        """The client or executor itself."""
+    def client(self) -> Any:
+        """Return the client or executor itself."""
         ...
 
     def close(self) -> None:
@@ -107,83 +110,84 @@ class Backend(Protocol):
         ...
 
 
-#: What an object must have to be a backend.
-MEMBERS = frozenset(
+#: The names of all members of `Backend`.
+BACKEND_MEMBERS = frozenset(
     name for name in {**Backend.__annotations__, **vars(Backend)} if not name.startswith("_")
 )
 
 
 class FutureBackend:
-    """Backend whose tasks are futures of `concurrent.futures`: derive from it and write `submit`.
+    """Base class of backends whose tasks are `concurrent.futures`: override `submit`.
 
-    Results come back to this process, and a task is sent once the values that it needs are here.
-    A task that fails with `concurrent.futures.BrokenExecutor` is not done: by default the backend
-    is then taken to be gone.
+    Results come back to this process, and a task is submitted once all its inputs are here.
+    An error that is a `concurrent.futures.BrokenExecutor` makes the backend unavailable.
     """
 
     name = "own"
-    chains = patient = False
-    travels = True
+    supports_dependencies = retries_worker_death = False
+    crosses_process = True
 
     def slots(self) -> int:
-        return cpus()
+        return cpu_count()
 
-    def submit(self, work: TaskPayload, needs: list[Any], *, alone: bool = False) -> Any:
+    def submit(
+        self, payload: TaskPayload, dependencies: list[Any], *, isolated: bool = False
+    ) -> Any:
         raise NotImplementedError(f"{type(self).__name__}: submit must be written")
 
-    def loaded(self, result: Any) -> TaskResult:
+    def decode_result(self, result: Any) -> TaskResult:
         return pickle.loads(result) if isinstance(result, bytes) else result  # type: ignore[no-any-return]
 
     def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
         return ref
 
-    def lost(self, ref: Any) -> bool:
+    def is_lost(self, ref: Any) -> bool:
         return False
 
-    def stranded(self, ref: Any) -> bool:
+    def is_orphaned(self, ref: Any) -> bool:
         return False
 
-    def verdict(self, ref: Any, error: BaseException) -> Verdict:
-        if isinstance(error, (Unsent, concurrent.futures.CancelledError)):
-            return "again"
-        return "gone" if isinstance(error, concurrent.futures.BrokenExecutor) else "final"
+    def classify_failure(self, ref: Any, error: BaseException) -> FailureKind:
+        if isinstance(error, (TaskRejected, concurrent.futures.CancelledError)):
+            return "retry"
+        return "unavailable" if isinstance(error, concurrent.futures.BrokenExecutor) else "fail"
 
-    def explained(self, error: BaseException) -> str:
+    def describe_failure(self, error: BaseException) -> str:
         return f"{self.name}: {error}"
 
     def is_future(self, x: Any) -> bool:
         return isinstance(x, concurrent.futures.Future)
 
-    def value(self, future: Any) -> Any:
+    def value_future(self, future: Any) -> Any:
         return future
 
-    def future(self, ref: Any, index: int, value: Any) -> Any:
+    def element_future(self, ref: Any, index: int, value: Any) -> Any:
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
         future.set_result(value)
         return future
 
-    def same(self, other: Any) -> bool:
+    def shares_results(self, other: Any) -> bool:
         return other is self
 
-    def home_loop(self) -> asyncio.AbstractEventLoop | None:
+    def event_loop(self) -> asyncio.AbstractEventLoop | None:
         return None
 
-    def check(self, spec: OperatorSpec) -> None:
-        if self.travels:
+    def check_operator(self, spec: OperatorSpec) -> None:
+        if self.crosses_process:
             spec.check_picklable()
 
-    def client_of(self) -> Any:
+    def client(self) -> Any:
         return self
 
     def close(self) -> None:
-        """Free what belongs to the backend alone."""
+        """Free what belongs to the backend alone: nothing, by default."""
 
     def __repr__(self) -> str:
         return self.name
 
 
-def cpus() -> int:
-    """How many processors this process may use."""
+def cpu_count() -> int:
+    """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -63,7 +63,7 @@ class Operator(Head[T]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         try:
-            self._crew.backend.check(self._spec())
+            self._crew.backend.check_operator(self._spec())
         except Exception:
             self.destroy()  # what is refused stays out of the graph
             raise

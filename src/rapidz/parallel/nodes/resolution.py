@@ -237,7 +237,7 @@ async def resolved(x: Any, crew: Crew) -> Any:
     futures = crew.futures_in(x)
     if not futures:
         return x
-    waits = await over_all([crew.backend.value(future) for future in futures])
+    waits = await over_all([crew.backend.value_future(future) for future in futures])
     errors = [_error_of(wait) for wait in waits]  # each is asked, so that none goes unnoticed
     for error in errors:
         if error is not None:

@@ -15,7 +15,7 @@ from rapidz.kernel.graph.stream import Stream, T
 from rapidz.kernel.protocol.push import Pending, Push, Start
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime.tasks import SerialQueue, detached_push, run_async, wait_for
-from rapidz.parallel.backends.client_loop import bound, emitted
+from rapidz.parallel.backends.client_loop import bind_to_loop, emit_on_pipeline_loop
 from rapidz.parallel.backends.registry import find_backend
 from rapidz.parallel.nodes.reconvergence import (
     allowance_below,
@@ -104,7 +104,7 @@ class ParallelStream(Stream[T]):
 
     def _check_same(self, upstream: ParallelStream[Any]) -> None:
         mine, theirs = self._crew.backend, upstream._crew.backend
-        if not mine.same(theirs):
+        if not mine.shares_results(theirs):
             raise ValueError(
                 f"{type(self).__name__}: backend must be the same for all inputs, got "
                 f"{short_repr(mine)} and {short_repr(theirs)}; gather() one of them first"
@@ -148,7 +148,7 @@ class ParallelStream(Stream[T]):
 
         It is the function that was given to `scatter`, if it was one.
         """
-        return self._crew.backend.client_of
+        return self._crew.backend.client
 
     def _wrap_input(self, step: Push[Any], port: int) -> Push[Any]:
         if interpreted(self):
@@ -205,10 +205,10 @@ class ParallelStream(Stream[T]):
     def _bind_to_loop(
         self, downstream: Stream[Any], call: Callable[[Any], Awaitable[Any]]
     ) -> Callable[[Any], Awaitable[Any]]:
-        if self._crew.backend.home_loop() is None:
+        if self._crew.backend.event_loop() is None:
             return call
-        downstream._emit_on_other_loop = emitted
-        return bound(call, self._crew.backend)
+        downstream._emit_on_other_loop = emit_on_pipeline_loop
+        return bind_to_loop(call, self._crew.backend)
 
     def _waits(self) -> bool:
         """Whether an element may have to wait in front of the node until more is known of it."""
@@ -291,11 +291,11 @@ async def as_futures(x: Any, crew: Crew) -> Any:
         items = x.values() if type(x) is dict else x
         return rebuild(x, [await as_futures(item, crew) for item in items])
     if type(x) is Here:
-        return crew.backend.future(None, 0, x.value)
+        return crew.backend.element_future(None, 0, x.value)
     if type(x) not in HANDLES:
         return x
     task = x.task()
-    if crew.backend.chains and task.ref is not None and not x.path():
-        return crew.backend.future(task.ref, x.root().index - task.start, None)
+    if crew.backend.supports_dependencies and task.ref is not None and not x.path():
+        return crew.backend.element_future(task.ref, x.root().index - task.start, None)
     (value,) = await brought(x, crew)
-    return crew.backend.future(None, 0, value)
+    return crew.backend.element_future(None, 0, value)

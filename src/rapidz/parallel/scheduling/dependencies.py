@@ -54,16 +54,16 @@ class Encoder:
 
     def _handle(self, x: Remote | Item) -> Any:
         task, root, backend = x.task(), x.root(), self._backend
-        if task is None or not backend.chains:
+        if task is None or not backend.supports_dependencies:
             return x.outcome()
         amended = root.index in root.batch.amended
-        if is_here(x) and (amended or task.ref is None or backend.lost(task.ref)):
+        if is_here(x) and (amended or task.ref is None or backend.is_lost(task.ref)):
             return x.outcome()
         return ResultRef(self._needs.place(task), root.index - task.start, x.path())
 
     def _future(self, future: Any) -> Any:
         """What stands for a future that comes from a node of the user's own."""
-        if self._backend.chains:
+        if self._backend.supports_dependencies:
             return ResultRef(self._needs.place(future))
         if future.cancelled():
             return FailedElement(self._uid, 0, future, RuntimeError("the future was cancelled"))

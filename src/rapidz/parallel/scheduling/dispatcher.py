@@ -10,7 +10,7 @@ from concurrent.futures import BrokenExecutor, CancelledError
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.protocol.short_repr import cut
-from rapidz.parallel.backends.protocol import Unsent
+from rapidz.parallel.backends.protocol import TaskRejected
 from rapidz.parallel.scheduling.dependencies import STAND_INS, Encoder, Needs
 from rapidz.parallel.scheduling.exception_copies import duplicated
 from rapidz.parallel.scheduling.handles import (
@@ -111,7 +111,7 @@ class Crew:
     def slots(self, stage: Stage) -> int:
         """How many tasks of *stage* may be under way: one at work and one at hand a worker."""
         if stage.chain.stateful:
-            return 3 if self.backend.chains else 1
+            return 3 if self.backend.supports_dependencies else 1
         return 2 * self.backend.slots()
 
     def finish(self) -> None:
@@ -140,7 +140,7 @@ class Crew:
 
     def ready(self, x: Any) -> bool:
         """Whether a task with *x* among its elements can be sent."""
-        if self.backend.chains:
+        if self.backend.supports_dependencies:
             return all(type(part) is Here or part.task() is not None for part in parts(x))
         return is_here(x) and all(future.done() for future in self.futures_in(x))
 
@@ -155,7 +155,7 @@ class Crew:
         if part is None:
             return over_all(self.futures_in(x))
         remote = part.root()
-        if self.backend.chains:
+        if self.backend.supports_dependencies:
             return remote.batch.when_sent()
         if remote.outcome() is REMOTE:
             return self.bring(remote)
@@ -164,11 +164,11 @@ class Crew:
     def _work(self, task: Task) -> tuple[TaskPayload, list[Any]]:
         """Write down what *task* is to do, and which results it needs for that."""
         stage, chain = task.stage, task.chain
-        if self.backend.travels and not chain.is_picklable():
+        if self.backend.crosses_process and not chain.is_picklable():
             task.splits = [0]  # it is the functions, and smaller tasks would fare no better
         needs = Needs()
         work = TaskPayload(chain, task.inputs)
-        work.crosses_process = self.backend.travels
+        work.crosses_process = self.backend.crosses_process
         if not task.raw:
             encode = Encoder(self.backend, needs, chain.uid)
             work.inputs = [encode(x) for x in task.inputs]
@@ -187,7 +187,7 @@ class Crew:
         """What stands for the result of *need*, which is made again if it was lost."""
         if not isinstance(need, Task):
             return need
-        if need.ref is None or self.backend.lost(need.ref):
+        if need.ref is None or self.backend.is_lost(need.ref):
             work, needs = self._work(need)
             need.ref = self.backend.submit(work, [self._at_hand(other) for other in needs])
         return need.ref
@@ -207,9 +207,9 @@ class Crew:
         try:
             work, needs = self._work(task)
             needs = [self._at_hand(need) for need in needs]
-            task.ref = self._submitted(work, needs, alone=task in self.suspects)
+            task.ref = self._submitted(work, needs, isolated=task in self.suspects)
         except Exception as error:
-            again = self.backend.verdict(None, error) == "again"
+            again = self.backend.classify_failure(None, error) == "retry"
             pause = min(PAUSE * 2**task.attempts, LONGEST_PAUSE) if again else 0
             self.loop.call_later(pause, self._arrived, task, watch, None, error)
         else:
@@ -220,15 +220,15 @@ class Crew:
         task.watch = object()
         return task.watch
 
-    def _submitted(self, work: TaskPayload, needs: list[Any], *, alone: bool) -> Any:
+    def _submitted(self, work: TaskPayload, needs: list[Any], *, isolated: bool) -> Any:
         try:
-            return self.backend.submit(work, needs, alone=alone)
-        except Unsent:
+            return self.backend.submit(work, needs, isolated=isolated)
+        except TaskRejected:
             raise
         except Exception:
-            if not (self.backend.travels and work.replace_unpicklable()):
+            if not (self.backend.crosses_process and work.replace_unpicklable()):
                 raise
-            return self.backend.submit(work, needs, alone=alone)
+            return self.backend.submit(work, needs, isolated=isolated)
 
     def _watch(self, task: Task, watch: object) -> None:
         limit: float | None = None
@@ -285,7 +285,7 @@ class Crew:
         task.watch = None
         self.flying.discard(task)
         try:
-            known = None if error is not None else self.backend.loaded(result)
+            known = None if error is not None else self.backend.decode_result(result)
         except Exception as unreadable:
             known, error = None, unreadable
         if known is not None:
@@ -295,7 +295,7 @@ class Crew:
             self._failed(task, error or CancelledError())
 
     def _is_stranded(self, task: Task) -> bool:
-        return task.ref is not None and self.backend.stranded(task.ref)
+        return task.ref is not None and self.backend.is_orphaned(task.ref)
 
     def _on_end(self, task: Task, result: TaskResult) -> None:
         """Tell what became of the elements of *task*."""
@@ -317,15 +317,15 @@ class Crew:
 
     def _failed(self, task: Task, error: BaseException) -> None:
         """*task* failed as a whole, and not one of its elements alone."""
-        verdict = self.backend.verdict(task.ref, error)
+        verdict = self.backend.classify_failure(task.ref, error)
         task.attempts += 1
-        if verdict == "again" and task.attempts > MOST_ATTEMPTS:
-            verdict = "gone" if isinstance(error, Unsent) else "final"
-        if verdict == "again":
+        if verdict == "retry" and task.attempts > MOST_ATTEMPTS:
+            verdict = "unavailable" if isinstance(error, TaskRejected) else "fail"
+        if verdict == "retry":
             self.send_in_turn(task)
-        elif verdict == "alone":
+        elif verdict == "isolate":
             self._suspect(task, error)
-        elif verdict == "gone":
+        elif verdict == "unavailable":
             self._give_up(task, self._as_gone(error))
         elif _divisible(task):
             self._cut_up(task)
@@ -334,7 +334,7 @@ class Crew:
 
     def _as_gone(self, error: BaseException) -> WorkersGone:
         """Say that the backend is gone; what fails for the same reason shares one cause."""
-        text = cut(self.backend.explained(error), LONGEST_TEXT)
+        text = cut(self.backend.describe_failure(error), LONGEST_TEXT)
         if self._gone is None or self._gone.args != (text,):
             self._gone = WorkersGone(text)
             self._gone.__cause__ = error.with_traceback(None)  # its frames hold a whole task
@@ -342,7 +342,7 @@ class Crew:
 
     def _suspect(self, task: Task, error: BaseException) -> None:
         """A worker died over *task*, or over another one: find out whose fault it was."""
-        patient, on_trial = self.backend.patient, task in self.suspects
+        patient, on_trial = self.backend.retries_worker_death, task in self.suspects
         task.deaths += 1
         task.trials += on_trial
         if on_trial or (patient and _divisible(task)):
@@ -360,7 +360,8 @@ class Crew:
     def _cut_up(self, task: Task) -> None:
         """Go on with parts of *task*, one after the other."""
         self._clear(task)
-        parts = task.cut_up(MOST_PARTS_OF_PATIENT if self.backend.patient else MOST_PARTS)
+        most = MOST_PARTS_OF_PATIENT if self.backend.retries_worker_death else MOST_PARTS
+        parts = task.cut_up(most)
         task.stage.replaced(task, parts)
         self.suspects.extendleft(reversed(parts))
 
@@ -375,7 +376,7 @@ class Crew:
             self.send(self.suspects[0])
 
     def _obituary(self, error: BaseException) -> str:
-        cause = cut(self.backend.explained(error), LONGEST_TEXT)
+        cause = cut(self.backend.describe_failure(error), LONGEST_TEXT)
         return f"its worker died, whenever it was given to one; {cause}"
 
     def _give_up(self, task: Task, error: BaseException) -> None:
