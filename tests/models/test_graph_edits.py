@@ -245,7 +245,7 @@ class ManyGraphEdits(GraphEdits):
     """The same for as long as somebody has patience."""
 
 
-GraphEdits.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+GraphEdits.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 ManyGraphEdits.TestCase.settings = settings(max_examples=4_000, stateful_step_count=60)
 
 TestGraphEdits: Any = GraphEdits.TestCase

@@ -19,7 +19,7 @@ NAMES = ("thread", "process", "dask")
 
 #: Threads of the library and of Dask, which are kept for the next pipeline.
 KEPT = ("rapidz", "Dask", "IO loop", "Profile", "TCP-Executor", "Offload", "QueueManager")
-SECONDS = 1.0
+SECONDS = 10.0  # for threads that wind down; only a leak costs the whole time
 
 
 @pytest.fixture(autouse=True)

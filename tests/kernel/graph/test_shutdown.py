@@ -16,7 +16,6 @@ HEAD = """
 import asyncio, re, threading, time
 from rapidz import Stream
 import rapidz.kernel.graph.shutdown
-rapidz.kernel.graph.shutdown.EXIT_SECONDS = 0.1
 async def never(x):
     await asyncio.sleep(3600)
 def keep(x):
@@ -33,6 +32,9 @@ def until(source, wanted, total=None):
                 return
         time.sleep(0.001)
 """
+
+#: First line of a program whose elements never arrive: exit need not wait for them.
+SHORT = "rapidz.kernel.graph.shutdown.EXIT_SECONDS = 0.1\n"
 
 SYNC = [
     ("source.partition(9).sink(print)", 3, {"partition": 3}),
@@ -91,7 +93,7 @@ def counts(told: str) -> list[dict[str, int]]:
 
 
 def program(cases: list[Any], asynchronous: object) -> str:
-    lines = []
+    lines = [SHORT]
     settled = []
     for at, (build, n, wanted) in enumerate(cases):
         lines += [
@@ -148,8 +150,8 @@ def test_exit_waits_for_threads_that_go_on_and_close_their_pipeline() -> None:
 source = Stream()
 pairs = source.partition(2).sink_to_list()
 def work():
+    threading.main_thread().join()
     for x in range(3):
-        time.sleep(0.05)
         source.emit(x)
     source.close()
 source.emit(0)
@@ -165,7 +167,7 @@ def test_what_a_thread_emits_after_the_end_of_the_main_one_is_drained() -> None:
 source = Stream(asynchronous=False)
 source.delay(0.02).sink(lambda x: None)
 def work():
-    time.sleep(0.2)
+    threading.main_thread().join()
     source.emit(1)
 threading.Thread(target=work).start()
 """
