@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tornado import gen
 
 from rapidz import Stream
+from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.testing import run
 
 T = TypeVar("T")
@@ -241,3 +242,30 @@ def fail_on(bad: object) -> Callable[[Any], Any]:
         return x
 
     return check
+
+
+class CompiledNode(Stream[Any]):
+    """A node that is compiled, and attributes nothing itself."""
+
+    def __init__(self, upstream: Stream[Any], func: Callable[[Any], Any]) -> None:
+        self.func = func
+        super().__init__(upstream)
+
+    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
+        func = self.func
+
+        def step(x: Any) -> Pending:
+            return push(func(x))
+
+        return step
+
+
+class LegacyNode(Stream[Any]):
+    """A node in the manner of the old libraries."""
+
+    def __init__(self, upstream: Stream[Any], func: Callable[[Any], Any]) -> None:
+        self.func = func
+        super().__init__(upstream)
+
+    def update(self, x: Any, who: Any = None) -> Any:
+        return self._emit(self.func(x))

@@ -16,10 +16,9 @@ from typing import Any, Literal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support import Boom
+from tests.support import Boom, CompiledNode, LegacyNode
 
 from rapidz import Stream
-from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.testing import run
 
 Policy = Literal["raise", "skip", "send"]
@@ -54,29 +53,6 @@ def plan(below: st.SearchStrategy[list[Plan]]) -> st.SearchStrategy[Plan]:
 ends = plan(st.just([]))
 middles = plan(st.lists(ends, max_size=2))
 trees = st.lists(plan(st.lists(middles, max_size=2)), min_size=1, max_size=2)
-
-
-class Own(Stream[Any]):
-    def __init__(self, upstream: Stream[Any], func: Callable[[Any], Any]) -> None:
-        self.func = func
-        super().__init__(upstream)
-
-    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        func = self.func
-
-        def step(x: Any) -> Pending:
-            return push(func(x))
-
-        return step
-
-
-class Old(Stream[Any]):
-    def __init__(self, upstream: Stream[Any], func: Callable[[Any], Any]) -> None:
-        self.func = func
-        super().__init__(upstream)
-
-    def update(self, x: Any, who: Any = None) -> Any:
-        return self._emit(self.func(x))
 
 
 class Rig:
@@ -118,8 +94,8 @@ class Rig:
         makers: dict[str, Callable[[], Stream[Any]]] = {
             "map": lambda: upstream.map(func),
             "async": lambda: upstream.map(later),
-            "own": lambda: Own(upstream, func),
-            "old": lambda: Old(upstream, func),
+            "own": lambda: CompiledNode(upstream, func),
+            "old": lambda: LegacyNode(upstream, func),
             "filter": lambda: upstream.filter(func),
             "accumulate": lambda: upstream.accumulate(func, start=0),
         }

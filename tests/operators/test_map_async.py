@@ -193,6 +193,17 @@ def test_map_async_passes_a_flush_on_in_order() -> None:
     assert run(go()) == [(0,), (1,)]
 
 
+async def failure_of_one(source: Stream[int]) -> Boom:
+    """Emit numbers of which 1 fails; return its failure."""
+    await send(source, 0)
+    await send(source, 1)
+    with pytest.raises(Boom) as caught:
+        await settle(source.join())
+    for x in range(2, 8):
+        await send(source, x)
+    return caught.value
+
+
 def test_map_async_lives_on_after_its_function_failed() -> None:
     """Defect D5: logged and skipped in one case, dead in the other; right: one policy."""
 
@@ -203,13 +214,8 @@ def test_map_async_lives_on_after_its_function_failed() -> None:
     async def go() -> tuple[list[int], Boom]:
         async with Stream[int](asynchronous=True) as source:
             seen = source.map_async(call, parallelism=2, stream_name="careful").sink_to_list()
-            await send(source, 0)
-            await send(source, 1)
-            with pytest.raises(Boom) as caught:
-                await settle(source.join())
-            for x in range(2, 8):
-                await send(source, x)
-        return seen, caught.value
+            failure = await failure_of_one(source)
+        return seen, failure
 
     seen, failure = run(go())
     assert seen == [0, *range(2, 8)]
@@ -225,13 +231,8 @@ def test_map_async_lives_on_after_a_failure_downstream() -> None:
     async def go() -> tuple[list[int], Boom]:
         async with Stream[int](asynchronous=True) as source:
             seen = source.map_async(call, parallelism=2).map(fail_on(1)).sink_to_list()
-            await send(source, 0)
-            await send(source, 1)
-            with pytest.raises(Boom) as caught:
-                await settle(source.join())
-            for x in range(2, 8):
-                await send(source, x)
-        return seen, caught.value
+            failure = await failure_of_one(source)
+        return seen, failure
 
     seen, failure = run(go())
     assert failure.subject == 1

@@ -139,6 +139,17 @@ def test_what_has_entered_scatter_arrives_with_its_partners_everywhere(
     Diamond(random.Random(seed), backend).check(8)
 
 
+async def cancel_all_but_the_ends(source: Any) -> None:
+    """Emit six elements, cancel the emits of four of them, and close."""
+    waits = [sending(source, x) for x in range(6)]
+    await turns(3)
+    for wait in waits[1:5]:
+        wait.cancel()
+    async with asyncio.timeout(10):
+        await waits[-1]
+        await settle(source.close())
+
+
 def test_an_emit_after_a_cancelled_one_ends() -> None:
     """Partners wait in two accumulates, and the emits of those before are cancelled."""
 
@@ -148,13 +159,7 @@ def test_an_emit_after_a_cancelled_one_ends() -> None:
         left = top.map(f.slowly)
         right = top.accumulate(f.latest, start=0).accumulate(f.latest, start=0)
         seen = left.zip(right, maxsize=1).gather().sink_to_list()
-        waits = [sending(source, x) for x in range(6)]
-        await turns(3)
-        for wait in waits[1:5]:
-            wait.cancel()
-        async with asyncio.timeout(10):
-            await waits[-1]
-            await settle(source.close())
+        await cancel_all_but_the_ends(source)
         return seen
 
     assert asyncio.run(main()) == [(x, x) for x in range(6)]
@@ -164,13 +169,7 @@ def test_an_element_emitted_into_a_scattered_node_by_hand_arrives_too() -> None:
     async def main() -> list[Any]:
         source: ParallelStream[int] = ParallelStream(asynchronous=True, backend="thread")
         seen = source.zip(source.map(f.slowly), maxsize=1).gather().sink_to_list()
-        waits = [sending(source, x) for x in range(6)]
-        await turns(3)
-        for wait in waits[1:5]:
-            wait.cancel()
-        async with asyncio.timeout(10):
-            await waits[-1]
-            await settle(source.close())
+        await cancel_all_but_the_ends(source)
         return seen
 
     assert asyncio.run(main()) == [(x, x) for x in range(6)]

@@ -338,23 +338,14 @@ class waiting_for_more(TimedNode[int]):
         return [self.push(x) for x in kept]
 
 
-async def test_a_close_goes_round_a_cycle_until_a_timed_node_is_empty() -> None:
+@pytest.mark.parametrize(("end", "wanted"), [("close", 5), ("flush", 500)])
+async def test_an_end_goes_round_a_cycle_until_a_timed_node_is_empty(end: str, wanted: int) -> None:
     source = Stream[int](asynchronous=True)
-    node = waiting_for_more(source, 5)
+    node = waiting_for_more(source, wanted)
     seen = node.sink_to_list()
     node.filter(lambda x: x > 0).map(lambda x: x - 1).connect(source)
     await source.emit(4)
-    await source.close()
-    assert seen == [4, 3, 2, 1, 0]
-
-
-async def test_a_flush_goes_round_a_cycle_until_a_timed_node_is_empty() -> None:
-    source = Stream[int](asynchronous=True)
-    node = waiting_for_more(source, 500)
-    seen = node.sink_to_list()
-    node.filter(lambda x: x > 0).map(lambda x: x - 1).connect(source)
-    await source.emit(4)
-    await source.flush()
+    await getattr(source, end)()
     assert seen == [4, 3, 2, 1, 0]
     await source.close()
 

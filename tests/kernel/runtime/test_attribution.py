@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import pytest
-from tests.support import Boom, send
+from tests.support import Boom, CompiledNode, LegacyNode, send
 
 from rapidz import Failure, Retry, Sink, Source, Stream
-from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.kernel.runtime.attribution import MOST_NOTES, add_note, attribution, raised_by
 from rapidz.testing import run
 from rapidz.testing.background import virtual_background
@@ -180,34 +179,7 @@ def test_a_downstream_failure_is_left_to_the_downstream_policy() -> None:
     assert (seen, above.skipped, below.skipped) == ([0], 0, 0)
 
 
-class Own(Stream[Any]):
-    """A node that is compiled, and attributes nothing itself."""
-
-    def __init__(self, upstream: Stream[Any], func: Callable[[Any], Any]) -> None:
-        self.func = func
-        super().__init__(upstream)
-
-    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        func = self.func
-
-        def step(x: Any) -> Pending:
-            return push(func(x))
-
-        return step
-
-
-class Old(Stream[Any]):
-    """A node in the manner of the old libraries."""
-
-    def __init__(self, upstream: Stream[Any], func: Callable[[Any], Any]) -> None:
-        self.func = func
-        super().__init__(upstream)
-
-    def update(self, x: Any, who: Any = None) -> Any:
-        return self._emit(self.func(x))
-
-
-@pytest.mark.parametrize("kind", [Own, Old])
+@pytest.mark.parametrize("kind", [CompiledNode, LegacyNode])
 def test_user_nodes_are_distinct_from_their_neighbours(kind: Any) -> None:
     error = Boom(0)
 
