@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from rapidz.dataframe.incremental import LastRows, Span
 from rapidz.dataframe.incremental.columns.schema import Schema
 from rapidz.dataframe.incremental.keyed_rows import KeyedRows
-from rapidz.dataframe.incremental.windows.extents import index_numbers
+from rapidz.dataframe.incremental.windows.extents import LastRows, Span, index_numbers
+from rapidz.dataframe.incremental.windows.lateness import LatenessRule, sort_positions
 from rapidz.kernel.protocol.push import SKIP
 from rapidz.kernel.protocol.short_repr import short_repr
 
@@ -34,7 +34,7 @@ class IntervalJoin:
     def __init__(self, on: list[Any], within: Any, suffixes: tuple[Any, Any]) -> None:
         self.on, self.suffixes = on, suffixes
         self.over = _over(within)
-        self._apart: Any = self.over.length if isinstance(self.over, Span) else None
+        self._rule = LatenessRule(self.over.length if isinstance(self.over, Span) else None)
         self.schemas: list[Schema | None] = [None, None]
         self.held = [KeyedRows(on), KeyedRows(on)]
         self.newest: Any = None
@@ -74,11 +74,10 @@ class IntervalJoin:
     def _in_time(self, frame: Any, over: Span) -> tuple[Any, Any]:
         """The rows that are not late, in order, and their places in the index."""
         stamps = index_numbers(frame.index, over)
-        if (stamps[1:] < stamps[:-1]).any():
-            order = np.argsort(stamps, kind="stable")
+        if (order := sort_positions(stamps)) is not None:
             frame, stamps = frame.iloc[order], stamps[order]
         if self.newest is not None:
-            late = int(np.searchsorted(stamps, self.newest - over.length, side="right"))
+            late = self._rule.count_outside(stamps, self.newest)
             frame, stamps = frame.iloc[late:], stamps[late:]
         return frame, stamps
 
@@ -96,7 +95,7 @@ class IntervalJoin:
         near: Any = slice(None)
         if stamps is not None:
             apart = np.abs(stamps[places] - its_stamps[others])
-            near = np.flatnonzero(apart < self._apart)
+            near = np.flatnonzero(apart < self._rule.length)
         order = np.lexsort((others[near], places[near]))
         pairs = pairs.iloc[near].iloc[order]
         return pairs.set_axis(frame.index[places[near][order]])
@@ -112,7 +111,7 @@ class IntervalJoin:
         held.add(frame, stamps)
         self.newest = stamps[-1] if self.newest is None else max(self.newest, stamps[-1])
         for one in self.held:
-            one.forget(self.newest - self._apart)
+            one.forget(self._rule.bound(self.newest))
 
 
 # Names that no column of a user has.

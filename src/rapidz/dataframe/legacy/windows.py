@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from rapidz.dataframe.incremental.aggregation import LIBRARY
+from rapidz.dataframe.incremental.windows.lateness import LatenessRule
 
 
 def accumulator(acc: Any, new: Any, agg: Any = None) -> tuple[Any, Any]:
@@ -51,9 +52,9 @@ def diff_loc(dfs: Iterable[Any], new: Any, window: Any = None) -> tuple[deque[An
         return held, old
     if not isinstance(window, (int, float)):
         window = pd.Timedelta(window)
-    oldest = max(one.index.max() for one in frames) - window
+    rule, newest = LatenessRule(window), max(one.index.max() for one in frames)
     for one in frames:
-        stays = one.index > oldest
+        stays = rule.admits(one.index, newest)
         if stays.all():
             held.append(one)
             continue

@@ -17,6 +17,7 @@ from rapidz.dataframe.incremental.windows.extents import (
     index_numbers,
     same_clock,
 )
+from rapidz.dataframe.incremental.windows.lateness import LatenessRule, sort_positions
 from rapidz.dataframe.incremental.windows.ring_buffer import RingBuffer
 
 __all__ = ["WindowChange", "WindowAdmission"]
@@ -78,24 +79,24 @@ class WindowAdmission:
         return WindowChange(slice(None), len(index))
 
     def _preview_span(self, span: Span, index: pd.Index[Any]) -> WindowChange:
-        stamps = index_numbers(index, span)
+        stamps, rule = index_numbers(index, span), LatenessRule(span.length)
         if self.index is not None:
             same_clock("window", self.index, index)
-        order = np.arange(len(stamps))
-        if (stamps[1:] < stamps[:-1]).any():
-            order = np.argsort(stamps, kind="stable")
+        order = sort_positions(stamps)
+        if order is None:
+            order = np.arange(len(stamps))
+        else:
             stamps = stamps[order]
         late = 0
         newest = stamps[-1]
         if self.newest is not None:
-            late = int(np.searchsorted(stamps, self.newest - span.length, side="right"))
+            late = rule.count_outside(stamps, self.newest)
             newest = max(newest, self.newest)
-        # Rows that are outdone within their own batch never enter, and are not late either.
-        oldest = newest - span.length
-        stale = int(np.searchsorted(stamps, oldest, side="right"))
+        # Rows that are outside by a newer row of their own batch never enter, and are not late.
+        stale = rule.count_outside(stamps, newest)
         entering = stamps[stale:]
         held = self.stamps.view()
-        expired = int(np.searchsorted(held, oldest, side="right"))
+        expired = rule.count_outside(held, newest)
         moved, merge = 0, None
         if len(entering) and len(held) > expired and entering[0] < held[-1]:
             first = max(expired, int(np.searchsorted(held, entering[0], side="right")))
@@ -115,9 +116,9 @@ class WindowAdmission:
         self.index = change.index if self.index is None else self.index
         if not len(self.stamps) and len(stamps):
             self.stamps = RingBuffer(stamps.dtype)
-        self.stamps.drop(change.expired)
+        self.stamps.drop_oldest(change.expired)
         old = self.stamps.view()[len(self.stamps) - change.moved :].copy()
-        self.stamps.cut(change.moved)
+        self.stamps.drop_newest(change.moved)
         self.stamps.append(change.merged(old, stamps))
         if len(self.stamps):
             self.newest = self.stamps.view()[-1]

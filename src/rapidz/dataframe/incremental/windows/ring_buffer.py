@@ -17,7 +17,7 @@ class RingBuffer:
 
     >>> buffer = RingBuffer("int64")
     >>> buffer.append(np.array([1, 2, 3]))
-    >>> buffer.drop(1)
+    >>> buffer.drop_oldest(1)
     >>> buffer.view()
     array([2, 3])
     """
@@ -42,13 +42,13 @@ class RingBuffer:
         self._data[self._stop : self._stop + len(values)] = values
         self._stop += len(values)
 
-    def drop(self, count: int) -> None:
+    def drop_oldest(self, count: int) -> None:
         """Let the oldest rows go."""
         self._start += count
         if self._start >= self._stop:
             self._start = self._stop = 0
 
-    def cut(self, count: int) -> None:
+    def drop_newest(self, count: int) -> None:
         """Take back the newest rows."""
         self._stop -= count
 

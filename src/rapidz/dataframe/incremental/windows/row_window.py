@@ -43,8 +43,8 @@ class RowWindow:
             return self._given_away()
         change = self.admission.preview(frame.index)
         if self.keep:
-            rows = self.rows if schema is self.schema else self.rows.fitted(schema, [])
-            self.rows = rows.after(change, frame.iloc[change.take], [])
+            rows = self.rows if schema is self.schema else self.rows.cast(schema, [])
+            self.rows = rows.apply(change, frame.iloc[change.take], [])
         self.schema = schema
         self.admission.commit(change)
         self.late = frame.iloc[change.late]

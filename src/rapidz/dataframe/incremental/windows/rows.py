@@ -16,20 +16,20 @@ __all__ = ["WindowRows"]
 
 
 class WindowRows:
-    """The rows in a window and their keys; `after` gives new ones and leaves these alone."""
+    """The rows in a window and their keys; `apply` gives new ones and leaves these alone."""
 
     def __init__(self, frame: Frame, keys: Sequence[pd.Series[Any]]) -> None:
         self.frame = frame
         self.keys = list(keys)
 
-    def after(
+    def apply(
         self, change: WindowChange, frame: Frame, keys: Sequence[pd.Series[Any]]
     ) -> WindowRows:
         """The rows held once a batch has come in."""
         keys = [_joined(old, new, change) for old, new in zip(self.keys, keys, strict=True)]
         return WindowRows(_joined(self.frame, frame, change), keys)
 
-    def fitted(self, schema: Schema, keys: Sequence[pd.Series[Any]]) -> WindowRows:
+    def cast(self, schema: Schema, keys: Sequence[pd.Series[Any]]) -> WindowRows:
         """The same rows with the dtypes of a schema, which holds them, and of these keys."""
         fitted = [fit(old, new.dtype, "key") for old, new in zip(self.keys, keys, strict=True)]
         return WindowRows(schema.align(self.frame), fitted)
