@@ -13,7 +13,7 @@ from rapidz.dataframe.incremental.groups.keys import GroupKeys
 from rapidz.dataframe.incremental.pandas_reference import GroupByOptions
 from rapidz.dataframe.incremental.plan import Plan
 from rapidz.dataframe.incremental.spec import parse
-from rapidz.dataframe.incremental.store import Store
+from rapidz.dataframe.incremental.store import Store, create_store
 from rapidz.dataframe.incremental.types import Frame
 from rapidz.dataframe.incremental.windows.admission import WindowAdmission
 from rapidz.dataframe.incremental.windows.extents import Extent
@@ -39,12 +39,16 @@ class AggregateState:
     ) -> None:
         self.schema = Schema(example)
         self.keys = GroupKeys(by, example)
-        self.how, self.grouping, self.options = how, grouping, dict(options)
+        self.how, self.grouping, self.options = how, grouping, self._read_options(options)
         self.admission = WindowAdmission(over)
         self.late: Frame = self.schema.empty
-        parse(example, how, self.keys.columns, options)
+        parse(example, how, self.keys.columns, self.options)
         self.plan: Plan | None = None if self.schema.open else self._plan(example)
         self.store: Store | None = None
+
+    def _read_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options of the first result."""
+        return dict(options)
 
     def _plan(self, sample: Frame) -> Plan:
         return Plan(
@@ -79,7 +83,7 @@ class AggregateState:
         step = store.prepare(change, entering, entering_keys)
         if store is not self.store:
             self.plan, self.store, self.schema = store.plan, store, schema
-            self.keys.settle(keys)
+            self.keys.remember(keys)
         self.admission.commit(change)
         store.commit(step)
         self.late = late
@@ -89,10 +93,10 @@ class AggregateState:
         store = self.store
         if store is None:
             known = self.plan if self.schema.fits(frame) else None
-            return Store(known or self._plan(frame), frame, keys)
+            return create_store(known or self._plan(frame), frame, keys)
         if schema is self.schema and self.keys.fit(keys):
             return store
-        return store.widened(self._plan(frame), schema, frame, keys)
+        return store.widen(self._plan(frame), schema, frame, keys)
 
     def why_rows(self) -> str | None:
         """For what all rows since the beginning are held; None if they are not."""
@@ -101,11 +105,17 @@ class AggregateState:
 
     def result(self) -> Any:
         """The present result."""
-        if self.store is not None:
-            with np.errstate(all="ignore"):
-                return self.store.result()
-        plan = self.plan or self._plan(self.schema.empty)
-        return plan.of_nothing(self.schema.empty, self.keys.empty(self.schema.empty))
+        if self.store is None:
+            return self._result(self.plan or self._plan(self.schema.empty))
+        with np.errstate(all="ignore"):
+            return self.store.result()
+
+    def _result(self, plan: Plan) -> Any:
+        """Return the present result by another plan for the same rows."""
+        if self.store is None:
+            return plan.of_nothing(self.schema.empty, self.keys.empty(self.schema.empty))
+        with np.errstate(all="ignore"):
+            return self.store.with_plan(plan).result()
 
     def row(self) -> Any:
         """The present result of a frame by column as one row; None if it is of another form."""

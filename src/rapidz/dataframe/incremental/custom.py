@@ -51,8 +51,8 @@ class CustomState:
         if change.expired:
             acc, result = self.aggregation.on_old(acc, self.rows.frame.iloc[: change.expired])
         if self.admission.bounded:
-            rows = self.rows if schema is self.schema else self.rows.fitted(schema, [])
-            self.rows = rows.after(change, entering, [])
+            rows = self.rows if schema is self.schema else self.rows.cast(schema, [])
+            self.rows = rows.apply(change, entering, [])
         self.schema = schema
         self.admission.commit(change)
         self.accumulator, self._result, self.started = acc, result, True

@@ -110,12 +110,12 @@ class EwmState:
         if self.keys.given and groups is None:
             groups = GroupEncoder(key_columns, sort=self.sort, dropna=self.dropna)
         elif groups is not None and not self.keys.fit(key_columns):
-            groups = groups.widened(key_columns)
+            groups = groups.widen(key_columns)
         codes = np.zeros(len(frame), np.int64) if groups is None else groups.encode(key_columns)
         if schema is not self.schema:
             self._choose(numbers_)
         self.schema = schema
-        self.keys.settle(key_columns)
+        self.keys.remember(key_columns)
         self.groups, self.label = groups, frame.index[-1]
         self._resize(1 if groups is None else len(groups))
         known = codes >= 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,9 @@ from rapidz.dataframe.incremental.types import Frame
 from rapidz.dataframe.incremental.windows.rows import WindowRows
 from rapidz.kernel.protocol.short_repr import short_repr
 
-__all__ = ["Plan", "column_of", "row_like"]
+__all__ = ["PandasResults", "Plan", "Storage", "column_of", "row_like"]
+
+Storage: TypeAlias = Literal["accumulators", "groups", "counts", "rows"]
 
 
 def column_of(frame: Frame, label: Any) -> pd.Series[Any]:
@@ -48,24 +51,40 @@ class Plan:
             self._refuse_all(how)
         self.grouped, self.grouping, self.sliding = keys.given, grouping, sliding
         self.width = 1 if isinstance(sample, pd.Series) else len(sample.columns)
-        # Groups without rows are pandas' own matter.
-        self.by_pandas = self.grouped and not grouping.observed
         self.labels = results.columns_of(self.spec, self.empty) if keys.given else None
-        self.finalizers = [self._recipe(sample, output) for output in self.spec.outputs]
-        self.counting = self.spec.how == "value_counts"
+        self.storage = self._storage(options)
+        self.finalizers = [self._finalizer(sample, output) for output in self.spec.outputs]
+        self.holds_rows = self.storage == "rows" or None in self.finalizers
+
+    @property
+    def counting(self) -> bool:
+        """Whether the aggregate is `value_counts`."""
+        return bool(self.spec.how == "value_counts")
+
+    def _storage(self, options: Mapping[str, Any]) -> Storage:
+        """Return what must be kept of the rows."""
         # Where no row leaves, values keep the order in which they first came.
-        plain = not (self.grouped or sliding or options)
-        self.counts_values = self.counting and plain
-        whole = self.counting and not self.counts_values
-        self.holds_rows = self.by_pandas or whole or None in self.finalizers
+        if self.counting and not (self.grouped or self.sliding or options):
+            return "counts"
+        # Groups without rows are known to pandas only.
+        if self.counting or (self.grouped and not self.grouping.observed):
+            return "rows"
+        return "groups" if self.grouped else "accumulators"
+
+    def with_option(self, name: str, value: Any) -> Plan:
+        """Return the plan with another value of an option."""
+        plan = copy.copy(self)
+        plan.spec = replace(self.spec, options={**self.spec.options, name: value})
+        plan.finalizers = [found and replace(found, option=value) for found in self.finalizers]
+        return plan
 
     def why_rows(self) -> str | None:
-        """For what all rows are held, None if they are not."""
+        """Return for what all rows are buffered, None if they are not."""
         if not self.holds_rows:
             return None
         if self.counting:
             return "value_counts with groups or options"
-        if self.by_pandas:
+        if self.storage == "rows":
             return "groups with observed=False"
         outputs = zip(self.spec.outputs, self.finalizers, strict=True)
         output = next(output for output, found in outputs if found is None)
@@ -79,11 +98,12 @@ class Plan:
     def _dtype(self, output: Output) -> Any:
         return column_of(self.empty, output.column).dtype
 
-    def _recipe(self, sample: Frame, output: Output) -> Finalizer | None:
+    def _finalizer(self, sample: Frame, output: Output) -> Finalizer | None:
         column = column_of(sample, output.column)
         options = self.spec.options
         codec = ColumnCodec(column.dtype)
-        found = None if self.by_pandas else find_finalizer(codec, output.how, options, self.sliding)
+        rows = self.storage == "rows"
+        found = None if rows else find_finalizer(codec, output.how, options, self.sliding)
         if found is None:
             self._refuse(column, output)
         return found
@@ -132,7 +152,7 @@ class Plan:
                 dtype = column_of(self.empty, output.column).dtype
                 columns[output.column] = GroupedColumn(output.column, dtype, self.sliding)
             columns[output.column].need(found.kind)
-        if self.counts_values:
+        if self.storage == "counts":
             columns[None] = GroupedColumn(None, self.empty.dtype, self.sliding)
             columns[None].need("distinct")
         return columns

@@ -68,7 +68,7 @@ class Accumulator:
         """Take new rows."""
         raise NotImplementedError
 
-    def drop(self, data: Numbers, rows: GroupedRows) -> None:
+    def remove(self, data: Numbers, rows: GroupedRows) -> None:
         """Let rows go."""
         raise NotImplementedError
 

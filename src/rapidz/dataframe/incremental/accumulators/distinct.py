@@ -125,7 +125,7 @@ class DistinctCounts(Accumulator):
             if not before:
                 self.different[key[0]] += 1
 
-    def drop(self, data: Any, rows: GroupedRows) -> None:
+    def remove(self, data: Any, rows: GroupedRows) -> None:
         counts, alone = self.counts, rows.labels is None
         for key, number in zip(*(_numbered(data) if alone else _tally(data, rows)), strict=True):
             left = counts[key] - number

@@ -92,23 +92,23 @@ class SlidingExtremum(Extremum):
         self.codes.append(np.zeros(len(data), np.int64) if rows.labels is None else rows.labels)
         self.data.append(data)
 
-    def drop(self, data: Numbers, rows: GroupedRows) -> None:
+    def remove(self, data: Numbers, rows: GroupedRows) -> None:
         count = len(data)
         self.number[rows.at] -= rows.counts()
         if count > len(self.after):
-            self.codes.drop(count)
-            self.data.drop(count)
+            self.codes.drop_oldest(count)
+            self.data.drop_oldest(count)
             self.turn()
             return
         # The last of several rows of one group is the one whose value stays.
         self.front[self.codes.view()[:count]] = self.after.view()[:count]
         for buffer in (self.codes, self.data, self.after):
-            buffer.drop(count)
+            buffer.drop_oldest(count)
 
     def retract(self, data: Numbers, rows: GroupedRows) -> None:
         self.number[rows.at] -= rows.counts()
-        self.codes.cut(len(data))
-        self.data.cut(len(data))
+        self.codes.drop_newest(len(data))
+        self.data.drop_newest(len(data))
         if len(self.codes) < len(self.after):
             self.turn()
         # The newer rows that go come again, so they cannot spoil `best`.
@@ -197,10 +197,10 @@ class LastValue(Accumulator):
             new = new if isinstance(new, np.ndarray) else new.to_numpy(object)
             self.value[chosen if isinstance(rows.at, slice) else rows.at[chosen]] = new
 
-    def drop(self, data: Numbers, rows: GroupedRows) -> None:
+    def remove(self, data: Numbers, rows: GroupedRows) -> None:
         self.number[rows.at] -= rows.counts()
 
-    retract = drop
+    retract = remove
 
     def result(self) -> tuple[Numbers, Bools | None]:
         return self.value, self.number > 0
@@ -240,13 +240,13 @@ class SlidingFirst(Accumulator):
         self.data.append(data)
         self.places.add(np.arange(start, start + len(data)), rows)
 
-    def drop(self, data: Numbers, rows: GroupedRows) -> None:
+    def remove(self, data: Numbers, rows: GroupedRows) -> None:
         self.gone += len(data)
-        self.data.drop(len(data))
-        self.places.drop(data, rows)
+        self.data.drop_oldest(len(data))
+        self.places.remove(data, rows)
 
     def retract(self, data: Numbers, rows: GroupedRows) -> None:
-        self.data.cut(len(data))
+        self.data.drop_newest(len(data))
         self.places.retract(data, rows)
         # The rows come again at other positions: forget those of the newer rows at once.
         self.places.turn()

@@ -127,22 +127,22 @@ class GroupedColumn:
         for accumulator in self.accumulators.values():
             accumulator.select_groups(codes)
 
-    def clear(self, groups: int) -> None:
+    def reset(self, groups: int) -> None:
         """Forget all rows."""
         for accumulator in self.accumulators.values():
             accumulator.reset(groups)
         for buffer in (self.data, self.valid):
             if buffer is not None:
-                buffer.drop(len(buffer))
+                buffer.drop_oldest(len(buffer))
 
-    def drop(self, count: int, labels: GroupCodes) -> None:
+    def remove_oldest(self, count: int, labels: GroupCodes) -> None:
         """Let the oldest rows go."""
         data, rows = labels.valid(self.held(0, count))
         for kind, accumulator in self.accumulators.items():
-            accumulator.drop(_typed(kind, data), rows)
+            accumulator.remove(_typed(kind, data), rows)
         for buffer in (self.data, self.valid):
             if buffer is not None:
-                buffer.drop(count)
+                buffer.drop_oldest(count)
 
     def add(self, values: ColumnValues, labels: GroupCodes) -> None:
         """Take rows that come behind all others."""
@@ -173,7 +173,7 @@ class GroupedColumn:
             accumulator.add(_typed(kind, data), rows)
         for buffer in (self.data, self.valid):
             if buffer is not None:
-                buffer.cut(change.moved)
+                buffer.drop_newest(change.moved)
         self._store(merged)
 
     def _merge(
@@ -192,6 +192,10 @@ class GroupedColumn:
         if self.valid is not None:
             size = len(values.data) if values.valid is None else len(values.valid)
             self.valid.append(np.ones(size, bool) if values.valid is None else values.valid)
+
+    def needs_recompute(self) -> bool:
+        """Return whether rounding may have left an error in an accumulator."""
+        return any(accumulator.needs_recompute() for accumulator in self.accumulators.values())
 
     def recompute(self, labels: GroupCodes) -> None:
         """Add the rows held anew where rounding may have left a trace."""

@@ -156,7 +156,7 @@ class SlidingMoments(Accumulator):
                 self.centre[rows.at] = np.where(lost & (where >= 0), value, self.centre[rows.at])
         self._merge(data, finite, rows, 1)
 
-    def drop(self, data: Numbers, rows: GroupedRows) -> None:
+    def remove(self, data: Numbers, rows: GroupedRows) -> None:
         self._merge(data, np.isfinite(data), rows, -1)
         empty = self.second.number[rows.at] == 0
         self.centre[rows.at] = np.where(empty, np.nan, self.centre[rows.at])
@@ -166,7 +166,7 @@ class SlidingMoments(Accumulator):
         if not finite.all():
             # Infinite values are counted by the first sum.
             odd = rows.only(~finite)
-            (self.first.add if sign > 0 else self.first.drop)(data[~finite], odd)
+            (self.first.add if sign > 0 else self.first.remove)(data[~finite], odd)
             data, rows = data[finite], rows.only(finite)
         self._mark(marks(data), rows, sign)
         off, rest = two_sum(data, -rows.broadcast(self.centre[at]) + np.zeros(len(data)))

@@ -48,7 +48,7 @@ class SortedValues(Accumulator):
         self.values = np.insert(self.values, self._places(data, codes), data)
         self.number += np.bincount(codes, minlength=len(self.number))
 
-    def drop(self, data: Numbers, rows: GroupedRows) -> None:
+    def remove(self, data: Numbers, rows: GroupedRows) -> None:
         data, codes = _sorted(data, rows)
         places = self._places(data, codes)
         # Of equal values the first, the second and so on goes.

@@ -30,7 +30,7 @@ class RowCount(Accumulator):
     def add(self, data: Numbers, rows: GroupedRows) -> None:
         self.number[rows.at] += rows.counts()
 
-    def drop(self, data: Numbers, rows: GroupedRows) -> None:
+    def remove(self, data: Numbers, rows: GroupedRows) -> None:
         self.number[rows.at] -= rows.counts()
 
     def result(self) -> tuple[Numbers, Bools | None]:
@@ -92,7 +92,7 @@ class IntegerSum(Accumulator):
             else total
         )
 
-    def drop(self, data: Numbers, rows: GroupedRows) -> None:
+    def remove(self, data: Numbers, rows: GroupedRows) -> None:
         self.total[rows.at] -= rows.integer_sums(data)
 
     def result(self) -> tuple[Numbers, Bools | None]:
@@ -203,7 +203,7 @@ class FloatSum(Accumulator):
     def add(self, data: Numbers, rows: GroupedRows) -> None:
         self._merge(data, rows, 1)
 
-    def drop(self, data: Numbers, rows: GroupedRows) -> None:
+    def remove(self, data: Numbers, rows: GroupedRows) -> None:
         self._merge(data, rows, -1)
 
     def _merge(self, data: Floats, rows: GroupedRows, sign: int) -> None:

@@ -33,7 +33,7 @@ class TimeSum(Accumulator):
     def add(self, data: Numbers, rows: GroupedRows) -> None:
         self._merge(data, rows, 1)
 
-    def drop(self, data: Numbers, rows: GroupedRows) -> None:
+    def remove(self, data: Numbers, rows: GroupedRows) -> None:
         self._merge(data, rows, -1)
 
     def _merge(self, data: Ints, rows: GroupedRows, sign: int) -> None:

@@ -34,7 +34,7 @@ class Schema:
     """
 
     def __init__(
-        self, example: Frame, *, settled: bool = False, missing: frozenset[Any] = frozenset()
+        self, example: Frame, *, known: bool = False, missing: frozenset[Any] = frozenset()
     ) -> None:
         if not isinstance(example, (pd.DataFrame, pd.Series)):
             raise TypeError(f"example must be a DataFrame or a Series, got {short_repr(example)}")
@@ -44,8 +44,8 @@ class Schema:
             )
         self.empty: Frame = example.iloc[:0]
         self.dtypes = _dtypes(example)
-        self.settled = settled
-        self.open = not (settled or len(example)) and any(map(is_object, self.dtypes))
+        self.known = known
+        self.open = not (known or len(example)) and any(map(is_object, self.dtypes))
         self.missing = missing
         """The columns of objects of which no value has come yet."""
 
@@ -62,7 +62,7 @@ class Schema:
         frame = self._of_kind(frame)
         if not len(frame):
             return frame, self
-        if self.settled and not self.missing and self.fits(frame):
+        if self.known and not self.missing and self.fits(frame):
             return frame, self
         if isinstance(frame, pd.Series):
             frame = self._fit(frame, None, self.dtypes[0], f"series {self.empty.name!r}")
@@ -73,9 +73,9 @@ class Schema:
             }
             frame = with_columns(frame, fitted)
         missing = self._missing_after(frame)
-        if self.settled and missing == self.missing and self.fits(frame):
+        if self.known and missing == self.missing and self.fits(frame):
             return frame, self
-        return frame, Schema(frame.iloc[:0], settled=True, missing=missing)
+        return frame, Schema(frame.iloc[:0], known=True, missing=missing)
 
     def fits(self, frame: Frame) -> bool:
         """Whether the frame, which has the columns, has the very dtypes too."""

@@ -61,7 +61,7 @@ class KeyEncoder:
         present = np.asarray(index.notna())
         return index if present.all() else index.where(present, np.nan)
 
-    def widened(self, dtype: Any) -> KeyEncoder:
+    def cast(self, dtype: Any) -> KeyEncoder:
         """The same keys in another dtype, which holds them all."""
         level = copy.copy(self)
         if self.known.dtype != dtype:
@@ -94,6 +94,7 @@ class GroupEncoder:
         self.pairs = [KeyEncoder(pd.Series([], dtype="int64"), True) for _ in keys[1:]]
         self.version = 0
         self._ranked: tuple[int, Ints] | None = None
+        self._indexed: tuple[Ints, pd.Index[Any]] | None = None
 
     def __len__(self) -> int:
         return len((self.pairs or self.levels)[-1].known)
@@ -121,13 +122,14 @@ class GroupEncoder:
             codes[known] = pairs.encode(together)
         return codes
 
-    def widened(self, keys: Sequence[pd.Series[Any]]) -> GroupEncoder:
+    def widen(self, keys: Sequence[pd.Series[Any]]) -> GroupEncoder:
         """The same groups, of keys with the dtypes of these."""
         groups = copy.copy(self)
         groups.levels = [
-            level.widened(key.dtype) for level, key in zip(self.levels, keys, strict=True)
+            level.cast(key.dtype) for level, key in zip(self.levels, keys, strict=True)
         ]
         groups.pairs = [copy.copy(pairs) for pairs in self.pairs]
+        groups._indexed = None
         return groups
 
     def by_level(self) -> list[Ints]:
@@ -154,11 +156,12 @@ class GroupEncoder:
 
     def index(self, codes: Ints) -> pd.Index[Any]:
         """The keys of these groups, as pandas labels a grouped result."""
-        parts = [
-            level.index(column[codes], name)
-            for level, column, name in zip(self.levels, self.by_level(), self.names, strict=True)
-        ]
-        return parts[0] if len(parts) == 1 else pd.MultiIndex.from_arrays(parts)
+        if self._indexed is None or not np.array_equal(self._indexed[0], codes):
+            named = zip(self.levels, self.by_level(), self.names, strict=True)
+            parts = [level.index(column[codes], name) for level, column, name in named]
+            index = parts[0] if len(parts) == 1 else pd.MultiIndex.from_arrays(parts)
+            self._indexed = codes, index
+        return self._indexed[1]
 
     def select(self, codes: Ints) -> None:
         """Forget all groups but these; the first of them becomes code 0, and so on."""
@@ -175,6 +178,7 @@ class GroupEncoder:
             pairs.known = pd.Index(both).unique() if pairs is not self.pairs[-1] else pd.Index(both)
             before = pairs.known.get_indexer(pd.Index(both)).astype(np.int64)
         self.version += 1
+        self._indexed = None
 
 
 def _is_looked_up_fast(dtype: Any) -> bool:

@@ -87,7 +87,7 @@ class GroupKeys:
             key.dtype == known.dtype for key, known in zip(keys, self.known, strict=True)
         )
 
-    def settle(self, keys: Sequence[pd.Series[Any]]) -> None:
+    def remember(self, keys: Sequence[pd.Series[Any]]) -> None:
         """Hold later batches to these keys."""
         if not self.fit(keys):
             self.known = [key.iloc[:0] for key in keys]

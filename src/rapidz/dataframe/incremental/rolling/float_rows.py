@@ -59,18 +59,18 @@ class FloatRows:
         stamps: Ints = both.asi8
         return stamps
 
-    def cut(self, count: int) -> None:
+    def drop_newest(self, count: int) -> None:
         """Take back the newest rows."""
         for buffer in (*self.buffers.values(), self.stamps):
             if len(buffer):
-                buffer.cut(count)
+                buffer.drop_newest(count)
         self.held -= count
 
-    def drop(self, count: int) -> None:
+    def drop_oldest(self, count: int) -> None:
         """Let the oldest rows go."""
         for buffer in (*self.buffers.values(), self.stamps):
             if len(buffer):
-                buffer.drop(count)
+                buffer.drop_oldest(count)
         self.held -= count
 
     def starts(self, window: pd.Timedelta, since: int) -> Ints:

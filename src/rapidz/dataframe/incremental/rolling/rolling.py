@@ -118,7 +118,7 @@ class RollingState:
             made = self._by_sums(starts, held, last)
         else:
             made = self._by_pandas_or_undone(held)
-        rows.drop(last)
+        rows.drop_oldest(last)
         self.huge = max(0, huge - last)
         return made
 
@@ -127,7 +127,7 @@ class RollingState:
         try:
             made: Floats = self._by_pandas(self.rows.frame(), self.rows.held - held).to_numpy()
         except BaseException:  # of options that pandas refuses
-            self.rows.cut(self.rows.held - held)
+            self.rows.drop_newest(self.rows.held - held)
             raise
         return made
 
@@ -160,9 +160,9 @@ class RollingState:
             self.sorted = [SortedWindow(column[:held]) for column in columns]
         q, made = self.options.get("q", 0.5), np.empty((len(starts), len(columns)))
         for at, (window, column) in enumerate(zip(self.sorted, columns, strict=True)):
-            sliding = column[:last]
-            made[:, at] = window.quantiles(column[held:], sliding, starts, q, self._least())
-            window.drop(sliding[int(starts[-1]) :])
+            leaving = column[:last]
+            made[:, at] = window.quantiles(column[held:], leaving, starts, q, self._least())
+            window.drop(leaving[int(starts[-1]) :])
         return made
 
     def _by_sums(self, starts: Ints, held: int, last: int) -> Floats:

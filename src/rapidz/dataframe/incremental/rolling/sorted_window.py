@@ -1,4 +1,4 @@
-"""Sorted sliding windows: medians and quantiles at a cost that follows the rows that come."""
+"""Sorted leaving windows: medians and quantiles at a cost that follows the rows that come."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SortedWindow:
         self.values: Any = library.SortedList(values[np.isfinite(values)].tolist())
 
     def quantiles(
-        self, new: Floats, sliding: Floats, ends: Ints, q: float, min_periods: int
+        self, new: Floats, leaving: Floats, ends: Ints, q: float, min_periods: int
     ) -> Floats:
         """Return the quantile for each new row, before which `ends` of the leaving rows have left.
 
@@ -45,7 +45,7 @@ class SortedWindow:
         results = np.full(len(new), np.nan)
         values, gone, least = self.values, 0, max(min_periods, 1)
         add, remove = values.add, values.remove
-        old, finite = sliding.tolist(), np.isfinite(sliding).tolist()
+        old, finite = leaving.tolist(), np.isfinite(leaving).tolist()
         rows = zip(new.tolist(), np.isfinite(new).tolist(), ends.tolist(), strict=True)
         for number, (value, counts, end) in enumerate(rows):
             if counts:
@@ -58,9 +58,9 @@ class SortedWindow:
                 results[number] = _quantile(values, q)
         return results
 
-    def drop(self, sliding: Floats) -> None:
+    def drop(self, leaving: Floats) -> None:
         """Let values go."""
-        for value in sliding[np.isfinite(sliding)].tolist():
+        for value in leaving[np.isfinite(leaving)].tolist():
             self.values.remove(value)
 
 

@@ -1,4 +1,4 @@
-"""Two-stack sliding aggregates: a step costs the rows that come and go, not the window.
+"""Two-stack leaving aggregates: a step costs the rows that come and go, not the window.
 
 The rows held are split at one place. Of the older ones it is known what each row and those behind
 it up to the split make together, of the newer ones what they make together with all before them
