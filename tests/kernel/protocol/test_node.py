@@ -65,7 +65,7 @@ def test_every_hook_says_when_it_is_called() -> None:
 
 def test_the_page_for_those_who_write_nodes_names_hooks_that_exist() -> None:
     page = Path("docs/writing-nodes.md").read_text()
-    table = page[page.index("| name | what it is for |") :]
+    table = page[page.index("| name | purpose |") :]
     named = set(re.findall(r"^\| `(\w+)", table, re.M))
     assert named
     assert named <= hooks()
