@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any, ClassVar
 
-from rapidz.kernel.compile.alignment import LOST, LossTally
+from rapidz.kernel.compile.alignment import LOST, LossTally, alignment_of
 from rapidz.kernel.compile.fusion import Code
 from rapidz.kernel.compile.serial import push_each
 from rapidz.kernel.graph.stream import Stream, T, move_to_first
@@ -97,7 +97,7 @@ class _Joining(Stream[tuple[Any, ...]]):
 
     def _aligned(self, upstream: Stream[Any]) -> list[Stream[Any]]:
         """The inputs that are aligned with *upstream*, itself included; none if it is alone."""
-        return self._pipeline.root().alignment().group(self, upstream)
+        return alignment_of(self._pipeline).group(self, upstream)
 
     def _tally(self, upstream: Stream[Any]) -> LossTally | None:
         """The count of what comes from *upstream*, together with its partners; None if alone."""
@@ -247,7 +247,7 @@ class zip(_Joining):
 
     def _rows(self) -> list[list[deque[Any]]]:
         """The buffers of aligned inputs, group by group; losses of others are forgotten."""
-        groups = self._pipeline.root().alignment().groups(self)
+        groups = alignment_of(self._pipeline).groups(self)
         aligned = {up for group in groups for up in group}
         for up, buffer in self.buffers.items():
             if up not in aligned and LOST in buffer:

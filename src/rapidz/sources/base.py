@@ -145,7 +145,7 @@ class Source(Stream[T]):
         with self._state_lock:
             if self._closed:
                 raise StreamClosed(f"{self}: the stream was closed, it cannot start again")
-            loop, run = self._pipeline.root().bind(), self._source_run
+            loop, run = self._pipeline.bind(), self._source_run
             if run is not None and run.loop is loop and not self.stopped:
                 return
             if run is not None:
@@ -190,7 +190,7 @@ class Source(Stream[T]):
         token = current_run.set(None)
         push = functools.partial(super()._emit, x, metadata)
         try:
-            waits = self._pipeline.root().reentry.within(push)
+            waits = self._pipeline.reentry.within(push)
         finally:
             current_run.reset(token)
         return [DeliveryWait(wait, run) for wait in waits]

@@ -109,7 +109,7 @@ class from_iterable(Source[T]):
             if overridden_emit(self) or self._pipeline.tracked:
                 return await self._take_one_by_one(run, elements)
             take = functools.partial(self._compiled_entry().bulk(), elements)
-            wait: Pending = self._pipeline.root().reentry.within(take)
+            wait: Pending = self._pipeline.reentry.within(take)
             if wait is None:
                 return None
             if wait is not EDITED:

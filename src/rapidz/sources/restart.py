@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rapidz.kernel.compile.compiler import edges
 from rapidz.kernel.graph.signals import SignalBarrier
 from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.node import edges
 
 
 def sinks_downstream(source: Stream[Any]) -> tuple[Stream[Any], ...]:

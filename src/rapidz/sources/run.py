@@ -65,7 +65,7 @@ class SourceRun:
     def begin(self) -> None:
         """Start the task at the next iteration of the loop."""
         active_runs.add(self)
-        self.source._pipeline.root().active.add(self.over)
+        self.source._pipeline.active.add(self.over)
         self.call_on_loop(self._begin)
 
     def call_on_loop(self, action: Callable[[], object]) -> None:
@@ -89,7 +89,7 @@ class SourceRun:
     def finish(self) -> None:
         """Mark the run as finished, and wake what waits for it."""
         active_runs.discard(self)
-        self.source._pipeline.root().active.discard(self.over)
+        self.source._pipeline.active.discard(self.over)
         if not self.over.done() and not self.loop.is_closed():
             self.over.set_result(None)
 

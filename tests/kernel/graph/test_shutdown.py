@@ -25,7 +25,7 @@ def until(source, wanted, total=None):
     # wait until each kind of node buffers as many elements as *wanted*; None: any number
     end = time.monotonic() + 15
     while time.monotonic() < end:
-        counts = rapidz.kernel.graph.shutdown.buffered(source._pipeline.root())
+        counts = rapidz.kernel.graph.shutdown.buffered(source._pipeline)
         found = {re.match(r"<(\\w+)", str(node))[1]: count for node, count in counts.items()}
         if all(found.get(kind) == n for kind, n in wanted.items() if n is not None):
             if total is None or sum(found.values()) == total:

@@ -10,7 +10,8 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from rapidz.kernel.graph.stream import Stream, described
+from rapidz.kernel.graph.engine_node import short_name
+from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.push import SKIP, no_default
 
 #: Keywords that `Stream.map` would take for itself.
@@ -87,7 +88,7 @@ class Call:
         self._names = [name for name, arg in kwargs.items() if isinstance(arg, left_out)]
         self._args = [None if i in self._places else arg for i, arg in enumerate(args)]
         self._kwargs = {name: arg for name, arg in kwargs.items() if name not in self._names}
-        self.__name__ = described(func)
+        self.__name__ = short_name(func)
 
     def on(self, *values: Any) -> Any:
         """Call the function with *values* where arguments were left out."""
@@ -116,7 +117,7 @@ class Own:
 
     def __init__(self, func: Callable[..., Any]) -> None:
         self._func = func
-        self.__name__ = described(func)
+        self.__name__ = short_name(func)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         named = {name: _own(arg) for name, arg in kwargs.items()} if kwargs else kwargs
@@ -154,7 +155,7 @@ class Fold:
         self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> None:
         self._func, self._args, self._kwargs = func, args, kwargs
-        self.__name__ = described(func)
+        self.__name__ = short_name(func)
 
     def __call__(self, state: Any, x: Any) -> Any:
         return self._func(state, x, *self._args, **self._kwargs)

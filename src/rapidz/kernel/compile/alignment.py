@@ -23,9 +23,9 @@ from rapidz.kernel.compile.legacy import interpreted, overridden_emit
 from rapidz.kernel.protocol.push import Pending, Push
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.protocol.context import PipelineContext
+    from rapidz.kernel.protocol.node import Node
 
-Node: TypeAlias = "Stream[Any]"
 Edge: TypeAlias = "tuple[Node, int]"
 
 
@@ -57,14 +57,14 @@ class Alignment:
             for origin, ups in aligned.items():
                 self._trace(join, ups, origin)
 
-    def groups(self, join: Node) -> list[list[Node]]:
+    def groups(self, join: Node) -> list[list[Any]]:
         """Return the groups of aligned inputs of *join*, each in the order of its ports."""
         return [
             [up for up in dict.fromkeys(join.upstreams) if up in group]
             for group in self._groups.get(join, ())
         ]
 
-    def group(self, join: Node, upstream: Node) -> list[Node]:
+    def group(self, join: Node, upstream: Node) -> list[Any]:
         """Return the inputs of *join* that are aligned with *upstream*, itself included."""
         return next((group for group in self.groups(join) if upstream in group), [])
 
@@ -84,6 +84,15 @@ class Alignment:
             known[edge] = None
             here = weakref.ref(node)
             stack.extend((up, (here, node.upstreams.index(up))) for up in node._aligned_with())
+
+
+def alignment_of(pipeline: PipelineContext) -> Alignment:
+    """Return which inputs of joins are aligned, as the graph is now."""
+    known = pipeline.alignment
+    if known is None or known[0] != pipeline.edits:
+        known = pipeline.alignment = pipeline.edits, Alignment(pipeline.joins)
+    alignment: Alignment = known[1]
+    return alignment
 
 
 def _origin(node: Node, origins: dict[Node, Node]) -> Node:
@@ -124,10 +133,10 @@ def emits_one_for_one(node: Node) -> bool:
 
 def report(node: Node) -> None:
     """Report to the aligned joins downstream that *node* has lost an element."""
-    pipeline = node._pipeline.root()
+    pipeline = node._pipeline
     if not pipeline.joins:
         return
-    alignment = pipeline.alignment()
+    alignment = alignment_of(pipeline)
     stack = alignment.edges_from(node)
     while stack:
         down, port = stack.pop()

@@ -16,9 +16,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rapidz.kernel.compile.diamond import joints
-from rapidz.kernel.compile.fusion import LONGEST, Form, FusedRun, fuse
+from rapidz.kernel.compile.fusion import MAX_FUSED_NODES, Form, fuse
+from rapidz.kernel.compile.intermediate import Branch, FusedRun, joined
 from rapidz.kernel.compile.legacy import interpret, interpreted, overridden_emit
 from rapidz.kernel.compile.serial import queue_behind
+from rapidz.kernel.protocol.node import Node, edges
 from rapidz.kernel.protocol.push import (
     BulkSlice,
     Pending,
@@ -34,14 +36,14 @@ from rapidz.kernel.runtime.attribution import failed_in
 from rapidz.kernel.runtime.tracking import boxing, unboxing
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.protocol.node import Node
 
-UnderWay: TypeAlias = "dict[Stream[Any], tuple[int, list[Branch]]]"
+UnderWay: TypeAlias = "dict[Node, tuple[int, list[Branch]]]"
 
 #: How many branches are written as one function.
-WIDEST = 8
+MAX_FUSED_BRANCHES = 8
 #: How many Python frames an element may stack up before a trampoline takes over.
-DEEPEST = 150
+MAX_DEPTH = 150
 
 
 class Outlet:
@@ -65,12 +67,12 @@ class Outlet:
         "version",
     )
 
-    def __init__(self, node: Stream[Any]) -> None:
+    def __init__(self, node: Node) -> None:
         self._ref = weakref.ref(node)
         self.version = 0
-        self.forget()
+        self.invalidate()
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """The graph below has changed: link anew before the next element."""
         self.linked = False
         self.version += 1
@@ -82,6 +84,11 @@ class Outlet:
         """How many elements `many` takes without a wait, if there is a bound."""
         self.push: Push[Any] = self._link_and_push
         self.send: Push[Any] = self._link_and_send
+
+    def link(self) -> None:
+        """Compile the edges downstream now, if that has not happened yet."""
+        if (node := self._ref()) is not None:
+            link(node)
 
     def _link_and_push(self, x: Any) -> Pending:
         node = self._ref()
@@ -105,7 +112,7 @@ class Outlet:
                 return send(x)
             self.linked = False
 
-    def connect(self, node: Stream[Any], branches: list[Branch]) -> None:
+    def connect(self, node: Node, branches: list[Branch]) -> None:
         """Take up the compiled *branches* of *node*.
 
         Another thread may edit the graph at the same time: then they are forgotten at once.
@@ -113,19 +120,21 @@ class Outlet:
         version = self.version
         self._connect(node, branches)
         if self.version != version:
-            self.forget()
+            self.invalidate()
 
-    def _connect(self, node: Stream[Any], branches: list[Branch]) -> None:
+    def _connect(self, node: Node, branches: list[Branch]) -> None:
         pipeline = node._pipeline
         self._start = pipeline.start
-        self.run = whole(branches)
+        self.run = joined(branches)
         self.depth = max((branch.depth for branch in branches), default=0) + (len(branches) > 1)
         self.push = node._wrap_fan_out(
-            [branch.push(self._start) for branch in branches], self._start
+            [branch_push(branch, self._start) for branch in branches], self._start
         )
         if node._record is not None:
             self.push = recording(self.push, node)
-        elif 1 < len(branches) <= WIDEST and any(branch.run.nodes for branch in branches):
+        elif 1 < len(branches) <= MAX_FUSED_BRANCHES and any(
+            branch.run.nodes for branch in branches
+        ):
             self.run.joints = joints(node, branches, self._start)
             self.push = fuse(self.run, start=self._start)
         self.send = self.push
@@ -137,61 +146,30 @@ class Outlet:
             _, self.many, self.room = branches[0].step
         self.linked = True
 
-    def fused(self, form: Form, node: Stream[Any], **surroundings: Any) -> Callable[..., Any]:
+    def fused(self, form: Form, node: Node, **surroundings: Any) -> Callable[..., Any]:
         """Return what *node* sends by as a function of another *form*."""
         run = self.run
-        if self.send is not self.push or node._record is not None or len(run.forks) > WIDEST:
+        if (
+            self.send is not self.push
+            or node._record is not None
+            or len(run.forks) > MAX_FUSED_BRANCHES
+        ):
             run = FusedRun()
             run.tail = self.send
         return fuse(run, form, start=self._start, **surroundings)
 
 
-class Branch:
-    """One edge of a node: the simple nodes it leads through, and what comes then."""
-
-    __slots__ = ("depth", "edge", "hops", "run", "step", "then")
-
-    def __init__(self) -> None:
-        self.run = FusedRun()
-        self.edge: tuple[Stream[Any], int] | None = None
-        """The node, and its port, whose step ends the run."""
-        self.step = Step(discard)
-        """The step that ends the run, as it was compiled."""
-        self.then: Stream[Any] | None = None
-        """The node that must be linked first, if any."""
-        self.depth = 1
-        self.hops = False
-        """Whether elements go on by way of the trampoline at the end of the run."""
-
-    def push(self, start: Start) -> Push[Any]:
-        if not self.run.nodes and self.run.tail is not None:
-            return self.run.tail
-        return fuse(self.run, start=start)
+def branch_push(branch: Branch, start: Start) -> Push[Any]:
+    """Return the push of one edge."""
+    if not branch.run.nodes and branch.run.tail is not None:
+        return branch.run.tail
+    return fuse(branch.run, start=start)
 
 
-def whole(branches: list[Branch]) -> FusedRun:
-    """All that is below a node, as one run."""
-    if len(branches) == 1:
-        return branches[0].run
-    run = FusedRun()
-    run.forks = [branch.run for branch in branches]
-    return run
-
-
-def edges(node: Stream[Any]) -> list[tuple[Stream[Any], int]]:
-    """The nodes below *node*, each with the port at which *node* enters, the first if several."""
-    found: list[tuple[Stream[Any], int]] = []
-    for ref in list(node.downstreams.data._od):  # a copy: another thread may build on
-        if (down := ref()) is not None:
-            port = next((port for port, up in enumerate(down.upstreams) if up is node), 0)
-            found.append((down, port))
-    return found
-
-
-def link(root: Stream[Any]) -> None:
+def link(root: Node) -> None:
     """Compile what lies below *root*, and every outlet on the way that needs it."""
     policies = Policies()
-    root._pipeline.root().compiled = True
+    root._pipeline.compiled = True
     root._unused = False
     under_way: UnderWay = {}
     stack = [root]
@@ -221,14 +199,14 @@ def link(root: Stream[Any]) -> None:
                     stack.pop()
 
 
-def trace(down: Stream[Any], port: int, under_way: UnderWay, policies: Policies) -> Branch:
+def trace(down: Node, port: int, under_way: UnderWay, policies: Policies) -> Branch:
     """Follow the edge to *down* through simple nodes, as far as it is a single line."""
     branch = Branch()
     run = branch.run.nodes
     node = down
     while (
         simple(node, policies)
-        and len(run) < LONGEST
+        and len(run) < MAX_FUSED_NODES
         and len(node.upstreams) <= node._max_inline_ports
         and node not in under_way
         and not (run and node is down)
@@ -251,7 +229,7 @@ def trace(down: Stream[Any], port: int, under_way: UnderWay, policies: Policies)
     return branch
 
 
-def simple(node: Stream[Any], policies: Policies) -> bool:
+def simple(node: Node, policies: Policies) -> bool:
     """Whether the node can be a few lines of a fused function."""
     pipeline = node._pipeline
     return (
@@ -281,16 +259,16 @@ def finish(branch: Branch, under_way: UnderWay, policies: Policies) -> None:
     else:
         return
     branch.depth = below + 1
-    if feedback or branch.depth > DEEPEST:
-        branch.depth, branch.hops = 2, True
+    if feedback or branch.depth > MAX_DEPTH:
+        branch.depth, branch.by_trampoline = 2, True
         branch.run.tail = node._pipeline.trampoline.take(branch.run.tail, feedback=feedback)
 
 
-def step_depth(node: Stream[Any]) -> int:
+def step_depth(node: Node) -> int:
     return 8 if interpreted(node) or node._pipeline.policies or node._pipeline.tracked else 1
 
 
-def prepare(node: Stream[Any], port: int, policies: Policies) -> Step:
+def prepare(node: Node, port: int, policies: Policies) -> Step:
     """Compile the step for what arrives at *port* of *node*."""
     policy = node._effective_policy = policies.of(node)
     compiled = Step(discard)
@@ -316,7 +294,7 @@ def prepare(node: Stream[Any], port: int, policies: Policies) -> Step:
     return compiled if step is compiled.push else Step(step)
 
 
-def attributing(node: Stream[Any], step: Push[Any]) -> Push[Any]:
+def attributing(node: Node, step: Push[Any]) -> Push[Any]:
     """Wrap *step* of a class of a user: what it raises at once is attributed to the node."""
     ref = weakref.ref(node)
 
@@ -333,12 +311,12 @@ def attributing(node: Stream[Any], step: Push[Any]) -> Push[Any]:
     return attributed
 
 
-def still_holding(node: Stream[Any]) -> Callable[[Any], bool]:
+def still_holding(node: Node) -> Callable[[Any], bool]:
     ref = weakref.ref(node)
     return lambda entry: (node := ref()) is not None and node._retains(entry)
 
 
-def via_emit(node: Stream[Any]) -> Push[Any]:
+def via_emit(node: Node) -> Push[Any]:
     """The push of a native node whose class, or user, replaced ``_emit``."""
     ref, start = weakref.ref(node), node._pipeline.start
 
@@ -349,7 +327,7 @@ def via_emit(node: Stream[Any]) -> Push[Any]:
     return push
 
 
-def recording(push: Push[Any], node: Stream[Any]) -> Push[Any]:
+def recording(push: Push[Any], node: Node) -> Push[Any]:
     """Compile *push* of a node whose present value somebody asked for."""
     record = node._record
     assert record is not None
@@ -365,13 +343,13 @@ class Policies:
     """The policy in force at each node: its own, else the nearest one upstream."""
 
     def __init__(self) -> None:
-        self._known: dict[Stream[Any], Any] = {}
+        self._known: dict[Node, Any] = {}
 
-    def of(self, node: Stream[Any]) -> Any:
+    def of(self, node: Node) -> Any:
         if not node._pipeline.policies:
             return None
-        path: list[Stream[Any]] = []
-        seen: set[Stream[Any]] = set()
+        path: list[Node] = []
+        seen: set[Node] = set()
         ahead = deque([node])
         policy = None
         while ahead:

@@ -10,54 +10,14 @@ it failed or skipped the element, after which the others' go into their queues.
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Sequence, Sized
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from rapidz.kernel.compile.alignment import emits_one_for_one
+from rapidz.kernel.compile.intermediate import Branch, FusedJoin, FusedRun
 from rapidz.kernel.compile.legacy import interpreted, overridden_emit
+from rapidz.kernel.protocol.node import Node
 from rapidz.kernel.protocol.push import Pending, Push, Start, step_of, when_all
-
-if TYPE_CHECKING:
-    from rapidz.kernel.compile.compiler import Branch
-    from rapidz.kernel.compile.fusion import FusedRun
-    from rapidz.kernel.graph.stream import Stream
-
-
-class _Missing:
-    """Stands for what has not come out of a branch."""
-
-    def __repr__(self) -> str:
-        return "MISSING"
-
-
-MISSING: Final[Any] = _Missing()
-
-
-class FusedJoin:
-    """A join that closes a diamond, and the branches of the fork that lead to it."""
-
-    __slots__ = ("before", "node", "queues", "rest", "take")
-
-    def __init__(
-        self,
-        node: Stream[Any],
-        queues: Sequence[Sized],
-        before: dict[int, tuple[Stream[Any], FusedRun]],
-        rest: FusedRun,
-        start: Start,
-    ) -> None:
-        self.node = weakref.ref(node)
-        self.queues = queues
-        """What must be empty for the tuple to be built at once."""
-        self.before = {branch: (weakref.ref(up), run) for branch, (up, run) in before.items()}
-        """By branch: the input of the join, and the nodes before it."""
-        self.rest = rest
-        """What comes after the join."""
-        ports = [node.upstreams.index(up) for up, _ in before.values()]
-        steps = [step_of(node.compile(node._outlet.send, port)).push for port in ports]
-        self.take = queueing(steps, start)
-        """Takes what came out of the branches, in their order, into the queues."""
 
 
 def queueing(
@@ -78,9 +38,9 @@ def queueing(
     return take
 
 
-def joints(origin: Stream[Any], branches: Sequence[Branch], start: Start) -> list[FusedJoin]:
+def joints(origin: Node, branches: Sequence[Branch], start: Start) -> list[FusedJoin]:
     """Find the joins all of whose inputs come from *branches* of *origin*."""
-    found: dict[Stream[Any], dict[int, tuple[Stream[Any], int]]] = {}
+    found: dict[Node, dict[int, tuple[Node, int]]] = {}
     for index, branch in enumerate(branches):
         if (reached := _join_of(origin, branch)) is not None:
             join, upstream, at = reached
@@ -91,14 +51,16 @@ def joints(origin: Stream[Any], branches: Sequence[Branch], start: Start) -> lis
         complete = {up for up, _ in inputs.values()} == set(join.upstreams)
         if queues is None or not complete or not _fusable(join):
             continue
-        before = {i: (up, _cut(branches[i].run, 0, at)) for i, (up, at) in inputs.items()}
+        before = {i: (up, branches[i].run.part(0, at)) for i, (up, at) in inputs.items()}
         rest = _rest(join, [branches[i] for i in inputs])
         if rest is not None:
-            made.append(FusedJoin(join, queues, before, rest, start))
+            ports = [join.upstreams.index(up) for up, _ in before.values()]
+            steps = [step_of(join.compile(join._outlet.send, port)).push for port in ports]
+            made.append(FusedJoin(join, queues, before, rest, queueing(steps, start)))
     return made
 
 
-def _join_of(origin: Stream[Any], branch: Branch) -> tuple[Stream[Any], Stream[Any], int] | None:
+def _join_of(origin: Node, branch: Branch) -> tuple[Node, Node, int] | None:
     """The join that *branch* leads to, the input by which, and its place in the run."""
     upstream = origin
     for at, (ref, _) in enumerate(branch.run.nodes):
@@ -110,12 +72,12 @@ def _join_of(origin: Stream[Any], branch: Branch) -> tuple[Stream[Any], Stream[A
         if not emits_one_for_one(node):
             return None
         upstream = node
-    if branch.edge is not None and branch.edge[0]._is_join and not branch.hops:
+    if branch.edge is not None and branch.edge[0]._is_join and not branch.by_trampoline:
         return branch.edge[0], upstream, len(branch.run.nodes)
     return None
 
 
-def _fusable(join: Stream[Any]) -> bool:
+def _fusable(join: Node) -> bool:
     return (
         join._fusible
         and not interpreted(join)
@@ -125,24 +87,17 @@ def _fusable(join: Stream[Any]) -> bool:
     )
 
 
-def _rest(join: Stream[Any], branches: Sequence[Branch]) -> FusedRun | None:
+def _rest(join: Node, branches: Sequence[Branch]) -> FusedRun | None:
     """What comes after *join*; None if an element goes there by way of the trampoline."""
     for branch in branches:
         nodes = [ref() for ref, _ in branch.run.nodes]
-        if join in nodes and not (branch.hops and nodes[-1] is join):
-            after = _cut(branch.run, nodes.index(join) + 1, len(nodes))
+        if join in nodes and not (branch.by_trampoline and nodes[-1] is join):
+            after = branch.run.part(nodes.index(join) + 1, len(nodes))
             if after.nodes or branch is branches[-1]:
                 after.tail = branch.run.tail
                 return after
         elif join in nodes:
             return None
-    after = _cut(branches[0].run, 0, 0)
+    after = branches[0].run.part(0, 0)
     after.tail = join._outlet.send
     return after
-
-
-def _cut(run: FusedRun, start: int, stop: int) -> FusedRun:
-    """Some of the nodes of *run*, without what comes then."""
-    part = type(run)()
-    part.nodes = run.nodes[start:stop]
-    return part

@@ -31,7 +31,7 @@ from rapidz.kernel.runtime.tasks import FailedTask, detach
 from rapidz.kernel.runtime.tracking import tracked_push
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.protocol.node import Node
 
 Emit: TypeAlias = Callable[..., Any]
 
@@ -55,7 +55,7 @@ class Validity:
 class CompiledEntry:
     """The compiled ways into one node, until the pipeline is edited."""
 
-    def __init__(self, node: Stream[Any]) -> None:
+    def __init__(self, node: Node) -> None:
         self.life = Validity()
         self._node = node
         self._bulk: Callable[[Iterator[Any]], Any] | None = None
@@ -101,7 +101,7 @@ class CompiledEntry:
         return self._bulk
 
 
-def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, life: Validity) -> Emit:
+def on_loop(node: Node, loop: asyncio.AbstractEventLoop, life: Validity) -> Emit:
     """Make the `emit` of a pipeline that runs on *loop*."""
     pipeline, push, slow_path = node._pipeline, node._outlet.send, node._emit_slow_path
     kept, lock, here = pipeline.pending_failures, pipeline.lock, loops.running_loop
@@ -136,9 +136,9 @@ def on_loop(node: Stream[Any], loop: asyncio.AbstractEventLoop, life: Validity) 
     return emit
 
 
-def push_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
+def push_in(node: Node, x: Any, metadata: Any) -> Pending:
     """Take one element into *node*, the general way."""
-    pipeline = node._pipeline.root()
+    pipeline = node._pipeline
     if pipeline.pending_failures and not (loops.running_loop() is not None and is_feedback(node)):
         if loops.running_loop() is not None:
             return refuse(node, x, metadata)
@@ -148,23 +148,23 @@ def push_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
     return unless_closing(node, pipeline.reentry.emit(pushing(node, metadata), x))
 
 
-def unless_closing(node: Stream[Any], wait: Pending) -> Pending:
+def unless_closing(node: Node, wait: Pending) -> Pending:
     """Let *wait* go on by itself if it is feedback, or while *node* drains.
 
     It may be behind whoever would await it.
     """
     if not node._closing:
         return without_feedback(node, wait)
-    detach(node._pipeline.root(), wait)
+    detach(node._pipeline, wait)
     return None
 
 
-def emit_within(node: Stream[Any], x: Any, asynchronous: bool, metadata: Any) -> Any:
+def emit_within(node: Node, x: Any, asynchronous: bool, metadata: Any) -> Any:
     """Emit *x* in a step of the pipeline: a short way, for it may be many on the stack.
 
     What is kept is for those who emit from outside.
     """
-    pipeline = node._pipeline.root()
+    pipeline = node._pipeline
     if not (asynchronous or pipeline.needs_loop):
         if node._ended:
             raise closed(node, x)
@@ -178,7 +178,7 @@ def emit_within(node: Stream[Any], x: Any, asynchronous: bool, metadata: Any) ->
         return pipeline.failed_awaitable(error)
 
 
-def emit_later(node: Stream[Any], x: Any, metadata: Any) -> None:
+def emit_later(node: Node, x: Any, metadata: Any) -> None:
     """Take in *x*, which an interrupt has left behind; what fails is kept."""
     try:
         emit_within(node, x, False, metadata)
@@ -186,20 +186,20 @@ def emit_later(node: Stream[Any], x: Any, metadata: Any) -> None:
         node._pipeline.record_failure(error)
 
 
-def pushing(node: Stream[Any], metadata: Any) -> Callable[[Any], Pending]:
+def pushing(node: Node, metadata: Any) -> Callable[[Any], Pending]:
     """Return what takes an element with *metadata* into *node*."""
     if metadata is None and not node._pipeline.tracked:
         return node._outlet.send
     return functools.partial(take_in, node, metadata=metadata)
 
 
-def closed(node: Stream[Any], x: Any) -> StreamClosed:
+def closed(node: Node, x: Any) -> StreamClosed:
     return StreamClosed(f"{node}: the stream has ended; got {short_repr(x)}")
 
 
-def refuse(node: Stream[Any], x: Any, metadata: Any) -> Pending:
+def refuse(node: Node, x: Any, metadata: Any) -> Pending:
     """Say that an earlier element failed; take *x* only if nobody listens."""
-    pipeline = node._pipeline.root()
+    pipeline = node._pipeline
 
     async def late() -> None:
         if (wait := take_in(node, x, metadata)) is not None:
@@ -208,7 +208,7 @@ def refuse(node: Stream[Any], x: Any, metadata: Any) -> Pending:
     return FailedTask(late(), pipeline, pipeline.pending_failures[0])
 
 
-def take_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
+def take_in(node: Node, x: Any, metadata: Any) -> Pending:
     pipeline = node._pipeline
     if node._ended:
         raise closed(node, x)
@@ -218,7 +218,7 @@ def take_in(node: Stream[Any], x: Any, metadata: Any) -> Pending:
     return node._outlet.send(x)
 
 
-def push_below(node: Stream[Any], x: Any, metadata: Any) -> Pending:
+def push_below(node: Node, x: Any, metadata: Any) -> Pending:
     """Push what an old node class emits, with the metadata that it hands on."""
     if metadata and not node._pipeline.tracked:
         node._pipeline.enable_tracking()
@@ -235,14 +235,14 @@ def push_below(node: Stream[Any], x: Any, metadata: Any) -> Pending:
 # --- many -------------------------------------------------------------------------------
 
 
-def emit_many(node: Stream[Any], elements: Iterable[Any]) -> Any:
+def emit_many(node: Node, elements: Iterable[Any]) -> Any:
     """Take *elements* into *node* one after the other, each when there is room.
 
     No more is taken from an iterator than is pushed.  One that may be slow, or
     belongs to a thread, is asked for elements in the thread that calls.
     """
     check_elements(elements)
-    pipeline, rest = node._pipeline.root(), iter(elements)
+    pipeline, rest = node._pipeline, iter(elements)
     if pipeline.lock.inside == get_ident():
         if pipeline.lock.later(functools.partial(many_later, node, rest)):
             return pipeline.as_awaitable(None) if pipeline.needs_loop else None
@@ -277,7 +277,7 @@ def _waited(wait: Any) -> Any:
     return wait
 
 
-def many_later(node: Stream[Any], rest: Iterator[Any]) -> None:
+def many_later(node: Node, rest: Iterator[Any]) -> None:
     """Take in *rest*, which an interrupt has left behind; what fails is kept."""
     try:
         many_within(node, rest)
@@ -285,9 +285,9 @@ def many_later(node: Stream[Any], rest: Iterator[Any]) -> None:
         node._pipeline.record_failure(error)
 
 
-def many_within(node: Stream[Any], rest: Iterator[Any]) -> Any:
+def many_within(node: Node, rest: Iterator[Any]) -> Any:
     """Take in *rest* in a step of the pipeline: see `emit_within`."""
-    pipeline = node._pipeline.root()
+    pipeline = node._pipeline
     try:
         wait = pipeline.reentry.emit(functools.partial(take, node), rest)
     except Exception as error:
@@ -299,12 +299,12 @@ def many_within(node: Stream[Any], rest: Iterator[Any]) -> Any:
     return pipeline.as_awaitable(wait) if pipeline.needs_loop else wait
 
 
-def many_fed_back(node: Stream[Any], rest: Iterator[Any]) -> Awaitable[object]:
+def many_fed_back(node: Node, rest: Iterator[Any]) -> Awaitable[object]:
     """Take in *rest*, each element at once, as nothing waits for feedback.
 
     So all of them are in the pipeline before an end can be sent through it.
     """
-    pipeline = node._pipeline.root()
+    pipeline = node._pipeline
     try:
         for x in rest:
             if node._ended:
@@ -316,7 +316,7 @@ def many_fed_back(node: Stream[Any], rest: Iterator[Any]) -> Awaitable[object]:
     return pipeline.as_awaitable(None)
 
 
-def take(node: Stream[Any], elements: Iterator[Any]) -> Pending:
+def take(node: Node, elements: Iterator[Any]) -> Pending:
     """Take in *elements* until one must be waited for, or all are in."""
     while True:
         pipeline = node._pipeline
@@ -331,14 +331,14 @@ def take(node: Stream[Any], elements: Iterator[Any]) -> Pending:
             return wait  # type: ignore[no-any-return]
 
 
-async def _take_rest(node: Stream[Any], wait: Awaitable[object], rest: Iterator[Any]) -> None:
+async def _take_rest(node: Node, wait: Awaitable[object], rest: Iterator[Any]) -> None:
     again: Pending = wait
     while again is not None:
         await again
         again = take(node, rest)
 
 
-async def _take_all(node: Stream[Any], elements: Iterator[Any], sized: bool) -> None:
+async def _take_all(node: Node, elements: Iterator[Any], sized: bool) -> None:
     """Take in all of *elements*, and let others have the loop now and then."""
     ended: list[bool] = []
     elements = itertools.chain(elements, _tell_end(ended))
@@ -360,7 +360,7 @@ def _tell_end(ended: list[bool]) -> Iterator[Any]:
     yield from ()
 
 
-def _take_together(node: Stream[Any], rest: BulkSlice) -> Pending:
+def _take_together(node: Node, rest: BulkSlice) -> Pending:
     """Take in what is left of a chunk, as much at once as the nodes below can."""
     pipeline = node._pipeline
     while rest.at < rest.stop:
@@ -380,7 +380,7 @@ def _take_together(node: Stream[Any], rest: BulkSlice) -> Pending:
     return None
 
 
-def _one_by_one(node: Stream[Any], elements: Iterator[Any]) -> Pending:
+def _one_by_one(node: Node, elements: Iterator[Any]) -> Pending:
     """Take in what may be slow to come: others get in between."""
     for x in elements:
         if (wait := node.emit(x)) is not None:

@@ -17,8 +17,7 @@ import weakref
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
-from rapidz.kernel.compile.compiler import edges
-from rapidz.kernel.protocol.node import Node
+from rapidz.kernel.protocol.node import Node, edges
 from rapidz.kernel.protocol.push import Pending
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime.deadlock import (
@@ -34,15 +33,12 @@ from rapidz.kernel.runtime.exclusion import called_by_interrupt
 from rapidz.kernel.runtime.tasks import EagerTask, detach
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.pipeline import Pipeline
-    from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.protocol.context import PipelineContext
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
 _OURS = ("<rapidz ", _PACKAGE)
 
-_emits: weakref.WeakKeyDictionary[Stream[Any], weakref.WeakSet[Stream[Any]]] = (
-    weakref.WeakKeyDictionary()
-)
+_emits: weakref.WeakKeyDictionary[Node, weakref.WeakSet[Node]] = weakref.WeakKeyDictionary()
 """Into which streams the functions of a node emit and wait: edges of the wait-for graph."""
 
 
@@ -52,15 +48,15 @@ class Version:
     now = 0
 
 
-def without_feedback(node: Stream[Any], wait: Pending) -> Pending:
+def without_feedback(node: Node, wait: Pending) -> Pending:
     """Return what an emit into *node* waits for: nothing, and *wait* goes on, if it is feedback."""
     if wait is None or not is_feedback(node):
         return wait
-    detach(node._pipeline.root(), wait)
+    detach(node._pipeline, wait)
     return None
 
 
-def is_feedback(node: Stream[Any]) -> bool:
+def is_feedback(node: Node) -> bool:
     """Return whether the caller is, or is waited for by, a function downstream of *node*."""
     if not (found := callers()):
         return False
@@ -74,9 +70,9 @@ def is_feedback(node: Stream[Any]) -> bool:
     return False
 
 
-def callers() -> list[Stream[Any]]:
+def callers() -> list[Node]:
     """Return the nodes whose functions run, and wait for the code that asks, innermost first."""
-    found: list[Stream[Any]] = []
+    found: list[Node] = []
     frame: FrameType | None = sys._getframe(2)
     driven = False
     while frame is not None and (code := frame.f_code) is not TURN:
@@ -92,7 +88,7 @@ def callers() -> list[Stream[Any]]:
     return found
 
 
-def function_within(pipeline: Pipeline) -> str | None:
+def function_within(pipeline: PipelineContext) -> str | None:
     """Describe the function of *pipeline* that runs and waits for the code that asks, if any.
 
     A plain function is found on the stack, an asynchronous one among what waits.
@@ -105,9 +101,9 @@ def function_within(pipeline: Pipeline) -> str | None:
     while frame is not None and (code := frame.f_code) is not TURN:
         if code.co_filename.startswith(_OURS):
             node = frame.f_locals["self"] if code in flushes else _node_of(frame)
-            if node is not None and node._pipeline.root() is pipeline:
+            if node is not None and node._pipeline.is_one_with(pipeline):
                 about = "" if code in flushes else _element_of(frame)
-                return f"{node._described()}{about}"
+                return f"{node._describe()}{about}"
         frame = frame.f_back
     if running is not None:
         return described(running)
@@ -123,7 +119,7 @@ def _element_of(frame: FrameType) -> str:
     return f" with element {short_repr(values['x'])}" if "x" in values else ""
 
 
-def _nodes_in(running: EagerTask) -> list[Stream[Any]]:
+def _nodes_in(running: EagerTask) -> list[Node]:
     """Return the nodes whose functions *running* is in."""
     nodes = [node for node, _ in [running.about()] if node is not None]
     at: Any = running._driven
@@ -135,7 +131,7 @@ def _nodes_in(running: EagerTask) -> list[Stream[Any]]:
     return nodes[::-1]
 
 
-def _node_of(frame: FrameType) -> Stream[Any] | None:
+def _node_of(frame: FrameType) -> Node | None:
     """Return the node whose step *frame* runs, if it tells."""
     code = frame.f_code
     free = code.co_freevars  # to look at these is cheap, to look at values is not
@@ -148,10 +144,10 @@ def _node_of(frame: FrameType) -> Stream[Any] | None:
     else:
         return None
     node = ref() if isinstance(ref, weakref.ref) else None
-    return node if isinstance(node, Node) else None  # type: ignore[return-value]
+    return node if isinstance(node, Node) else None
 
 
-def _wait_for_cache(node: Stream[Any]) -> weakref.WeakSet[Stream[Any]]:
+def _wait_for_cache(node: Node) -> weakref.WeakSet[Node]:
     """Return the nodes that an element emitted into *node* may have to wait for."""
     cached = node._wait_for_cache
     if cached is None or cached[0] != Version.now:
@@ -159,9 +155,9 @@ def _wait_for_cache(node: Stream[Any]) -> weakref.WeakSet[Stream[Any]]:
     return cached[1]
 
 
-def _reached_from(node: Stream[Any]) -> weakref.WeakSet[Stream[Any]]:
+def _reached_from(node: Node) -> weakref.WeakSet[Node]:
     """Follow edges, emits that wait, and from a join that waits for partners all of its inputs."""
-    reached: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
+    reached: weakref.WeakSet[Node] = weakref.WeakSet()
     stack = [down for down, _ in edges(node)]
     while stack:
         at = stack.pop()
@@ -175,8 +171,8 @@ def _reached_from(node: Stream[Any]) -> weakref.WeakSet[Stream[Any]]:
     return reached
 
 
-def _upstream_of(node: Stream[Any]) -> set[Stream[Any]]:
-    found: set[Stream[Any]] = set()
+def _upstream_of(node: Node) -> set[Node]:
+    found: set[Node] = set()
     stack = [node]
     while stack:
         ahead = [up for up in stack.pop().upstreams if up is not None and up not in found]

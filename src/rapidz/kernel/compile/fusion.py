@@ -27,38 +27,22 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from rapidz.kernel.compile.diamond import MISSING, FusedJoin
+from rapidz.kernel.compile.intermediate import MISSING, FusedJoin, FusedRun
 from rapidz.kernel.protocol.attributes import LiveKwargs
 from rapidz.kernel.protocol.push import SKIP, Pending, Push, Start, together
 from rapidz.kernel.runtime.attribution import add_note, blame, leaves
 from rapidz.kernel.runtime.tasks import detach
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.protocol.node import Node
 
 Form: TypeAlias = Literal["push", "emit", "bulk", "batch"]
 
 #: What the form ``bulk`` returns when the pipeline was edited under it.
 EDITED: Any = object()
 
-#: How many nodes are written as one function, at most, and how deep they are nested.
-LONGEST, DEEPEST = 64, 12
-
-
-class FusedRun:
-    """Simple nodes in a row, held weakly, each with the port it is entered by, and what comes then.
-
-    That is a push (*tail*), several runs (*forks*), or nothing.  Some of the
-    forks may meet again (*joints*).
-    """
-
-    __slots__ = ("forks", "joints", "nodes", "tail")
-
-    def __init__(self) -> None:
-        self.nodes: list[tuple[weakref.ref[Stream[Any]], int]] = []
-        self.tail: Push[Any] | None = None
-        self.forks: list[FusedRun] = []
-        self.joints: list[FusedJoin] = []
+#: How many nodes are written as one function, at most.
+MAX_FUSED_NODES = 64
 
 
 class Code:
@@ -68,16 +52,16 @@ class Code:
         self.form, self.start = form, start
         self.values: dict[str, Any] = {"SKIP": SKIP, "MISSING": MISSING}
         self.lines: list[str] = []
-        self.nodes: list[weakref.ref[Stream[Any]] | None] = []
+        self.nodes: list[weakref.ref[Node] | None] = []
         self.depth = 3
         self.forked = 0
         self.changed = False
         """Whether ``x`` may be another one now than at the last fork."""
         self.owned = ""
         """The name of what lets a wait go on by itself, once the element is one of several."""
-        self._node: weakref.ref[Stream[Any]] | None = None
+        self._node: weakref.ref[Node] | None = None
 
-    def at(self, node: Stream[Any] | None) -> None:
+    def at(self, node: Node | None) -> None:
         """What is written from now on is the work of *node*."""
         self._node = None if node is None else weakref.ref(node)
 
@@ -137,7 +121,7 @@ class Code:
                 self.gathered(node)
         self.at(None)
 
-    def gathered(self, node: Stream[Any]) -> None:
+    def gathered(self, node: Node) -> None:
         """Let waits go on by themselves from here on, if *node* emits more than the element."""
         if node._combines_elements:
             own_wait = functools.partial(detach, node._pipeline)
@@ -354,12 +338,12 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
 }
 
 
-def _note_writer(table: list[weakref.ref[Stream[Any]] | None], error: SyntaxError) -> None:
+def _note_writer(table: list[weakref.ref[Node] | None], error: SyntaxError) -> None:
     """Say on *error* which node wrote the line."""
     at = (error.lineno or 0) - 2
     ref = table[at] if 0 <= at < len(table) else None
     if ref is not None and (node := ref()) is not None:
-        add_note(error, f"in a line that {node._described()} wrote by inline()")
+        add_note(error, f"in a line that {node._describe()} wrote by inline()")
 
 
 #: Sources kept for tracebacks; what is older is forgotten.
@@ -378,9 +362,7 @@ def _compiled(source: str, filename: str) -> CodeType:
 _known: deque[str] = deque()
 
 
-def line_of(
-    table: list[weakref.ref[Stream[Any]] | None], error: BaseException
-) -> tuple[Stream[Any] | None, Any]:
+def line_of(table: list[weakref.ref[Node] | None], error: BaseException) -> tuple[Node | None, Any]:
     """The node whose line of a fused function raised *error*, and the element there."""
     traceback = error.__traceback__
     if traceback is None:
@@ -390,7 +372,7 @@ def line_of(
     return None if ref is None else ref(), traceback.tb_frame.f_locals.get("x")
 
 
-def blame_line(table: list[weakref.ref[Stream[Any]] | None], error: BaseException) -> None:
+def blame_line(table: list[weakref.ref[Node] | None], error: BaseException) -> None:
     """Blame *error* on the node whose line of a fused function raised it."""
     node, x = line_of(table, error)
     if node is not None:

@@ -10,50 +10,42 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rapidz.kernel.compile.serial import bound, starter
 from rapidz.kernel.protocol.checks import check_writes
+from rapidz.kernel.protocol.node import Node, is_engine_default
 from rapidz.kernel.protocol.push import Pending, Push, await_result, step_of
 from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.attribution import failed_in, is_attributed_to
 from rapidz.kernel.runtime.tracking import boxing, current_metadata, tracked_push, unboxing
 
-if TYPE_CHECKING:
-    from rapidz.kernel.graph.stream import Stream
 
-
-def interpreted(node: Stream[Any]) -> bool:
+def interpreted(node: Node) -> bool:
     """Whether the node's work is in an ``update`` of its own."""
-    from rapidz.kernel.graph.stream import Stream
-
     if "update" in node.__dict__:
         return True
     for cls in type(node).__mro__:
         names = cls.__dict__
         if "update" in names:
-            return cls is not Stream
+            return not is_engine_default(names["update"])
         if "compile" in names or "inline" in names:
             return False
     return False
 
 
-def has_async_update(node: Stream[Any]) -> bool:
+def has_async_update(node: Node) -> bool:
     """Whether the node's work is in an asynchronous ``update``: it needs a loop."""
-    from rapidz.kernel.graph.stream import Stream
-
-    if type(node).update is Stream.update and "update" not in node.__dict__:
+    if is_engine_default(type(node).update) and "update" not in node.__dict__:
         return False
     check_writes(type(node).__name__, "update", node.update)
     return interpreted(node) and loops.is_async(node.update)
 
 
-def overridden_emit(node: Stream[Any]) -> bool:
+def overridden_emit(node: Node) -> bool:
     """Whether elements are to go through the node's own ``_emit``."""
-    from rapidz.kernel.graph.stream import Stream
-
-    return type(node)._emit is not Stream._emit or "_emit" in node.__dict__
+    return not is_engine_default(type(node)._emit) or "_emit" in node.__dict__
 
 
 def takes(func: Callable[..., Any], name: str) -> bool:
@@ -69,7 +61,7 @@ def takes(func: Callable[..., Any], name: str) -> bool:
     )
 
 
-def interpret(node: Stream[Any], port: int) -> Push[Any]:
+def interpret(node: Node, port: int) -> Push[Any]:
     """Return a step that calls the node's ``update`` as the old libraries did."""
     ref = weakref.ref(node)
     upstream = node.upstreams[port] if port < len(node.upstreams) else None
@@ -117,7 +109,7 @@ def interpret(node: Stream[Any], port: int) -> Push[Any]:
     return step
 
 
-def by_hand(node: Stream[Any], x: Any, who: Stream[Any] | None = None, metadata: Any = None) -> Any:
+def by_hand(node: Node, x: Any, who: Node | None = None, metadata: Any = None) -> Any:
     """Call a compiled node as an old subclass does: ``super().update(x, who)``.
 
     What it emits goes through the node's own ``_emit``.  Returns a list of
@@ -143,7 +135,7 @@ def by_hand(node: Stream[Any], x: Any, who: Stream[Any] | None = None, metadata:
     return result if emitted or wait is not None else None
 
 
-def _step_by_hand(node: Stream[Any], port: int, emitted: list[Any]) -> Push[Any]:
+def _step_by_hand(node: Node, port: int, emitted: list[Any]) -> Push[Any]:
     ref, start = weakref.ref(node), node._pipeline.start
 
     def push(x: Any) -> Pending:

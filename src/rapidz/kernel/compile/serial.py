@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 from rapidz.kernel.protocol.push import Pending, Push, Start, exception_group, when_all
 from rapidz.kernel.runtime.attribution import blame
 from rapidz.kernel.runtime.deadlock import drivers
-from rapidz.kernel.runtime.tasks import EagerTask, as_coroutine, exception_of
+from rapidz.kernel.runtime.tasks import EagerTask, SerialQueue, as_coroutine, exception_of
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.protocol.node import Node
 
 
-def bound(
-    node: Stream[Any], call: Callable[[Any], Awaitable[Any]]
-) -> Callable[[Any], Awaitable[Any]]:
+def bound(node: Node, call: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
     """Bind *call*, an asynchronous function of *node*, to the loop it must run on."""
     for at in (node, *node.upstreams):
         if at is not None and at._wraps_edges:
@@ -30,7 +28,7 @@ def bound(
 
 
 def await_each(
-    node: Stream[Any],
+    node: Node,
     call: Callable[[Any], Awaitable[Any]],
     then: Callable[[Any, Any], Pending] | None = None,
 ) -> Push[Any]:
@@ -39,7 +37,8 @@ def await_each(
     It awaits ``call(x)`` and then does ``then(x, result)``, if there is that to
     do, for one element after the other.
     """
-    line, pipeline, lost = node._serial_queue, node._pipeline, node._loss_reporter()
+    line: SerialQueue = node._serial_queue
+    pipeline, lost = node._pipeline, node._loss_reporter()
     function = Function(node, bound(node, call), then)
     follow, turn = line.follow, function.turn
     if lost is not None:
@@ -60,7 +59,7 @@ class Function:
 
     def __init__(
         self,
-        node: Stream[Any],
+        node: Node,
         call: Callable[[Any], Awaitable[Any]],
         then: Callable[[Any, Any], Pending] | None,
     ) -> None:
@@ -140,20 +139,21 @@ class CallTask(EagerTask):
             finally:
                 function.line.emitted -= 1
 
-    def about(self) -> tuple[Stream[Any] | None, Any]:
+    def about(self) -> tuple[Node | None, Any]:
         return (None if self._x is None else self._function.ref()), self._x
 
 
 drivers.add(id(CallTask.__await__.__code__))
 
 
-def returned(node: Stream[Any]) -> Callable[[Any, Awaitable[object]], Pending]:
+def returned(node: Node) -> Callable[[Any, Awaitable[object]], Pending]:
     """Make what waits for an awaitable that the plain function of *node* returned for an element.
 
     Coroutines run one after the other, as those of an ``async def`` function do.
     Futures, which go on by themselves, are waited for together.
     """
-    ref, line, pipeline = weakref.ref(node), node._serial_queue, node._pipeline
+    line: SerialQueue = node._serial_queue
+    ref, pipeline = weakref.ref(node), node._pipeline
 
     async def turn(x: Any, coroutine: Awaitable[object]) -> None:
         try:
@@ -163,7 +163,7 @@ def returned(node: Stream[Any]) -> Callable[[Any, Awaitable[object]], Pending]:
             raise
 
     def wait_for(x: Any, awaitable: Awaitable[object]) -> Pending:
-        if inspect.iscoroutine(awaitable) and pipeline.root().runs_here():
+        if inspect.iscoroutine(awaitable) and pipeline.runs_here():
             return line.follow(turn(x, awaitable), pipeline)
         if (
             isinstance(awaitable, asyncio.Future)
@@ -176,14 +176,14 @@ def returned(node: Stream[Any]) -> Callable[[Any, Awaitable[object]], Pending]:
     return wait_for
 
 
-def starter(node: Stream[Any]) -> Start:
+def starter(node: Node) -> Start:
     """Return what starts an awaitable that a plain function of *node* returned.
 
     Unlike that of the pipeline it lets the coroutine be known as one of *node*.
     """
     ref, start = weakref.ref(node), node._pipeline.start
 
-    async def known(ref: weakref.ref[Stream[Any]], coroutine: Awaitable[object]) -> None:
+    async def known(ref: weakref.ref[Node], coroutine: Awaitable[object]) -> None:
         await coroutine
 
     def begin(awaitable: Awaitable[object]) -> Pending:
@@ -192,24 +192,20 @@ def starter(node: Stream[Any]) -> Start:
     return begin
 
 
-def failing(node: Stream[Any] | None, x: Any, error: BaseException) -> None:
+def failing(node: Node | None, x: Any, error: BaseException) -> None:
     """Blame *error* on *node*; report the loss of *x*, unless a policy may yet get it through."""
     blame(error, node, x)
     if node is not None and (node._effective_policy is None or not isinstance(error, Exception)):
         node._report_loss()
 
 
-def push_each(node: Stream[Any]) -> Callable[[Iterable[Any]], Pending]:
+def push_each(node: Node) -> Callable[[Iterable[Any]], Pending]:
     """Make a push for many elements at once, each when there is room for it.
 
     All of them are tried; then one failure is raised, or several as a group.
     """
-    ref, line, pipeline, outlet = (
-        weakref.ref(node),
-        node._serial_queue,
-        node._pipeline,
-        node._outlet,
-    )
+    line: SerialQueue = node._serial_queue
+    ref, pipeline, outlet = weakref.ref(node), node._pipeline, node._outlet
 
     async def rest(first: Pending, elements: Iterator[Any], errors: list[Exception]) -> None:
         wait = first
@@ -260,7 +256,7 @@ def push_each(node: Stream[Any]) -> Callable[[Iterable[Any]], Pending]:
     return step
 
 
-def push_all(node: Stream[Any], elements: Iterable[Any]) -> Pending:
+def push_all(node: Node, elements: Iterable[Any]) -> Pending:
     """Push *elements* at once, so that none which comes later gets before them.
 
     All of them are tried; then one failure is raised, or several as a group.
@@ -280,13 +276,14 @@ def push_all(node: Stream[Any], elements: Iterable[Any]) -> Pending:
     return None
 
 
-def queue_behind(node: Stream[Any], step: Push[Any]) -> Push[Any]:
+def queue_behind(node: Node, step: Push[Any]) -> Push[Any]:
     """Make the step of a node some of whose elements are still under way.
 
     They came when its function was asynchronous; what comes now must not
     overtake them.  Once they are through, the node is compiled anew.
     """
-    ref, line, pipeline = weakref.ref(node), node._serial_queue, node._pipeline
+    line: SerialQueue = node._serial_queue
+    ref, pipeline = weakref.ref(node), node._pipeline
 
     async def turn(x: Any) -> None:
         if (wait := step(x)) is not None:

@@ -9,10 +9,10 @@ calls these names; it calls underscored ones.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.protocol.node import Node
 
 #: What `Stream` had in rapidz 0.2: these names won over a mixin's, and still do.
 NAMES_OF_0_2 = frozenset(
@@ -28,7 +28,7 @@ NAMES_OF_0_2 = frozenset(
 _HOOKS = frozenset({"compile", "inline"})
 
 
-def give_way(cls: type[Stream[Any]], base: type[Stream[Any]]) -> None:
+def give_way(cls: type[Node], base: type[Node]) -> None:
     """Let *cls*, below *base*, have the names of its mixins that *base* would hide."""
     own, mro = frozenset(base.__mro__), cls.__mro__
     mixins = [mixin for mixin in mro[mro.index(base) :] if mixin not in own]
@@ -48,7 +48,7 @@ def give_way(cls: type[Stream[Any]], base: type[Stream[Any]]) -> None:
             setattr(cls, name, value)
 
 
-def gives_way(node: Stream[Any], base: type[Stream[Any]], name: str) -> bool:
+def gives_way(node: Node, base: type[Node], name: str) -> bool:
     """Whether the class of *node* has *name* from a mixin, and *base* has another."""
     mro = type(node).__mro__
     value = next(vars(other)[name] for other in mro if name in vars(other))

@@ -6,14 +6,14 @@ import functools
 import weakref
 from typing import Any, TypeVar
 
+from rapidz.kernel.protocol.node import Node
+
 C = TypeVar("C", bound=type)
 
 
 def _weakref_node(x: Any) -> Any:
     """A weak reference in place of a node; anything else as it is."""
-    from rapidz.kernel.graph.stream import Stream
-
-    return weakref.ref(x) if isinstance(x, Stream) else x
+    return weakref.ref(x) if isinstance(x, Node) else x
 
 
 def _deref_weakref(x: Any) -> Any:

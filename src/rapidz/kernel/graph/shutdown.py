@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.compile.feedback import function_within, is_feedback
 from rapidz.kernel.graph import signals
-from rapidz.kernel.graph.pipeline import LoopCall, Pipeline, pipelines
 from rapidz.kernel.graph.signals import Signal
 from rapidz.kernel.protocol.push import DONE, Pending, exception_group, when_all
 from rapidz.kernel.runtime import loop as loops
+from rapidz.kernel.runtime.loop_call import LoopCall
+from rapidz.kernel.runtime.pipeline import Pipeline, all_pipelines
 from rapidz.kernel.runtime.tasks import detach, wait_done, wait_for
 from rapidz.kernel.runtime.thread_future import ThreadFuture
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.graph.engine_node import EngineNode
 
 logger = logging.getLogger("rapidz")
 
@@ -42,13 +43,13 @@ NODES_NAMED = 5
 EXIT_SECONDS = 10.0
 
 
-def flush(node: Stream[Any]) -> Any:
-    if node._pipeline.root().needs_running_loop():
+def flush(node: EngineNode) -> Any:
+    if node._pipeline.needs_running_loop():
         return _in_loop(lambda: flush(node))
 
     def action() -> Pending:
         wait = signals.send(node, Signal.FLUSH)
-        for stream in signals.streams_of_failures(node._pipeline.root(), ended=False):
+        for stream in signals.streams_of_failures(node._pipeline, ended=False):
             signals.send(stream, Signal.FLUSH)
         wait = detach(node._pipeline, wait)
         return None if wait is None or is_feedback(node) else wait
@@ -61,8 +62,8 @@ async def _in_loop(action: Callable[[], Any]) -> None:
     await wait_for(action())
 
 
-def join(node: Stream[Any], timeout: float | None) -> Any:
-    pipeline = node._pipeline.root()
+def join(node: EngineNode, timeout: float | None) -> Any:
+    pipeline = node._pipeline
     if pipeline.needs_running_loop():
         return _in_loop(lambda: join(node, timeout))
     if (function := function_within(pipeline)) is not None:
@@ -73,9 +74,9 @@ def join(node: Stream[Any], timeout: float | None) -> Any:
     return wait_until_idle(pipeline, timeout)
 
 
-def close(node: Stream[Any], timeout: float | None, *, at_once: bool = False) -> Any:
+def close(node: EngineNode, timeout: float | None, *, at_once: bool = False) -> Any:
     """End the stream at *node*; *at_once*: sources are stopped, and not waited for."""
-    pipeline = node._pipeline.root()
+    pipeline = node._pipeline
     if pipeline.needs_running_loop():
         return _in_loop(lambda: close(node, timeout, at_once=at_once))
     within = pipeline.lock.is_mine()
@@ -113,7 +114,7 @@ def close(node: Stream[Any], timeout: float | None, *, at_once: bool = False) ->
     return asyncio.ensure_future(_closed(wait, pipeline, timeout))
 
 
-def _ends_of_data(node: Stream[Any]) -> list[asyncio.Future[None]]:
+def _ends_of_data(node: EngineNode) -> list[asyncio.Future[None]]:
     """Return what says that the finite sources at or upstream of *node* are done."""
     found, seen = [], {node}
     stack = [node]
@@ -128,10 +129,10 @@ def _ends_of_data(node: Stream[Any]) -> list[asyncio.Future[None]]:
 
 
 def _close_after(
-    sources: list[asyncio.Future[None]], node: Stream[Any], timeout: float | None
+    sources: list[asyncio.Future[None]], node: EngineNode, timeout: float | None
 ) -> Any:
     """Close *node* once *sources* are done."""
-    here, loop, pipeline = loops.running_loop(), sources[0].get_loop(), node._pipeline.root()
+    here, loop, pipeline = loops.running_loop(), sources[0].get_loop(), node._pipeline
 
     async def closing() -> None:
         began = loop.time()
@@ -157,9 +158,9 @@ def _close_after(
     return None if here is None else DONE
 
 
-def _close_later(node: Stream[Any]) -> Any:
+def _close_later(node: EngineNode) -> Any:
     """End the stream when the element in flight, of which this is called, is through."""
-    pipeline = node._pipeline.root()
+    pipeline = node._pipeline
     signals.refuse(node)
 
     def end() -> None:
@@ -254,7 +255,7 @@ def drain_at_exit() -> None:
         prepare()
     if not _deadline:
         _deadline.append(time.monotonic() + EXIT_SECONDS)
-    while busy := [pipeline for pipeline in list(pipelines) if pipeline.is_busy()]:
+    while busy := [pipeline for pipeline in all_pipelines() if pipeline.is_busy()]:
         for pipeline in busy:
             waiting = asyncio.run_coroutine_threadsafe(idle(pipeline), pipeline.running_on)
             try:
@@ -283,8 +284,8 @@ def report_at_exit() -> None:
         _deadline.clear()
         drain_at_exit()
     late = [pipeline for ref in _too_late if (pipeline := ref()) is not None]
-    for pipeline in list(pipelines):
-        if pipeline.merged_into is None and pipeline.is_of_this_process():
+    for pipeline in all_pipelines():
+        if pipeline.is_of_this_process():
             left = _what_is_left(pipeline) or (pipeline in late and _what_goes_on(pipeline))
             if left:
                 _warn(left)
@@ -325,9 +326,9 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def buffered(pipeline: Pipeline) -> dict[Stream[Any], int]:
+def buffered(pipeline: Pipeline) -> dict[EngineNode, int]:
     """Return how many elements each node of *pipeline* buffers, those left out that buffer none."""
-    counts: dict[Stream[Any], int] = {}
+    counts: dict[EngineNode, int] = {}
     for node in list(pipeline.nodes):
         with contextlib.suppress(Exception):  # the node may change meanwhile, in another thread
             if count := node._count_buffered():
@@ -336,9 +337,8 @@ def buffered(pipeline: Pipeline) -> dict[Stream[Any], int]:
 
 
 def _log_kept() -> None:
-    for pipeline in list(pipelines):
-        if pipeline.merged_into is None:
-            pipeline.pending_failures.log_all()
+    for pipeline in all_pipelines():
+        pipeline.pending_failures.log_all()
 
 
 def drain_first() -> None:

@@ -22,14 +22,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from rapidz.kernel.compile.compiler import edges
-from rapidz.kernel.protocol.node import Node
+from rapidz.kernel.protocol.node import Node, edges
 from rapidz.kernel.protocol.push import Pending, exception_group, when_all
 from rapidz.kernel.runtime.tasks import EagerTask
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.pipeline import Pipeline
-    from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.graph.engine_node import EngineNode
+    from rapidz.kernel.runtime.pipeline import Pipeline
 
 
 class Signal(enum.Enum):
@@ -85,24 +84,24 @@ class SignalWave:
     def __init__(
         self,
         signal: Signal,
-        node: Stream[Any],
-        drained: frozenset[Stream[Any]] = frozenset(),
-        ending: frozenset[Stream[Any]] = frozenset(),
+        node: EngineNode,
+        drained: frozenset[EngineNode] = frozenset(),
+        ending: frozenset[EngineNode] = frozenset(),
     ) -> None:
-        pipeline = node._pipeline.root()
+        pipeline = node._pipeline
         self.signal = signal
         self.drained, self.ending = drained, ending
         self.hopeless = False
         """Whether elements would come back for ever."""
         self.errors: list[Exception] = []
-        self.acted: set[Stream[Any]] = set()
+        self.acted: set[EngineNode] = set()
         self.queued = 0
         """At how many nodes it waits behind elements."""
         self.through: Callable[[], object] = _nothing
         """Called when it has been everywhere, at last."""
         self.feedback = feedback_edges(pipeline, node)
 
-    def queue(self, node: Stream[Any]) -> None:
+    def queue(self, node: EngineNode) -> None:
         """Go on from *node* once the elements in flight there are through."""
         self.queued += 1
 
@@ -116,7 +115,7 @@ class SignalWave:
 
         node._run_in_order(go_on)
 
-    def reaches(self, down: Stream[Any], port: int) -> bool:
+    def reaches(self, down: EngineNode, port: int) -> bool:
         """Whether *down* is to act, now that the signal has come to *port*."""
         if port in down._side_ports or (down, port) in self.feedback or down in self.acted:
             return False
@@ -129,12 +128,13 @@ class SignalWave:
             and (down, at) not in self.feedback
             and all(up is not other for other in down.upstreams[:at])  # once for each stream
         ]
-        complete = down._signal_barrier.complete(self.signal, port, awaited)
+        barrier: SignalBarrier = down._signal_barrier
+        complete = barrier.complete(self.signal, port, awaited)
         if self.signal is Signal.END:
             down._on_input_end(port)
         return complete
 
-    def act(self, node: Stream[Any]) -> Pending:
+    def act(self, node: EngineNode) -> Pending:
         """Let one node do what the signal says; a failure does not stop the wave."""
         self.acted.add(node)
         try:
@@ -151,9 +151,9 @@ class SignalWave:
                 node._stop_background_work()
 
 
-def nodes_that_end(first: Stream[Any]) -> frozenset[Stream[Any]]:
+def nodes_that_end(first: EngineNode) -> frozenset[EngineNode]:
     """The nodes that an end sent at *first* comes to: all their inputs end."""
-    feedback = feedback_edges(first._pipeline.root(), first)
+    feedback = feedback_edges(first._pipeline, first)
     found, ahead = {first}, [first]
     while ahead:
         for down, port in edges(ahead.pop()):
@@ -169,11 +169,11 @@ def nodes_that_end(first: Stream[Any]) -> frozenset[Stream[Any]]:
     return frozenset(found)
 
 
-def feedback_edges(pipeline: Pipeline, first: Stream[Any]) -> set[tuple[Stream[Any], int]]:
+def feedback_edges(pipeline: Pipeline, first: EngineNode) -> set[tuple[EngineNode, int]]:
     """The edges that lead back to where an element from *first*, or elsewhere, has been."""
-    feedback: set[tuple[Stream[Any], int]] = set()
-    done: set[Stream[Any]] = set()
-    on_path: set[Stream[Any]] = set()
+    feedback: set[tuple[EngineNode, int]] = set()
+    done: set[EngineNode] = set()
+    on_path: set[EngineNode] = set()
     nodes = [first, *sorted(pipeline.nodes, key=lambda node: len(node.upstreams))]
     for root in nodes:
         stack = [] if root in done else [(root, iter(edges(root)))]
@@ -201,10 +201,10 @@ class DrainRounds:
     comes back any more.
     """
 
-    def __init__(self, node: Stream[Any], signal: Signal) -> None:
+    def __init__(self, node: EngineNode, signal: Signal) -> None:
         self.node, self.signal = node, signal
         self.count = 0
-        self._drained: frozenset[Stream[Any]] = frozenset()
+        self._drained: frozenset[EngineNode] = frozenset()
         self._ending = nodes_that_end(node) if signal is Signal.END else frozenset[Any]()
         self._returned = 0
         self._wave: SignalWave | None = None
@@ -227,7 +227,7 @@ class DrainRounds:
     def _send(
         self, signal: Signal, waits: list[Awaitable[object]], errors: list[Exception]
     ) -> None:
-        pipeline = self.node._pipeline.root()
+        pipeline = self.node._pipeline
         self._returned = returned(pipeline)
         self._wave = wave = SignalWave(signal, self.node, self._drained, self._ending)
         wave.hopeless = self.count >= MOST_ROUNDS
@@ -256,13 +256,13 @@ class DrainRounds:
             if (wait := self.go()) is not None:
                 await wait
 
-        EagerTask(go_on(), self.node._pipeline.root())
+        EagerTask(go_on(), self.node._pipeline)
 
     def _goes_round(self) -> bool:
         """Return whether elements have come back that another round would send on."""
         wave = self._wave
         assert wave is not None
-        came_back = returned(self.node._pipeline.root()) != self._returned
+        came_back = returned(self.node._pipeline) != self._returned
         if self.signal is Signal.FLUSH and not came_back:
             return False
         rest = [node for node in wave.acted if not node._ended and _is_left(node, came_back)]
@@ -285,7 +285,7 @@ def returned(pipeline: Pipeline) -> int:
     return pipeline.trampoline.returned + pipeline.reentry.returned
 
 
-def _is_left(node: Stream[Any], came_back: bool) -> bool:
+def _is_left(node: EngineNode, came_back: bool) -> bool:
     """Return whether *node* has something that is in flight, or that a flush would emit.
 
     A class that does not count what it buffers has, if any element *came back*.
@@ -299,7 +299,7 @@ def _is_left(node: Stream[Any], came_back: bool) -> bool:
     return node._buffered() > 0
 
 
-def described_cycle(wave: SignalWave, rest: list[Stream[Any]]) -> str:
+def described_cycle(wave: SignalWave, rest: list[EngineNode]) -> str:
     """The nodes of the cycle that *wave* went round, or where elements are if no edge closes it."""
     for down, port in wave.feedback:
         if down in wave.acted:
@@ -307,16 +307,16 @@ def described_cycle(wave: SignalWave, rest: list[Stream[Any]]) -> str:
     return ", ".join(map(str, rest))
 
 
-def _path(start: Stream[Any], end: Stream[Any]) -> list[Stream[Any]]:
+def _path(start: EngineNode, end: EngineNode) -> list[EngineNode]:
     """The nodes from *start* down to *end*."""
-    came: dict[Stream[Any], Stream[Any] | None] = {start: None}
+    came: dict[EngineNode, EngineNode | None] = {start: None}
     ahead = [start]
     for node in ahead:
         for down, _ in edges(node):
             if down not in came:
                 came[down] = node
                 ahead.append(down)
-    path: list[Stream[Any]] = []
+    path: list[EngineNode] = []
     at = end if end in came else None
     while at is not None:
         path.append(at)
@@ -324,21 +324,21 @@ def _path(start: Stream[Any], end: Stream[Any]) -> list[Stream[Any]]:
     return path[::-1]
 
 
-def refuse(node: Stream[Any]) -> None:
+def refuse(node: EngineNode) -> None:
     """Let *node* take no more elements from outside: the end comes."""
     if not (node._ended or node._closing):
         node._closing = True
         node._invalidate()
 
 
-def send(node: Stream[Any], signal: Signal) -> Pending:
+def send(node: EngineNode, signal: Signal) -> Pending:
     """Give *signal* to *node* and all below it; return what to wait for."""
     if signal is Signal.END:
         refuse(node)
     return DrainRounds(node, signal).go()
 
 
-def _carry(wave: SignalWave, node: Stream[Any], *, in_turn: bool = False) -> Pending:
+def _carry(wave: SignalWave, node: EngineNode, *, in_turn: bool = False) -> Pending:
     """Carry *wave* on from *node*; *in_turn*: all elements under way there are through."""
     waits: list[Awaitable[object]] = []
     stack = [node]
@@ -361,9 +361,9 @@ def _carry(wave: SignalWave, node: Stream[Any], *, in_turn: bool = False) -> Pen
     raise exception_group(errors, "branches")
 
 
-def streams_of_failures(pipeline: Pipeline, *, ended: bool) -> list[Stream[Any]]:
+def streams_of_failures(pipeline: Pipeline, *, ended: bool) -> list[EngineNode]:
     """The streams that failures are sent down; if *ended*, those that will get none any more."""
-    senders: dict[Stream[Any], list[Stream[Any]]] = {}
+    senders: dict[EngineNode, list[EngineNode]] = {}
     for node in list(pipeline.nodes):
         for stream in {node._errors, getattr(last(node._policy), "stream", None)}:
             if stream is not None:

@@ -8,35 +8,33 @@ import logging
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Never, NoReturn, Self, TypeVar
 
-from rapidz.kernel.compile import alignment, feedback
 from rapidz.kernel.compile import entry as entries
-from rapidz.kernel.compile.compiler import Outlet, edges
-from rapidz.kernel.compile.fusion import FusedRun, fuse
+from rapidz.kernel.compile.compiler import Outlet
 from rapidz.kernel.compile.legacy import by_hand, has_async_update
 from rapidz.kernel.graph import shutdown
 from rapidz.kernel.graph.edges import Downstreams, Upstreams
+from rapidz.kernel.graph.engine_node import EngineNode
 from rapidz.kernel.graph.mixins import give_way, gives_way
-from rapidz.kernel.graph.pipeline import Pipeline
 from rapidz.kernel.graph.provenance import remember
 from rapidz.kernel.graph.registry import APIRegisterMixin
 from rapidz.kernel.graph.signals import SignalBarrier
 from rapidz.kernel.graph.unused import tell_if_unused
 from rapidz.kernel.protocol.checks import check_metadata, read_timeout
 from rapidz.kernel.protocol.intervals import Interval
-from rapidz.kernel.protocol.node import Node
-from rapidz.kernel.protocol.push import DONE, Pending, Push, Step
+from rapidz.kernel.protocol.node import edges, engine_default
+from rapidz.kernel.protocol.push import DONE
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.protocol.signatures import refuse_keywords
 from rapidz.kernel.runtime import loop
-from rapidz.kernel.runtime.failures import Failure, PolicyLike, guard, make_policy
+from rapidz.kernel.runtime.failures import Failure, PolicyLike, make_policy
+from rapidz.kernel.runtime.loop import IOLoop
+from rapidz.kernel.runtime.pipeline import Pipeline
 from rapidz.kernel.runtime.tasks import SerialQueue, detach
-from rapidz.kernel.runtime.tracking import Metadata, current_metadata, release, retain
+from rapidz.kernel.runtime.tracking import Metadata
 
 if TYPE_CHECKING:
-    from tornado.ioloop import IOLoop
-
     from rapidz._menu.fluent import Fluent
     from rapidz._menu.fluent import T as T
 else:
@@ -56,20 +54,7 @@ _REPLACED = frozenset({"_emit", "update"})
 _html_update_streams: set[Any] = set()
 
 
-class Record:
-    """The last element of a node that somebody asked about."""
-
-    __slots__ = ("metadata", "value")
-
-    def __init__(self) -> None:
-        self.value: Any = None
-        self.metadata: Any = None
-
-    def take(self, x: Any) -> None:
-        self.value, self.metadata = x, current_metadata()
-
-
-class Stream(Fluent[T], Node, APIRegisterMixin):
+class Stream(Fluent[T], EngineNode, APIRegisterMixin):
     """An infinite sequence of elements, and a node of a pipeline.
 
     Streams subscribe to each other: what one emits goes to all those below it.
@@ -99,32 +84,18 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
     2
     """
 
-    _emits_one_for_one: ClassVar[bool] = True
-
     _emit_on_other_loop: Callable[[Stream[Any], Any, Any], Awaitable[object] | None] | None = None
     """Emit from a loop that is not the pipeline's, if `_bind_to_loop` has chosen another one;
     returns None where the node may emit as ever."""
 
     _plugins_go_here = True
-    str_list: ClassVar[list[str]] = ["func", "predicate", "n", "interval"]
     _graphviz_shape = "ellipse"
     _graphviz_style = "rounded,filled"
     _graphviz_fillcolor = "white"
     _graphviz_orientation = 0
 
-    _policy: Any = None
-    _effective_policy: Any = None
-    _record: Record | None = None
-    _entry: entries.CompiledEntry | None = None
-    _direct_steps: Any = None
-    _compiled = _closing = _ended = False
-    _wait_for_cache: tuple[int, weakref.WeakSet[Stream[Any]]] | None = None
-    """What an emit here may wait for, at which version of the graph."""
-    _unused = False
-    """Whether no element, and no node downstream, has ever come."""
     _warns_if_unused = True
     """Whether nodes downstream say so when they are collected unused."""
-    _skipped = 0
     _init_args: tuple[Any, ...]
     _init_kwargs: dict[str, Any]
 
@@ -217,92 +188,6 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
                 self._pipeline.require_loop()
             self._invalidate()
 
-    # --- the engine's side of the contract in `Node` ----------------------------------
-
-    def _can_inline(self) -> bool:
-        return type(self).compile is Stream.compile
-
-    def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
-        """Return the step for what arrives at *port*: see `rapidz.kernel.protocol.node`."""
-        return self._compile_inline(push, port)
-
-    def _compile_inline(self, push: Push[Any] | None, port: int = 0) -> Push[Any]:
-        """Compile what `inline` writes into a step of its own."""
-        run = FusedRun()
-        run.nodes.append((weakref.ref(self), port))
-        run.tail = push
-        return fuse(run)
-
-    def _wrap_policy(self, step: Push[Any], policy: Any) -> Push[Any]:
-        return guard(self, step, policy)
-
-    def _aligned_with(self) -> list[Stream[Any]]:
-        ups = [up for port, up in enumerate(self.upstreams) if port not in self._side_ports]
-        return ups if len(ups) == 1 else []
-
-    def _report_loss(self) -> None:
-        """Report that the node has lost an element: its function failed for good."""
-        if not self._handles_carry_failures:
-            alignment.report(self)
-
-    def _loss_reporter(self, *, behind_all: bool = False) -> Callable[[], None] | None:
-        """Make what reports the loss of an element here; None if no join could hear of it.
-
-        *behind_all*: the element was outside, behind all that is in flight in the node.
-        """
-        if not self._pipeline.root().joins:
-            return None
-        ref = weakref.ref(self)
-
-        def lost() -> None:
-            if (node := ref()) is None:
-                return
-            if behind_all:
-                node._run_in_own_order(node._report_loss)
-            else:
-                node._report_loss()
-
-        return lost
-
-    def _is_busy(self) -> bool:
-        """Return whether elements are in flight in this node."""
-        return self._policy_queue.busy() or self._serial_queue.busy() or self._has_in_flight()
-
-    def _has_elements_in_flight(self) -> bool:
-        """Return whether elements are in flight in this node, and not signals alone."""
-        lines = self._policy_queue.has_elements() or self._serial_queue.has_elements()
-        return lines or self._has_in_flight()
-
-    def _count_buffered(self) -> int:
-        """Return how many elements the node has taken in and not emitted yet."""
-        return max(self._policy_queue.count(), self._serial_queue.count()) + self._buffered()
-
-    def _run_in_order(self, action: Callable[[], Pending]) -> Pending:
-        """Do *action* after all elements that are in flight in this node."""
-        if self._policy_queue.busy():
-            turn = functools.partial(self._run_in_own_order, action)
-            return self._policy_queue.follow_signal(turn, self._pipeline)
-        return self._run_in_own_order(action)
-
-    def _run_in_own_order(self, action: Callable[[], Pending]) -> Pending:
-        if self._queue_action(action):
-            return None
-        if self._serial_queue.busy():
-            return self._serial_queue.follow_signal(action, self._pipeline)
-        return action()
-
-    def _loop_changed(self) -> None:
-        """The pipeline runs on another loop: forget what belonged to the old one."""
-        self._serial_queue, self._policy_queue = SerialQueue(), SerialQueue()
-        self._on_loop_changed()
-
-    def _apply_attribute(self, name: str, value: Any) -> None:
-        """Attribute *name* was assigned: compile the node anew."""
-        self._on_attribute_set(name, value)
-        if callable(value) and loop.is_async(value):
-            self._pipeline.require_loop()
-        self._invalidate()
-
     # --- elements in -------------------------------------------------------------------
 
     def emit(self, x: T, asynchronous: bool = False, metadata: Metadata | None = None) -> Any:
@@ -391,6 +276,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
                     vars(self)["emit"] = functools.update_wrapper(entry.emit, Stream.emit)
         return entry
 
+    @engine_default
     def update(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Take one element from *who*: as node classes of the old libraries are called.
 
@@ -398,6 +284,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         """
         return by_hand(self, x, *args, **kwargs)
 
+    @engine_default
     def _emit(self, x: Any, metadata: Any = None) -> list[Awaitable[object]]:
         """Push *x* to the nodes below, as old node classes do."""
         abroad = self._emit_on_other_loop
@@ -446,7 +333,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
                     downstream._remove_upstream(self)
                 finally:
                     downstream._invalidate()
-                    self._pipeline.root().realign()
+                    self._pipeline.realign()
 
         self._pipeline.edit(edit)
 
@@ -474,28 +361,6 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         if len(self.upstreams) > 1:
             raise ValueError("Stream has multiple upstreams: use `upstreams`")
         return self.upstreams[0] if self.upstreams else None
-
-    def _invalidate(self) -> None:
-        """Something changed here or below: compile anew before the next element."""
-        self._pipeline.edits += 1
-        feedback.Version.now += 1
-        stack: list[Any] = [self]
-        while stack:
-            node = stack.pop()
-            node._direct_steps = None
-            entry = node._entry
-            if entry is not None:
-                entry.retire()
-                node._entry = None
-                if node.__dict__.get("emit") is entry.emit:
-                    del node.__dict__["emit"]
-            if node._outlet.linked:
-                node._outlet.forget()
-            else:
-                node._outlet.version += 1  # it may be in the midst of being linked
-            if node._compiled:
-                node._compiled = False
-                stack.extend(up for up in node.upstreams if up is not None)
 
     # --- failures --------------------------------------------------------------------------
 
@@ -601,12 +466,6 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
         """
         return shutdown.close(self, read_timeout("close", timeout))
 
-    def _end(self) -> None:
-        """The stream has ended here."""
-        self._ended = True
-        self._on_end()
-        self._invalidate()
-
     def __enter__(self) -> Self:
         return self
 
@@ -644,7 +503,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
     @property
     def loop(self) -> IOLoop | None:
         """The loop that the nodes run on, or will; None if they need none."""
-        pipeline = self._pipeline.root()
+        pipeline = self._pipeline
         if not pipeline.needs_loop:
             return None
         if pipeline.asynchronous and pipeline.loop is None and loop.running_loop() is None:
@@ -654,7 +513,7 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
     @property
     def asynchronous(self) -> bool | None:
         """Whether `emit` returns an awaitable (True) or blocks (False); None without a loop."""
-        pipeline = self._pipeline.root()
+        pipeline = self._pipeline
         if pipeline.asynchronous is None and pipeline.needs_loop and not pipeline.loop_given:
             return pipeline.loop is not None and pipeline.loop is loop.running_loop()
         return pipeline.asynchronous
@@ -679,43 +538,10 @@ class Stream(Fluent[T], Node, APIRegisterMixin):
     def current_metadata(self, value: Any) -> None:
         self._recorded().metadata = value
 
-    def _recorded(self) -> Record:
-        if self._record is None:
-            self._record = Record()
-            if "_outlet" in vars(self):
-                self._invalidate()
-        return self._record
-
-    def _retain_refs(self, metadata: Any, n: int = 1) -> None:
-        retain(metadata, n)
-
-    def _release_refs(self, metadata: Any, n: int = 1) -> None:
-        release(metadata, n)
-
     def __iter__(self) -> NoReturn:
         raise TypeError(
             f"{self}: a stream cannot be iterated over; attach a sink, e.g. stream.sink_to_list()"
         )
-
-    def __str__(self) -> str:
-        name = f"{self.name}; " if self.name else ""
-        what = ""
-        for attribute in self.str_list:
-            value = self.__dict__.get(attribute)
-            if value:
-                what = f": {described(value)}"
-                break
-        return f"<{name}{type(self).__name__}{what}>"
-
-    __repr__ = __str__
-
-    def _described(self) -> str:
-        """The node and its function, for error messages."""
-        for attribute in ("func", "predicate", "key"):
-            func = self.__dict__.get(attribute)
-            if callable(func) and described(func) not in str(self):
-                return f"{self} ({attribute}: {described(func)})"
-        return str(self)
 
 
 def _hide_unknown(init: Any) -> None:
@@ -726,14 +552,6 @@ def _hide_unknown(init: Any) -> None:
 
 
 _hide_unknown(Stream.__init__)
-
-
-def described(value: Any) -> str:
-    """A short name for what a node was configured with."""
-    if not callable(value):
-        return str(value)
-    name = getattr(value, "__name__", None)
-    return str(name) if name else type(value).__name__
 
 
 def destroy_pipeline(source_node: Stream[Any]) -> None:

@@ -150,7 +150,7 @@ class TimedNode(Stream[T]):
     def cancel_timer(self, name: Hashable = None) -> bool:
         """Cancel the timer *name*; return whether it was set."""
         hash(name)
-        loop = self._pipeline.root().loop
+        loop = self._pipeline.loop
         if loop is None or running_loop() is loop or not loop.is_running():
             return self._cancel(name)
         return bool(sync(loop, self._cancel, name))

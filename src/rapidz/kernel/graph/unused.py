@@ -11,10 +11,10 @@ from __future__ import annotations
 import gc
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.protocol.node import Node
 
 #: What refers to a node while its references are counted: a variable and an argument.
 _OWN_REFERENCES = 2
@@ -30,7 +30,7 @@ def _note_collection(phase: str, _: object) -> None:
 gc.callbacks.append(_note_collection)  # what is found in a cycle goes as a whole
 
 
-def tell_if_unused(node: Stream[Any]) -> None:
+def tell_if_unused(node: Node) -> None:
     """Warn that *node*, which never got an element, is being collected."""
     plain = "_plugins_go_here" in vars(type(node))  # `Stream` itself: no operator
     of_frames = type(node).__module__.startswith("rapidz.dataframe")
@@ -38,14 +38,14 @@ def tell_if_unused(node: Stream[Any]) -> None:
         return
     if _is_fed(node):
         warnings.warn(
-            f"{node._described()} has no reference and no sink, so it is gone and gets no element: "
+            f"{node._describe()} has no reference and no sink, so it is gone and gets no element: "
             "end the chain with a sink, or keep what the last call returned",
             RuntimeWarning,
             stacklevel=3,
         )
 
 
-def _is_fed(node: Stream[Any]) -> bool:
+def _is_fed(node: Node) -> bool:
     """Return whether anything but nodes downstream refers to a node upstream of *node*."""
     seen: set[int] = set()
     stack = list(node.upstreams)
@@ -60,7 +60,7 @@ def _is_fed(node: Stream[Any]) -> bool:
     return False
 
 
-def _references(node: Stream[Any], to: Stream[Any]) -> int:
+def _references(node: Node, to: Node) -> int:
     """Return how often *node* refers to the stream *to*, in its attributes or their items."""
     count = 0
     for value in list(vars(node).values()):

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.protocol.node import Node
 
 V = TypeVar("V")
 
@@ -27,8 +27,8 @@ class LiveAttribute(Generic[V]):
     @overload
     def __get__(self, node: None, owner: type) -> LiveAttribute[V]: ...
     @overload
-    def __get__(self, node: Stream[Any], owner: type) -> V: ...
-    def __get__(self, node: Stream[Any] | None, owner: type) -> Any:
+    def __get__(self, node: Node, owner: type) -> V: ...
+    def __get__(self, node: Node | None, owner: type) -> Any:
         if node is None:
             return self
         try:
@@ -38,7 +38,7 @@ class LiveAttribute(Generic[V]):
                 f"{type(node).__name__!r} node has no attribute {self.name!r}"
             ) from None
 
-    def __set__(self, node: Stream[Any], value: V) -> None:
+    def __set__(self, node: Node, value: V) -> None:
         before = vars(node).get(self.name, value)
         vars(node)[self.name] = value
         if isinstance(value, LiveKwargs):
@@ -50,7 +50,7 @@ class LiveAttribute(Generic[V]):
                 vars(node)[self.name] = before
                 raise
 
-    def __delete__(self, node: Stream[Any]) -> None:
+    def __delete__(self, node: Node) -> None:
         vars(node).pop(self.name, None)
 
 
@@ -62,7 +62,7 @@ class LiveKwargs(dict[str, Any]):
 
     def __init__(self, values: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
         super().__init__(values)
-        self.readers: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
+        self.readers: weakref.WeakSet[Node] = weakref.WeakSet()
 
     def _changed(self) -> None:
         for node in list(self.readers):

@@ -10,20 +10,95 @@ assigned or a loop bound, and before the next element.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from rapidz.kernel.protocol.context import OutletContext, PipelineContext
 from rapidz.kernel.protocol.push import Pending, Push, Start, Step, fan_out
 
 if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Awaitable, Callable, Sized
 
-    from rapidz.kernel.compile.fusion import Code
-    from rapidz.kernel.graph.stream import Stream
+N = TypeVar("N", bound="Node")
+F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class Node:
-    """What the engine asks of a node."""
+    """Hooks and state of a node, as the engine sees them."""
+
+    # --- state: set by the engine, and for it alone ---------------------------------------
+
+    name: str | None
+    upstreams: list[Any]
+    downstreams: Any
+    """The nodes downstream, in order, weakly referenced."""
+    _pipeline: PipelineContext
+    """The `Pipeline` that the node shares with all nodes it is connected with."""
+    _outlet: OutletContext
+    """The `Outlet`: the compiled push of the edges downstream."""
+    _serial_queue: Any
+    """The `SerialQueue` of what its own function has in flight."""
+    _policy_queue: Any
+    """The `SerialQueue` of what its failure policy has in flight."""
+    _signal_barrier: Any
+    """The `SignalBarrier` of its inputs."""
+    _policy: Any
+    """The failure policy that the user has set here, or None."""
+    _effective_policy: Any
+    """The policy in force as the node was compiled: its own, or one upstream."""
+    _errors: Any
+    """The dead-letter stream, if it was asked for."""
+    _entry: Any
+    """The `CompiledEntry` of `emit`, while it is valid."""
+    _record: Any
+    """Where the last element is recorded, if it was asked for."""
+    _direct_steps: Any
+    """Steps for the calls of `update` by old classes, by port."""
+    _wait_for_cache: tuple[int, Any] | None
+    """The nodes that an emit here may wait for, at which version of the wait-for graph."""
+    _compiled: bool
+    _closing: bool
+    _ended: bool
+    _unused: bool
+    """Whether neither an element nor a node downstream has ever come."""
+    _skipped: int
+    """How many elements the policy ``"skip"`` has left out."""
+
+    if TYPE_CHECKING:  # what `Stream` does for the layers below
+        emit: Any
+        update: Any
+
+        def _emit(self, x: Any, metadata: Any = None) -> list[Awaitable[object]]: ...
+
+        def _emit_slow_path(self, x: Any, asynchronous: bool, metadata: Any) -> Any: ...
+
+        def _compiled_entry(self) -> Any: ...
+
+        def _invalidate(self) -> None: ...
+
+        def _apply_attribute(self, name: str, value: Any) -> None: ...
+
+        def _describe(self) -> str: ...
+
+        def _is_busy(self) -> bool: ...
+
+        def _has_elements_in_flight(self) -> bool: ...
+
+        def _count_buffered(self) -> int: ...
+
+        def _run_in_order(self, action: Callable[[], Pending]) -> Pending: ...
+
+        def _run_in_own_order(self, action: Callable[[], Pending]) -> Pending: ...
+
+        def _loss_reporter(self, *, behind_all: bool = False) -> Callable[[], None] | None: ...
+
+        def _report_loss(self) -> None: ...
+
+        def _loop_changed(self) -> None: ...
+
+        def _errors_stream(self) -> Any: ...
+
+        def _end(self) -> None: ...
 
     # --- what kind of node it is: class attributes -------------------------------------
 
@@ -76,7 +151,7 @@ class Node:
         """
         raise NotImplementedError
 
-    def inline(self, code: Code, port: int = 0) -> None:
+    def inline(self, code: Any, port: int = 0) -> None:
         """Write the node's work on ``x`` as lines of a fused function.
 
         Compile time.  By default no line: elements pass.
@@ -195,7 +270,7 @@ class Node:
         """
         return None
 
-    def inline_row(self, code: Code, row: list[str]) -> None:
+    def inline_row(self, code: Any, row: list[str]) -> None:
         """Write ``x = `` what a join makes of the elements in the variables *row*, one a port.
 
         Compile time, and only if there are `_join_queues`.
@@ -204,7 +279,7 @@ class Node:
 
     # --- elements that were lost ---------------------------------------------------------------
 
-    def _aligned_with(self) -> list[Stream[Any]]:
+    def _aligned_with(self) -> list[Any]:
         """Return the inputs for each of which a node that emits one for one does so.
 
         Called when the graph was edited and an element failed, or a join is
@@ -236,7 +311,7 @@ class Node:
 
     # --- edges: for what wraps the elements themselves ---------------------------------------
 
-    def _check_edge(self, downstream: Stream[Any]) -> None:
+    def _check_edge(self, downstream: Any) -> None:
         """Refuse an edge from here to *downstream* that cannot work: raise TypeError.
 
         Called before the edge is made, in the thread that makes it.
@@ -249,7 +324,7 @@ class Node:
         """
         return step
 
-    def _wrap_output_edge(self, step: Push[Any], downstream: Stream[Any], port: int) -> Push[Any]:
+    def _wrap_output_edge(self, step: Push[Any], downstream: Any, port: int) -> Push[Any]:
         """Wrap the *step* of *downstream* for elements as this node emits them.
 
         Compile time, and only if `_wraps_edges`.
@@ -257,7 +332,7 @@ class Node:
         return step
 
     def _bind_to_loop(
-        self, downstream: Stream[Any], call: Callable[[Any], Awaitable[Any]]
+        self, downstream: Any, call: Callable[[Any], Awaitable[Any]]
     ) -> Callable[[Any], Awaitable[Any]]:
         """Bind *call*, an asynchronous function of *downstream*, to the loop it must run on.
 
@@ -278,3 +353,27 @@ class Node:
         Compile time, and only where a policy is in force.
         """
         raise NotImplementedError
+
+
+def edges(node: N) -> list[tuple[N, int]]:
+    """Return the nodes downstream of *node*, each with its first port that *node* feeds."""
+    found: list[tuple[N, int]] = []
+    for ref in list(node.downstreams.data._od):  # a copy: another thread may build on
+        if (down := ref()) is not None:
+            port = next((port for port, up in enumerate(down.upstreams) if up is node), 0)
+            found.append((down, port))
+    return found
+
+
+def engine_default(method: F) -> F:
+    """Mark *method* of `Stream` as the default that classes of users may replace.
+
+    The mark is the function itself: `functools.wraps` copies it to another one.
+    """
+    method._rapidz_default = method  # type: ignore[attr-defined]
+    return method
+
+
+def is_engine_default(method: Any) -> bool:
+    """Return whether *method* is what `Stream` itself defines."""
+    return getattr(method, "_rapidz_default", None) is method

@@ -32,8 +32,8 @@ from rapidz.kernel.protocol.push import no_default
 from rapidz.kernel.protocol.short_repr import short_repr
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.pipeline import Pipeline
-    from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.protocol.context import RuntimeContext
+    from rapidz.kernel.protocol.node import Node
 
 #: At most so many notes of ours stand on one exception.
 MOST_NOTES = 8
@@ -48,9 +48,9 @@ class Attribution:
 
     __slots__ = ("_node", "_pipeline", "element", "logged", "notes", "serial", "settled", "tail")
 
-    def __init__(self, node: Stream[Any] | None = None, element: str = "", serial: int = 0) -> None:
+    def __init__(self, node: Node | None = None, element: str = "", serial: int = 0) -> None:
         self._node = None if node is None else weakref.ref(node)
-        self._pipeline = None if node is None else weakref.ref(node._pipeline.root())
+        self._pipeline = None if node is None else weakref.ref(node._pipeline)
         self.element = element
         """The element, as messages show it."""
         self.serial = serial
@@ -63,13 +63,13 @@ class Attribution:
         """The traceback at that time: it is no part of what comes after."""
 
     @property
-    def node(self) -> Stream[Any] | None:
+    def node(self) -> Node | None:
         return None if self._node is None else self._node()
 
-    def is_in(self, pipeline: Pipeline) -> bool:
+    def is_in(self, pipeline: RuntimeContext) -> bool:
         """Whether a node of *pipeline* raised it."""
         own = None if self._pipeline is None else self._pipeline()
-        return own is not None and own.root() is pipeline.root()
+        return own is not None and own.is_one_with(pipeline)
 
     def __reduce__(self) -> Any:
         return Attribution, ()
@@ -123,7 +123,7 @@ def _remove_notes(error: BaseException, ours: list[str]) -> None:
 # --- attribution --------------------------------------------------------------------------
 
 
-def blame(error: BaseException, node: Stream[Any] | None, x: Any = no_default) -> None:
+def blame(error: BaseException, node: Node | None, x: Any = no_default) -> None:
     """Note on *error* that the function of *node*, and nothing below it, raised it for *x*."""
     global last_serial
     if node is None or not isinstance(error, Exception):
@@ -136,7 +136,7 @@ def blame(error: BaseException, node: Stream[Any] | None, x: Any = no_default) -
     _write(error, "_rapidz_raised", record)
     if len(record.notes) < MOST_NOTES:
         element = f" for element {record.element}" if record.element else ""
-        remark(error, f"raised in {node._described()}{element}")
+        remark(error, f"raised in {node._describe()}{element}")
 
 
 def remark(error: BaseException, note: str) -> None:
@@ -164,7 +164,7 @@ def _cut_traceback(error: BaseException, tail: TracebackType | None) -> None:
         at.tb_next = None
 
 
-def is_attributed_to(error: Exception, node: Stream[Any] | None, x: Any, since: int) -> bool:
+def is_attributed_to(error: Exception, node: Node | None, x: Any, since: int) -> bool:
     """Whether *node* raised *error* itself, rather than a node below it.
 
     Notes it on *error* if so.  *since*: `last_serial` when the step of *node* began.
@@ -180,12 +180,12 @@ def is_attributed_to(error: Exception, node: Stream[Any] | None, x: Any, since: 
     return True
 
 
-def comes_from_below(error: BaseException, pipeline: Pipeline, since: int) -> bool:
+def comes_from_below(error: BaseException, pipeline: RuntimeContext, since: int) -> bool:
     """Whether a node of *pipeline* was found to have raised *error* after *since*."""
     return any(record.serial > since and record.is_in(pipeline) for record in attributions(error))
 
 
-def failed_in(node: Stream[Any]) -> Callable[[BaseException, int], bool]:
+def failed_in(node: Node) -> Callable[[BaseException, int], bool]:
     """Tell whether it was the node itself that failed since a step began, and none below it."""
     ref = weakref.ref(node)
 
@@ -209,7 +209,7 @@ def attributions(error: BaseException) -> Iterator[Attribution]:
             yield from attributions(inner)
 
 
-def raised_by(error: BaseException) -> Stream[Any] | None:
+def raised_by(error: BaseException) -> Node | None:
     """The node that raised *error*, or the first error of a group, as far as is known."""
     return next((record.node for record in attributions(error)), None)
 

@@ -18,16 +18,28 @@ import sys
 from asyncio.base_events import _run_until_complete_cb  # type: ignore[attr-defined]
 from collections.abc import Iterable, Iterator
 from types import FrameType, FunctionType
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union
 
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime import loop as loops
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.pipeline import Pipeline
-    from rapidz.kernel.runtime.tasks import EagerTask
+    from rapidz.kernel.protocol.node import Node
 
-Waiting: TypeAlias = Union["EagerTask", "asyncio.Task[Any]"]
+
+class Driven(Protocol):
+    """What is looked into of an `EagerTask`: who waits for it, and what it runs."""
+
+    _callbacks: list[Any] | None
+    _driven: Any
+    _pipeline: Any
+
+    def done(self) -> bool: ...
+
+    def about(self) -> tuple[Node | None, Any]: ...
+
+
+Waiting: TypeAlias = Union[Driven, "asyncio.Task[Any]"]
 
 #: How many tasks are followed at most.
 FURTHEST = 64
@@ -37,7 +49,7 @@ TURN = asyncio.Handle._run.__code__
 #: What is no way to wait.
 _PLAIN = (int, float, str, list, set, tuple, FunctionType, type(None), asyncio.AbstractEventLoop)
 
-#: The code of what runs a `EagerTask`, whose `self` that is; by id, for code is hashed by content.
+#: The code of what runs a `Driven`, whose `self` that is; by id, for code is hashed by content.
 drivers: set[int] = set()
 
 
@@ -93,19 +105,19 @@ def waiting() -> Iterator[Waiting]:
         _behind(getattr(task, "_callbacks", None), links)
 
 
-def _driven_by(task: asyncio.Task[Any], group: object) -> list[EagerTask] | None:
+def _driven_by(task: asyncio.Task[Any], group: object) -> list[Driven] | None:
     """What *task* runs around the place where it waits.
 
     Or around that where it uses *group*: it will wait for that there.  None if
     it does not.
     """
-    driven: list[EagerTask] = []
-    around: list[EagerTask] | None = driven if group is None else None
+    driven: list[Driven] = []
+    around: list[Driven] | None = driven if group is None else None
     at: Any = task.get_coro()
     while at is not None:
         frame = getattr(at, "cr_frame", None) or getattr(at, "gi_frame", None)
         if frame is not None and id(frame.f_code) in drivers:
-            running: EagerTask = frame.f_locals["self"]
+            running: Driven = frame.f_locals["self"]
             driven.append(running)
             if running._driven is not None:  # what wraps it cannot be looked into
                 at = running._driven
@@ -130,10 +142,10 @@ def _locals(frame: FrameType | None) -> Iterable[object]:
     return () if frame is None else frame.f_locals.values()
 
 
-def caller_in(pipeline: Pipeline) -> EagerTask | None:
+def caller_in(pipeline: Any) -> Driven | None:
     """What is in flight in *pipeline* and waits for the code that asks, if anything."""
     for one in waiting():
-        if not isinstance(one, asyncio.Task) and one._pipeline.root() is pipeline:
+        if not isinstance(one, asyncio.Task) and one._pipeline.is_one_with(pipeline):
             return one
     return None
 
@@ -171,11 +183,11 @@ def _link(one: Any, links: list[tuple[Any, object]]) -> None:
             links.append((parent, one))
 
 
-def described(running: EagerTask) -> str:
+def described(running: Driven) -> str:
     """Return which node and element *running* is about, for a message."""
     node, x = running.about()
     if node is not None:
-        return f"{node._described()} with element {short_repr(x)}"
+        return f"{node._describe()} with element {short_repr(x)}"
     coroutine: Any = running._driven
     while coroutine is not None:
         frame = getattr(coroutine, "cr_frame", None)
@@ -183,6 +195,6 @@ def described(running: EagerTask) -> str:
             break
         x, ref = frame.f_locals.get("x"), frame.f_locals.get("ref")
         if ref is not None and (node := ref()) is not None:
-            return f"{node._described()} with element {short_repr(x)}"
+            return f"{node._describe()} with element {short_repr(x)}"
         coroutine = frame.f_locals.get("coroutine")
     return "one of its functions"

@@ -13,20 +13,18 @@ import time
 import weakref
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, Union
+from typing import Any, Literal, Protocol, TypeAlias
 
 from rapidz.kernel.protocol.checks import check_count, check_number
 from rapidz.kernel.protocol.intervals import seconds
+from rapidz.kernel.protocol.node import Node
 from rapidz.kernel.protocol.push import Pending, Push, withdraw
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.attribution import is_attributed_to, settled
-from rapidz.kernel.runtime.tasks import wait_for
+from rapidz.kernel.runtime.tasks import SerialQueue, wait_for
 from rapidz.kernel.runtime.tracking import Entry, current_metadata, fail, unbox
-
-if TYPE_CHECKING:
-    from rapidz.kernel.graph.stream import Stream
 
 
 class BackPressureError(RuntimeError):
@@ -59,7 +57,7 @@ class Failure:
     """What arrived at the node."""
     exception: Exception
     """What the node raised, the last time if it tried several times."""
-    node: Stream[Any]
+    node: Node
     """The node that failed."""
     attempts: int = 1
     """How often the node tried."""
@@ -92,7 +90,7 @@ class Skip:
 class Send:
     """Send the `Failure` down a stream."""
 
-    stream: Stream[Failure]
+    stream: Node
 
     def settle(self, failure: Failure) -> Pending:
         return self.stream._outlet.push(failure)
@@ -149,13 +147,11 @@ class Retry:
         return min(self._wait * self.factor ** (attempt - 1), self._limit)
 
 
-PolicyLike: TypeAlias = Union[Literal["raise", "skip", "send"], "Stream[Failure]", Policy, Retry]
+PolicyLike: TypeAlias = Literal["raise", "skip", "send"] | Node | Policy | Retry
 
 
-def make_policy(node: Stream[Any], policy: Any) -> Policy | Retry:
+def make_policy(node: Node, policy: Any) -> Policy | Retry:
     """Return what the user named as a policy of *node*."""
-    from rapidz.kernel.graph.stream import Stream
-
     if isinstance(policy, str):
         if policy == "raise":
             return Raise()
@@ -163,8 +159,8 @@ def make_policy(node: Stream[Any], policy: Any) -> Policy | Retry:
             return Skip()
         if policy == "send":
             return Send(node._errors_stream())
-    elif isinstance(policy, Stream):
-        node._pipeline.root().absorb(policy._pipeline.root())
+    elif isinstance(policy, Node):
+        node._pipeline.absorb(policy._pipeline)
         return Send(policy)
     elif isinstance(policy, Retry):
         make_policy(node, policy.then)
@@ -186,7 +182,7 @@ def interrupted(error: BaseException) -> Exception:
 # --- the guarded compilation of a node ----------------------------------------------------
 
 
-def guard(node: Stream[Any], step: Push[Any], policy: Policy | Retry) -> Push[Any]:
+def guard(node: Node, step: Push[Any], policy: Policy | Retry) -> Push[Any]:
     """Compile *step* of *node* anew so that *policy* takes its failures."""
     handler = Handler(node, policy)
     line = handler.line
@@ -210,9 +206,9 @@ class Handler:
     *since* is the number of the latest attribution when an attempt began.
     """
 
-    def __init__(self, node: Stream[Any], policy: Policy | Retry) -> None:
+    def __init__(self, node: Node, policy: Policy | Retry) -> None:
         self._ref = weakref.ref(node)
-        self.line = node._policy_queue
+        self.line: SerialQueue = node._policy_queue
         self._pipeline = node._pipeline
         self._retry = policy if isinstance(policy, Retry) else None
         last = policy.then if isinstance(policy, Retry) else policy

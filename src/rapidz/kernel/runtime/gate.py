@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rapidz.kernel.protocol.push import Pending
 from rapidz.kernel.runtime import loop as loops
+from rapidz.kernel.runtime.blocked_threads import LOOK_INTERVAL
 from rapidz.kernel.runtime.deadlock import Waiting, waits_for_caller
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.pipeline import Pipeline
+    from rapidz.kernel.protocol.context import RuntimeContext
 
 Admit: TypeAlias = Callable[[], Pending]
 Refusal: TypeAlias = Callable[[], Exception]
@@ -25,7 +26,7 @@ class Waiter(asyncio.Future[Any]):
     admit: Admit
     refusal: Refusal
     gate: Gate | None = None
-    pipeline: Pipeline
+    pipeline: RuntimeContext
 
     def cancel(self, msg: Any = None) -> bool:
         gate, self.gate = self.gate, None
@@ -75,7 +76,7 @@ class Gate:
 
     def enter(
         self,
-        pipeline: Pipeline,
+        pipeline: RuntimeContext,
         full: Callable[[], bool],
         admit: Admit,
         refusal: Refusal,
@@ -84,7 +85,6 @@ class Gate:
 
         *refusal* makes the error for a thread that only itself could let in.
         """
-        pipeline = pipeline.root()
         if self.hopeless():
             raise refusal()
         if self._shared:
@@ -96,18 +96,20 @@ class Gate:
         self.line.append(None)
         self._threads += 1
         try:
-            with pipeline.blocked(full):
+            with pipeline.threads.blocked(full):
                 quiet = 0
                 while full():
-                    if self._refused or self.hopeless() or pipeline.is_deadlocked(quiet):
+                    if self._refused or self.hopeless() or pipeline.threads.is_deadlocked(quiet):
                         raise refusal()
-                    quiet = 0 if pipeline.lock.wait(pipeline.patience) else quiet + 1
+                    quiet = 0 if pipeline.lock.wait(LOOK_INTERVAL) else quiet + 1
         finally:
             self._threads -= 1
             self.line.remove(None)
         return admit()
 
-    def queue(self, pipeline: Pipeline, admit: Admit, refusal: Refusal) -> asyncio.Future[Any]:
+    def queue(
+        self, pipeline: RuntimeContext, admit: Admit, refusal: Refusal
+    ) -> asyncio.Future[Any]:
         """Call *admit* when it is its turn to come in."""
         waiter = Waiter(loop=pipeline.running_on)
         waiter.admit, waiter.refusal = admit, refusal
@@ -115,7 +117,7 @@ class Gate:
         self.line.append(waiter)
         return waiter
 
-    def keep_place(self, pipeline: Pipeline, at: int, action: Admit) -> None:
+    def keep_place(self, pipeline: RuntimeContext, at: int, action: Admit) -> None:
         """Do *action* when it is the turn of place *at* in the line; nobody waits for it."""
         if at == 0:
             action()
@@ -129,10 +131,10 @@ class Gate:
         self.line.remove(waiter)
         waiter.gate = None
 
-    def open(self, pipeline: Pipeline) -> None:
+    def open(self, pipeline: RuntimeContext) -> None:
         """A slot is free: let the next one in."""
         if self._threads:
-            pipeline.root().lock.wake()
+            pipeline.lock.wake()
         while (waiter := next((w for w in self.line if w is not None), None)) is not None:
             self._leave(waiter)
             admit, waiter.admit = waiter.admit, _nothing

@@ -21,7 +21,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from tornado import gen
-from tornado.ioloop import IOLoop
+from tornado.ioloop import IOLoop as IOLoop
 from tornado.locks import Condition
 from tornado.platform.asyncio import AsyncIOLoop
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.pipeline import Pipeline
-    from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.protocol.context import RuntimeContext
+    from rapidz.kernel.protocol.node import Node
 
 
 class PendingToken:
@@ -20,14 +20,14 @@ class PendingToken:
     def __init__(self) -> None:
         self._token: asyncio.Future[None] | None = None
 
-    def begin(self, pipeline: Pipeline) -> None:
+    def begin(self, pipeline: RuntimeContext) -> None:
         if self._token is None:
             token = pipeline.running_on.create_future()
             if self._token is None:  # a finalizer may have come in between
                 self._token = token
                 pipeline.active.add(token)
 
-    def end(self, pipeline: Pipeline) -> None:
+    def end(self, pipeline: RuntimeContext) -> None:
         if self._token is not None:
             token, self._token = self._token, None
             pipeline.active.discard(token)
@@ -38,12 +38,12 @@ class PendingToken:
 class Timer:
     """One timer, to be set and set again; that of a *node* stops when the node is dropped."""
 
-    def __init__(self, node: Stream[Any] | None = None) -> None:
+    def __init__(self, node: Node | None = None) -> None:
         self._handle: asyncio.TimerHandle | None = None
         if node is not None:
             weakref.finalize(node, self.cancel).atexit = False
 
-    def set(self, pipeline: Pipeline, when: float, action: Callable[[], object]) -> None:
+    def set(self, pipeline: RuntimeContext, when: float, action: Callable[[], object]) -> None:
         """Do *action* at the instant *when* of the pipeline's clock, and nothing before."""
         self.cancel()
         clock = pipeline.clock

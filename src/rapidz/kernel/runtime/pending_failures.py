@@ -16,14 +16,10 @@ import logging
 import weakref
 from asyncio import AbstractEventLoop
 from collections import deque
-from typing import TYPE_CHECKING
 
 from rapidz.kernel.protocol import options
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.attribution import attributions, leaves, raised_by, remark
-
-if TYPE_CHECKING:
-    from rapidz.kernel.graph.pipeline import Pipeline
 
 logger = logging.getLogger("rapidz")
 
@@ -109,12 +105,11 @@ class PendingFailures(deque[PendingFailure]):
         self._timer: weakref.ref[AbstractEventLoop] | None = None
         """The loop that will look at them."""
 
-    def keep(self, pipeline: Pipeline, error: Exception, at_once: bool) -> None:
-        """Keep *error* for the emitters of *pipeline*; *at_once*: log it now."""
+    def keep(self, error: Exception, loop: AbstractEventLoop | None, at_once: bool) -> None:
+        """Keep *error* for the next emitter; *at_once*: log it now, else *loop* does in time."""
         for entry in self:
             if entry.is_caused_like(error):
                 return entry.add(error)
-        loop = pipeline.loop if pipeline.is_alive() else None
         entry = PendingFailure(error, 0.0 if loop is None else loop.time())
         if len(self) < KEPT_AT_MOST:
             self.append(entry)

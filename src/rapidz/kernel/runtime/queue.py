@@ -12,7 +12,7 @@ from rapidz.kernel.runtime.supervision import being_ended, record_outcome
 from rapidz.kernel.runtime.tasks import EagerTask
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.pipeline import Pipeline
+    from rapidz.kernel.protocol.context import RuntimeContext
     from rapidz.kernel.runtime.gate import Gate
 
 
@@ -68,7 +68,7 @@ class QueueDrainer:
         carrier = self.carrier if self.running else None
         return (carrier if carrier is not None and carrier.begun else None,)
 
-    def put(self, entry: Any, carry: Carry, pipeline: Pipeline) -> Pending:
+    def put(self, entry: Any, carry: Carry, pipeline: RuntimeContext) -> Pending:
         """Put *entry* at the end; ``carry(entry)`` will be called, and awaited, in its turn."""
         if self.running:
             self.entries.append(entry)
@@ -79,13 +79,13 @@ class QueueDrainer:
         self.carrier = EagerTask(self._run(carry, pipeline), pipeline)
         return None
 
-    def resume(self, carry: Carry, pipeline: Pipeline) -> None:
+    def resume(self, carry: Carry, pipeline: RuntimeContext) -> None:
         """Go on with what an earlier loop has left."""
         if self.entries and not self.running:
             self.running = True
             self.carrier = EagerTask(self._run(carry, pipeline), pipeline)
 
-    async def _run(self, carry: Carry, pipeline: Pipeline) -> None:
+    async def _run(self, carry: Carry, pipeline: RuntimeContext) -> None:
         task, entries = asyncio.current_task(), self.entries
         try:
             while entries or self._lets_in(pipeline):
@@ -103,7 +103,7 @@ class QueueDrainer:
         finally:
             self.running = False
 
-    def _lets_in(self, pipeline: Pipeline) -> bool:
+    def _lets_in(self, pipeline: RuntimeContext) -> bool:
         """Let in what waits outside; whether there was something."""
         if self.gate is not None and self.gate.line:
             self.gate.open(pipeline)

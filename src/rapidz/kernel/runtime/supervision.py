@@ -19,7 +19,7 @@ from rapidz.kernel.runtime.failures import interrupted
 from rapidz.kernel.runtime.tasks import EagerTask, exception_of, resolve
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.pipeline import Pipeline
+    from rapidz.kernel.protocol.context import RuntimeContext
     from rapidz.kernel.protocol.push import Push
 
 __all__ = ["being_ended", "record_outcome", "push_supervised", "supervised"]
@@ -34,7 +34,7 @@ def supervised(error: BaseException) -> Exception:
     return interrupted(error)
 
 
-def record_outcome(pipeline: Pipeline, error: BaseException) -> None:
+def record_outcome(pipeline: RuntimeContext, error: BaseException) -> None:
     """Keep *error*, which ended an element that nobody waits for."""
     pipeline.record_failure(supervised(error))
 
@@ -49,10 +49,10 @@ class SupervisedPush(asyncio.Future[None]):
     carried: EagerTask | None = None
 
 
-def push_supervised(pipeline: Pipeline, push: Push[Any], x: Any) -> SupervisedPush | None:
+def push_supervised(pipeline: RuntimeContext, push: Push[Any], x: Any) -> SupervisedPush | None:
     """Push what no emitter waits for; return what is done when it is through."""
     try:
-        wait: Any = pipeline.root().reentry.within(functools.partial(push, x))
+        wait: Any = pipeline.reentry.within(functools.partial(push, x))
     except BaseException as error:
         record_outcome(pipeline, error)
         return None

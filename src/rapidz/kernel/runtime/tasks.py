@@ -12,8 +12,8 @@ from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.deadlock import drivers, waits_for_caller
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.pipeline import Pipeline
-    from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.protocol.context import RuntimeContext
+    from rapidz.kernel.protocol.node import Node
     from rapidz.kernel.runtime.pending_failures import PendingFailure
 
 
@@ -42,7 +42,7 @@ class EagerTask:
     def __init__(
         self,
         coroutine: Coroutine[Any, Any, object],
-        pipeline: Pipeline,
+        pipeline: RuntimeContext,
         line: SerialQueue | None = None,
     ) -> None:
         self._coroutine: Coroutine[Any, Any, object] | None = coroutine
@@ -119,7 +119,7 @@ class EagerTask:
         self.begun = True
         return coroutine
 
-    def about(self) -> tuple[Stream[Any] | None, Any]:
+    def about(self) -> tuple[Node | None, Any]:
         """Return the node whose function this is, and the element, if it knows."""
         return None, None
 
@@ -312,7 +312,7 @@ class Unclaimed:
 
     __slots__ = ("error", "pipeline")
 
-    def __init__(self, pipeline: Pipeline, error: BaseException) -> None:
+    def __init__(self, pipeline: RuntimeContext, error: BaseException) -> None:
         self.pipeline = pipeline
         self.error: BaseException | None = error
 
@@ -336,7 +336,10 @@ class FailedTask(EagerTask):
     _looked = False
 
     def __init__(
-        self, coroutine: Coroutine[Any, Any, object], pipeline: Pipeline, failure: PendingFailure
+        self,
+        coroutine: Coroutine[Any, Any, object],
+        pipeline: RuntimeContext,
+        failure: PendingFailure,
     ) -> None:
         self._failure = failure
         super().__init__(coroutine, pipeline)
@@ -393,7 +396,7 @@ class SerialQueue:
     def follow(
         self,
         coroutine: Coroutine[Any, Any, object],
-        pipeline: Pipeline,
+        pipeline: RuntimeContext,
         loses: Callable[[], None] | None = None,
     ) -> Pending:
         """Run *coroutine* after all that came before it; *loses*: see `EagerTask`.
@@ -406,7 +409,7 @@ class SerialQueue:
             running.loses = loses
         return running
 
-    def follow_signal(self, action: Callable[[], Pending], pipeline: Pipeline) -> EagerTask:
+    def follow_signal(self, action: Callable[[], Pending], pipeline: RuntimeContext) -> EagerTask:
         """Do *action*, which carries no element, after all that came before it."""
 
         async def act() -> None:
@@ -453,7 +456,7 @@ def _close(coroutine: Coroutine[Any, Any, object]) -> None:
         _close(inner)
 
 
-def detach(pipeline: Pipeline, wait: Pending) -> Pending:
+def detach(pipeline: RuntimeContext, wait: Pending) -> Pending:
     """Let *wait* go on by itself: to cancel who awaits it is to give up the wait alone.
 
     For what carries more than the element that set it off: a batch, a window, a
@@ -466,7 +469,7 @@ def detach(pipeline: Pipeline, wait: Pending) -> Pending:
     return running
 
 
-def detached_push(pipeline: Pipeline, push: Push[Any]) -> Push[Any]:
+def detached_push(pipeline: RuntimeContext, push: Push[Any]) -> Push[Any]:
     """Make of *push* one for what carries more than the element that set it off."""
 
     def step(x: Any) -> Pending:

@@ -14,7 +14,7 @@ from rapidz.kernel.protocol.push import Pending, Push, exception_group, when_all
 from rapidz.kernel.runtime.tasks import exception_of
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.pipeline import Pipeline
+    from rapidz.kernel.protocol.context import RuntimeContext
     from rapidz.kernel.runtime.exclusion import PipelineLock
 
 #: How many emits of one pipeline may be on the stack, one within the other.
@@ -33,7 +33,7 @@ class Trampoline:
     taken up by `resume`.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: RuntimeContext) -> None:
         self._pipeline = weakref.ref(pipeline)
         self._lock = pipeline.lock
         self._join_queues: dict[int, deque[tuple[Push[Any], Any]]] = {}
@@ -146,7 +146,6 @@ class Trampoline:
         pipeline = self._pipeline()
         if pipeline is None:
             return
-        pipeline = pipeline.root()
         for error in errors:
             pipeline.record_failure(error)
         if queue:

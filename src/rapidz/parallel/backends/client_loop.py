@@ -14,10 +14,10 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from rapidz.kernel.compile.entry import push_below
-from rapidz.kernel.graph.pipeline import LoopCall
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.failures import interrupted
+from rapidz.kernel.runtime.loop_call import LoopCall
 from rapidz.parallel.backends.protocol import Backend
 
 
@@ -54,7 +54,7 @@ class LoopEmission:
 
 def emit_on_pipeline_loop(node: Stream[Any], x: Any, metadata: Any) -> LoopEmission | None:
     """Emit *x* downstream of *node* on the loop of its pipeline; None if that is running here."""
-    pipeline = node._pipeline.root()
+    pipeline = node._pipeline
     if not pipeline.needs_loop or loops.running_loop() is pipeline.running_on:
         return None
     call = functools.partial(push_below, node, x, metadata)

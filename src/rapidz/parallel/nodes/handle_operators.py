@@ -15,11 +15,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from rapidz import operators as plain
-from rapidz.kernel.graph.pipeline import Pipeline
 from rapidz.kernel.graph.stream import Stream, T
 from rapidz.kernel.protocol.attributes import Cell
 from rapidz.kernel.protocol.push import Pending, Push, Step
 from rapidz.kernel.runtime.gate import Gate
+from rapidz.kernel.runtime.pipeline import Pipeline
 from rapidz.kernel.runtime.supervision import being_ended, record_outcome
 from rapidz.kernel.runtime.tasks import wait_done, wait_for
 from rapidz.operators.pace import no_room

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rapidz.kernel.compile.compiler import edges
-from rapidz.kernel.graph.pipeline import Pipeline
 from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.node import edges
 from rapidz.kernel.protocol.push import Pending, Push, exception_group, when_all
+from rapidz.kernel.runtime.pipeline import Pipeline
 from rapidz.kernel.runtime.tasks import SerialQueue, wait_for
 from rapidz.operators import zip as paired
 from rapidz.parallel.nodes.resolution import Allowance

@@ -10,8 +10,9 @@ import weakref
 from typing import Any, ClassVar
 
 from rapidz import operators as plain
-from rapidz.kernel.compile.compiler import edges
-from rapidz.kernel.graph.stream import Stream, T, described
+from rapidz.kernel.graph.engine_node import short_name
+from rapidz.kernel.graph.stream import Stream, T
+from rapidz.kernel.protocol.node import edges
 from rapidz.kernel.protocol.push import Push, Step, no_default
 from rapidz.kernel.runtime.failures import Retry
 from rapidz.parallel.backends.registry import find_backend
@@ -102,7 +103,7 @@ def label_of(ops: list[Operator[Any]]) -> str:
     words: list[str] = []
     for op in ops[:4]:
         func = vars(op).get("func") or vars(op).get("predicate")
-        name = "" if func is None else described(func)
+        name = "" if func is None else short_name(func)
         words += [type(op).__name__, *name.replace("<", "").replace(">", "").split("_")]
     return "-".join(word for word in words if word)
 

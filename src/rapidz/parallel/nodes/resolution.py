@@ -40,7 +40,7 @@ from rapidz.parallel.wire.outcomes import (
 )
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.pipeline import Pipeline
+    from rapidz.kernel.protocol.context import RuntimeContext
     from rapidz.parallel.scheduling.dispatcher import Crew
 
 
@@ -265,7 +265,7 @@ class Crowd(SerialQueue):
     def count(self) -> int:
         return max(0, len(self._members) - self.emitted)
 
-    def enter(self, coroutine: Coroutine[Any, Any, object], pipeline: Pipeline) -> Pending:
+    def enter(self, coroutine: Coroutine[Any, Any, object], pipeline: RuntimeContext) -> Pending:
         running = EagerTask(coroutine, pipeline)
         self._members.add(running)
         running.add_done_callback(self._members.discard)
@@ -274,7 +274,7 @@ class Crowd(SerialQueue):
     def follow(
         self,
         coroutine: Coroutine[Any, Any, object],
-        pipeline: Pipeline,
+        pipeline: RuntimeContext,
         loses: Callable[[], None] | None = None,
     ) -> Pending:
         return self.enter(self._after_all(list(self._members), coroutine), pipeline)
@@ -292,7 +292,7 @@ def new_line(crew: Crew) -> SerialQueue:
     return SerialQueue() if crew.ordered else Crowd()
 
 
-def in_order(line: SerialQueue, pipeline: Pipeline, begin: Callable[[Any], Any]) -> Push[Any]:
+def in_order(line: SerialQueue, pipeline: RuntimeContext, begin: Callable[[Any], Any]) -> Push[Any]:
     """Make the step that does the coroutine ``begin(x)`` for every element in *line*."""
     if isinstance(line, Crowd):
         return lambda x: line.enter(begin(x), pipeline)
@@ -330,7 +330,9 @@ class Entrance:
 
     __slots__ = ("_line", "_lost", "_pipeline", "_step")
 
-    def __init__(self, line: SerialQueue, pipeline: Pipeline, step: Push[Any], lost: Lost) -> None:
+    def __init__(
+        self, line: SerialQueue, pipeline: RuntimeContext, step: Push[Any], lost: Lost
+    ) -> None:
         self._line, self._pipeline, self._step, self._lost = line, pipeline, step, lost
 
     async def arrive(self, x: Any) -> None:
@@ -360,7 +362,7 @@ class Entrance:
 def settled(
     crew: Crew,
     line: SerialQueue,
-    pipeline: Pipeline,
+    pipeline: RuntimeContext,
     step: Push[Any],
     allowance: Allowance | None = None,
     *,

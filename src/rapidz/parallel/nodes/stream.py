@@ -230,7 +230,7 @@ class ParallelStream(Stream[T]):
 
     def _here(self) -> Crew:
         """The crew, told which pipeline it works for."""
-        self._crew.pipeline = self._pipeline.root()
+        self._crew.pipeline = self._pipeline
         return self._crew
 
     def _wrap_policy(self, step: Push[Any], policy: Any) -> Push[Any]:

@@ -38,7 +38,7 @@ from rapidz.parallel.wire.outcomes import (
 from rapidz.parallel.wire.payload import TaskPayload
 
 if TYPE_CHECKING:
-    from rapidz.kernel.graph.pipeline import Pipeline
+    from rapidz.kernel.runtime.pipeline import Pipeline
     from rapidz.parallel.backends.protocol import Backend
     from rapidz.parallel.scheduling.batcher import Stage
 
@@ -117,7 +117,7 @@ class Crew:
     def finish(self) -> None:
         """The stream has ended: free the backend once nothing is under way any more."""
         self._ended = True
-        pipeline = self.pipeline and self.pipeline.root()
+        pipeline = self.pipeline
         if pipeline is not None and pipeline.is_alive():
             self.loop.call_soon_threadsafe(self._close_if_idle)  # the end goes down meanwhile
         else:
@@ -130,7 +130,7 @@ class Crew:
         if self.flying or any(stage.waits() for stage in self.stages):
             return
         assert self.pipeline is not None
-        self._awaited = next(iter(self.pipeline.root().active), None)
+        self._awaited = next(iter(self.pipeline.active), None)
         if self._awaited is None:
             self.backend.close()
         else:  # what is settled, held or tried again may have to be sent still

@@ -18,7 +18,8 @@ from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 from rapidz import operators
-from rapidz.kernel.compile.fusion import FusedRun, fuse, line_of
+from rapidz.kernel.compile.fusion import fuse, line_of
+from rapidz.kernel.compile.intermediate import FusedRun
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.push import SKIP, no_default
 from rapidz.kernel.protocol.short_repr import short_repr

@@ -1,0 +1,106 @@
+"""Context of a node: what it, and what runs for it, may ask of its pipeline and its outlet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+from weakref import WeakSet
+
+from rapidz.kernel.protocol.clock import Clock
+from rapidz.kernel.protocol.push import Pending, Push
+
+
+class RuntimeContext(Protocol):
+    """The side of a pipeline that its tasks, queues, gates and timers see."""
+
+    active: set[Any]
+    """Tasks and futures that `join` waits for."""
+    gates: WeakSet[Any]
+    lock: Any
+    loop: asyncio.AbstractEventLoop | None
+    needs_loop: bool
+    pending_failures: Any
+    reentry: Any
+    threads: Any
+    tracked: bool
+    """Whether elements carry metadata."""
+
+    @property
+    def running_on(self) -> asyncio.AbstractEventLoop: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    def check_loop(self) -> None: ...
+
+    def start(self, awaitable: Awaitable[object]) -> Pending: ...
+
+    def run_unless_awaited(self, task: Any) -> None: ...
+
+    def resume_later(self, trampoline: Any) -> None: ...
+
+    def record_emitters(self) -> None: ...
+
+    def record_failure(self, error: Exception, *, log_at_once: bool = False) -> None: ...
+
+    def record_interruption(self, error: BaseException) -> None: ...
+
+
+class PipelineContext(RuntimeContext, Protocol):
+    """The side of a pipeline that compilation sees."""
+
+    alignment: tuple[int, Any] | None
+    asynchronous: bool | None
+    compiled: bool
+    edits: int
+    joins: WeakSet[Any]
+    policies: int
+    records_emitters: bool
+    trampoline: Any
+
+    def absorb(self, other: Any) -> Any: ...
+
+    def is_one_with(self, other: object) -> bool: ...
+
+    def runs_here(self) -> bool: ...
+
+    def emit_blocks(self) -> bool: ...
+
+    def run(self, action: Callable[[], Pending], *, asynchronous: bool = False) -> Any: ...
+
+    def as_awaitable(self, wait: Pending) -> Awaitable[object]: ...
+
+    def failed_awaitable(self, error: Exception) -> Awaitable[object]: ...
+
+    def has_interrupted(self) -> bool: ...
+
+    def resume_interrupted(self) -> None: ...
+
+    def raise_pending(self) -> None: ...
+
+    def enable_tracking(self) -> None: ...
+
+
+class OutletContext(Protocol):
+    """The compiled push of the edges of a node."""
+
+    push: Push[Any]
+    """For a step that pushes once and at once."""
+    send: Push[Any]
+    """For all others: an edit of the graph reaches it."""
+    many: Callable[[Any], Pending] | None
+    """Takes a `BulkSlice`, if the one node downstream can."""
+    room: Callable[[], int] | None
+    """Returns the capacity for `many`, if that has a bound."""
+    linked: bool
+    depth: int
+    version: int
+
+    def link(self) -> None: ...
+
+    def connect(self, node: Any, branches: Any) -> None: ...
+
+    def fused(self, form: Any, node: Any, **surroundings: Any) -> Callable[..., Any]: ...
+
+    def invalidate(self) -> None: ...
