@@ -1,4 +1,4 @@
-"""Write events to a database in batches, the last and incomplete one as well.
+"""Batched writes to a database, the last and incomplete batch included.
 
 Output::
 
@@ -26,7 +26,7 @@ def main(database: sqlite3.Connection) -> None:
             database.executemany("INSERT INTO visits VALUES (?, ?)", rows)
         print(f"wrote {len(rows)} rows")
 
-    # Closing the stream flushes the partition and waits until all is written.
+    # Closing the stream flushes the partition and waits until all rows are written.
     with Stream[dict[str, str]]() as events:
         events.pluck(["who", "page"]).partition(3).sink(write)
         for n in range(8):

@@ -1,4 +1,4 @@
-"""A crawler: the links of each page flow back into the stream of pages.
+"""Crawler with a feedback edge: the links of each page return to the stream of pages.
 
 Output::
 

@@ -1,4 +1,4 @@
-"""Orders that fail go to a list of dead letters; a shop that is busy is asked again.
+"""Dead-letter stream: failing orders go to a list; a busy shop is retried.
 
 Output::
 
@@ -34,7 +34,7 @@ def parse(line: str) -> Order:
 
 
 def ship(order: Order) -> str:
-    """Jam is shipped at the second try, gold never."""
+    """Ship an order: jam at the second attempt, gold never."""
     tried[order.what] += 1
     if order.what == "gold" or (order.what == "jam" and tried["jam"] < 2):
         raise BusyError(order.what)
@@ -52,7 +52,7 @@ def main() -> None:
     returned = dead_letters.map(describe).sink_to_list()
 
     lines = Stream[str](stream_name="lines")
-    lines.on_error(dead_letters)  # for all nodes below that have no policy of their own
+    lines.on_error(dead_letters)  # for all nodes downstream without a policy of their own
     shipped = lines.map(parse).map(ship)
     shipped.on_error(Retry(times=2, wait=0.01, factor=2, then=dead_letters))
     shipped.sink(print)

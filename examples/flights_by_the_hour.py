@@ -1,6 +1,6 @@
-"""A year of flights from New York, a frame a day: at what hour they leave late, and in which week.
+"""A year of flights from New York, one frame a day: delays by hour of the day and by week.
 
-Draws the first figure of the guide to streaming frames if it is told where to::
+Pass a file name to draw the figure of the page on streaming frames::
 
     python examples/flights_by_the_hour.py docs/figures/flights-by-the-hour.svg
 
@@ -31,14 +31,14 @@ LARGEST = {"UA": "#0072b2", "B6": "#d55e00", "EV": "#009e73", "DL": "#cc79a7", "
 
 
 def read_flights() -> pd.DataFrame:
-    """All flights, with the hour that they were to leave in for an index."""
+    """Return all flights, indexed by the scheduled hour of departure."""
     table = pd.read_csv(folder() / "flights.csv.zip", usecols=COLUMNS)
     hours = pd.to_datetime(table[["year", "month", "day", "hour"]])
     return table[["hour", "carrier", "dep_delay"]].set_index(pd.DatetimeIndex(hours))
 
 
 def by_day(flights: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """A frame for each day, as a source would give them."""
+    """Yield one frame for each day, as a source would."""
     for _, rows in flights.groupby(pd.DatetimeIndex(flights.index).date):
         yield rows
 
@@ -48,7 +48,7 @@ def main(picture: Path | None = None) -> None:
     source = Stream[pd.DataFrame]()
     sdf = source.to_dataframe(example=flights.iloc[:0])
 
-    # What is known of all flights so far, and of those of the last seven days.
+    # Aggregates of all flights so far, and of those of the last seven days.
     delays = sdf.groupby(["hour", "carrier"]).dep_delay.agg(["mean", "count"]).stream.sink_to_list()
     week = sdf.window(value="7D").dep_delay.mean().stream.sink_to_list()
 
@@ -68,13 +68,13 @@ def main(picture: Path | None = None) -> None:
 # --- the figure ---------------------------------------------------------------------------------
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 400, 48, 40, 48, 48
-FIRST, LAST = 6, 21  # hours, between which most flights leave
+FIRST, LAST = 6, 21  # the hours between which most flights leave
 LEAST, MOST = -5, 40  # minutes
-FEWEST = 100  # flights that a mean must be of
+FEWEST = 100  # the minimum number of flights of a mean
 
 
 def draw(delays: pd.DataFrame) -> str:
-    """Lines of the mean delay by hour, the largest carriers in colour, as SVG."""
+    """Return the mean delay by hour as SVG, the largest carriers in colour."""
     hours = delays.index.get_level_values("hour")
     shown = (delays["count"] >= FEWEST) & (hours >= FIRST) & (hours <= LAST)
     known = delays.loc[shown, "mean"]
@@ -124,7 +124,7 @@ def axes() -> Iterator[str]:
 
 
 def labels(lines: Mapping[str, pd.Series[float]]) -> Iterator[str]:
-    """The names of the largest carriers at the ends of their lines, apart enough to be read."""
+    """Yield the names of the largest carriers at the ends of their lines, without overlap."""
     ends = sorted((y_of(lines[name].iloc[-1]), name) for name in LARGEST)
     lowest = 0.0
     for y, name in ends:

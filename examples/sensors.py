@@ -22,7 +22,7 @@ def main() -> None:
     humidity = Stream[int](stream_name="humidity")
     target = Stream[float](stream_name="target")
 
-    # The n-th of each: emits when both have one; the faster one waits, in a queue.
+    # Pairs by position: emits when both inputs have an element; the faster input is buffered.
     names = iter(("first", "second"))
     temperature.zip(humidity).sink(lambda pair: print(f"{next(names)} pair: {pair}"))
 
@@ -31,11 +31,11 @@ def main() -> None:
         lambda pair: print(f"at {pair[0]} degrees and {pair[1]} %")
     )
 
-    # Each of one with the latest of the other.
+    # Each element of one input with the latest of the other.
     above = temperature.zip_latest(target).filter(lambda pair: pair[0] > pair[1])
     above.sink(lambda pair: print(f"above the target of {pair[1]}: {pair[0]}"))
 
-    # All of both, in order of arrival.
+    # All elements of both inputs, in order of arrival.
     named = temperature.map(lambda _: "temperature").union(humidity.map(lambda _: "humidity"))
     readings = named.sink_to_list()
 
@@ -47,7 +47,7 @@ def main() -> None:
     temperature.emit(19.0)
     print(f"{len(readings)} readings in all, the last from {readings[-1]}")
     for sensor in (temperature, humidity, target):
-        sensor.close()  # the last temperature has no partner: without this, exit would warn of it
+        sensor.close()  # the last temperature has no partner: exit would warn about it
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Follow a log file that grows, and report the errors as they are written.
+"""Tail of a growing log file: report errors as they are written.
 
 Output::
 
@@ -26,7 +26,7 @@ def main(log: Path) -> None:
     levels = entries.pluck(0).frequencies().sink_to_list()
 
     lines.start()
-    with log.open("a") as file:  # what some other program does, usually
+    with log.open("a") as file:  # usually another program writes the file
         for line in ("ERROR disk full", "INFO", "WARNING hot", "ERROR no route to host"):
             print(line, file=file, flush=True)
             time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Windows by count and by time, and a rate limit, over the requests to a web server.
+"""Count and time windows, and a rate limit, for the requests to a web server.
 
 Output::
 
@@ -23,7 +23,7 @@ def mean(times: tuple[int, ...]) -> float:
 
 
 def by_count() -> None:
-    """A moving average reports when it gets slow."""
+    """Report when the moving average of the latency is high."""
     requests = Stream[int]()
     average = requests.sliding_window(3).map(mean)
     average.filter(lambda ms: ms > 100).sink(
@@ -33,7 +33,7 @@ def by_count() -> None:
 
 
 async def by_time() -> None:
-    """All requests of each 100 ms, as a list; `close` gives up the last, unfinished window."""
+    """Collect the requests of each 100 ms in a list; `close` emits the last, incomplete window."""
     windows: asyncio.Queue[list[int]] = asyncio.Queue()
     async with Stream[int](asynchronous=True) as requests:
         requests.timed_window("100ms", emit_empty=False).sink(windows.put)
@@ -48,7 +48,7 @@ async def by_time() -> None:
 
 
 def at_a_rate() -> None:
-    """Alerts wait in a buffer for their turn."""
+    """Buffer alerts and limit their rate."""
     left: list[float] = []
     with Stream[str]() as alerts:
         alerts.buffer(10).rate_limit("20ms").sink(lambda alert: left.append(time.monotonic()))

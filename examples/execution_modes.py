@@ -1,12 +1,12 @@
-"""One pipeline, five ways to run it.
+"""One pipeline in three execution modes, fed by a Tornado coroutine and by a source too.
 
 Output::
 
-    plain calls: 1 2 3
+    synchronous: 1 2 3
     inside an asyncio loop: 1 2 3
     from a thread, loop in the background: 1 2 3
     a Tornado coroutine: 1 2 3
-    a source that runs itself: 1 2 3
+    a source that emits by itself: 1 2 3
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def increment(x: int) -> int:
 
 
 async def write(x: int, written: list[int]) -> None:
-    """Stand in for a database that takes its time: the pipeline waits for it."""
+    """Stand for a slow database: the pipeline waits for it."""
     await asyncio.sleep(0.01)
     written.append(x)
 
@@ -35,18 +35,18 @@ def show(title: str, written: list[int]) -> None:
     print(f"{title}:", *written)
 
 
-def plain_calls() -> None:
-    """Nothing here needs a loop, so the thread that emits runs the nodes."""
+def synchronous() -> None:
+    """Run the nodes in the thread that emits: no node needs a loop."""
     written: list[int] = []
     source = Stream[int]()
     source.map(increment).sink(written.append)
     for x in range(3):
         source.emit(x)
-    show("plain calls", written)
+    show("synchronous", written)
 
 
 async def inside_asyncio() -> None:
-    """Awaiting `emit` waits until the pipeline has room for the next element."""
+    """Await `emit` until the pipeline has capacity for the next element."""
     written: list[int] = []
     async with Stream[int](asynchronous=True) as source:
         source.map(increment).rate_limit("20ms").sink(write, written)
@@ -56,7 +56,7 @@ async def inside_asyncio() -> None:
 
 
 def from_a_thread() -> None:
-    """`emit` blocks until there is room; the nodes run on the library's own loop."""
+    """Block in `emit` until there is capacity; the nodes run on the background loop."""
     written: list[int] = []
     with Stream[int](asynchronous=False) as source:
         source.map(increment).rate_limit("20ms").sink(write, written)
@@ -67,7 +67,7 @@ def from_a_thread() -> None:
 
 @gen.coroutine
 def tornado_coroutine() -> Generator[Any, Any, None]:
-    """What `emit` returns can be yielded, too."""
+    """Yield the awaitable that `emit` returns."""
     written: list[int] = []
     source = Stream[int](asynchronous=True)
     source.map(increment).rate_limit("20ms").sink(write, written)
@@ -78,17 +78,17 @@ def tornado_coroutine() -> Generator[Any, Any, None]:
 
 
 def a_source() -> None:
-    """A source emits by itself from its start to the end of its data."""
+    """Let a source emit by itself from its start to the end of its data."""
     written: list[int] = []
     source = Stream.from_iterable(range(3))
     source.map(increment).sink(write, written)
     source.start()
     source.join(timeout=10)
-    show("a source that runs itself", written)
+    show("a source that emits by itself", written)
 
 
 if __name__ == "__main__":
-    plain_calls()
+    synchronous()
     asyncio.run(inside_asyncio())
     from_a_thread()
     IOLoop(make_current=False).run_sync(tornado_coroutine)
