@@ -1,4 +1,4 @@
-"""What all tests share. Async tests run in virtual time: see `rapidz.testing.plugin`."""
+"""Configuration of all tests. Async tests run in virtual time: see `rapidz.testing.plugin`."""
 
 from __future__ import annotations
 

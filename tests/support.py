@@ -1,4 +1,4 @@
-"""What several test modules share: ways to feed a pipeline, and one voice for refusals."""
+"""Helpers of several test modules: ways to feed a pipeline, and the form of errors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def settle(wait: object) -> None:
 
 
 async def send(stream: Stream[T], x: T) -> None:
-    """Emit *x* and wait until there is room for the next element."""
+    """Emit *x* and wait until the pipeline accepts the next one."""
     await settle(stream.emit(x))
 
 
@@ -57,7 +57,7 @@ async def turns(n: int = 20) -> None:
 
 
 async def feed(stream: Stream[T], arrivals: Iterable[tuple[float, T]]) -> None:
-    """Emit each element at its instant, without waiting for room."""
+    """Emit each element at its instant, without waiting for capacity."""
     now = asyncio.get_running_loop().time
     for instant, x in arrivals:
         if instant > now():

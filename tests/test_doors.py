@@ -1,4 +1,4 @@
-"""The historic doors: the same objects as behind them, and what is defined in the doors itself."""
+"""Compatibility modules: the same objects as in their new modules, and the names they define."""
 
 from __future__ import annotations
 

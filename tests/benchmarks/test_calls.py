@@ -1,4 +1,4 @@
-"""The number of calls an element costs is exact, so it is held here; times are not."""
+"""Call counts: the exact number of calls an element costs; times are not tested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Historic doors: the module paths of the old libraries' core, the names there, and signatures."""
+"""Compatibility modules of the core: module paths, names and signatures of the old libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Historic doors of the collections: module paths, names, signatures, and old ways of use."""
+"""Compatibility modules of collections: module paths, names, signatures and old usage."""
 
 from __future__ import annotations
 

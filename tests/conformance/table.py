@@ -25,7 +25,7 @@ Own = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Case:
-    """One operator: how to build it below a stream of whole numbers, and its model."""
+    """One operator: how to build it on a stream of whole numbers, and its model."""
 
     name: str
     build: Callable[[Any, Own, float], Any]
@@ -43,7 +43,7 @@ class Case:
     ends: bool = False
     """It is a sink: its own function is the only thing to see."""
     holds_back: bool = True
-    """It holds the emitter back, as soon as downstream does; latest cannot, collect has no need."""
+    """It passes back pressure on; latest cannot, collect has no need."""
     feed: tuple[int, ...] = (100, 101, 102, 103, 104, 105)
 
 

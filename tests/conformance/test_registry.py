@@ -1,4 +1,4 @@
-"""What every operator owes, checked for all of them: they are found by themselves."""
+"""Contract of operators, checked for every one that the package has."""
 
 from __future__ import annotations
 

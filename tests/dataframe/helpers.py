@@ -1,4 +1,4 @@
-"""What the tests of streaming frames have in common."""
+"""Helpers of the tests of streaming frames."""
 
 from __future__ import annotations
 

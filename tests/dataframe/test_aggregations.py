@@ -1,4 +1,4 @@
-"""Aggregations by hand: those of the older libraries, and your own."""
+"""Aggregations as functions: those of the older libraries, and custom ones."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Longest(Aggregation):
 
 
 class Steps(Aggregation):
-    """What one is told of, in order."""
+    """Calls of one, in order."""
 
     def initial(self, new: Any) -> Any:
         return ()

@@ -1,4 +1,4 @@
-"""What is refused, is refused by name: the argument, the rule, the value."""
+"""Errors of streaming frames: they name the argument, the rule and the value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pandas means over all rows: right wherever batches end, or refused with the way round."""
+"""Methods over all rows: as in pandas wherever batches end, or refused with a remedy."""
 
 from __future__ import annotations
 

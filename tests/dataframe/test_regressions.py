@@ -1,4 +1,4 @@
-"""What users of the older libraries got wrong numbers for, through the stream."""
+"""Regressions: streams that gave wrong numbers in older libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `docs/migrating.md` and the decision records say and no other test pins."""
+"""Statements of `docs/migrating.md` and of decision records that no other test covers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_cancelling_the_task_that_awaits_an_emit_cancels_the_element() -> 
 
 
 async def test_an_emit_that_a_task_watches_goes_on_when_that_is_cancelled() -> None:
-    """Decision 0002: how to give up the wait alone."""
+    """Decision 0002: how to cancel the wait alone."""
     written: list[int] = []
     async with Stream[int](asynchronous=True) as source:
         source.sink(_write_slowly, written)
@@ -44,7 +44,7 @@ async def test_an_emit_that_a_task_watches_goes_on_when_that_is_cancelled() -> N
 
 
 async def test_cancellation_withdraws_only_what_waits_for_capacity() -> None:
-    """Decision 0002: the other way to give up the wait alone. Ruling 22: who waits is withdrawn."""
+    """Decision 0002: the other way to cancel the wait alone. Ruling 22: who waits is withdrawn."""
     written: list[int] = []
     async with Stream[int](asynchronous=True) as source:
         source.buffer(1).sink(_write_slowly, written)

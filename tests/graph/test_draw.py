@@ -1,4 +1,4 @@
-"""Pictures by Graphviz, graphs for networkx, and what is said where one of them is missing."""
+"""Visualization by Graphviz and networkx, and errors where one of them is missing."""
 
 from __future__ import annotations
 

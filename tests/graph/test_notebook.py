@@ -1,4 +1,4 @@
-"""How streams look in a notebook."""
+"""Display of streams in a notebook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures as text."""
+"""Visualization as text."""
 
 from __future__ import annotations
 

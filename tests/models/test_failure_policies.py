@@ -1,4 +1,4 @@
-"""Trees of nodes that fail, with policies anywhere, against a model of who handles what.
+"""Failure policies in random trees of nodes, against a model of which policy handles what.
 
 What a node raises is a new exception, one object that all share, one that has been through another
 pipeline, or comes out of an emit into another pipeline just now.
@@ -30,7 +30,7 @@ VALUES = 4
 
 @dataclass
 class Plan:
-    """One node: how it works, when and how it fails, its policy, and what is below."""
+    """One node: how it works, when and how it fails, its policy, and what is downstream."""
 
     kind: Kind
     fails_for: frozenset[int]

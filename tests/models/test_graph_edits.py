@@ -221,7 +221,7 @@ class GraphEdits(RuleBasedStateMachine):
 
     @rule(pair=nodes, xs=st.lists(st.integers(0, 9), min_size=1, max_size=4))
     def emit(self, pair: Pair, xs: list[int]) -> None:
-        """From outside, anywhere: what an inner node emits goes to those below it."""
+        """From outside, anywhere: what an inner node emits goes downstream."""
         for x in xs:
             assert pair[0].emit(x) is None
             pair[1].push(x, self.model)

@@ -1,4 +1,4 @@
-"""What calls do in the cells of a notebook: as in a script, they block."""
+"""Calls in the cells of a notebook: they block as in a script."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def test_accumulate_awaits_an_async_function_in_order(form: AsyncForm) -> None:
 
 
 def test_accumulate_never_runs_an_async_function_twice_at_once() -> None:
-    """Emits that nobody awaits are still folded one after the other."""
+    """Unawaited emits are still folded one after the other."""
 
     async def slow(total: int, x: int) -> int:
         await asyncio.sleep(1)

@@ -1,4 +1,4 @@
-"""buffer: room for n elements between a fast and a slow part of a pipeline."""
+"""buffer: a queue of capacity n between a fast and a slow part of a pipeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""collect: keep everything until told to give it up."""
+"""collect: buffer everything until a flush."""
 
 from __future__ import annotations
 

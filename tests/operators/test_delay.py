@@ -84,7 +84,7 @@ def test_delay_lives_on_after_a_failure_downstream() -> None:
 
 
 def test_delay_follows_a_new_interval() -> None:
-    """Ruling 20 (docs/rulings.md): it holds for the elements that come from now on."""
+    """Ruling 20 (docs/rulings.md): it applies to the elements that come from now on."""
 
     async def go() -> list[tuple[float, int]]:
         async with Stream[int](asynchronous=True) as source:

@@ -1,4 +1,4 @@
-"""latest: the newest element, whenever downstream has room."""
+"""latest: the newest element, whenever downstream has capacity."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def test_map_defers_a_synchronous_failure_to_the_awaitable() -> None:
 
 
 def test_map_follows_a_new_function_and_new_arguments() -> None:
-    """Ruling 20 (docs/rulings.md): assignment holds from the next element on."""
+    """Ruling 20 (docs/rulings.md): assignment applies from the next element on."""
 
     def scaled(x: int, factor: int, offset: int = 0) -> int:
         return factor * x + offset

@@ -144,7 +144,7 @@ def test_partition_keeps_the_failure_of_a_batch_that_the_timeout_sent() -> None:
 
 
 def test_partition_drops_a_failed_batch_and_starts_anew() -> None:
-    """Ruling 3: the batch was given up; what comes next belongs to the next one."""
+    """Ruling 3: the batch was emitted; what comes next belongs to the next one."""
     with Stream[int]() as source:
         seen = source.partition(2).map(fail_on((0, 1))).sink_to_list()
         source.emit(0)

@@ -48,7 +48,7 @@ def test_pluck_names_itself_when_the_item_is_missing() -> None:
 
 
 def test_pluck_follows_a_new_pick() -> None:
-    """Ruling 20: configuration holds from the next element on, also one key to several."""
+    """Ruling 20: configuration applies from the next element on, also one key to several."""
     with Stream[list[str]]() as source:
         node: Any = source.pluck(0)
         seen: list[Any] = node.sink_to_list()

@@ -117,7 +117,7 @@ def test_rate_limit_does_not_block_a_running_loop() -> None:
 
 
 def test_rate_limit_blocks_a_thread_without_a_loop() -> None:
-    """Ruling 6 (docs/rulings.md): a timed node and no word: emit blocks until there is room."""
+    """Ruling 6 (docs/rulings.md): a timed node by default: emit blocks until capacity is free."""
     threads: list[str] = []
 
     def go() -> float:

@@ -54,7 +54,7 @@ def test_sink_hands_its_further_arguments_to_the_function() -> None:
 
 
 def test_sink_needs_no_reference() -> None:
-    """Ruling 8 (docs/rulings.md): sinks stay until destroyed, and so does what is above them."""
+    """Ruling 8 (docs/rulings.md): sinks stay until destroyed, and so does what is upstream."""
     seen: list[int] = []
     with Stream[int]() as source:
         source.map(abs).sink(seen.append)

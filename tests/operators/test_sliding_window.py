@@ -27,7 +27,7 @@ def test_sliding_window_emits_only_full_windows_by_default() -> None:
 
 
 def test_sliding_window_emits_nothing_at_a_flush_and_slides_on() -> None:
-    """Its elements are a memory of what has passed, not something held back."""
+    """Its elements are a memory of what has passed, not buffered elements."""
     with Stream[int]() as source:
         seen = source.sliding_window(2).sink_to_list()
         source.emit(1)

@@ -22,7 +22,7 @@ offsets = st.lists(
 
 @given(offsets, st.booleans())
 def test_timed_window_ticks_at_a_fixed_cadence(later: list[float], emit_empty: bool) -> None:
-    """Ruling 10 (docs/rulings.md): lists, fixed cadence, empties as in rapidz unless told."""
+    """Ruling 10 (docs/rulings.md): lists, fixed cadence, empties as in rapidz by default."""
     instants = [0.0, *later]
 
     async def go() -> list[tuple[float, list[int]]]:

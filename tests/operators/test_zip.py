@@ -275,7 +275,7 @@ def test_zip_drops_what_has_no_partner_at_the_end() -> None:
 
 
 def test_zip_goes_on_after_a_failure_downstream() -> None:
-    """Ruling 3 (docs/rulings.md): the pair was given up when it was emitted."""
+    """Ruling 3 (docs/rulings.md): the pair left the queues when it was emitted."""
     with Stream[int]() as a, Stream[int]() as b:
         seen: list[Any] = zip_of(a, b).map(fail_on((0, 0))).sink_to_list()
         a.emit(0)

@@ -149,7 +149,7 @@ def test_zip_latest_emits_what_is_possible_when_an_input_is_removed() -> None:
 
 
 def test_zip_latest_goes_on_after_a_failure_downstream() -> None:
-    """All that was held is tried, and nothing is emitted twice; rulings 2 and 3."""
+    """Every buffered element is tried, and nothing is emitted twice; rulings 2 and 3."""
     with Stream[int]() as a, Stream[int]() as b:
         seen: list[Any] = zip_latest_of(a, b).map(fail_on((1, 9))).sink_to_list()
         for x in range(3):

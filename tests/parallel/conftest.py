@@ -24,7 +24,7 @@ SECONDS = 10.0  # for threads that wind down; only a leak costs the whole time
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind() -> Iterator[None]:
-    """Tasks on the library's loop, and threads that nobody keeps, fail the test."""
+    """Tasks on the library's loop, and threads that are not kept on purpose, fail the test."""
     before = _there()
     yield
     end = time.monotonic() + SECONDS

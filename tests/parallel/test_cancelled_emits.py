@@ -1,4 +1,4 @@
-"""Ruling 22 on scattered streams: what has entered `scatter` arrives, whoever gives up the wait."""
+"""Ruling 22 on scattered streams: what has entered `scatter` arrives, whatever is cancelled."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_an_element_emitted_into_a_scattered_node_by_hand_arrives_too() -> None:
 
 
 def test_what_waits_in_front_of_scatter_is_withdrawn() -> None:
-    """A buffer above `scatter` is where an element waits that can still be withdrawn."""
+    """A buffer upstream of `scatter` is where an element waits that can still be withdrawn."""
 
     async def main() -> list[Any]:
         source: Stream[int] = Stream(asynchronous=True)

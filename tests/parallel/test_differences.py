@@ -1,4 +1,4 @@
-"""What `docs/migrating.md` and `docs/parallel.md` say and no other test pins."""
+"""Statements of `docs/migrating.md` and `docs/parallel.md` that no other test covers."""
 
 from __future__ import annotations
 

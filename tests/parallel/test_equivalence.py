@@ -1,4 +1,4 @@
-"""One pipeline, five ways to run it: generated pipelines give the same on all of them."""
+"""Equivalence of five execution modes, for generated pipelines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A failing element reaches the policy of the node that failed, and nothing else is harmed."""
+"""Failure policies on workers: a failing element reaches the policy of the node that failed."""
 
 from __future__ import annotations
 

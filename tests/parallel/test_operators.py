@@ -1,4 +1,4 @@
-"""Every operator gives on scattered streams what it gives on plain ones: they are found."""
+"""Operators on scattered streams give what they give on plain ones; all of them are tested."""
 
 from __future__ import annotations
 

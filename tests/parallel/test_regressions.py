@@ -1,4 +1,4 @@
-"""What users of the old libraries suffered from on Dask and threads does not happen here."""
+"""Regressions: defects of the old libraries on Dask and threads."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from rapidz.testing import VirtualBackground, record
 
 
 class counter(Source[int]):
-    """One number a second; the form of its turn differs below."""
+    """One number a second; subclasses differ in the form of its turn."""
 
     def __init__(self, limit: int = 1000, **kwargs: Any) -> None:
         self.count = 0

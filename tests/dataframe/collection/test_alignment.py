@@ -1,4 +1,4 @@
-"""in_step: what came of one element along several ways, put together again."""
+"""Alignment by `in_step`: results of one element along several paths are joined again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Examples made of empty lists say nothing of dtypes: the first rows do."""
+"""Examples of empty lists: the first rows determine the dtypes."""
 
 from __future__ import annotations
 

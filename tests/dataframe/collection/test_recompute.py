@@ -1,4 +1,4 @@
-"""Collections on scattered streams: what belongs together is found in one call."""
+"""Recomputation: collections on scattered streams compute operands of one element in one call."""
 
 from __future__ import annotations
 

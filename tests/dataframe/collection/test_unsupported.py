@@ -1,4 +1,4 @@
-"""What has no truth value before its elements come, and what numpy and pandas do with it."""
+"""Unsupported conversions: truth values of collections, and calls of numpy and pandas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example tells the dtypes: what is narrower is widened, what does not fit is refused."""
+"""Validation by the example: narrower dtypes are widened, others are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DataFrame, Series, Index: what is done to the rows of every element alike."""
+"""DataFrame, Series, Index: row-wise operations on every element."""
 
 from __future__ import annotations
 

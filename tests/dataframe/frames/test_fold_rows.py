@@ -1,4 +1,4 @@
-"""What keeps all rows says so when it is built; what need not keep them does not."""
+"""Folds of rows: warnings of folds that keep all rows."""
 
 from __future__ import annotations
 

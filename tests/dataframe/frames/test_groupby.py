@@ -1,4 +1,4 @@
-"""GroupBy: what rows can be grouped by, and what is refused."""
+"""GroupBy: accepted and refused keys."""
 
 from __future__ import annotations
 

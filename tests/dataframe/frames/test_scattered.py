@@ -1,4 +1,4 @@
-"""Aggregations of frames that are elsewhere: on a scattered stream."""
+"""Aggregations of frames on workers: on a scattered stream."""
 
 from __future__ import annotations
 

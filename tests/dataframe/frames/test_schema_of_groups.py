@@ -1,4 +1,4 @@
-"""What groups look like: before the first row, and of text that comes as objects."""
+"""Schemas of groups: before the first row, and of text that comes as objects."""
 
 from __future__ import annotations
 

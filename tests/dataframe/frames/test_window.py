@@ -1,4 +1,4 @@
-"""Window, Expanding, EWM and Rolling: what else they can do, and late rows."""
+"""Window, Expanding, EWM and Rolling: further methods, and late rows."""
 
 from __future__ import annotations
 

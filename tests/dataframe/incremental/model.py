@@ -1,4 +1,4 @@
-"""What pandas says of all rows at once: the model that each state is compared with."""
+"""Reference model: results of pandas for all rows at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NUMERIC = ("sum", "mean", "median", "var", "std", "quantile")
 
 
 def window(batches: Sequence[Any], over: Extent) -> Any:
-    """The rows that a window holds."""
+    """The rows of a window."""
     rows = pd.concat([batch for batch in batches if len(batch)])
     if isinstance(over, LastRows):
         return rows.iloc[-over.n :]

@@ -43,7 +43,7 @@ OF_TWO_DTYPES = ("whole numbers and floats", "times in other units")
 
 
 class ByMerge:
-    """The same pairs by merging with all the rows that are held."""
+    """The same pairs by merging with all kept rows."""
 
     def __init__(self, within: Any) -> None:
         self.within, self.held = within, [pd.DataFrame(), pd.DataFrame()]

@@ -1,4 +1,4 @@
-"""What users of older libraries got wrong numbers for, and other promises in one sentence each."""
+"""Regressions and promises: inputs that gave wrong numbers in older libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joins that are fused with their branches: they do what the queues would, and build no queue."""
+"""Fused diamonds: joins that behave as with queues, and build no queue."""
 
 from __future__ import annotations
 

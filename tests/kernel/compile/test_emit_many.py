@@ -1,4 +1,4 @@
-"""`emit_many` takes no more from an iterator than it pushes, in all ways to run."""
+"""Bulk entry: `emit_many` takes no more from an iterator than it pushes, in all execution modes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The graph is changed and tuned while elements are under way."""
+"""Edits and reconfiguration of the graph while elements are in flight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of elements: what is held is given up on every path, and everything ends."""
+"""End signals: every path emits what it buffers, and every node ends."""
 
 from __future__ import annotations
 

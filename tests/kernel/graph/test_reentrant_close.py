@@ -1,4 +1,4 @@
-"""A close that comes in the middle of an element waits until that is through."""
+"""Reentrant close: a close during an element waits until the element is processed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`join`, `close` and `flush` by a function of the pipeline never wait for that function."""
+"""Reentrant calls: `join`, `close` and `flush` in a function of the pipeline never wait for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exit does not flush: what pipelines still buffer is reported, each element counted once."""
+"""Interpreter exit: buffered elements are reported, each of them once, and not flushed."""
 
 from __future__ import annotations
 

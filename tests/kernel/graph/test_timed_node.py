@@ -1,4 +1,4 @@
-"""Nodes of one's own that emit later: order, back pressure, failures, the end, other loops."""
+"""Custom timed nodes: order, back pressure, failures, the end, other loops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes by the clock acts no earlier than its time, and once for each period."""
+"""Timers: they fire no earlier than their time, and once for each period."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A function that is not `async def` and returns an awaitable is told so, and not believed."""
+"""Awaitables of functions that are not `async def`: refused, or awaited."""
 
 from __future__ import annotations
 

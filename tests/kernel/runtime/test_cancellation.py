@@ -43,8 +43,8 @@ async def emit_in_tasks(source: Stream[Any], elements: Iterable[Any]) -> list[as
     return tasks
 
 
-async def given_up(wait: Any, seconds: float) -> bool:
-    """Await *wait* for so long, as a user does; whether it was given up."""
+async def timed_out(wait: Any, seconds: float) -> bool:
+    """Await *wait* for so long, as a user does; return whether it timed out."""
     try:
         async with asyncio.timeout(seconds):
             await wait
@@ -136,7 +136,7 @@ async def test_a_coroutine_of_the_cancelled_element_ends_in_every_branch() -> No
     source = Stream[int](asynchronous=True)
     source.sink(first)
     source.sink(second)
-    assert await given_up(source.emit(1), 0.5)
+    assert await timed_out(source.emit(1), 0.5)
     await send(source, 2)
     await settle(source.close())
     assert first.seen == second.seen == [2]
@@ -163,7 +163,7 @@ async def test_a_batch_goes_on_when_the_emit_that_completed_it_is_cancelled(node
     source = Stream[int](asynchronous=True)
     build(source).sink(sink)
     for x in range(4):
-        await given_up(source.emit(x), 0.25)
+        await timed_out(source.emit(x), 0.25)
     await settle(source.close())
     assert sink.seen == right
     assert sink.most == 1
@@ -174,7 +174,7 @@ async def test_a_batch_that_waits_for_capacity_is_not_withdrawn() -> None:
     source = Stream[int](asynchronous=True)
     source.partition(2).buffer(1).sink(sink)
     for x in range(8):
-        await given_up(source.emit(x), 0.125)
+        await timed_out(source.emit(x), 0.125)
     await settle(source.close())
     assert sink.seen == [(0, 1), (2, 3), (4, 5), (6, 7)]
 
@@ -193,7 +193,7 @@ async def test_a_pair_goes_on_when_one_of_its_emits_is_cancelled(node: str) -> N
     a, b = Stream[Any](asynchronous=True), Stream[Any](asynchronous=True)
     pairing[node](a, b).sink(sink)
     await send(a, 1)
-    assert await given_up(b.emit("x"), 0.5)
+    assert await timed_out(b.emit("x"), 0.5)
     await settle(a.join())
     assert sink.seen == [(1, "x")]
 
@@ -219,7 +219,7 @@ async def test_what_waits_for_capacity_is_withdrawn_and_not_taken() -> None:
     sink = Sink()
     source = Stream[int](asynchronous=True)
     source.buffer(2).sink(sink)
-    taken = [x for x in range(50) if not await given_up(source.emit(x), 0.01)]
+    taken = [x for x in range(50) if not await timed_out(source.emit(x), 0.01)]
     await settle(source.close())
     assert taken == sink.seen == [0, 1, 2]
 
@@ -251,7 +251,7 @@ async def test_flush_goes_on_when_it_is_cancelled() -> None:
     source.partition(5, key=lambda x: x % 2).sink(sink)
     for x in range(4):
         await send(source, x)
-    assert await given_up(source.flush(), 0.5)
+    assert await timed_out(source.flush(), 0.5)
     await settle(source.join())
     assert sink.seen == [(0, 2), (1, 3)]
 
@@ -262,7 +262,7 @@ async def test_a_flush_of_collect_goes_on_when_it_is_cancelled() -> None:
     collected = source.collect()
     collected.sink(sink)
     await send(source, 1)
-    assert await given_up(collected.flush(), 0.5)
+    assert await timed_out(collected.flush(), 0.5)
     await settle(source.join())
     assert sink.seen == [(1,)]
 
@@ -274,7 +274,7 @@ async def test_a_flush_of_a_timed_window_goes_on_when_it_is_cancelled(operator: 
     getattr(source, operator)(10, emit_empty=False).sink(sink)
     await send(source, 1)
     for _ in range(3):
-        assert await given_up(source.flush(), 0.25)
+        assert await timed_out(source.flush(), 0.25)
     await send(source, 2)
     await settle(source.close())
     assert [list(x) for x in sink.seen] == [[1], [2]]
@@ -288,7 +288,7 @@ async def test_a_cancelled_close_goes_on_and_leaves_no_warning() -> None:
     await send(source, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert await given_up(source.close(), 0.5)
+        assert await timed_out(source.close(), 0.5)
     await asyncio.sleep(2)
     assert sink.seen == [(1,)]
 
@@ -299,7 +299,7 @@ async def test_a_cancelled_join_cancels_nothing() -> None:
     source.buffer(9).sink(sink)
     for x in range(3):
         await send(source, x)
-    assert await given_up(source.join(), 0.5)
+    assert await timed_out(source.join(), 0.5)
     await settle(source.join())
     assert sink.seen == [0, 1, 2]
 
@@ -308,7 +308,7 @@ async def test_a_cancelled_emit_many_takes_no_more_and_loses_none_taken() -> Non
     sink = Sink()
     source = Stream[int](asynchronous=True)
     source.partition(2).sink(sink)
-    assert await given_up(source.emit_many(range(10)), 1.5)
+    assert await timed_out(source.emit_many(range(10)), 1.5)
     await settle(source.join())
     assert sink.seen == [(0, 1), (2, 3)]
 
@@ -321,7 +321,7 @@ async def test_the_failure_of_a_batch_no_longer_awaited_is_pending() -> None:
     source = Stream[int](asynchronous=True)
     source.partition(2).sink(fail)
     await send(source, 0)
-    assert await given_up(source.emit(1), 0.5)
+    assert await timed_out(source.emit(1), 0.5)
     await asyncio.sleep(1)
     with pytest.raises(Boom):
         await settle(source.join())
@@ -334,7 +334,7 @@ async def test_what_failed_in_one_branch_is_kept_when_another_is_cancelled() -> 
     source = Stream[int](asynchronous=True)
     source.sink(fail)
     source.sink(Sink())
-    assert await given_up(source.emit(1), 0.5)
+    assert await timed_out(source.emit(1), 0.5)
     with pytest.raises(Boom):
         await settle(source.join())
 

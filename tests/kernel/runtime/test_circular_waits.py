@@ -1,4 +1,4 @@
-"""Waits for oneself: a function that emits into its own pipeline never waits for its own end."""
+"""Circular waits: a function that emits into its own pipeline never waits for its own end."""
 
 from __future__ import annotations
 

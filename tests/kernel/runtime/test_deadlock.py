@@ -1,4 +1,4 @@
-"""Threads that wait for room: each is let in, or told that nobody can make any."""
+"""Deadlock detection: threads that wait for capacity enter or raise."""
 
 from __future__ import annotations
 

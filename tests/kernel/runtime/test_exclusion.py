@@ -1,4 +1,4 @@
-"""Whose turn it is: given back whatever happens, and never two at once."""
+"""Mutual exclusion: the lock of a pipeline is released whatever happens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Elements whose finalizer emits into the pipeline: state is whole wherever that may happen."""
+"""Finalizers that emit into the pipeline: the state of nodes stays consistent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""To which loop a pipeline belongs, from which threads it is used, and when `emit` blocks."""
+"""Binding of pipelines to loops: loops, threads, and when `emit` blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failures that no emitter was there to take: raised by the next call, logged in time, once.
+"""Pending failures: raised by the next call, or logged in time, once.
 
 Rulings 1 and 28.
 """

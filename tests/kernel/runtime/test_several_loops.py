@@ -1,4 +1,4 @@
-"""Loops that end, loops woken from elsewhere, and processes that fork."""
+"""Several loops: loops that end, wake-ups from other threads, and processes that fork."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes that run by themselves: whatever a function raises below, they live on, and it is told."""
+"""Supervision of background nodes: they survive failures downstream, and report them."""
 
 from __future__ import annotations
 

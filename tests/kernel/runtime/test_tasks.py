@@ -1,4 +1,4 @@
-"""Elements that wait: what fails or is cancelled concerns nobody else."""
+"""Tasks of elements: failures and cancellations leave other elements alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the counter of an element that fails is told, and when."""
+"""Reference counters: reports of failed elements, and their time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rapidz import RefCounter, Stream
 
 @pytest.fixture(autouse=True)
 def _no_collector() -> Iterator[None]:
-    """What is told only when garbage is collected is told too late."""
+    """Reports that come only with a garbage collection come too late."""
     gc.disable()
     yield
     gc.enable()
@@ -39,7 +39,7 @@ async def pass_later(x: object) -> object:
 async def told(
     build: Callable[[Stream[Any]], object], policy: Literal["raise", "skip"] | None
 ) -> list[str]:
-    """What the counter of one element is told until the pipeline is idle."""
+    """Reports to the counter of one element until the pipeline is idle."""
     words: list[str] = []
     source = Stream[Any](asynchronous=True)
     build(source)

@@ -39,7 +39,7 @@ class Cluster:
             env={
                 **os.environ,
                 **self._config,
-                "PYTHONPATH": str(ROOT),
+                "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
                 "DASK_DISTRIBUTED__SCHEDULER__DASHBOARD__STATUS__TASK_STREAM_LENGTH": "10",
             },
             start_new_session=True,

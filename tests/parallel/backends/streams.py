@@ -1,4 +1,4 @@
-"""Pipelines whose workers die, over whichever backend."""
+"""Pipelines whose workers die, on any backend."""
 
 from __future__ import annotations
 

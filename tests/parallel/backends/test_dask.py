@@ -1,4 +1,4 @@
-"""What is left of a stream when workers die, or the cluster does: all of it, or an error."""
+"""Fault tolerance on Dask: a stream survives the death of workers, or raises an error."""
 
 from __future__ import annotations
 

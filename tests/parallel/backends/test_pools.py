@@ -1,4 +1,4 @@
-"""Executors that fail, and not the tasks: nothing is lost, nobody is blamed."""
+"""Infrastructure errors of executors: no element is lost, and none fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WorkerProcesses that die over an element."""
+"""Worker processes that die over an element."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A backend of one's own: an object that satisfies the protocol, or a name of an entry point."""
+"""Custom backends: objects that satisfy the protocol, or names of entry points."""
 
 from __future__ import annotations
 

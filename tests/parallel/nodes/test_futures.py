@@ -1,4 +1,4 @@
-"""Sinks and node classes of one's own, on scattered streams, get futures of the backend."""
+"""Futures: sinks and custom node classes on scattered streams get futures of the backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Order, and how many elements are under way."""
+"""Dispatch: order, and the number of elements in flight."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def in_a_loop(go: Callable[[], Coroutine[Any, Any, None]]) -> None:
 @pytest.mark.parametrize("wait", [True, False], ids=["awaited", "not awaited"])
 @pytest.mark.parametrize("buffer", [None, 3])
 def test_order_is_kept_in_a_loop(wait: bool, buffer: int | None, backend: Any) -> None:
-    """An emit that nobody awaits loses back pressure, never the element."""
+    """An unawaited emit loses back pressure, never the element."""
     seen: list[int] = []
 
     async def go() -> None:

@@ -1,4 +1,4 @@
-"""What is done with is forgotten: on the scheduler, on the workers and here."""
+"""Release of handles: on the scheduler, on the workers and in this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory, weight, and what cannot travel: nothing hangs, nothing grows, nothing is lost."""
+"""Limits: memory, weight, and values that cannot be pickled."""
 
 from __future__ import annotations
 

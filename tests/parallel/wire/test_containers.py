@@ -1,4 +1,4 @@
-"""Containers of futures, however nested, give on every backend what containers of values give."""
+"""Nested containers of futures give on every backend what containers of values give."""
 
 from __future__ import annotations
 

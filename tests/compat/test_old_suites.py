@@ -1,4 +1,4 @@
-"""What the suites of the old libraries look at, in words of our own."""
+"""Behaviour that the test suites of the old libraries cover."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""flush, close, join, and a program that simply ends: what is in flight arrives."""
+"""Shutdown: flush, close, join and exit deliver what is in flight."""
 
 from __future__ import annotations
 

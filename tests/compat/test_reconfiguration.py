@@ -1,4 +1,4 @@
-"""Configuration tuned while the pipeline runs: each change holds from the next element on."""
+"""Reconfiguration at run time: each change applies from the next element on."""
 
 from __future__ import annotations
 
