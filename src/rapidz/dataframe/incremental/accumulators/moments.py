@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from rapidz.dataframe.incremental.accumulators.accumulator import Accumulator
-from rapidz.dataframe.incremental.accumulators.sums import SMALL, FloatSum, exact_parts, two_sum
+from rapidz.dataframe.incremental.accumulators.sums import FloatSum, exact_parts
+from rapidz.dataframe.incremental.double_double import deviation_sum, squares, two_sum
 from rapidz.dataframe.incremental.groups.group_reduce import GroupedRows
 from rapidz.dataframe.incremental.types import Bools, Floats, Ints, Numbers
 
@@ -18,24 +19,6 @@ __all__ = ["WelfordMoments", "SlidingMoments"]
 LAST_BITS = 2.0**-104
 ENOUGH = 2.0**34
 MIXER = np.uint64(0x9E3779B97F4A7C15)
-
-
-def products(left: Floats, right: Floats) -> tuple[Floats, Floats]:
-    """The rounded product and what rounding took away, exactly (as Dekker and Veltkamp).
-
-    >>> products(np.array([2.0**30 + 1]), np.array([2.0**30 + 1]))
-    (array([1.15292151e+18]), array([1.]))
-    """
-    product = left * right
-    upper, lower = _halves(left)
-    above, below = _halves(right)
-    rest = ((upper * above - product) + upper * below + lower * above) + lower * below
-    return product, np.where(np.isfinite(rest), rest, 0.0)
-
-
-def squares(data: Floats) -> tuple[Floats, Floats]:
-    """The rounded square and what rounding took away, exactly."""
-    return products(data, data)
 
 
 def marks(data: Floats) -> Ints:
@@ -49,19 +32,6 @@ def marks(data: Floats) -> Ints:
     bits *= MIXER
     bits ^= bits >> np.uint64(29)
     return bits
-
-
-def _halves(data: Floats) -> tuple[Floats, Floats]:
-    upper = _upper(data)
-    if not np.isfinite(upper).all():  # too large to be multiplied
-        upper = np.where(np.isfinite(upper), upper, _upper(data * SMALL) / SMALL)
-    return upper, data - upper
-
-
-def _upper(data: Floats) -> Floats:
-    cut = data * 134217729.0  # 2**27 + 1
-    upper: Floats = cut - (cut - data)
-    return upper
 
 
 def _variance(deviations: Floats, number: Ints, ddof: int) -> tuple[Floats, Bools]:
@@ -202,15 +172,9 @@ class SlidingMoments(Accumulator):
         return constant
 
     def _deviations(self) -> Floats:
+        number = np.maximum(self.second.number, 1).astype(float)
         first, second = self.first, self.second
-        number = np.maximum(second.number, 1)
-        square, rest = squares(first.high)
-        part = square / number
-        back, lost = products(part, number.astype(float))
-        rest = ((square - back) - lost + rest + 2 * first.high * first.low) / number
-        apart, low = two_sum(second.high, -part)
-        deviations: Floats = apart + (low + (second.low - rest))
-        return deviations
+        return deviation_sum(number, first.high, first.low, second.high, second.low)
 
     def _noise(self) -> Floats:
         # The error of the sums, and what the last of their bits are worth.

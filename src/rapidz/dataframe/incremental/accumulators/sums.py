@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from rapidz.dataframe.incremental.accumulators.accumulator import Accumulator, Recode
+from rapidz.dataframe.incremental.double_double import SMALL, power_above, two_sum
 from rapidz.dataframe.incremental.groups.group_reduce import GroupedRows
 from rapidz.dataframe.incremental.types import Bools, Floats, Ints, Numbers
 
-__all__ = ["RowCount", "FloatSum", "IntegerSum", "all_parts", "exact_parts", "two_sum"]
+__all__ = ["FloatSum", "IntegerSum", "RowCount", "all_parts", "exact_parts"]
 
 # A sum is doubted if the error that it may carry is above this part of it.
 DOUBT = 2.0**-45
@@ -99,30 +100,14 @@ class IntegerSum(Accumulator):
         return self.total, None
 
 
-def two_sum(left: Floats, right: Floats) -> tuple[Floats, Floats]:
-    """The rounded sum and what rounding took away, exactly.
-
-    >>> two_sum(np.array([1e17]), np.array([1.0]))
-    (array([1.e+17]), array([1.]))
-    """
-    total = left + right
-    part = total - left
-    return total, (left - (total - part)) + (right - part)
-
-
-# Sums of values above 2**1000 may overflow: they are added up as so small a part of themselves.
-SMALL = 2.0**-128
-
-
 def _cut(data: Floats) -> float:
     """The power of two at which values are cut so that their upper parts add up exactly.
 
     0 where nothing need be cut, infinity where the sum may overflow.
     """
-    largest = float(np.abs(data).max()) if len(data) else 0.0
-    if len(data) <= 1 or largest == 0.0:
+    if len(data) <= 1 or not data.any():
         return 0.0
-    exponent = int(np.frexp(largest)[1]) + int(np.frexp(len(data) + 2.0)[1])
+    exponent = power_above(data)
     return float(np.ldexp(1.0, exponent)) if exponent <= 1000 else np.inf
 
 

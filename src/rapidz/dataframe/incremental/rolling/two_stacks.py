@@ -13,8 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from rapidz.dataframe.incremental.accumulators.moments import products, squares
-from rapidz.dataframe.incremental.accumulators.sums import two_sum
+from rapidz.dataframe.incremental.double_double import deviation_sum, power_above, squares, two_sum
 from rapidz.dataframe.incremental.types import Bools, Floats, Ints
 
 __all__ = [
@@ -38,9 +37,7 @@ def _running(data: Floats) -> tuple[Floats, Floats]:
     >>> _running(np.array([1e17, 1.0, -1e17]))
     (array([1.e+17, 1.e+17, 0.e+00]), array([0., 1., 1.]))
     """
-    largest = float(np.abs(data).max()) if len(data) else 0.0
-    exponent = int(np.frexp(largest)[1]) + int(np.frexp(len(data) + 2.0)[1])
-    cut = float(np.ldexp(1.0, exponent)) if largest else 0.0
+    cut = float(np.ldexp(1.0, power_above(data))) if data.any() else 0.0
     high = (data + cut) - cut
     return np.cumsum(high), np.cumsum(data - high)
 
@@ -125,16 +122,8 @@ def deviations(parts: Parts) -> Floats:
     >>> deviations(ScannedMoments(1.0).scan(np.array([1.0, 2.0, 3.0])))
     array([0. , 0.5, 2. ])
     """
-    number, first, low, second, below = parts
-    some = np.maximum(number, 1).astype(float)
-    square, rest = squares(first)
-    part = square / some
-    # What dividing took away, of a product that has no error.
-    back, lost = products(part, some)
-    rest = ((square - back) - lost + rest + 2 * first * low) / some
-    apart, error = two_sum(second, -part)
-    found: Floats = apart + (error + (below - rest))
-    return found
+    number, *sums = parts
+    return deviation_sum(np.maximum(number, 1).astype(float), *sums)
 
 
 class EqualRuns:
