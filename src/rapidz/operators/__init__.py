@@ -1,4 +1,4 @@
-"""Floor 2: one module a family, one class an operator."""
+"""Operators: one module or package a family, one class an operator."""
 
 from rapidz.operators.combine import combine_latest, union, zip, zip_latest
 from rapidz.operators.pace import buffer, delay, latest, map_async, rate_limit
@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 for _name in __all__:
-    # A class below one of these takes what comes: only the operator itself refuses futures.
+    # Only the operator itself refuses futures; a subclass of a user receives any element.
     if isinstance(_operator := globals()[_name], type):
         setattr(_operator, "_attributes_failures", True)  # noqa: B010
         setattr(_operator, "_needs_local_elements", True)  # noqa: B010 - a type has no such attribute

@@ -1,4 +1,4 @@
-"""Which elements pass, unchanged."""
+"""Operators that pass some elements on unchanged and drop the others."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ def _truthy(x: object) -> bool:
 
 @Stream.register_api()
 class filter(Stream[T]):
-    """Let only those elements pass that satisfy a predicate.
+    """Keep the elements that satisfy a predicate.
 
-    Emits the element if so.  Holds back when downstream does.
+    Emits an element if the predicate is true of it.  Applies back pressure when
+    downstream does.
 
     Parameters
     ----------
     predicate : callable or None
-        Called with the element.  May be ``async def``.  None lets pass what is true.
+        Called with the element.  May be ``async def``.  None keeps true elements.
     *args, **kwargs
-        Given to the predicate after the element.
+        Passed to the predicate after the element.
 
     >>> source = Stream()
     >>> node = source.filter(lambda x: x % 2 == 0).sink(print)
@@ -89,9 +90,10 @@ class filter(Stream[T]):
 
 @Stream.register_api()
 def remove(upstream: Stream[T], predicate: Callable[[T], Any]) -> Stream[T]:
-    """Let only those elements pass that do not satisfy a predicate.
+    """Drop the elements that satisfy a predicate.
 
-    Emits the element if so.  Holds back when downstream does.
+    Emits an element if the predicate is false of it.  Applies back pressure when
+    downstream does.
 
     Parameters
     ----------
@@ -119,18 +121,18 @@ async def _fails_later(predicate: Callable[[Any], Any], x: Any) -> bool:
     return not await predicate(x)
 
 
-class Seen:
-    """The keys that have come lately, oldest first."""
+class SeenKeys:
+    """Bounded set of keys in order of occurrence; keys need not be hashable."""
 
     def __init__(self, most: int | None, refresh: bool) -> None:
         self.most = most
         self.refresh = refresh
         self.hashed: OrderedDict[Hashable, None] = OrderedDict()
         self.listed: list[Any] = []
-        """Keys in the same order, once one that cannot be hashed has come."""
+        """All keys in the same order, after the first one that is not hashable."""
 
     def is_new(self, key: Any) -> bool:
-        """Note *key*; whether it was not among those remembered."""
+        """Add *key*; return whether it was not in the set."""
         if not self.listed:
             try:
                 return self._is_new_hashed(key)
@@ -161,22 +163,22 @@ class Seen:
 
 @Stream.register_api()
 class unique(Stream[T]):
-    """Leave out elements that have come already.
+    """Drop duplicates: elements whose key has occurred before.
 
-    Emits an element whose key is not among those remembered.  Holds back when
-    downstream does.  Elsewhere known as distinct.
+    Emits an element whose key is not among those remembered.  Applies back
+    pressure when downstream does.  Elsewhere known as distinct.
 
     Parameters
     ----------
     history : int, optional
-        How many keys to remember, first in first out; all of them by default.
+        Number of keys to remember, first in, first out; unlimited by default.
     key : callable
-        Called with the element, which is its own key by default.  Keys that
-        cannot be hashed are compared one by one.
+        Called with the element, which is its own key by default.  Unhashable
+        keys are compared one by one.
     maxsize : int, optional
-        As *history*, but a key that comes again counts as new in the order.
+        As *history*, but with the least recently used key dropped first.
     hashable : bool, optional
-        Accepted; it is found out by itself.
+        Ignored; kept for compatibility.
 
     >>> source = Stream()
     >>> node = source.unique(history=1).sink(print)
@@ -209,12 +211,12 @@ class unique(Stream[T]):
             check_count("unique", "maxsize", maxsize)
         self.key = key
         self.maxsize = maxsize if history is None else history
-        self._seen = Seen(self.maxsize, refresh=maxsize is not None)
+        self._seen = SeenKeys(self.maxsize, refresh=maxsize is not None)
         super().__init__(upstream, **kwargs)
 
     @property
     def seen(self) -> Any:
-        """The keys remembered, oldest first."""
+        """The remembered keys, oldest first."""
         return self._seen.listed or self._seen.hashed
 
     def inline(self, code: Code, port: int = 0) -> None:
@@ -223,8 +225,8 @@ class unique(Stream[T]):
         code.nest(f"{is_new}({key})")
 
 
-class Position:
-    """How many elements a slice has seen."""
+class SlicePosition:
+    """Position of the last element that a slice has received."""
 
     __slots__ = ("seen",)
 
@@ -232,16 +234,18 @@ class Position:
         self.seen = -1
 
     def advance(self) -> int:
+        """Return the position of the next element."""
         self.seen += 1
         return self.seen
 
 
 @Stream.register_api()
 class slice(Stream[T]):
-    """Let only the elements at some positions pass, as ``list[start:end:step]`` does.
+    """Keep the elements at some positions, as ``list[start:end:step]`` does.
 
-    Emits these.  Holds back when downstream does.  After the last one it takes
-    itself out of the pipeline.  Elsewhere known as take and skip.
+    Emits the elements at these positions.  Applies back pressure when
+    downstream does.  After the last one it disconnects from the upstream.
+    Elsewhere known as take and skip.
 
     Parameters
     ----------
@@ -267,11 +271,11 @@ class slice(Stream[T]):
             if value is not None:
                 check_count("slice", argument, value, least)
         self.star, self.end, self.step = start or 0, end, step or 1
-        self._position = Position()
+        self._position = SlicePosition()
         super().__init__(upstream, **kwargs)
 
     def _leaving(self) -> Callable[[], None]:
-        """Make what takes the node out of the pipeline: nothing more will pass."""
+        """Return the function that disconnects the node after its last element."""
         ref = weakref.ref(self)
 
         def leave() -> None:
@@ -282,13 +286,13 @@ class slice(Stream[T]):
         return leave
 
     def _check_end(self) -> None:
-        """Leave the pipeline if nothing more can pass: as code for streamz asks for it."""
+        """Disconnect after the last element; used by code for streamz."""
         if self.end is not None and self.state >= self.end:
             self._leaving()()
 
     @property
     def state(self) -> int:
-        """How many elements have come."""
+        """The number of elements received."""
         return self._position.seen + 1
 
     def inline(self, code: Code, port: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""One element in, one or more elements out."""
+"""Operators with one input that emit other elements than they receive."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rapidz.kernel.runtime.loop import is_async
 
 
 def _look_at_first(node: map[Any] | accumulate[Any], code: Code) -> None:
-    """Write that the first result must not be a coroutine, if it could be one."""
+    """Generate a check that the first result is no coroutine, if it could be one."""
     if may_return_coroutine(node.func):
         looks = code.bind("looks", look_at_first(type(node).__name__, "func"))
         code.line(f"if {looks}: {looks}[0](x)")
@@ -31,16 +31,16 @@ def _look_at_first(node: map[Any] | accumulate[Any], code: Code) -> None:
 class map(FunctionNode[T]):
     """Apply a function to every element.
 
-    Emits what the function returns, unless that is `SKIP`.  Holds back when
-    downstream does, and while an ``async def`` function is under way; these
-    are awaited one after the other.
+    Emits the result of the function, unless that is `SKIP`.  Applies back
+    pressure when downstream does, and while an ``async def`` function runs; its
+    coroutines are awaited one after the other.
 
     Parameters
     ----------
     func : callable
         Called with the element.  May be ``async def``.
     *args, **kwargs
-        Given to the function after the element.
+        Passed to the function after the element.
 
     >>> source = Stream()
     >>> node = source.map(round, 1).sink(print)
@@ -75,16 +75,16 @@ class map(FunctionNode[T]):
 
 @Stream.register_api()
 class starmap(map[T]):
-    """Apply a function to every element, spread into its arguments.
+    """Apply a function to every element, with its items as arguments.
 
-    Emits, holds back and awaits as `map` does.
+    Emits, applies back pressure and awaits as `map` does.
 
     Parameters
     ----------
     func : callable
         Called with the items of the element.  May be ``async def``.
     *args, **kwargs
-        Given to the function after these.
+        Passed to the function after these.
 
     >>> source = Stream()
     >>> node = source.starmap(pow).sink(print)
@@ -98,13 +98,13 @@ class starmap(map[T]):
 @Stream.register_api()
 @Stream.register_api(attribute_name="scan")
 class accumulate(Stream[T]):
-    """Fold every element into a running state, and emit it.
+    """Fold every element into a running state, and emit the state.
 
-    Emits the new state with every element; without *start* the first element
-    is the state, and is emitted as it is.  A function that returns `SKIP`
-    emits nothing and leaves the state.  Holds back when downstream does.  The
-    state changes when the function has returned, and not if it raises.
-    Elsewhere known as scan, which is another name for it here.
+    Emits the new state for every element; without *start* the first element is
+    the initial state, and is emitted as it is.  A result of `SKIP` is not
+    emitted and does not change the state.  Applies back pressure when
+    downstream does.  The state changes after the function has returned, and not
+    if it raises an exception.  Elsewhere known as scan, which is an alias.
 
     Parameters
     ----------
@@ -115,7 +115,8 @@ class accumulate(Stream[T]):
     returns_state : bool
         *func* returns ``(state, result)``, and the result is emitted.
     reset_stream : Stream, optional
-        An element from it puts the start back, and nothing is emitted.
+        A stream each of whose elements resets the state to *start*; a reset
+        emits nothing.
     with_state : bool
         Emit ``(state, result)``.
 
@@ -165,22 +166,22 @@ class accumulate(Stream[T]):
 
     @property
     def state(self) -> Any:
-        """What has been accumulated so far; `no_default` before the first element."""
+        """The current state; `no_default` before the first element."""
         return self._state.value
 
     @state.setter
     def state(self, value: Any) -> None:
         self._state.value = value
         if value is no_default:
-            self._invalidate()  # the step was compiled for a state that is there
+            self._invalidate()  # the step was compiled for an existing state
 
     def _first(self) -> Callable[[Any], Any]:
-        """What stands for the function while there is no state; it is compiled anew after it."""
+        """Return the substitute of the function for the first element, which sets the state."""
         ref, state, func, kwargs = weakref.ref(self), self._state, self.func, self.kwargs
         returns_state = self.returns_state
 
         def first(x: Any) -> Any:
-            if state.value is not no_default:  # a second element, on the way before that
+            if state.value is not no_default:  # a second element, pushed before the recompilation
                 return func(state.value, x, **kwargs)
             if (node := ref()) is not None:
                 node._invalidate()
@@ -251,9 +252,10 @@ scan = accumulate
 class flatten(Stream[T]):
     """Emit the items of every element.
 
-    Emits each item when there is room for it, and holds back until the last
-    one is through.  All items are tried, also when one fails below.  Concat is
-    another name for it; elsewhere known as flat_map, after a map.
+    Emits each item as soon as downstream has capacity, and applies back
+    pressure until downstream has taken the last one.  Emits all items, also
+    when one fails downstream.  Concat is an alias; elsewhere known as flat_map,
+    after a map.
 
     >>> source = Stream()
     >>> node = source.flatten().sink(print)
@@ -273,7 +275,7 @@ concat = flatten
 class pluck(Stream[Any]):
     """Emit one item of every element, or a tuple of several.
 
-    Emits with every element.  Holds back when downstream does.
+    Emits for every element.  Applies back pressure when downstream does.
 
     Parameters
     ----------
@@ -316,10 +318,10 @@ _update_frequencies.__name__ = "update_frequencies"
 
 @Stream.register_api()
 def frequencies(upstream: Stream[Any], **kwargs: Any) -> Stream[Any]:
-    """Count how often each element has come.
+    """Count how often each element has occurred.
 
-    Emits with every element a new dict of counts so far, by element, which must be hashable.
-    Holds back when downstream does.
+    Emits for every element a new dict of the counts so far, by element, which must be hashable.
+    Applies back pressure when downstream does.
 
     >>> source = Stream()
     >>> node = source.frequencies().sink(print)

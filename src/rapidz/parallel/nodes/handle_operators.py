@@ -22,7 +22,7 @@ from rapidz.kernel.runtime.gate import Gate
 from rapidz.kernel.runtime.pipeline import Pipeline
 from rapidz.kernel.runtime.supervision import being_ended, record_outcome
 from rapidz.kernel.runtime.tasks import wait_done, wait_for
-from rapidz.operators.pace import no_room
+from rapidz.operators.pace.queued import refuse_at_capacity as no_room
 from rapidz.parallel.nodes.reconvergence import allowance_below
 from rapidz.parallel.nodes.resolution import (
     Allowance,
