@@ -62,8 +62,8 @@ from rapidz.sources import (
 )
 
 Stream.register_later("scatter", "rapidz.parallel:scatter")
-Stream.register_later("to_batch", "rapidz.dataframe.collection.register:to_batch")
-Stream.register_later("to_dataframe", "rapidz.dataframe.collection.register:to_dataframe")
+Stream.register_later("to_batch", "rapidz.dataframe.register:to_batch")
+Stream.register_later("to_dataframe", "rapidz.dataframe.register:to_dataframe")
 
 # Old names resolve when they are asked for.  Set in this way, it is not seen by type checkers,
 # to which a name that is missing stays an error.

@@ -26,7 +26,7 @@ OPTIONS = {
 }
 ROOMS = (
     "rapidz",
-    "rapidz.dataframe.collection.register",
+    "rapidz.dataframe.register",
     "rapidz.operators",
     "rapidz.parallel",
     "rapidz.sinks",

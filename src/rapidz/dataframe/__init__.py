@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from rapidz.dataframe.collection.class_registry import set_class_importer
+
 if TYPE_CHECKING:
     from rapidz.dataframe.frames.dataframe import (
         DataFrame,
@@ -52,6 +54,7 @@ __all__ = [
 #: The module that each name comes from.
 _HOMES = {
     "Aggregation": "incremental.aggregation",
+    "Batch": "frames.batch",
     "GroupBy": "frames.groupby",
     "Rolling": "frames.rolling",
     "Window": "frames.window",
@@ -65,15 +68,22 @@ _HOMES = {
     ),
 }
 
+
+def _imported(name: str) -> Any:
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+set_class_importer(_imported)
+
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        if name in ("aggregations", "core", "utils"):  # as `import rapidz.dataframe` had them
+        if name in ("aggregations", "core", "plotting", "utils"):  # loaded on demand
             return importlib.import_module(f"{__name__}.{name}")
-        if name not in _HOMES:
+        if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return _imported(name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *__all__})

@@ -8,8 +8,10 @@ from typing import Any
 import pandas as pd
 
 from rapidz.dataframe import aggregations
+from rapidz.dataframe.collection.class_registry import _stream_types
+from rapidz.dataframe.collection.operators import OperatorMixin
 from rapidz.dataframe.collection.partials import accumulate_size as _accumulate_size
-from rapidz.dataframe.collection.streaming import OperatorMixin, Streaming, _stream_types
+from rapidz.dataframe.collection.streaming import Streaming
 from rapidz.dataframe.frames.base import BaseFrame, _DataFrameMixin, _SeriesMixin
 from rapidz.dataframe.frames.dataframe import DataFrame, Frame, Index, Series
 from rapidz.dataframe.frames.expanding import EWM, Expanding
@@ -20,7 +22,7 @@ from rapidz.dataframe.frames.periodic import (
     random_datablock,
     random_datapoint,
 )
-from rapidz.dataframe.frames.resume import go_on
+from rapidz.dataframe.frames.resume import resume_window
 from rapidz.dataframe.frames.rolling import Rolling
 from rapidz.dataframe.frames.snapshots import DataFrames, Frames, Seriess
 from rapidz.dataframe.frames.window import Window
@@ -101,7 +103,7 @@ def rolling_accumulator(
     if args:
         kwargs = {**kwargs, {"quantile": "q", "aggregate": "func"}.get(op, "ddof"): args[0]}
     make = functools.partial(RollingState, window=window, how=op, **kwargs)
-    first, state = go_on("rolling_accumulator", acc, make)
+    first, state = resume_window("rolling_accumulator", acc, make)
     state = first(new.iloc[:0]) if state is None else state
     result = state.update(new)
     rows = new if acc is None or not len(acc) else pd.concat([acc, new])

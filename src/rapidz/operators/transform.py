@@ -27,6 +27,13 @@ def _look_at_first(node: map[Any] | accumulate[Any], code: Code) -> None:
         code.line(f"if {looks}: {looks}[0](x)")
 
 
+def _nest_unless_skipped(node: map[Any] | accumulate[Any], code: Code, result: str = "x") -> None:
+    """Write that the rest is done unless *result* is `SKIP`."""
+    if (skipped := node._skip_reporter()) is not None:
+        code.line(f"if {result} is SKIP: {code.bind('skipped', skipped)}()")
+    code.nest(f"{result} is not SKIP")
+
+
 @Stream.register_api()
 class map(FunctionNode[T]):
     """Apply a function to every element.
@@ -64,7 +71,7 @@ class map(FunctionNode[T]):
     def inline(self, code: Code, port: int = 0) -> None:
         code.line(f"x = {self._inline_call(code)}")
         _look_at_first(self, code)
-        code.nest("x is not SKIP")
+        _nest_unless_skipped(self, code)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._can_inline():
@@ -201,12 +208,12 @@ class accumulate(Stream[T]):
         if self.returns_state:
             code.line(f"s, y = {call}")
             code.line(f"{state}.value = s")
-            code.nest("y is not SKIP")
+            _nest_unless_skipped(self, code, "y")
             code.line("x = (s, y)" if self.with_state else "x = y")
         else:
             code.line(f"x = {call}")
             _look_at_first(self, code)
-            code.nest("x is not SKIP")
+            _nest_unless_skipped(self, code)
             code.line(f"{state}.value = x")
             if self.with_state:
                 code.line("x = (x, x)")

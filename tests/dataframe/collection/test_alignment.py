@@ -1,4 +1,4 @@
-"""Alignment by `in_step`: results of one element along several paths are joined again."""
+"""Alignment by element: one tuple of what the branches of a stream emit for each element."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import add, double, fail_on, settle
 
-from rapidz import SKIP, RefCounter, Retry, Stream, rate_limit
-from rapidz.dataframe.collection.alignment import common_origin, in_step, together
+from rapidz import SKIP, RefCounter, Retry, Stream
+from rapidz.dataframe.collection.alignment import align_by_element, zip_by_element
 from rapidz.testing import record
 
 
-def pairs(source: Stream[Any], *ways: Stream[Any]) -> list[Any]:
-    return in_step(source, *ways).sink_to_list()
+def pairs(*branches: Stream[Any]) -> list[Any]:
+    return zip_by_element(*branches).sink_to_list()
 
 
 def fails_on_odd(x: int) -> int:
@@ -28,23 +28,23 @@ def fails_on_odd(x: int) -> int:
     return -x
 
 
-def leaves_odd_out(x: int) -> Any:
+def skips_odd(x: int) -> Any:
     return SKIP if x % 2 else -x
 
 
 @given(st.lists(st.integers(0, 9)))
-def test_in_step_pairs_what_has_the_same_origin(elements: list[int]) -> None:
+def test_results_of_the_same_element_are_paired(elements: list[int]) -> None:
     source: Stream[int] = Stream()
-    seen = pairs(source, source.map(double), source, source.accumulate(add))
+    seen = pairs(source.map(double), source, source.accumulate(add))
     source.emit_many(elements)
     assert seen == [(2 * x, x, sum(elements[: i + 1])) for i, x in enumerate(elements)]
 
 
 @given(st.lists(st.integers(0, 9)))
-def test_in_step_loses_only_what_a_way_loses(elements: list[int]) -> None:
+def test_an_element_that_one_branch_loses_is_dropped_with_its_partners(elements: list[int]) -> None:
     source: Stream[int] = Stream()
-    failing, leaving = source.map(fails_on_odd), source.map(leaves_odd_out)
-    seen = pairs(source, failing, source.map(double)), pairs(source, source.map(double), leaving)
+    failing, skipping = source.map(fails_on_odd), source.map(skips_odd)
+    seen = pairs(failing, source.map(double)), pairs(source.map(double), skipping)
     for x in elements:
         if x % 2:
             with pytest.raises(ValueError, match=str(x)):
@@ -56,14 +56,14 @@ def test_in_step_loses_only_what_a_way_loses(elements: list[int]) -> None:
 
 
 @pytest.mark.parametrize("policy", ["skip", "send"])
-def test_in_step_is_whole_again_after_a_policy(policy: Any) -> None:
+def test_pairs_stay_aligned_after_a_policy(policy: Any) -> None:
     source: Stream[int] = Stream()
-    seen = pairs(source, source.map(double), source.map(fail_on(2)).on_error(policy))
+    seen = pairs(source.map(double), source.map(fail_on(2)).on_error(policy))
     source.emit_many([1, 2, 3])
     assert seen == [(2, 1), (6, 3)]
 
 
-async def test_in_step_waits_for_a_retry() -> None:
+async def test_pairs_wait_for_a_retry() -> None:
     source: Stream[int] = Stream(asynchronous=True)
     failures = iter([True, False, False, False])
 
@@ -72,23 +72,23 @@ async def test_in_step_waits_for_a_retry() -> None:
             raise ValueError(x)
         return -x
 
-    way = source.map(fails_once).on_error(Retry(times=1, wait=1))
-    seen = record(in_step(source, way, source.map(double)))
+    branch = source.map(fails_once).on_error(Retry(times=1, wait=1))
+    seen = record(zip_by_element(branch, source.map(double)))
     for x in (1, 2, 3):
         source.emit(x)
     await settle(source.join())
     assert [pair for _, pair in seen] == [(-1, 2), (-2, 4), (-3, 6)]
 
 
-async def test_in_step_pairs_right_while_downstream_is_slow() -> None:
-    """The policy makes every way take one element after the other; none of them may be late."""
+async def test_pairs_stay_aligned_while_downstream_is_slow() -> None:
+    """The policy makes every branch take one element after the other; none of them may lag."""
 
     async def slow(_: object) -> None:
         await asyncio.sleep(1)
 
     source: Stream[int] = Stream(asynchronous=True)
     source.on_error("skip")
-    node = in_step(source, source.map(fail_on(2)), source.map(double))
+    node = zip_by_element(source.map(fail_on(2)), source.map(double))
     seen = record(node)
     node.sink(slow)
     for x in (1, 2, 3, 4):
@@ -104,7 +104,7 @@ def test_many_columns_in_one_expression_are_right() -> None:
         source.on_error(policy)
         total = source.map(double)
         for n in range(200):
-            total = together([total, source.map(add, n)]).map(sum)
+            total = align_by_element([total, source.map(add, n)]).map(sum)
         seen = total.sink_to_list()
         source.emit_many([1, 2])
         assert seen == [2 * x + sum(x + n for n in range(200)) for x in (1, 2)]
@@ -116,22 +116,22 @@ async def test_a_failure_downstream_reaches_the_awaiter() -> None:
         raise ValueError("below")
 
     source: Stream[int] = Stream(asynchronous=True)
-    in_step(source, source.map(double), source).sink(fails)
+    zip_by_element(source.map(double), source).sink(fails)
     with pytest.raises(ValueError, match="below"):
         await source.emit(1)
 
 
-def test_in_step_that_is_destroyed_leaves_nothing() -> None:
+def test_a_destroyed_pairing_leaves_no_node_behind() -> None:
     source: Stream[int] = Stream()
-    node = in_step(source, source.map(double), source)
+    node = zip_by_element(source.map(double), source)
     node.destroy()
     gc.collect()
     assert list(source.downstreams) == []
 
 
-async def test_in_step_applies_back_pressure() -> None:
+async def test_a_pairing_applies_back_pressure() -> None:
     source: Stream[int] = Stream(asynchronous=True)
-    in_step(source, source, source.map(double)).rate_limit("10s").sink_to_list()
+    zip_by_element(source, source.map(double)).rate_limit("10s").sink_to_list()
     now = asyncio.get_running_loop().time
     for x in (1, 2, 3):
         await source.emit(x)
@@ -139,9 +139,9 @@ async def test_in_step_applies_back_pressure() -> None:
     await source.close()
 
 
-def test_in_step_releases_the_counter_of_a_finished_element() -> None:
+def test_a_pairing_reports_when_an_element_is_done() -> None:
     source: Stream[int] = Stream()
-    seen = pairs(source, source.map(double), source.map(fail_on(2)).on_error("skip"))
+    seen = pairs(source.map(double), source.map(fail_on(2)).on_error("skip"))
     done: list[int] = []
     for x in (1, 2, 3):
         source.emit(x, metadata=[{"ref": RefCounter(cb=partial(done.append, x))}])
@@ -151,9 +151,9 @@ def test_in_step_releases_the_counter_of_a_finished_element() -> None:
     assert (seen, [x for x in done if x != 2]) == ([(2, 1), (6, 3)], [1, 3])
 
 
-def test_in_step_survives_an_edit_of_the_graph() -> None:
+def test_a_pairing_survives_an_edit_of_the_graph() -> None:
     source: Stream[int] = Stream()
-    node = in_step(source, source.map(double), source)
+    node = zip_by_element(source.map(double), source)
     seen = node.sink_to_list()
     source.emit(1)
     other = source.sink_to_list()
@@ -161,61 +161,51 @@ def test_in_step_survives_an_edit_of_the_graph() -> None:
     assert (seen, other) == ([(2, 1), (4, 2)], [2])
 
 
-def test_in_step_without_reference_is_collected() -> None:
+def test_a_pairing_without_reference_is_collected() -> None:
     source: Stream[int] = Stream()
-    node = weakref.ref(in_step(source, source.map(double), source))
+    node = weakref.ref(zip_by_element(source.map(double), source))
     gc.collect()
     assert node() is None
     source.emit(1)
 
 
-def test_in_step_drops_what_no_way_gives() -> None:
-    source, other = Stream[int](), Stream[int]()
-    node = in_step(source, source.map(double), source)
-    seen = node.sink_to_list()
-    other.connect(node)
-    other.emit(5)
-    source.emit(1)
-    assert seen == [(2, 1)]
-
-
-def test_an_end_passes_in_step() -> None:
+def test_an_end_passes_a_pairing() -> None:
     source: Stream[int] = Stream()
-    node = in_step(source, source.map(double), source)
+    node = zip_by_element(source.map(double), source)
     seen = node.partition(2).sink_to_list()
     source.emit(1)
     source.close()
     assert seen == [((2, 1),)]
 
 
-def test_together_finds_the_nearest_common_origin() -> None:
+def test_branches_of_branches_stay_aligned() -> None:
     source: Stream[int] = Stream()
+    source.on_error("skip")
     first = source.map(double)
-    left, right = first.map(abs), first.accumulate(add)
-    assert common_origin([left, right]) is first
-    assert common_origin([left, source.map(abs)]) is source
-    assert common_origin([in_step(first, left, right).map(sum), right]) is first
+    left, right = first.map(fail_on(4)), first.accumulate(add)
+    inner = align_by_element([left, right]).map(sum)
+    seen = align_by_element([inner, right, source]).sink_to_list()
+    source.emit_many([1, 2, 3])
+    assert seen == [(4, 2, 1), (18, 12, 3)]
 
 
-def test_together_zips_what_has_no_common_origin() -> None:
+def test_streams_without_a_common_origin_are_paired_by_position() -> None:
     source, other = Stream[int](), Stream[int]()
-    waiting = source.map(double).filter(None)
-    reset = source.accumulate(add, reset_stream=other)
-    for stream in (other, waiting, reset, rate_limit(source, 1)):
-        assert common_origin([source, stream]) is None
-    seen = together([source, other]).sink_to_list()
+    seen = align_by_element([source, other]).sink_to_list()
+    large = align_by_element([source, source.filter(lambda x: x > 1)]).sink_to_list()
     source.emit_many([1, 2])
     other.emit(3)
-    assert seen == [(1, 3)]
+    source.close()
+    assert (seen, large) == ([(1, 3)], [(1, 2)])
 
 
-async def test_together_zips_what_is_awaited() -> None:
+async def test_awaited_branches_are_paired() -> None:
     async def later(x: int) -> int:
         await asyncio.sleep(1)
         return -x
 
     source: Stream[int] = Stream(asynchronous=True)
-    seen = together([source.map(later), source]).sink_to_list()
+    seen = align_by_element([source.map(later), source]).sink_to_list()
     for x in (1, 2):
         await source.emit(x)
     await source.join()

@@ -544,7 +544,7 @@ def test_what_is_done_to_parts_can_be_pickled() -> None:
 def test_to_import_rapidz_is_not_to_import_pandas() -> None:
     program = (
         "import sys, rapidz, rapidz.dataframe, rapidz.collection, rapidz.batch\n"
-        "import rapidz.dataframe.collection.register\n"
+        "import rapidz.dataframe.register\n"
         "print({'pandas', 'numpy'} & set(sys.modules))\n"
         "print(rapidz.dataframe.DataFrame.__name__, 'Random' in dir(rapidz.dataframe))"
     )
@@ -555,7 +555,7 @@ def test_to_import_rapidz_is_not_to_import_pandas() -> None:
 
 
 def test_streams_have_methods_for_frames_and_batches() -> None:
-    importlib.import_module("rapidz.dataframe.collection.register")
+    importlib.import_module("rapidz.dataframe.register")
     source: Any = Stream()
     assert type(source.to_dataframe(example=ROWS)) is DataFrame
     assert type(source.to_dataframe()) is DataFrame

@@ -14,7 +14,7 @@ import pytest
 
 from rapidz import Stream
 from rapidz.dataframe import DataFrame, Random, Series
-from rapidz.dataframe.frames.plotting import buffer
+from rapidz.dataframe.plotting import buffer
 
 TIMES = pd.date_range("2030-01-01", periods=6, freq="s")
 

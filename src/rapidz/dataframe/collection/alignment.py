@@ -1,213 +1,99 @@
-"""What came of one element along several ways, put together again."""
+"""Alignment by element: what several streams emit for the same element, as one tuple.
+
+Within the process a `zip` does that. Where elements are with the workers of a backend, the branches
+are computed by one task instead of several that exchange their results.
+"""
 
 from __future__ import annotations
 
-import weakref
-from collections import deque
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
-from rapidz.dataframe.collection.recompute import in_one_call, in_process
-from rapidz.kernel.graph.stream import Stream, move_to_first
-from rapidz.kernel.protocol.push import Pending, Push, discard
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.push import SKIP
 from rapidz.kernel.runtime.loop import is_async
-from rapidz.operators import accumulate, map
+from rapidz.operators import map, zip
 
-Ref: TypeAlias = "weakref.ref[Stream[Any]]"
+#: The function of a `map`, and its arguments besides the element.
+MapCall: TypeAlias = "tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]"
 
 
-class in_step(Stream[tuple[Any, ...]]):
-    """Pair what comes of the same element of a stream along several ways below it.
+class zip_by_element(zip):
+    """A `zip` that also drops the partners of an element for which `SKIP` was returned.
 
-    Emits a tuple when every way has delivered.  An element that one of the ways
-    loses, because a node failed or left it out, is lost for the tuple too, and
-    the next one is whole again; a `zip` would pair the wrong ones from then on.
-    Holds back when downstream does.
-
-    Parameters
-    ----------
-    origin : Stream
-        The node that all ways come from.
-    *ways : Stream
-        Nodes below it, or itself, that emit at most once for each of its elements, in order.
+    `zip` itself drops those of an element that failed, and pairs by position after a `SKIP`.
 
     >>> source = Stream()
-    >>> inverse, shown = source.map(lambda x: 1 / x), source.map(str)
-    >>> pairs = in_step(source, inverse, shown).sink(print)
-    >>> source.emit(2)
-    (0.5, '2')
-    >>> skipping = inverse.on_error("skip")
-    >>> source.emit_many([0, 4])
-    (0.25, '4')
+    >>> even = source.map(lambda x: SKIP if x % 2 else x)
+    >>> pairs = zip_by_element(even, source.map(str)).sink(print)
+    >>> source.emit_many([2, 3, 4])
+    (2, '2')
+    (4, '4')
     """
 
-    _graphviz_shape = "triangle"
-    _graphviz_orientation = 270
-    _keeps_elements: ClassVar[bool] = True
-
-    def __init__(self, origin: Stream[Any], *ways: Stream[Any], **kwargs: Any) -> None:
-        self._origin, self._ways = weakref.ref(origin), [weakref.ref(way) for way in ways]
-        self._rows = _Rows(self._origin, self._ways)
-        super().__init__(upstreams=list(dict.fromkeys([origin, *ways])), **kwargs)
-        move_to_first(self, [origin])  # it must know of an element before the ways deliver
-        self._room = room(origin, self._rows)
-
-    def destroy(self, streams: Iterable[Stream[Any]] | None = None) -> None:
-        """Take the node out of the pipeline."""
-        super().destroy(streams)
-        if self._origin() not in self.upstreams:
-            self._room.destroy()
-
-    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        upstream, rows = self.upstreams[port], self._rows
-        places = [place for place, way in enumerate(self._ways) if way() is upstream]
-        begins = upstream is self._origin()
-        if not begins and not places:
-            return discard  # connected by hand: it is no way from the origin
-
-        def step(x: Any) -> Pending:
-            if begins:
-                rows.begin()
-            row = None
-            for place in places:
-                row = rows.put(place, x) or row
-            if row is None:
-                return None
-            wait = push(row)
-            return wait if wait is None else rows.keep(wait)
-
-        return step
+    _drops_skipped: ClassVar[bool] = True
 
 
-class room(Stream[Any]):
-    """Comes after all ways, and holds the origin back while what is below `in_step` does.
+def align_by_element(streams: Sequence[Stream[Any]]) -> Stream[Any]:
+    """Return a stream of tuples: what *streams* emit for the same element of their common origin.
 
-    The ways themselves are not held back: a way with a policy takes one element after the other
-    then, and its next ones would come late.
-    """
-
-    def __init__(self, origin: Stream[Any], rows: _Rows) -> None:
-        self._rows = rows
-        super().__init__(origin)
-
-    def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        rows = self._rows
-        return lambda _: rows.end()
-
-
-class _Rows:
-    """The tuples that are not whole yet."""
-
-    def __init__(self, origin: Ref, ways: Sequence[Ref]) -> None:
-        self._origin, self._ways = origin, ways
-        self._due: list[deque[int]] = [deque() for _ in ways]
-        """For each way the numbers of the elements that it has yet to deliver."""
-        self._rows: dict[int, list[Any]] = {}
-        self._missing: dict[int, int] = {}
-        self._last = 0
-        self._under_way = False
-        self._wait: Pending = None
-
-    def begin(self) -> None:
-        """An element sets out."""
-        self._last += 1
-        self._under_way, self._wait = True, None
-        late = False
-        for due, way in zip(self._due, self._ways, strict=True):
-            if due:
-                if any(node._is_busy() for node in nodes_between(self._origin(), way())):
-                    late = True  # it waits, for a retry perhaps, and comes in its turn
-                else:
-                    due.clear()
-            due.append(self._last)
-        if not late:
-            self._rows.clear()
-            self._missing.clear()
-        self._rows[self._last] = [None] * len(self._due)
-        self._missing[self._last] = len(self._due)
-
-    def keep(self, wait: Awaitable[object]) -> Pending:
-        """Keep what there is to wait for to the end; what comes after that is returned."""
-        if not self._under_way:
-            return wait
-        self._wait = wait
-        return None
-
-    def end(self) -> Pending:
-        """All ways have had the element."""
-        self._under_way = False
-        wait, self._wait = self._wait, None
-        return wait
-
-    def put(self, place: int, x: Any) -> tuple[Any, ...] | None:
-        """Something was delivered; the tuple, if that makes it whole."""
-        due = self._due[place]
-        number = due.popleft() if due else 0
-        if number not in self._rows:
-            return None
-        self._rows[number][place] = x
-        self._missing[number] -= 1
-        if self._missing[number]:
-            return None
-        del self._missing[number]
-        return tuple(self._rows.pop(number))
-
-
-def together(streams: Sequence[Stream[Any]]) -> Stream[Any]:
-    """Return a stream of tuples of what *streams* emit, of the same element where there is one.
-
-    Streams that have no common origin, or something that waits on the way from it, are zipped:
-    the n-th element of each.
+    Streams without a common origin are paired by position.
 
     >>> source = Stream()
-    >>> together([source, source.map(abs)])
-    <in_step>
-    >>> together([source, Stream()])
-    <zip>
+    >>> align_by_element([source, source.map(abs)])
+    <zip_by_element>
     """
-    if all(in_process(stream) for stream in streams):
-        if (origin := common_origin(streams)) is not None:
-            return in_step(origin, *streams)
-    elif (joined := in_one_call(streams)) is not None:
+    if not any(stream._remote for stream in streams):
+        return zip_by_element(*streams)
+    if (joined := recompute_together(streams)) is not None:
         return joined
     zipped: Stream[Any] = streams[0].zip(*streams[1:])
     return zipped
 
 
-def common_origin(streams: Sequence[Stream[Any]]) -> Stream[Any] | None:
-    """The nearest node that all *streams* follow element by element, at once."""
-    first, *others = [list(ancestry(stream)) for stream in streams]
-    for node in first:
-        if all(any(node is other for other in line) for line in others):
-            return node
+def recompute_together(streams: Sequence[Stream[Any]]) -> Stream[Any] | None:
+    """Return a `map` of the nearest common origin to the tuple of what *streams* emit for it.
+
+    None if anything but a `map` lies between.
+    """
+    paths = [_path_upstream(stream) for stream in streams]
+    for origin in paths[0]:
+        if all(origin in path for path in paths):
+            branches = [
+                [(node.func, node.args, dict(node.kwargs)) for node in path[: path.index(origin)]]
+                for path in paths
+            ]
+            joined: Stream[Any] = origin.map(branch_results, [calls[::-1] for calls in branches])
+            return joined
     return None
 
 
-def ancestry(stream: Stream[Any]) -> Iterator[Stream[Any]]:
-    """*stream* and those above it, as long as each emits as soon as the one above it does."""
-    yield stream
-    while follows_at_once(stream):
+def _path_upstream(stream: Stream[Any]) -> list[Any]:
+    """Return *stream* and the nodes upstream of it, as far as each is a synchronous `map`."""
+    path = [stream]
+    while (
+        isinstance(stream, map)
+        and not stream._unpacks_elements
+        and len(stream.upstreams) == 1
+        and not is_async(stream.func)
+    ):
         stream = stream.upstreams[0]
-        yield stream
+        path.append(stream)
+    return path
 
 
-def follows_at_once(node: Stream[Any]) -> bool:
-    """Whether *node* emits at most once for each element of its first upstream, at once."""
-    if type(node) is in_step:
-        return True
-    return (
-        type(node) in (map, accumulate)
-        and len(node.upstreams) == 1
-        and not is_async(vars(node)["func"])
-    )
+def branch_results(x: Any, branches: Sequence[Sequence[MapCall]]) -> Any:
+    """Return the tuple of what the functions of each branch make of *x*; `SKIP` if one does.
 
-
-def nodes_between(origin: Stream[Any] | None, way: Stream[Any] | None) -> Iterator[Stream[Any]]:
-    """All nodes from *way* up to *origin*, which is not among them."""
-    seen, stack = {None, origin}, [way]
-    while stack:
-        node = stack.pop()
-        if node is not None and node not in seen:
-            seen.add(node)
-            stack.extend(node.upstreams)
-            yield node
+    >>> branch_results(2, [[(pow, (3,), {})], [(str, (), {}), (len, (), {})]])
+    (8, 1)
+    """
+    results = []
+    for calls in branches:
+        result = x
+        for func, args, kwargs in calls:
+            result = func(result, *args, **kwargs)
+            if result is SKIP:
+                return SKIP
+        results.append(result)
+    return tuple(results)

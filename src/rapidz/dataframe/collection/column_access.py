@@ -1,33 +1,17 @@
-"""The columns of a streaming frame by their names: as attributes, and in messages."""
+"""Access to columns by name: as attributes of what is made of the rows of a streaming frame."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from typing import Any, Self
 
-from rapidz.kernel.graph.stream import Stream
-from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.dataframe.collection.unsupported import unsupported_attribute
 
-__all__ = [
-    "Columns",
-    "NoColumnError",
-    "dir_with_columns",
-    "has_columns",
-    "may_be_column",
-    "no_column",
-]
+__all__ = ["ColumnAttributes", "dir_with_columns", "has_columns", "may_be_column"]
 
 
-class NoColumnError(KeyError):
-    """A column is asked for that a frame does not have."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])  # and not its repr, as that of other keys
-
-
-class Columns:
-    """Columns as attributes, for what is made of the rows of a streaming frame, the *root*."""
+class ColumnAttributes:
+    """Columns of the streaming frame *root* as attributes of a window, a group or the like."""
 
     root: Any
 
@@ -38,11 +22,10 @@ class Columns:
         if not key.startswith("_") and may_be_column(self.root, key):
             chosen: Self = self[key]
             return chosen
-        missing: Any = importlib.import_module("rapidz.dataframe.collection.unsupported")
-        raise missing.not_offered(type(self).__name__, key, dir(self), self._instead(key))
+        raise unsupported_attribute(type(self).__name__, key, dir(self), self._alternative(key))
 
-    def _instead(self, key: str) -> str:
-        """Return what to use in the place of a method of pandas that is not there."""
+    def _alternative(self, key: str) -> str:
+        """Return what to use instead of a method of pandas that is not offered."""
         return f"use agg, or window(n=…).apply(lambda rows: rows.….{key}(…)), which keeps rows"
 
     def __iter__(self) -> Any:
@@ -52,19 +35,8 @@ class Columns:
         return dir_with_columns(self, self.root)
 
 
-def stream_hint(name: str) -> str:
-    """Return how to call the method *name* of streams from a collection; "" if there is none.
-
-    >>> stream_hint("sink")
-    'it is a method of streams, write .stream.sink(…)'
-    """
-    if name.startswith("_") or not hasattr(Stream, name):
-        return ""
-    return f"it is a method of streams, write .stream.{name}(…)"
-
-
 def has_columns(collection: Any) -> bool:
-    """Whether the elements of *collection* are frames, by its class: an example need not be known.
+    """Return whether the elements of *collection* are frames, by its class: no example is needed.
 
     >>> from rapidz.dataframe import DataFrame, Series
     >>> has_columns(DataFrame()), has_columns(Series())
@@ -74,7 +46,7 @@ def has_columns(collection: Any) -> bool:
 
 
 def may_be_column(collection: Any, name: str) -> bool:
-    """Whether *name* is a column of *collection*; any may be as long as no example tells.
+    """Return whether *name* is a column of *collection*; any may be while no example is known.
 
     >>> from rapidz.dataframe import DataFrame, Series
     >>> may_be_column(DataFrame(), "x"), may_be_column(Series(), "x")
@@ -87,19 +59,8 @@ def may_be_column(collection: Any, name: str) -> bool:
 
 
 def dir_with_columns(owner: object, collection: Any) -> list[str]:
-    """What *owner* has, and the columns of *collection* that can be written as attributes."""
+    """Return the attributes of *owner*, and the columns of *collection* that can be attributes."""
     example = collection._example.get()
     columns = getattr(example, "columns", ())
     names = [name for name in columns if isinstance(name, str) and name.isidentifier()]
     return sorted({*object.__dir__(owner), *names})
-
-
-def no_column(argument: str, columns: Iterable[Any], got: Any) -> ValueError:
-    """The error for an argument that names what is no column.
-
-    >>> no_column("groupby: other", ["x", "y"], "z")
-    ValueError("groupby: other must name columns of ['x', 'y'], got 'z'")
-    """
-    return ValueError(
-        f"{argument} must name columns of {short_repr(list(columns))}, got {short_repr(got)}"
-    )

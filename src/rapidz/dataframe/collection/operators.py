@@ -1,62 +1,13 @@
-"""OperatorMixin: what Python's operators do to a collection."""
+"""Python's operators on collections."""
 
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
+from rapidz.dataframe.collection.partials import named_partial
 from rapidz.kernel.protocol.short_repr import short_repr
-
-# The operands come in the order (collection, other): these put them the right way round.
-
-
-def radd(right: Any, left: Any) -> Any:
-    return left + right
-
-
-def rsub(right: Any, left: Any) -> Any:
-    return left - right
-
-
-def rmul(right: Any, left: Any) -> Any:
-    return left * right
-
-
-def rtruediv(right: Any, left: Any) -> Any:
-    return left / right
-
-
-def rfloordiv(right: Any, left: Any) -> Any:
-    return left // right
-
-
-def rmod(right: Any, left: Any) -> Any:
-    return left % right
-
-
-def rpow(right: Any, left: Any) -> Any:
-    return left**right
-
-
-def rlshift(right: Any, left: Any) -> Any:
-    return left << right
-
-
-def rrshift(right: Any, left: Any) -> Any:
-    return left >> right
-
-
-def rand(right: Any, left: Any) -> Any:
-    return left & right
-
-
-def ror(right: Any, left: Any) -> Any:
-    return left | right
-
-
-def rxor(right: Any, left: Any) -> Any:
-    return left ^ right
-
 
 _INSTEAD = (
     "its elements are still to come. Use & for `and`, | for `or`, ~ for `not`, (a < x) & (x < b) "
@@ -65,10 +16,39 @@ _INSTEAD = (
 )
 
 
+def _unary(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the method that applies *function* to every part."""
+
+    def method(self: Any) -> Any:
+        return self.map_partitions(function, self)
+
+    return method
+
+
+def _binary(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return the method that applies *function* to every part and another operand."""
+
+    def method(self: Any, other: Any) -> Any:
+        return self.map_partitions(function, self, other)
+
+    return method
+
+
+def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return the method for an operand on the left that is no collection."""
+    swapped = named_partial(f"r{function.__name__.rstrip('_')}", _swapped, function)
+    swapped.__module__ = __name__
+    return _binary(swapped)
+
+
+def _swapped(function: Callable[[Any, Any], Any], right: Any, left: Any) -> Any:
+    return function(left, right)
+
+
 class OperatorMixin:
     """Arithmetic, comparisons and logic by ``self.map_partitions(function, self, other)``.
 
-    What they give has no truth value, as in pandas: it is not known before the elements come.
+    The results have no truth value, as in pandas: it is unknown before the elements arrive.
     """
 
     map_partitions: Any
@@ -100,108 +80,30 @@ class OperatorMixin:
             )
         return self.map_partitions(ufunc, *inputs, **kwargs)
 
-    def __abs__(self) -> Any:
-        return self.map_partitions(operator.abs, self)
-
-    def __neg__(self) -> Any:
-        return self.map_partitions(operator.neg, self)
-
-    def __pos__(self) -> Any:
-        return self.map_partitions(operator.pos, self)
-
-    def __invert__(self) -> Any:
-        return self.map_partitions(operator.invert, self)
-
+    __abs__ = _unary(operator.abs)
+    __neg__ = _unary(operator.neg)
+    __pos__ = _unary(operator.pos)
+    __invert__ = _unary(operator.invert)
     __inv__ = __invert__
 
-    def __add__(self, other: Any) -> Any:
-        return self.map_partitions(operator.add, self, other)
+    __add__, __radd__ = _binary(operator.add), _reflected(operator.add)
+    __sub__, __rsub__ = _binary(operator.sub), _reflected(operator.sub)
+    __mul__, __rmul__ = _binary(operator.mul), _reflected(operator.mul)
+    __truediv__, __rtruediv__ = _binary(operator.truediv), _reflected(operator.truediv)
+    __floordiv__, __rfloordiv__ = _binary(operator.floordiv), _reflected(operator.floordiv)
+    __mod__, __rmod__ = _binary(operator.mod), _reflected(operator.mod)
+    __pow__, __rpow__ = _binary(operator.pow), _reflected(operator.pow)
+    __lshift__, __rlshift__ = _binary(operator.lshift), _reflected(operator.lshift)
+    __rshift__, __rrshift__ = _binary(operator.rshift), _reflected(operator.rshift)
+    __and__, __rand__ = _binary(operator.and_), _reflected(operator.and_)
+    __or__, __ror__ = _binary(operator.or_), _reflected(operator.or_)
+    __xor__, __rxor__ = _binary(operator.xor), _reflected(operator.xor)
 
-    def __radd__(self, other: Any) -> Any:
-        return self.map_partitions(radd, self, other)
-
-    def __sub__(self, other: Any) -> Any:
-        return self.map_partitions(operator.sub, self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return self.map_partitions(rsub, self, other)
-
-    def __mul__(self, other: Any) -> Any:
-        return self.map_partitions(operator.mul, self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return self.map_partitions(rmul, self, other)
-
-    def __truediv__(self, other: Any) -> Any:
-        return self.map_partitions(operator.truediv, self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return self.map_partitions(rtruediv, self, other)
-
-    def __floordiv__(self, other: Any) -> Any:
-        return self.map_partitions(operator.floordiv, self, other)
-
-    def __rfloordiv__(self, other: Any) -> Any:
-        return self.map_partitions(rfloordiv, self, other)
-
-    def __mod__(self, other: Any) -> Any:
-        return self.map_partitions(operator.mod, self, other)
-
-    def __rmod__(self, other: Any) -> Any:
-        return self.map_partitions(rmod, self, other)
-
-    def __pow__(self, other: Any) -> Any:
-        return self.map_partitions(operator.pow, self, other)
-
-    def __rpow__(self, other: Any) -> Any:
-        return self.map_partitions(rpow, self, other)
-
-    def __lshift__(self, other: Any) -> Any:
-        return self.map_partitions(operator.lshift, self, other)
-
-    def __rlshift__(self, other: Any) -> Any:
-        return self.map_partitions(rlshift, self, other)
-
-    def __rshift__(self, other: Any) -> Any:
-        return self.map_partitions(operator.rshift, self, other)
-
-    def __rrshift__(self, other: Any) -> Any:
-        return self.map_partitions(rrshift, self, other)
-
-    def __and__(self, other: Any) -> Any:
-        return self.map_partitions(operator.and_, self, other)
-
-    def __rand__(self, other: Any) -> Any:
-        return self.map_partitions(rand, self, other)
-
-    def __or__(self, other: Any) -> Any:
-        return self.map_partitions(operator.or_, self, other)
-
-    def __ror__(self, other: Any) -> Any:
-        return self.map_partitions(ror, self, other)
-
-    def __xor__(self, other: Any) -> Any:
-        return self.map_partitions(operator.xor, self, other)
-
-    def __rxor__(self, other: Any) -> Any:
-        return self.map_partitions(rxor, self, other)
-
-    def __eq__(self, other: object) -> Any:
-        return self.map_partitions(operator.eq, self, other)
-
-    def __ne__(self, other: object) -> Any:
-        return self.map_partitions(operator.ne, self, other)
-
-    def __lt__(self, other: Any) -> Any:
-        return self.map_partitions(operator.lt, self, other)
-
-    def __le__(self, other: Any) -> Any:
-        return self.map_partitions(operator.le, self, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return self.map_partitions(operator.gt, self, other)
-
-    def __ge__(self, other: Any) -> Any:
-        return self.map_partitions(operator.ge, self, other)
+    __eq__ = _binary(operator.eq)
+    __ne__ = _binary(operator.ne)
+    __lt__ = _binary(operator.lt)
+    __le__ = _binary(operator.le)
+    __gt__ = _binary(operator.gt)
+    __ge__ = _binary(operator.ge)
 
     __hash__ = None  # type: ignore[assignment]  # what compares by value has no hash

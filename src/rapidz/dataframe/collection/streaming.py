@@ -1,29 +1,32 @@
-"""Streaming: a stream whose elements are parts of one large collection."""
+"""Streaming: a collection that arrives in parts, along a stream."""
 
 from __future__ import annotations
 
 import functools
 import html
 import importlib
-import sys
 import weakref
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from rapidz.dataframe.collection.alignment import together
-from rapidz.dataframe.collection.calls import (
-    Call,
-    Example,
-    Fold,
-    FoldedExample,
+from rapidz.dataframe.collection.alignment import align_by_element
+from rapidz.dataframe.collection.class_registry import (
+    _stream_types as _stream_types,
+)
+from rapidz.dataframe.collection.class_registry import (
+    checked_stream_type,
+    get_stream_type,
+    stream_type,
+)
+from rapidz.dataframe.collection.errors import stream_hint
+from rapidz.dataframe.collection.example import Example, accumulated_example
+from rapidz.dataframe.collection.operators import OperatorMixin
+from rapidz.dataframe.collection.partials import (
+    FoldCall,
+    PartialCall,
     apply_args,
     partial_by_order,
 )
-from rapidz.dataframe.collection.column_access import stream_hint
-from rapidz.dataframe.collection.elements import Like, Verify, like, taken, whole
-from rapidz.dataframe.collection.operators import OperatorMixin
-from rapidz.dataframe.collection.recompute import in_process
 from rapidz.kernel.graph.registry import APIRegisterMixin
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.checks import check_callable
@@ -40,49 +43,20 @@ __all__ = [
     "stream_type",
 ]
 
-#: Says whether an example is of a kind: a predicate, or the classes of it.
-Kind: TypeAlias = "Callable[[Any], bool] | tuple[type, ...]"
-
-_stream_types: defaultdict[str, list[tuple[Kind, type[Streaming]]]] = defaultdict(list)
-"""By ``"streaming"`` and ``"updating"``: which class is for which kind of element."""
-
-#: What Python's operators do gives a collection of the same class, if nothing tells better.
+#: A result of Python's operators has the class of its operand while no example is known.
 _OPERATOR_MODULES = ("_operator", OperatorMixin.__module__)
 
-_whole: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
-"""Streams whose elements need no more verification: what the collections here have made."""
+_verified_streams: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
+"""Streams whose elements need no verification, since collections have made them."""
 
 
-def get_stream_type(example: Any, stream_type: str = "streaming") -> type[Streaming] | None:
-    """Return the class of collection for elements like *example*; None if there is no special one.
-
-    >>> get_stream_type([1, 2])
-    <class 'rapidz.dataframe.frames.batch.Batch'>
-    """
-    importlib.import_module("rapidz.dataframe.frames.batch")
-    if sys.modules.get("pandas") is not None:  # else the example cannot be a frame
-        importlib.import_module("rapidz.dataframe.frames.dataframe")
-    for kind, cls in _stream_types[_checked_type(stream_type)]:
-        if isinstance(example, kind) if isinstance(kind, tuple) else kind(example):
-            return cls
-    return None
-
-
-stream_type = get_stream_type
-"""The name it had in rapidz 0.2."""
-
-
-def _checked_type(stream_type: object) -> str:
-    if stream_type not in ("streaming", "updating"):
-        raise ValueError(
-            f"Streaming: stream_type must be 'streaming' or 'updating', "
-            f"got {short_repr(stream_type)}"
-        )
-    return str(stream_type)
+def _validation() -> Any:
+    """Return the module that validates and converts frames, which imports pandas."""
+    return importlib.import_module("rapidz.dataframe.collection.validation")
 
 
 class _MapPartitions:
-    """`map_partitions` as a method: of the collection, unless another one is among the arguments.
+    """Descriptor: `map_partitions` as a method, of the collection unless another one is given.
 
     ``sdf.map_partitions(f, sdf.x)`` has always been a call of the function with these arguments
     only.
@@ -102,21 +76,21 @@ class _MapPartitions:
 
 
 class Streaming(OperatorMixin, APIRegisterMixin):
-    """A collection that comes in parts, along a stream.
+    """A collection that arrives in parts, along a stream.
 
-    What is done to the collection is done to every part.  The parts are like the *example*: it
-    tells, before the first one comes, what a function will return and so which methods the result
-    has.
+    Operations on the collection are applied to every part.  The parts are like the *example*, from
+    which the library infers, before the first part arrives, what a function will return and so
+    which methods the result has.
 
     Parameters
     ----------
     stream : Stream, optional
-        Where the parts come from; a stream of its own by default, see `emit`.
+        The stream of the parts; a stream of its own by default, see `emit`.
     example : object, optional
-        A part, as small as you like, or a callable that returns one.  It is taken from the first
-        part that comes if it is not given.
+        A part, as small as you like, or a callable that returns one.  If it is not given, the
+        first part becomes the example.
     stream_type : "streaming" or "updating", optional
-        Whether the parts add up to the collection, or each is all of it anew.
+        Whether the parts add up to the collection, or each part replaces all before it.
 
     >>> numbers = Streaming(example=0)
     >>> shown = (numbers * 2 + 1).stream.sink(print)
@@ -127,7 +101,7 @@ class Streaming(OperatorMixin, APIRegisterMixin):
     _subtype: Any = (object,)
     _stream_type: str = "streaming"
     _conform: ClassVar[Any] = None
-    """Checks an element against the example and returns it, put right; picklable."""
+    """Checks an element against the example and returns it, corrected; picklable."""
 
     map_partitions = _MapPartitions()
 
@@ -142,7 +116,7 @@ class Streaming(OperatorMixin, APIRegisterMixin):
                 raise TypeError(f"{name}: stream must be a Stream, got {short_repr(stream)}")
             stream = Stream()
         if stream_type is not None:
-            self._stream_type = _checked_type(stream_type)
+            self._stream_type = checked_stream_type(stream_type)
         example = example() if callable(example) else example
         if example is not None:
             example, own = self._admitted(example)
@@ -150,41 +124,41 @@ class Streaming(OperatorMixin, APIRegisterMixin):
             self._check_example(example)
         self._knows(Example(example, kind=kind))
         self._entry: Stream[Any] = stream
-        """Where `emit` puts elements in."""
+        """The node that `emit` enters elements at."""
         self._outer: Stream[Any] | None = None
         self._deferred: Stream[Any] | None = None
-        """Where elements become frames of pandas on demand: their stream; see `Deferred`."""
-        self._checks: Verify | None = None
+        """The stream of elements that become frames of pandas on demand; see `Deferred`."""
+        self._verifier: Any = None
         self._worked: Stream[Any] | None = self._verified(stream)
-        self._worked._unused = False  # an expression of frames may well go unused
+        self._worked._unused = False  # expressions of frames often go unused
         if self._worked is not stream:
             self._worked._warns_if_unused = False
-        if self._checks is not None and self._checks.defers:
+        if self._verifier is not None and self._verifier.defers:
             self._deferred, self._worked = self._worked, None
 
     @property
     def _inner(self) -> Stream[Any]:
-        """What the work is done on: frames of pandas, of whatever kind they were."""
+        """The stream of the elements as pandas has them, whatever library they are of."""
         if self._worked is None:
             assert self._deferred is not None
-            self._worked = self._deferred.map(whole)
-            _whole.add(self._worked)
+            self._worked = self._deferred.map(_validation().whole)
+            _verified_streams.add(self._worked)
         return self._worked
 
-    def _given_to(self, func: Callable[..., Any]) -> Stream[Any]:
-        """The stream of what *func* gets: deferred frames, if that is all the same to it."""
+    def _input_of(self, func: Callable[..., Any]) -> Stream[Any]:
+        """Return the stream of what *func* gets: deferred frames, if it takes these."""
         if self._deferred is not None and getattr(func, "takes_deferred", False):
             return self._deferred
         return self._inner
 
     @classmethod
     def look_for_plugins(cls) -> bool:
-        """Plug-ins are nodes: they become methods of `Stream`, and not of collections."""
+        """Return False: plug-ins are nodes, which become methods of `Stream` alone."""
         return False
 
     def _knows(self, example: Example) -> None:
         self._example = self._coming = example
-        """What the elements are like, and what those are like that `emit` puts in."""
+        """The example of the elements, and of those that `emit` takes."""
 
     @property
     def stream(self) -> Stream[Any]:
@@ -192,7 +166,8 @@ class Streaming(OperatorMixin, APIRegisterMixin):
         if self._example.kind is None:
             return self._inner
         if self._outer is None:
-            self._outer = self._inner.map(Like(self._example.kind, self._example.get()))
+            convert = _validation().OutputConversion(self._example.kind, self._example.get())
+            self._outer = self._inner.map(convert)
         return self._outer
 
     @stream.setter
@@ -201,30 +176,30 @@ class Streaming(OperatorMixin, APIRegisterMixin):
 
     @staticmethod
     def _admitted(example: Any) -> tuple[Any, str | None]:
-        """The example as it is worked with, and the library it is of if that is another one."""
+        """Return the example as pandas has it, and its library if that is another one."""
         return example, None
 
     def _check_example(self, example: Any) -> None:
         """Refuse an example of the wrong kind."""
 
     def _verified(self, stream: Stream[Any]) -> Stream[Any]:
-        """The stream below the one given, of elements that are as they must be."""
-        if self._conform is None or stream in _whole:
+        """Return the stream of the elements once they are verified."""
+        if self._conform is None or stream in _verified_streams:
             return stream
-        if self._example.value is None and not in_process(stream):
+        if self._example.value is None and stream._remote:
             raise ValueError(
-                f"{type(self).__name__}: example must be given where elements are elsewhere, "
+                f"{type(self).__name__}: example must be given where elements are on workers, "
                 "got None"
             )
-        self._checks = Verify(
+        self._verifier = _validation().Verifier(
             self._conform, self._example, type(self).__name__, self._may_defer(stream)
         )
-        verified = stream.map(self._checks)
-        _whole.add(verified)
+        verified = stream.map(self._verifier)
+        _verified_streams.add(verified)
         return verified
 
     def _may_defer(self, stream: Stream[Any]) -> bool:
-        """Whether elements can become frames of pandas column by column."""
+        """Return whether elements can become frames of pandas column by column."""
         return False
 
     if not TYPE_CHECKING:
@@ -238,16 +213,21 @@ class Streaming(OperatorMixin, APIRegisterMixin):
 
     @property
     def example(self) -> Any:
-        """An element, or what one will be like; ValueError as long as that is not known."""
-        return like(self._example.kind, self._worked_with())
+        """An element, or what one will be like; ValueError as long as none is known."""
+        return self._converted(self._known_example())
 
     @example.setter
     def example(self, value: Any) -> None:
         value, kind = self._admitted(value)
         self._knows(Example(value, kind=kind))
 
-    def _worked_with(self) -> Any:
-        """The example as functions get it."""
+    def _converted(self, x: Any) -> Any:
+        """Return what pandas made in the library of the elements."""
+        kind = self._example.kind
+        return x if kind is None else _validation().like(kind, x)
+
+    def _known_example(self) -> Any:
+        """Return the example as functions get it; ValueError as long as none is known."""
         example = self._example.get()
         if example is None:
             raise ValueError(
@@ -265,36 +245,37 @@ class Streaming(OperatorMixin, APIRegisterMixin):
             )
 
     def emit(self, x: Any, asynchronous: bool = False, metadata: Any = None) -> Any:
-        """Verify *x*, and put it in where the elements of this collection come from.
+        """Verify *x*, and emit it at the node where the elements of this collection enter.
 
         Returns what `Stream.emit` does: an awaitable in an asynchronous pipeline.
         """
         self.verify(x)
-        if self._conform is not None and self._entry in _whole:  # nobody checks it down there
-            x = self._conform(self._taken(x), self._coming.get())
+        if self._conform is not None and self._entry in _verified_streams:
+            x = self._conform(self._to_pandas(x), self._coming.get())  # no verifier downstream
         return self._entry.emit(x, asynchronous=asynchronous, metadata=metadata)
 
-    def _taken(self, x: Any) -> Any:
-        """An element as it is worked with."""
-        return taken(type(self).__name__, self._coming.kind, x)
+    def _to_pandas(self, x: Any) -> Any:
+        """Return an element as pandas has it."""
+        kind = self._coming.kind
+        return x if kind is None else _validation().to_pandas_checked(type(self).__name__, kind, x)
 
     def start(self) -> None:
-        """Start the sources above."""
+        """Start the sources upstream."""
         self._inner.start()
 
     def stop(self) -> None:
-        """Stop the sources above."""
+        """Stop the sources upstream."""
         self._inner.stop()
 
     @property
     def current_value(self) -> Any:
-        """The last element, from the first time this is asked for; None before."""
+        """The last element, recorded from the first access on; None before."""
         return self.stream.current_value
 
-    # --- what is done to every part ---------------------------------------------------
+    # --- operations on every part -------------------------------------------------------
 
     def accumulate_partitions(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Fold every part into a state, and emit it.
+        """Fold every part into a state, and emit the state.
 
         Parameters
         ----------
@@ -309,7 +290,7 @@ class Streaming(OperatorMixin, APIRegisterMixin):
         with_state : bool
             Emit ``(state, result)``.
         stream_type, example : optional
-            As in `Streaming`, for what is returned.
+            As in `Streaming`, for the collection that is returned.
 
         >>> numbers = Streaming(example=0)
         >>> shown = numbers.accumulate_partitions(max, start=0).stream.sink(print)
@@ -323,16 +304,17 @@ class Streaming(OperatorMixin, APIRegisterMixin):
         kind = kwargs.pop("stream_type", self._stream_type)
         hint = kwargs.pop("_kind", None)  # the class if the example is not known yet
         states = {name: kwargs.pop(name, False) for name in ("returns_state", "with_state")}
-        fold = Fold(func, args, kwargs) if args or kwargs else func
+        fold = FoldCall(func, args, kwargs) if args or kwargs else func
         stream = self._inner.accumulate(fold, start=start, **states)
-        known = Example(example, FoldedExample(fold, start, **states), [self._example])
+        infer = functools.partial(accumulated_example, fold, start, **states)
+        known = Example(example, infer, [self._example])
         if states["with_state"]:
             hint = Streaming  # pairs are no batches
         elif known.get() is not None:
             hint = None
-        return _made(stream, known, kind, hint)
+        return make_collection(stream, known, kind, hint)
 
-    # --- looking at it -----------------------------------------------------------------
+    # --- display ------------------------------------------------------------------------
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} - elements like:\n{self._head()}"
@@ -342,7 +324,7 @@ class Streaming(OperatorMixin, APIRegisterMixin):
         if example is None:
             return "not known yet"
         example = example.head(2) if hasattr(example, "head") else example
-        return like(self._example.kind, example)
+        return self._converted(example)
 
     def _repr_html_(self) -> str:
         head = self._head()
@@ -351,7 +333,7 @@ class Streaming(OperatorMixin, APIRegisterMixin):
         return f"<h5>{type(self).__name__} - elements like</h5>\n{body}"
 
     def _ipython_display_(self, **kwargs: Any) -> None:
-        """Show what the elements are like; to show a collection changes nothing in it."""
+        """Display an example of the elements; the collection does not change."""
         try:
             display = importlib.import_module("IPython.display").display
         except ImportError:
@@ -372,11 +354,14 @@ def _named(types: Any) -> str:
     return " or ".join(kind.__name__ for kind in kinds)
 
 
-def _made(
+def make_collection(
     stream: Stream[Any], known: Example, stream_type: str, cls: type[Streaming] | None = None
 ) -> Any:
-    """Return a collection for what one of ours gives."""
-    _whole.add(stream)
+    """Return the collection of the elements of *stream*, made by another collection.
+
+    The class is *cls* as long as the example is unknown; it decides otherwise.
+    """
+    _verified_streams.add(stream)
     example = known.get()
     if cls is None and example is not None:
         cls = get_stream_type(example, stream_type)
@@ -391,24 +376,21 @@ def _made(
     return made
 
 
-# --- functions of several collections -------------------------------------------------------
-
-
 def map_partitions(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Call a function with every part of the collections among the arguments.
 
-    With several collections it is called with what came of the same element of the stream that
-    they all derive from, or else with the n-th part of each.
+    With several collections it is called with the parts that derive from the same element of
+    their common stream, or else with the n-th part of each.
 
     Parameters
     ----------
     func : callable
-        Called with the parts in place of the collections.  What it makes of the examples says
-        which class of collection is returned.
+        Called with the parts in place of the collections.  What it returns for the examples
+        decides the class of the collection that is returned.
     *args, **kwargs
         At least one `Streaming` among them.
     example : object, optional
-        What the function returns, if it is not to be called to find out.
+        What the function returns; otherwise it is called to find out.
 
     >>> a = Streaming(example=1)
     >>> shown = map_partitions(divmod, a * 10, a + 1).stream.sink(print)
@@ -418,7 +400,8 @@ def map_partitions(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> An
     check_callable("map_partitions", "func", func)
     kind = kwargs.pop("_kind", None)  # the class if the example is not known yet
     given = kwargs.pop("example", None)
-    call = Call(func, args, kwargs, Streaming, own=not (_is_operator(func) or _is_ours(func)))
+    copies = not (_is_operator(func) or _is_of_rapidz(func))
+    call = PartialCall(func, args, kwargs, Streaming, copies)
     collections = [arg for arg in (*args, *kwargs.values()) if isinstance(arg, Streaming)]
     if not collections:
         raise TypeError(
@@ -430,9 +413,9 @@ def map_partitions(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> An
         kind = None
     elif kind is None and _is_operator(func):
         kind = type(next(one for one in collections if one._stream_type == stream_type))
-    streams = [one._given_to(func) for one in collections]
-    stream = call.map(streams[0]) if len(streams) == 1 else together(streams).map(call)
-    return _made(stream, known, stream_type, kind)
+    streams = [one._input_of(func) for one in collections]
+    stream = call.map(streams[0]) if len(streams) == 1 else align_by_element(streams).map(call)
+    return make_collection(stream, known, stream_type, kind)
 
 
 def _type_of(func: Callable[..., Any], collections: Sequence[Streaming]) -> str:
@@ -442,8 +425,10 @@ def _type_of(func: Callable[..., Any], collections: Sequence[Streaming]) -> str:
     return "streaming" if rows else types[0]
 
 
-def _is_ours(func: Callable[..., Any]) -> bool:
-    """Return whether a function is of this package, which writes into no frame."""
+def _is_of_rapidz(func: Any) -> bool:
+    """Return whether a function is of this library, which writes into no frame."""
+    while isinstance(func, functools.partial):
+        func = func.func
     module = getattr(func, "__module__", None) or type(func).__module__
     return module.partition(".")[0] == "rapidz"
 

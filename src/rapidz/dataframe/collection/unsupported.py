@@ -1,4 +1,4 @@
-"""What pandas has and rows still to come have not: the error, and what to write instead."""
+"""Unsupported attributes of pandas: the error, and what to write instead."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from rapidz.dataframe.collection.column_access import stream_hint
+from rapidz.dataframe.collection.errors import stream_hint
 from rapidz.kernel.protocol.short_repr import short_repr
 
-__all__ = ["NotOffered", "not_offered"]
+__all__ = ["UnsupportedAttribute", "unsupported_attribute"]
 
 _ROWS = "window(n=…).apply(lambda rows: rows.{name}(…)) for the last rows"
 _NEIGHBOURS = f"it looks at rows of other batches: use {_ROWS}"
@@ -18,8 +18,10 @@ _ORDER = f"rows to come change the order: use {_ROWS}, or take results apart by 
 _KEEPS = "use agg for several aggregates, or expanding().apply(lambda rows: rows.{name}(…)), which \
 keeps all rows"
 _ENDLESS = "the rows have no end: use .stream.sink(function) for each batch"
-_PLACES = "rows have no places before all have come: use a condition, as in sdf[sdf.x > 0], or \
+_POSITIONS = (
+    "rows have no positions before all have come: use a condition, as in sdf[sdf.x > 0], or \
 window(n=…).apply"
+)
 _RESHAPES = "the columns would depend on the rows: use map_partitions for each batch, or the apply \
 of a window"
 
@@ -44,7 +46,7 @@ INSTEAD = {
         _KEEPS,
     ),
     **dict.fromkeys(("sem", "kurt", "kurtosis", "mode", "autocorr", "corrwith"), _KEEPS),
-    **dict.fromkeys(("iloc", "loc", "at", "iat", "take", "xs", "filter"), _PLACES),
+    **dict.fromkeys(("iloc", "loc", "at", "iat", "take", "xs", "filter"), _POSITIONS),
     **dict.fromkeys(
         ("values", "array", "to_numpy", "to_list", "tolist", "to_dict", "items", "iterrows"),
         _ENDLESS,
@@ -54,39 +56,41 @@ INSTEAD = {
         ("T", "transpose", "pivot", "pivot_table", "unstack", "stack", "melt"), _RESHAPES
     ),
 }
-"""By name, the way round; for all other names see `not_offered`."""
+"""By name, the alternative; for all other names see `unsupported_attribute`."""
 
 _CLASSES: tuple[type, ...] = (pd.DataFrame, pd.Series, pd.DatetimeIndex)
 
 
-class NotOffered(AttributeError):
-    """An attribute of pandas that streaming frames do not have."""
+class UnsupportedAttribute(AttributeError):
+    """An attribute of pandas that streaming frames do not support."""
 
 
-def not_offered(owner: str, name: str, has: Iterable[str], instead: str = "") -> AttributeError:
+def unsupported_attribute(
+    owner: str, name: str, has: Iterable[str], alternative: str = ""
+) -> AttributeError:
     """Return the error for an attribute that *owner* does not have.
 
     Parameters
     ----------
     owner, name
-        The class, and what was asked for.
+        The class and the name of the attribute.
     has
-        The names that there are, among which the one meant may be.
-    instead
-        What to use for names of pandas without a way round of their own.
+        The attributes of the class, for a suggestion.
+    alternative
+        What to use for names of pandas without an alternative of their own.
 
-    >>> not_offered("DataFrame", "summ", ["sum", "count"])
+    >>> unsupported_attribute("DataFrame", "summ", ["sum", "count"])
     AttributeError("DataFrame has no attribute 'summ': did you mean 'sum'?")
-    >>> not_offered("DataFrame", "pipe", ["sum"])
-    NotOffered("DataFrame has no attribute 'pipe', as pandas has: call the function with the frame")
+    >>> str(unsupported_attribute("DataFrame", "pipe", ["sum"]))
+    "DataFrame has no attribute 'pipe', as pandas has: call the function with the frame"
     """
     said = f"{owner} has no attribute {name!r}"
     if any(hasattr(cls, name) for cls in _CLASSES):
-        way = INSTEAD.get(name) or instead
+        way = INSTEAD.get(name) or alternative
         if name.startswith("to_"):
             way = _ENDLESS
         way = way or _OTHERWISE
-        return NotOffered(f"{said}, as pandas has: {way.replace('{name}', name)}")
+        return UnsupportedAttribute(f"{said}, as pandas has: {way.replace('{name}', name)}")
     if hint := stream_hint(name):
         return AttributeError(f"{said}: {hint}")
     close = difflib.get_close_matches(name, list(has), 1)

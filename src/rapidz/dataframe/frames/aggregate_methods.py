@@ -7,10 +7,10 @@ from typing import Any
 
 from rapidz.dataframe.frames.base import needs_name
 
-__all__ = ["Aggregates", "asked"]
+__all__ = ["AggregateMethods", "asked"]
 
 
-class Aggregates:
+class AggregateMethods:
     """What can be asked of rows: each method gives a collection, with a new result per element.
 
     All take ``start=``, where to go on from, and ``with_state=True``, to emit ``(state, result)``.

@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pandas as pd
 
 from rapidz.dataframe.collection.batch_expressions import check_expression, check_slice, typed
-from rapidz.dataframe.collection.calls import Method
+from rapidz.dataframe.collection.class_registry import frame_classes
 from rapidz.dataframe.collection.column_access import dir_with_columns, has_columns, may_be_column
-from rapidz.dataframe.collection.partials import assigned, largest, named_in, selected, with_column
-from rapidz.dataframe.collection.recompute import in_process
+from rapidz.dataframe.collection.partials import (
+    assigned,
+    largest,
+    method_call,
+    names_in_expression,
+    selected,
+    with_column,
+)
 from rapidz.dataframe.collection.streaming import Streaming, map_partitions
-from rapidz.dataframe.collection.unsupported import NotOffered, not_offered
+from rapidz.dataframe.collection.unsupported import UnsupportedAttribute, unsupported_attribute
 from rapidz.dataframe.frames.accessors import ACCESSORS, Accessor
 from rapidz.dataframe.frames.rowwise import ColumnWise, RowWise, ValueWise
 from rapidz.dataframe.interop.native import has_index, kind_of, refuse, to_pandas
@@ -26,10 +32,7 @@ from rapidz.dataframe.interop.protocols import is_dataframe_like
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.short_repr import short_repr
 
-__all__ = ["BaseFrame", "_DataFrameMixin", "_SeriesMixin", "family"]
-
-family: dict[tuple[str, str], type[Streaming]] = {}
-"""By how the elements come and what they are: the class, as long as no example tells."""
+__all__ = ["BaseFrame", "_DataFrameMixin", "_SeriesMixin"]
 
 
 class BaseFrame(RowWise, Streaming):
@@ -56,21 +59,21 @@ class BaseFrame(RowWise, Streaming):
 
         Columns in another order are all right.
         """
-        if self._conform is not None and not (self._checks and self._checks.knows(x)):
-            self._conform(self._taken(x), self._coming.get())
+        if self._conform is not None and not (self._verifier and self._verifier.knows(x)):
+            self._conform(self._to_pandas(x), self._coming.get())
 
     def _may_defer(self, stream: Stream[Any]) -> bool:
         return (
             has_columns(self)
             and self._example.kind in ("polars", "pyarrow")
             and self._example.value is not None
-            and in_process(stream)
+            and not stream._remote
         )
 
     def __contains__(self, key: object) -> bool:
         """Return whether *key* is a column, as in pandas."""
         if has_columns(self):
-            return key in self._worked_with().columns
+            return key in self._known_example().columns
         return super().__contains__(key)
 
     def _each(
@@ -93,7 +96,7 @@ class BaseFrame(RowWise, Streaming):
             return value
         try:
             made = value(self)
-        except NotOffered:
+        except UnsupportedAttribute:
             raise
         except Exception:
             return value
@@ -104,7 +107,7 @@ class BaseFrame(RowWise, Streaming):
         whole = ""
         if self._stream_type == "updating":
             whole = f"use map_partitions(lambda result: result.{key}(…)) for each result"
-        return not_offered(type(self).__name__, key, dir(self), whole)
+        return unsupported_attribute(type(self).__name__, key, dir(self), whole)
 
     @property
     def index(self) -> Any:
@@ -114,26 +117,26 @@ class BaseFrame(RowWise, Streaming):
 
     def astype(self, dt: Any) -> Any:
         """Change the dtype of all columns, or of some by a dict."""
-        return self._each(typed if self._stream_type == "streaming" else Method("astype"), dt)
+        return self._each(typed if self._stream_type == "streaming" else method_call("astype"), dt)
 
     def map(self, func: Any, na_action: Any = None) -> Any:
         """Apply a function, or for a series a dict, to every value."""
         if has_index(self._example.kind or "pandas"):
-            return self._each(Method("map"), func, na_action=na_action)
+            return self._each(method_call("map"), func, na_action=na_action)
         return self._each(mapped, func, na_action)  # a dtype that missing values do not change
 
     def round(self, decimals: Any = 0) -> Any:
         """Round numbers to so many decimals."""
-        return self._each(Method("round"), decimals)
+        return self._each(method_call("round"), decimals)
 
     def reset_index(self) -> Any:
         """Make the index a column; that of every element counts on from 0 then."""
         needs_index(self, "reset_index")
-        return self._each(Method("reset_index"), kind=_class_for(self, "frame"))
+        return self._each(method_call("reset_index"), kind=_class_for(self, "frame"))
 
     def set_index(self, index: Any, **kwargs: Any) -> Any:
         """Take a column, by its name or as a streaming series, for the index."""
-        return self._each(Method("set_index"), index, **kwargs)
+        return self._each(method_call("set_index"), index, **kwargs)
 
     @property
     def plot(self) -> Any:
@@ -154,7 +157,7 @@ class BaseFrame(RowWise, Streaming):
 
     def tail(self, n: int = 5) -> Any:
         """The last *n* rows of every element."""
-        return self._each(Method("tail"), n)
+        return self._each(method_call("tail"), n)
 
     def nlargest(self, n: int, *args: Any, **kwargs: Any) -> Any:
         """The *n* largest rows of every element, as pandas orders them."""
@@ -173,12 +176,12 @@ class _DataFrameMixin(ColumnWise, _Mixed):
     @property
     def columns(self) -> Any:
         """The columns of the example, as pandas has them."""
-        return self._worked_with().columns
+        return self._known_example().columns
 
     @property
     def dtypes(self) -> Any:
         """The dtypes of the example, by column, as pandas has them."""
-        return self._worked_with().dtypes
+        return self._known_example().dtypes
 
     def __getitem__(self, index: Any) -> Any:
         index = self._of_rows(index)
@@ -187,7 +190,7 @@ class _DataFrameMixin(ColumnWise, _Mixed):
         if self._deferred is not None and _is_mask(index):
             made._deferred, made._worked = made._worked, None
         if _names(index):
-            self._example.ask(functools.partial(selected, index=index), made._inner)
+            self._example.add_check(functools.partial(selected, index=index), made._inner)
         return made
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -233,15 +236,15 @@ class _DataFrameMixin(ColumnWise, _Mixed):
         """
         if self._stream_type == "streaming":
             check_expression("query", expr)
-        kwargs.setdefault("local_dict", named_in(expr, sys._getframe(1)))
-        return self._each(Method("query"), expr, **kwargs)
+        kwargs.setdefault("local_dict", names_in_expression(expr, sys._getframe(1)))
+        return self._each(method_call("query"), expr, **kwargs)
 
     def eval(self, expr: str, **kwargs: Any) -> Any:
         """What *expr* gives for every element, as in pandas; see `query`."""
         if self._stream_type == "streaming":
             check_expression("eval", expr)
-        kwargs.setdefault("local_dict", named_in(expr, sys._getframe(1)))
-        return self._each(Method("eval"), expr, **kwargs)
+        kwargs.setdefault("local_dict", names_in_expression(expr, sys._getframe(1)))
+        return self._each(method_call("eval"), expr, **kwargs)
 
     def to_frame(self) -> Any:
         """The frame itself."""
@@ -254,12 +257,12 @@ class _SeriesMixin(ValueWise, _Mixed):
     @property
     def dtype(self) -> Any:
         """The dtype of the example, as pandas has it."""
-        return self._worked_with().dtype
+        return self._known_example().dtype
 
     @property
     def name(self) -> Any:
         """The name of the example."""
-        return self._worked_with().name
+        return self._known_example().name
 
     def __getitem__(self, index: Any) -> Any:
         return self._each(operator.getitem, self._of_rows(index))
@@ -271,7 +274,7 @@ class _SeriesMixin(ValueWise, _Mixed):
 
     def to_frame(self) -> Any:
         """A frame of this one column."""
-        return self._each(Method("to_frame"), kind=_class_for(self, "frame"))
+        return self._each(method_call("to_frame"), kind=_class_for(self, "frame"))
 
 
 def needs_index(collection: Streaming, operation: str) -> None:
@@ -304,4 +307,4 @@ def _is_mask(index: Any) -> bool:
 
 def _class_for(collection: Any, kind: str) -> type[Streaming]:
     """The class of a frame or a series that comes as *collection* does."""
-    return family[collection._stream_type, kind]
+    return frame_classes[collection._stream_type, kind]

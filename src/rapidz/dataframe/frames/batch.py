@@ -8,7 +8,8 @@ import importlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rapidz.dataframe.collection.streaming import Streaming, _stream_types, map_partitions
+from rapidz.dataframe.collection.class_registry import _stream_types, class_named
+from rapidz.dataframe.collection.streaming import Streaming, map_partitions
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.checks import check_callable
 from rapidz.kernel.protocol.push import SKIP
@@ -90,10 +91,9 @@ class Batch(Streaming):
         >>> people.emit([{"name": "Alan", "born": 1912}, {"name": "Grace", "born": 1906}])
         [2012, 2006]
         """
-        frames: Any = importlib.import_module("rapidz.dataframe.frames.dataframe")
         if len(self.example):
             return map_partitions(_to_frame, self, _to_frame(self.example).iloc[:0])
-        return frames.DataFrame(self._inner.map(_to_frame))
+        return class_named("DataFrame")(self._inner.map(_to_frame))
 
     def to_stream(self) -> Stream[Any]:
         """A stream of the single objects.

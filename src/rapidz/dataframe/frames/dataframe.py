@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rapidz.dataframe.collection.calls import Method
-from rapidz.dataframe.collection.partials import accumulate_size, cumulate, of_columns
-from rapidz.dataframe.collection.streaming import Streaming, _stream_types, map_partitions
+from rapidz.dataframe.collection.class_registry import _stream_types, class_named, frame_classes
+from rapidz.dataframe.collection.partials import (
+    accumulate_size,
+    cumulate,
+    frame_of_columns,
+    method_call,
+)
+from rapidz.dataframe.collection.streaming import Streaming, map_partitions
 from rapidz.dataframe.collection.validation import conform_frame, conform_index, conform_series
-from rapidz.dataframe.frames.aggregated import Aggregated
-from rapidz.dataframe.frames.base import BaseFrame, _DataFrameMixin, _SeriesMixin, family
+from rapidz.dataframe.frames.base import BaseFrame, _DataFrameMixin, _SeriesMixin
 from rapidz.dataframe.frames.periodic_data import random_datablock
 from rapidz.dataframe.frames.snapshots import DataFrames, Frames, Seriess
+from rapidz.dataframe.frames.stateful import StatefulMethods
 from rapidz.dataframe.interop.protocols import is_dataframe_like, is_index_like, is_series_like
 from rapidz.kernel.protocol.short_repr import short_repr
 
@@ -30,7 +34,7 @@ __all__ = [
 ]
 
 
-class Frame(Aggregated, BaseFrame):
+class Frame(StatefulMethods, BaseFrame):
     """Rows that come in parts: what is known of all of them changes with every element."""
 
     _stream_type = "streaming"
@@ -104,9 +108,8 @@ class DataFrame(Frame, _DataFrameMixin):
         start: bool = True,
         **kwargs: Any,
     ) -> Any:
-        """A `PeriodicDataFrame`."""
-        periodic: Any = importlib.import_module("rapidz.dataframe.frames.periodic")
-        return periodic.PeriodicDataFrame(datafn, interval, dask, start, **kwargs)
+        """Return a `PeriodicDataFrame`."""
+        return class_named("PeriodicDataFrame")(datafn, interval, dask, start, **kwargs)
 
     @staticmethod
     def random(
@@ -116,9 +119,8 @@ class DataFrame(Frame, _DataFrameMixin):
         start: bool = True,
         datafn: Callable[..., Any] = random_datablock,
     ) -> Any:
-        """A `Random`."""
-        periodic: Any = importlib.import_module("rapidz.dataframe.frames.periodic")
-        return periodic.Random(freq, interval, dask, start, datafn)
+        """Return a `Random`."""
+        return class_named("Random")(freq, interval, dask, start, datafn)
 
 
 class Series(Frame, _SeriesMixin):
@@ -151,8 +153,7 @@ def _of_labels(name: str) -> Callable[..., Any]:
 class Index(Series):
     """An index whose labels come in parts, along a stream.
 
-    Aggregates, windows and groups are those of a series of the labels, which has them as its index
-    too.
+    Aggregates, windows and groups are those of a series of the labels, indexed by them.
     """
 
     _is_kind = staticmethod(is_index_like)
@@ -160,7 +161,7 @@ class Index(Series):
     _conform = staticmethod(conform_index)
 
     def _labels(self) -> Any:
-        return self._each(Method("to_series"), kind=Series)
+        return self._each(method_call("to_series"), kind=Series)
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
         return self._labels()._aggregate(how, start, with_state, **options)
@@ -182,7 +183,7 @@ def _joined(columns: Mapping[Any, Any]) -> Any:
             f"DataFrame: columns must include a streaming series, "
             f"got {short_repr(list(columns.values()))}"
         )
-    return map_partitions(of_columns, tuple(columns), *columns.values(), _kind=DataFrame)
+    return map_partitions(frame_of_columns, tuple(columns), *columns.values(), _kind=DataFrame)
 
 
 _stream_types["streaming"] += [
@@ -190,7 +191,7 @@ _stream_types["streaming"] += [
     (is_index_like, Index),
     (is_series_like, Series),
 ]
-family.update(
+frame_classes.update(
     {
         ("streaming", "frame"): DataFrame,
         ("streaming", "series"): Series,

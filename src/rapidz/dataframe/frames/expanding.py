@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from rapidz.dataframe.frames.groupby import EWMGroupBy, GroupBy
-from rapidz.dataframe.frames.resume import begin, go_on
+from rapidz.dataframe.frames.resume import resume_aggregate, resume_window
 from rapidz.dataframe.frames.window import Window, result_class
 from rapidz.dataframe.incremental import AllRows, EwmState
 from rapidz.dataframe.incremental.ewm import decay
@@ -26,13 +26,13 @@ class Expanding(Window):
     3
     """
 
-    def _over_of(self, sdf: Any, n: Any, value: Any) -> Any:
+    def _extent_of(self, sdf: Any, n: Any, value: Any) -> Any:
         return AllRows()
 
     def _begin(self, start: Any, make: Any, wanted: dict[str, Any]) -> tuple[Any, Any]:
         if "how" in wanted and not isinstance(start, dict):
-            return begin(type(self).__name__, wanted["how"], start, make)
-        return go_on(type(self).__name__, start, make, **wanted)
+            return resume_aggregate(type(self).__name__, wanted["how"], start, make)
+        return resume_window(type(self).__name__, start, make, **wanted)
 
     def groupby(
         self, other: Any, *, sort: bool = True, dropna: bool = True, observed: bool = True
@@ -90,7 +90,7 @@ class EWM(Expanding):
             raise NotImplementedError(f"EWM: only mean is there, got {short_repr(how)}")
         make = functools.partial(EwmState, **self._decay)
         kind = result_class(self.root, how)
-        return self._follow(make, start, with_state, kind, stay=self._stay)
+        return self._fold(make, start, with_state, kind, stay=self._stay)
 
     def full(self) -> Any:
         """Refused: rows have no weights of their own."""

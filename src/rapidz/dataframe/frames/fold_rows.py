@@ -17,7 +17,7 @@ from rapidz.kernel.protocol.push import SKIP
 Make: TypeAlias = "Callable[[Any], Any]"
 
 
-def follow(
+def fold_rows(
     collection: Streaming,
     make: Make,
     *,
@@ -44,7 +44,7 @@ def follow(
     """
     native = collection._example.kind is not None
     return collection.accumulate_partitions(
-        Follow(make, rows, with_state, native),
+        RowFold(make, rows, with_state, native),
         start=copy.deepcopy(start),
         returns_state=True,
         with_state=with_state,
@@ -53,7 +53,7 @@ def follow(
     )
 
 
-class Follow:
+class RowFold:
     """Gives a state the rows of each element; the state after is returned with the result."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Follow:
         self._make, self._rows, self._copies, self._native = make, rows, copies, native
         self._warned = False
         how = getattr(make, "keywords", {}).get("how")
-        self.__name__ = how if isinstance(how, str) else "follow"
+        self.__name__ = how if isinstance(how, str) else "fold"
 
     def __call__(self, state: Any, element: Any) -> tuple[Any, Any]:
         new, *keys = (element,) if self._rows is None else self._rows(element)

@@ -7,14 +7,15 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from rapidz.dataframe.collection.column_access import Columns, has_columns, no_column
+from rapidz.dataframe.collection.column_access import ColumnAttributes, has_columns
+from rapidz.dataframe.collection.errors import no_column
 from rapidz.dataframe.collection.streaming import Streaming
-from rapidz.dataframe.frames.aggregate_methods import Aggregates
-from rapidz.dataframe.frames.fold_rows import follow
+from rapidz.dataframe.frames.aggregate_methods import AggregateMethods
+from rapidz.dataframe.frames.fold_rows import fold_rows
 from rapidz.dataframe.frames.grouper import Grouper
-from rapidz.dataframe.frames.resume import begin, go_on
+from rapidz.dataframe.frames.resume import resume_aggregate, resume_window
 from rapidz.dataframe.frames.snapshots import DataFrames, Seriess
-from rapidz.dataframe.frames.window_spec import by_position, over_of
+from rapidz.dataframe.frames.window_spec import window_arguments, window_extent
 from rapidz.dataframe.incremental import AllRows, EwmState, create_aggregate
 from rapidz.dataframe.incremental.ewm import decay as decay_of
 from rapidz.dataframe.legacy.windows import (
@@ -28,7 +29,7 @@ from rapidz.kernel.protocol.short_repr import short_repr
 __all__ = ["EWMGroupBy", "GroupBy", "WindowedGroupBy"]
 
 
-class GroupBy(Columns, Aggregates):
+class GroupBy(ColumnAttributes, AggregateMethods):
     """All rows so far by group: aggregates are emitted anew for every element.
 
     Parameters
@@ -90,12 +91,12 @@ class GroupBy(Columns, Aggregates):
         make = functools.partial(
             create_aggregate, how=how, over=self._over, by=self._by, **self._options, **options
         )
-        return self._follow(make, start, with_state, how)
+        return self._fold(make, start, with_state, how)
 
-    def _follow(self, make: Any, start: Any, with_state: bool, how: Any) -> Any:
+    def _fold(self, make: Any, start: Any, with_state: bool, how: Any) -> Any:
         start = self.start if start is None else start
         first, start = self._begin(start, make, how)
-        return follow(
+        return fold_rows(
             self._grouper.elements(self.index),
             first,
             start=start,
@@ -105,7 +106,7 @@ class GroupBy(Columns, Aggregates):
         )
 
     def _begin(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
-        return begin(type(self).__name__, how, start, make)
+        return resume_aggregate(type(self).__name__, how, start, make)
 
     def _result_class(self, how: Any) -> type[Streaming]:
         several = has_columns(self.root) if self.index is None else isinstance(self.index, list)
@@ -181,15 +182,15 @@ class WindowedGroupBy(GroupBy):
         **options: bool,
     ) -> None:
         super().__init__(root, grouper, index, with_state, start, **options)
-        n, value = by_position(n, value)
+        n, value = window_arguments(n, value)
         self.n, self.value = n, value
-        self._over = over_of(type(self).__name__, root, n, value)
+        self._over = window_extent(type(self).__name__, root, n, value)
 
     def _of(self, index: Any, **own: Any) -> Any:
         return super()._of(index, n=self.n, value=self.value, **own)
 
     def _begin(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
-        return go_on(type(self).__name__, start, make, self._rows, how=how, over=self._over)
+        return resume_window(type(self).__name__, start, make, self._rows, how=how, over=self._over)
 
     def _old_fold(self, by: Any) -> tuple[Any, dict[str, Any]]:
         window = self.value if self.n is None else self.n
@@ -212,7 +213,7 @@ class EWMGroupBy(GroupBy):
             raise NotImplementedError(f"EWM: only mean is there, got {short_repr(how)}")
         options = {name: self._options[name] for name in ("sort", "dropna")}
         make = functools.partial(EwmState, by=self._by, **self._decay, **options)
-        return self._follow(make, start, with_state, how)
+        return self._fold(make, start, with_state, how)
 
     def _begin(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
-        return go_on("EWM", start, make, self._rows, stay=decay_of(**self._decay))
+        return resume_window("EWM", start, make, self._rows, stay=decay_of(**self._decay))

@@ -1,34 +1,35 @@
-"""By what rows are grouped: columns, values beside the rows, functions of the index."""
+"""Grouper: the keys that rows are grouped by."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from rapidz.dataframe.collection.alignment import together
-from rapidz.dataframe.collection.calls import Example
-from rapidz.dataframe.collection.column_access import has_columns, no_column
-from rapidz.dataframe.collection.partials import selected
-from rapidz.dataframe.collection.streaming import Streaming, _made
+from rapidz.dataframe.collection.alignment import align_by_element
+from rapidz.dataframe.collection.column_access import has_columns
+from rapidz.dataframe.collection.errors import no_column
+from rapidz.dataframe.collection.example import Example
+from rapidz.dataframe.collection.partials import as_tuple, named_partial, selected
+from rapidz.dataframe.collection.streaming import Streaming, make_collection
 from rapidz.dataframe.frames.base import needs_index, needs_name
 from rapidz.dataframe.incremental.groups.keys import GivenKeys
 from rapidz.dataframe.interop.native import is_nested
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.short_repr import short_repr
 
-__all__ = ["Grouper", "Keyed"]
+__all__ = ["Grouper"]
 
 
 class Grouper:
-    """What groups the rows of a streaming frame.
+    """Keys of the rows of a streaming frame.
 
     Parameters
     ----------
     root : Streaming
         The streaming frame, or series.
     other : label, Streaming, callable, or a list of these
-        Columns of it, values that come beside the rows, functions of the index.
+        Columns of it, values from beside the rows, functions of the index.
     """
 
     def __init__(self, root: Any, other: Any) -> None:
@@ -38,7 +39,7 @@ class Grouper:
             raise ValueError("groupby: other must name at least one column, got []")
         self.keys = [self._key(one) for one in others]
         self.beside = [key for key in self.keys if isinstance(key, Streaming)]
-        """The keys that come beside the rows."""
+        """The keys that come from beside the rows."""
 
     def _key(self, other: Any) -> Any:
         if isinstance(other, Streaming):
@@ -80,7 +81,7 @@ class Grouper:
             )
         if example is None:
             check = functools.partial(_must_name, label=label)
-            self._root._example.ask(check, self._root._inner)
+            self._root._example.add_check(check, self._root._inner)
         return label
 
     @property
@@ -89,7 +90,7 @@ class Grouper:
         return [key for key in self.keys if not isinstance(key, Streaming) and not callable(key)]
 
     def elements(self, chosen: Any = None) -> Streaming:
-        """The root, with the columns *chosen*; where keys come beside it, tuples of both."""
+        """Return the root, with the columns *chosen*, or tuples of it and the keys beside it."""
         root: Streaming = self._root
         if chosen is not None and root._deferred is not None:
             labels = chosen if isinstance(chosen, list) else [chosen]
@@ -97,34 +98,36 @@ class Grouper:
         if not self.beside:
             return root
         both = [root, *self.beside]
-        stream: Stream[Any] = together([one._inner for one in both])
-        known = Example(None, _tuple_of, [one._example for one in both])
-        made: Streaming = _made(stream, known, "streaming", Streaming)
+        stream: Stream[Any] = align_by_element([one._inner for one in both])
+        known = Example(None, as_tuple, [one._example for one in both])
+        made: Streaming = make_collection(stream, known, "streaming", Streaming)
         return made
 
     def by(self, chosen: Any) -> Any:
-        """Where states find the keys: in columns of the rows, or given beside them."""
+        """Return where states find the keys: in columns of the rows, or given beside them."""
         every = len(self.columns) == len(self.keys)
         return self.columns if every and chosen is None else GivenKeys()
 
-    def rows(self, chosen: Any) -> Keyed | None:
-        """Takes elements apart: the columns *chosen*, all others than the keys if None.
+    def rows(self, chosen: Any) -> Callable[[Any], tuple[Any, list[Any]]] | None:
+        """Return what splits an element into rows and keys; None if states do so themselves.
 
-        None if states do that themselves.
+        The rows have the columns *chosen*; all but the keys if that is None.
         """
         if not isinstance(self.by(chosen), GivenKeys):
             return None
         beside = [isinstance(key, Streaming) for key in self.keys]
         keys = [None if other else key for key, other in zip(self.keys, beside, strict=True)]
-        return Keyed(chosen, self.columns, keys, beside)
+        split: Callable[[Any], tuple[Any, list[Any]]]
+        split = named_partial("keys", _split_keys, chosen, self.columns, keys, beside)
+        return split
 
 
 def _as_column(root: Any, other: Streaming) -> Any:
-    """The label, if *other* is just a column of *root*: then no stream need come beside it."""
+    """Return the label if *other* is a column of *root*, which then needs no stream beside it."""
     node = other._inner
     taken = getattr(node, "func", None) is selected and not getattr(node, "kwargs", None)
     args: tuple[Any, ...] = getattr(node, "args", ())
-    if taken and node.upstreams == [root._given_to(selected)] and len(args) == 1:
+    if taken and node.upstreams == [root._input_of(selected)] and len(args) == 1:
         label = args[0]
         if not isinstance(label, (list, slice)) and not callable(label):
             return label
@@ -136,43 +139,38 @@ def _must_name(frame: Any, label: Any) -> None:
         raise no_column("groupby: other", frame.columns, label)
 
 
-def _tuple_of(*parts: Any) -> tuple[Any, ...]:
-    return parts
+def _split_keys(
+    chosen: Any,
+    columns: Sequence[Any],
+    keys: Sequence[Any],
+    beside: Sequence[bool],
+    element: Any,
+) -> tuple[Any, list[Any]]:
+    """Return the rows to aggregate and their keys.
+
+    *element* is a frame; a tuple of a frame and further keys if some come from *beside* the rows.
+    """
+    paired = any(beside)
+    if paired and not isinstance(element, tuple):
+        raise TypeError(
+            "groupby: start must be a state where keys come from beside the rows, "
+            f"got {type(element).__name__}"
+        )
+    frame, *others = element if paired else [element]
+    rest = iter(others)
+    values = [
+        next(rest) if other else _key_values(frame, key)
+        for key, other in zip(keys, beside, strict=True)
+    ]
+    if chosen is not None:
+        return frame[chosen], values
+    return frame.drop(columns=columns) if columns else frame, values
 
 
-class Keyed:
-    """Makes the rows to be aggregated and their keys of an element; picklable."""
-
-    def __init__(
-        self, chosen: Any, columns: Sequence[Any], keys: Sequence[Any], beside: Sequence[bool]
-    ) -> None:
-        self._chosen, self._columns = chosen, list(columns)
-        self._keys, self._beside, self._paired = list(keys), list(beside), any(beside)
-        self.__name__ = "keyed"
-
-    def __call__(self, element: Any) -> tuple[Any, list[Any]]:
-        if self._paired and not isinstance(element, tuple):
-            raise TypeError(
-                "groupby: start must be a state where keys come from beside the rows, "
-                f"got {type(element).__name__}"
-            )
-        frame, *others = element if self._paired else [element]
-        rest = iter(others)
-        keys = [
-            next(rest) if beside else self._read(frame, key)
-            for key, beside in zip(self._keys, self._beside, strict=True)
-        ]
-        return self._choose(frame), keys
-
-    def _read(self, frame: Any, key: Any) -> Any:
-        if callable(key):
-            return frame.index.map(key)
-        try:
-            return frame[key]
-        except KeyError:
-            raise no_column("groupby: other", frame.columns, key) from None
-
-    def _choose(self, frame: Any) -> Any:
-        if self._chosen is not None:
-            return frame[self._chosen]
-        return frame.drop(columns=self._columns) if self._columns else frame
+def _key_values(frame: Any, key: Any) -> Any:
+    if callable(key):
+        return frame.index.map(key)
+    try:
+        return frame[key]
+    except KeyError:
+        raise no_column("groupby: other", frame.columns, key) from None

@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from rapidz.dataframe.collection.calls import Example
+from rapidz.dataframe.collection.class_registry import frame_classes
 from rapidz.dataframe.collection.column_access import has_columns
-from rapidz.dataframe.collection.streaming import Streaming, _made, map_partitions
-from rapidz.dataframe.frames.base import BaseFrame, family, needs_index
+from rapidz.dataframe.collection.example import Example
+from rapidz.dataframe.collection.streaming import Streaming, make_collection, map_partitions
+from rapidz.dataframe.frames.base import BaseFrame, needs_index
 from rapidz.dataframe.incremental.interval_join import IntervalJoin
 from rapidz.dataframe.interop.native import kind_of, to_pandas
 from rapidz.dataframe.interop.protocols import is_dataframe_like, is_series_like
@@ -82,7 +83,7 @@ def merge(left: Any, right: Any, how: str = "inner", on: Any = None, **kwargs: A
         )
     validate = kwargs.pop("validate", None)
     if validate is not None and on is None and not kwargs.keys() & _KEYS:
-        example = rows._worked_with()  # or it says that an example must be given
+        example = rows._known_example()  # or it says that an example must be given
         on = [label for label in example.columns if label in list(fixed.columns)]
     merging = Merge(fixed, kept, {"how": how, "on": on, **kwargs})
     if validate is not None:
@@ -93,9 +94,9 @@ def merge(left: Any, right: Any, how: str = "inner", on: Any = None, **kwargs: A
                 start=None,
                 returns_state=True,
                 stream_type=rows._stream_type,
-                _kind=family[rows._stream_type, "frame"],
+                _kind=frame_classes[rows._stream_type, "frame"],
             )
-    return map_partitions(merging, rows, _kind=family[rows._stream_type, "frame"])
+    return map_partitions(merging, rows, _kind=frame_classes[rows._stream_type, "frame"])
 
 
 def _validated(validate: str, merging: Merge, side: str) -> bool:
@@ -250,20 +251,14 @@ def join(
     pairs = IntervalJoin(keys, within, suffixes)
     known = Example(None, pairs.form, examples)
     known.get()  # what is wrong with the columns is said now
-    both = left._inner.map(Tagged(0)).union(other._inner.map(Tagged(1)))
+    both = left._inner.map(_tagged, 0).union(other._inner.map(_tagged, 1))
     stream = both.accumulate(_pair, start=pairs, returns_state=True)
-    return _made(stream, known, "streaming", family["streaming", "frame"])
+    return make_collection(stream, known, "streaming", frame_classes["streaming", "frame"])
 
 
-class Tagged:
-    """Says which side an element came from."""
-
-    def __init__(self, side: int) -> None:
-        self._side = side
-        self.__name__ = ("left", "right")[side]
-
-    def __call__(self, frame: Any) -> tuple[int, Any]:
-        return self._side, frame
+def _tagged(frame: Any, side: int) -> tuple[int, Any]:
+    """Return an element with the side that it came from."""
+    return side, frame
 
 
 def _pair(state: IntervalJoin, element: tuple[int, Any]) -> tuple[IntervalJoin, Any]:

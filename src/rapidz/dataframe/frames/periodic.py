@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 
+from rapidz.dataframe.collection.partials import named_partial
 from rapidz.dataframe.frames.dataframe import DataFrame
 from rapidz.dataframe.frames.periodic_data import random_datablock, random_datapoint
 from rapidz.kernel.protocol.checks import check_callable, read_interval
@@ -72,7 +73,8 @@ class PeriodicDataFrame(DataFrame):
         self.source = from_periodic(self._turns, self.interval)
         self.source._delayed = True
         turns: Any = self.source.scatter() if dask else self.source
-        rows = turns.map(_Query(datafn, kwargs))
+        name = getattr(datafn, "__name__", type(datafn).__name__)
+        rows = turns.map(named_partial(name, _rows_between, datafn, kwargs))
         super().__init__(rows, example)
         listening = weakref.finalize(rows, self.source.stop)
         listening.atexit = False
@@ -132,12 +134,8 @@ class _Turns:
         return {"last": last, "now": self.last}
 
 
-class _Query:
-    """Asks a function for the rows between two times."""
-
-    def __init__(self, datafn: Callable[..., Any], kwargs: dict[str, Any]) -> None:
-        self._datafn, self._kwargs = datafn, kwargs
-        self.__name__ = getattr(datafn, "__name__", type(datafn).__name__)
-
-    def __call__(self, between: dict[str, Any]) -> Any:
-        return self._datafn(**between, **self._kwargs)
+def _rows_between(
+    datafn: Callable[..., Any], kwargs: Mapping[str, Any], between: Mapping[str, Any]
+) -> Any:
+    """Return the rows of a function between two times."""
+    return datafn(**between, **kwargs)

@@ -12,7 +12,6 @@ from typing import Any
 
 import pandas as pd
 
-from rapidz.dataframe.collection.recompute import in_process
 from rapidz.dataframe.collection.streaming import Streaming
 
 __all__ = ["buffer", "pane", "plots"]
@@ -25,7 +24,7 @@ def plots(collection: Streaming) -> Any:
     result where each element is all there is. It follows the stream as long as it exists.
     """
     _imported("hvplot", f"{type(collection).__name__}.plot")
-    return _plot_class()(_tabular(collection._worked_with()).iloc[:0], collection)
+    return _plot_class()(_tabular(collection._known_example()).iloc[:0], collection)
 
 
 def buffer(collection: Streaming, length: int = 1000) -> Any:
@@ -43,7 +42,7 @@ def buffer(collection: Streaming, length: int = 1000) -> Any:
     [2, 3]
     """
     streams = _imported("holoviews.streams", "buffer")
-    example = _tabular(collection._worked_with()).iloc[:0]
+    example = _tabular(collection._known_example()).iloc[:0]
     if collection._stream_type == "updating":
         made = streams.Pipe(data=example)
     else:
@@ -55,7 +54,7 @@ def buffer(collection: Streaming, length: int = 1000) -> Any:
 def pane(collection: Streaming) -> Any:
     """Return a pane of Panel with the newest element as a table."""
     panel = _imported("panel", "pane")
-    made = panel.pane.DataFrame(_tabular(collection._worked_with()))
+    made = panel.pane.DataFrame(_tabular(collection._known_example()))
     _feed(collection, made, _show)
     return made
 
@@ -85,7 +84,7 @@ def _plot_class() -> type:
 def _feed(collection: Streaming, target: Any, put: Any) -> None:
     """Give all elements to *target*, until it is collected."""
     stream = collection._inner
-    if not in_process(stream):
+    if stream._remote:
         stream = stream.gather()
     feed = _Feed(target, put)
     feed.sink = stream.map(_tabular).sink(feed)

@@ -6,7 +6,7 @@ import copy
 import functools
 import numbers
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -22,25 +22,25 @@ from rapidz.dataframe.incremental.aggregation import add_totals
 from rapidz.dataframe.incremental.groups.keys import GivenKeys
 from rapidz.kernel.protocol.short_repr import short_repr
 
-__all__ = ["Totals", "begin", "go_on"]
+__all__ = ["Totals", "resume_aggregate", "resume_window"]
 
-#: The aggregates that totals say enough about, and how two totals make one.
+#: The aggregates that can start with totals, and the aggregate that merges two totals.
 TOTALS = {"sum": "sum", "count": "sum", "size": "sum", "min": "min", "max": "max"}
 
 _STATES = (AggregateState, CustomState, EwmState, RowWindow, RollingState)
 
 
-def begin(owner: str, how: Any, start: Any, make: Callable[..., Any]) -> tuple[Any, Any]:
-    """Return ``(make, start)`` to go on from the *start* that a user gave, for all rows so far.
+def resume_aggregate(owner: str, how: Any, start: Any, make: Callable[..., Any]) -> tuple[Any, Any]:
+    """Return ``(make, start)`` that resume an aggregate of all rows from the *start* of a user.
 
-    That is a state, or what was known before: the accumulator of a custom aggregation, the total
+    That is a state, or a result of earlier rows: the accumulator of a custom aggregation, the total
     for a sum, count, size, min or max, ``(sums, counts)`` for a mean.
     """
     if start is None or isinstance(start, (*_STATES, Totals)):
         _check_groups(owner, start, make)
         return make, _fitting(owner, start, how=how)
     if callable(getattr(how, "initial", None)):
-        return Accumulated(make, copy.deepcopy(start)), None
+        return functools.partial(_with_accumulator, make, copy.deepcopy(start)), None
     if not isinstance(how, str) or how not in (*TOTALS, "mean"):
         raise ValueError(
             f"{owner}: start must be a state that with_state=True gave, for {short_repr(how)}, "
@@ -57,7 +57,7 @@ def begin(owner: str, how: Any, start: Any, make: Callable[..., Any]) -> tuple[A
 
 
 def _check_total(owner: str, how: str, total: Any) -> None:
-    """Refuse what is the total of no rows at all."""
+    """Refuse what cannot be a total."""
     if isinstance(total, (pd.Series, pd.DataFrame)):
         missing = bool(total.isna().to_numpy().any())
     elif pd.api.types.is_scalar(total):
@@ -78,17 +78,17 @@ def _check_total(owner: str, how: str, total: Any) -> None:
         )
 
 
-def go_on(
+def resume_window(
     owner: str,
     start: Any,
     make: Callable[..., Any],
     rows: Callable[[Any], tuple[Any, Any]] | None = None,
     **wanted: Any,
 ) -> tuple[Any, Any]:
-    """The same for a window: from a state, or from the rows that came before.
+    """Return ``(make, start)`` that resume a window from a state, or from the rows before.
 
-    What the older libraries emitted for a window, a dict with these rows as ``"dfs"``, is taken
-    too.  *rows* makes rows and their keys of a frame, where there are groups.
+    The state of the older libraries for a window, a dict with these rows as ``"dfs"``, is accepted,
+    too.  *rows* splits a frame into rows and keys, for groups.
     """
     if isinstance(start, Mapping) and isinstance(start.get("dfs"), (deque, list)):
         start = pd.concat(list(start["dfs"])) if start["dfs"] else None
@@ -98,7 +98,8 @@ def go_on(
         _check_groups(owner, start, make)
         return make, _fitting(owner, start, **wanted)
     if isinstance(start, (pd.DataFrame, pd.Series)):
-        return Preceded(make, *(rows(start.copy()) if rows else (start.copy(),))), None
+        before = rows(start.copy()) if rows else (start.copy(),)
+        return functools.partial(_after_rows, make, before), None
     raise TypeError(
         f"{owner}: start must be a state that with_state=True gave, or the rows before, "
         f"got {short_repr(start)}"
@@ -106,7 +107,7 @@ def go_on(
 
 
 def _fitting(owner: str, state: Any, **wanted: Any) -> Any:
-    """*state*, unless it is one of something else."""
+    """Return *state*; refuse one of another aggregate or window."""
     for name, value in wanted.items() if state is not None else ():
         got = _of_state(state, name)
         if type(got) is not type(value) or _plain(got) != _plain(value):
@@ -135,7 +136,7 @@ def _check_groups(owner: str, state: Any, make: Callable[..., Any]) -> None:
 
 
 def _of_state(state: Any, name: str) -> Any:
-    """An attribute of a state, wherever it keeps that."""
+    """Return an attribute of a state, or of the object in it that has the attribute."""
     for holder in (state, getattr(state, "admission", None)):
         if hasattr(holder, name):
             return getattr(holder, name)
@@ -143,43 +144,35 @@ def _of_state(state: Any, name: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What two values are compared by: custom aggregations by their class."""
+    """Return what a value is compared by: custom aggregations by their class."""
     return type(value) if callable(getattr(value, "initial", None)) else value
 
 
-class Preceded:
-    """Makes a state that has seen rows before."""
-
-    def __init__(self, make: Callable[..., Any], rows: Any, *keys: Any) -> None:
-        self._make, self._before, self._keys = make, rows, keys
-
-    def __call__(self, example: Any) -> Any:
-        rows = self._before
-        if isinstance(rows, pd.DataFrame) and isinstance(example, pd.Series):
-            rows = rows[example.name]  # the start was given before a column was chosen
-        state = self._make(rows.iloc[:0] if len(rows) else example)
-        state.update(rows, *self._keys)
-        return state
+def _after_rows(make: Callable[..., Any], before: Sequence[Any], example: Any) -> Any:
+    """Make a state that has seen rows before, with their keys if there are groups."""
+    rows, *keys = before
+    if isinstance(rows, pd.DataFrame) and isinstance(example, pd.Series):
+        rows = rows[example.name]  # the start was given before a column was chosen
+    state = make(rows.iloc[:0] if len(rows) else example)
+    state.update(rows, *keys)
+    return state
 
 
-class Accumulated:
-    """Makes the state of a custom aggregation that has accumulated something before."""
-
-    def __init__(self, make: Callable[..., Any], accumulator: Any) -> None:
-        self._make, self._accumulator = make, accumulator
-
-    def __call__(self, example: Any) -> Any:
-        state = self._make(example)
-        state.accumulator, state.started = copy.deepcopy(self._accumulator), True
-        return state
+def _with_accumulator(make: Callable[..., Any], accumulator: Any, example: Any) -> Any:
+    """Make the state of a custom aggregation that starts with an accumulator."""
+    state = make(example)
+    state.accumulator, state.started = copy.deepcopy(accumulator), True
+    return state
 
 
 class Totals:
-    """An aggregate of rows that are known, and others of which only totals are.
+    """State of an aggregate that starts with totals of earlier rows.
 
     >>> import functools
     >>> from rapidz.dataframe.incremental import create_aggregate
-    >>> make, _ = begin("mean", "mean", (10, 2), functools.partial(create_aggregate, how="mean"))
+    >>> make, _ = resume_aggregate(
+    ...     "mean", "mean", (10, 2), functools.partial(create_aggregate, how="mean")
+    ... )
     >>> state = make(pd.Series([0]))
     >>> float(state.update(pd.Series([20])))
     10.0
@@ -194,7 +187,7 @@ class Totals:
         self._rules = [TOTALS[part] for part in parts]
 
     def update(self, frame: Any, *keys: Any) -> Any:
-        """Take the next rows; the result for all rows, those before included."""
+        """Add rows; return the result for all rows, earlier ones included."""
         # The first one may refuse the rows; the others take what it has taken.
         results = [state.update(frame, *keys) for state in self._states]
         both = [
@@ -205,7 +198,7 @@ class Totals:
 
 
 def _joined(start: Any, result: Any, rule: str) -> Any:
-    """One total of two: numbers, or series or frames by label."""
+    """Return one total of two: numbers, or series or frames by label."""
     if not isinstance(result, (pd.Series, pd.DataFrame)):
         if isinstance(start, (pd.Series, pd.DataFrame)):
             raise TypeError(

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from rapidz.dataframe.collection.column_access import Columns
+from rapidz.dataframe.collection.column_access import ColumnAttributes
 from rapidz.dataframe.frames.base import needs_index
-from rapidz.dataframe.frames.fold_rows import follow
-from rapidz.dataframe.frames.resume import go_on
+from rapidz.dataframe.frames.fold_rows import fold_rows
+from rapidz.dataframe.frames.resume import resume_window
 from rapidz.dataframe.incremental import RollingState
 
 __all__ = ["Rolling"]
@@ -19,7 +19,7 @@ __all__ = ["Rolling"]
 _NOTHING: Any = pd.Series([], dtype="float64")
 
 
-class Rolling(Columns):
+class Rolling(ColumnAttributes):
     """Aggregates of the windows that end at each row, through all elements.
 
     Emits, for every element, the values that belong to its rows.  Rows of a time index must come
@@ -68,8 +68,8 @@ class Rolling(Columns):
             RollingState, window=self.window, how=how, min_periods=self.min_periods, **options
         )
         same = {name: getattr(self._of_nothing, name) for name in ("window", "min_periods")}
-        first, start = go_on("Rolling", self.start, make, how=how, options=options, **same)
-        return follow(
+        first, start = resume_window("Rolling", self.start, make, how=how, options=options, **same)
+        return fold_rows(
             self.root,
             first,
             start=start,

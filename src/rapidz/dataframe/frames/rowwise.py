@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rapidz.dataframe.collection.calls import Method
+from rapidz.dataframe.collection.partials import method_call
 from rapidz.dataframe.collection.streaming import Streaming, map_partitions
 from rapidz.kernel.protocol.short_repr import short_repr
 
@@ -54,7 +54,7 @@ class RowWise(_Mixed):
         """What the method of pandas gives for each element, if no argument is refused."""
         for argument, value in others.items():
             _refuse(name, argument, value)
-        return map_partitions(Method(name), self, *args, _kind=type(self), **kwargs)
+        return map_partitions(method_call(name), self, *args, _kind=type(self), **kwargs)
 
     def fillna(self, value: Any, **others: Any) -> Any:
         """Replace missing values by a value, or by one for each column in a dict.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from rapidz.dataframe.collection.calls import Method
-from rapidz.dataframe.collection.streaming import Streaming, _stream_types
-from rapidz.dataframe.frames.base import BaseFrame, _DataFrameMixin, _SeriesMixin, family
+from rapidz.dataframe.collection.class_registry import _stream_types, frame_classes
+from rapidz.dataframe.collection.partials import method_call
+from rapidz.dataframe.collection.streaming import Streaming
+from rapidz.dataframe.frames.base import BaseFrame, _DataFrameMixin, _SeriesMixin
 from rapidz.dataframe.interop.protocols import is_dataframe_like, is_series_like
 
 __all__ = ["DataFrames", "Frames", "Seriess"]
@@ -28,31 +29,31 @@ class Frames(BaseFrame):
 
     def sum(self, **kwargs: Any) -> Any:
         """The sum."""
-        return self._each(Method("sum"), **kwargs)
+        return self._each(method_call("sum"), **kwargs)
 
     def count(self, **kwargs: Any) -> Any:
         """The number of values that are not missing."""
-        return self._each(Method("count"), **kwargs)
+        return self._each(method_call("count"), **kwargs)
 
     def mean(self, **kwargs: Any) -> Any:
         """The mean."""
-        return self._each(Method("mean"), **kwargs)
+        return self._each(method_call("mean"), **kwargs)
 
     def var(self, **kwargs: Any) -> Any:
         """The variance."""
-        return self._each(Method("var"), **kwargs)
+        return self._each(method_call("var"), **kwargs)
 
     def std(self, **kwargs: Any) -> Any:
         """The standard deviation."""
-        return self._each(Method("std"), **kwargs)
+        return self._each(method_call("std"), **kwargs)
 
     def min(self, **kwargs: Any) -> Any:
         """The smallest value."""
-        return self._each(Method("min"), **kwargs)
+        return self._each(method_call("min"), **kwargs)
 
     def max(self, **kwargs: Any) -> Any:
         """The largest value."""
-        return self._each(Method("max"), **kwargs)
+        return self._each(method_call("max"), **kwargs)
 
 
 class DataFrames(Frames, _DataFrameMixin):
@@ -67,7 +68,7 @@ class Seriess(Frames, _SeriesMixin):
 
 
 _stream_types["updating"] += [(is_dataframe_like, DataFrames), (is_series_like, Seriess)]
-family.update(
+frame_classes.update(
     {
         ("updating", "frame"): DataFrames,
         ("updating", "series"): Seriess,

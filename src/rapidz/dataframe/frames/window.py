@@ -7,16 +7,16 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from rapidz.dataframe.collection.column_access import Columns, has_columns
+from rapidz.dataframe.collection.column_access import ColumnAttributes, has_columns
 from rapidz.dataframe.collection.operators import OperatorMixin
 from rapidz.dataframe.collection.partials import renumbered, with_index_as_column
 from rapidz.dataframe.collection.streaming import Streaming, map_partitions
-from rapidz.dataframe.frames.aggregate_methods import Aggregates, asked
-from rapidz.dataframe.frames.fold_rows import follow, late_rows
+from rapidz.dataframe.frames.aggregate_methods import AggregateMethods, asked
+from rapidz.dataframe.frames.fold_rows import fold_rows, late_rows
 from rapidz.dataframe.frames.groupby import GroupBy, WindowedGroupBy
-from rapidz.dataframe.frames.resume import go_on
+from rapidz.dataframe.frames.resume import resume_window
 from rapidz.dataframe.frames.snapshots import DataFrames, Seriess
-from rapidz.dataframe.frames.window_spec import by_position, over_of
+from rapidz.dataframe.frames.window_spec import window_arguments, window_extent
 from rapidz.dataframe.incremental import AllRows, RowWindow, create_aggregate
 from rapidz.kernel.graph.stream import Stream
 
@@ -36,7 +36,7 @@ def result_class(root: Streaming, how: Any) -> type[Streaming]:
     return Streaming if one else Seriess
 
 
-class Window(Columns, Aggregates, OperatorMixin):
+class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
     """The last rows of a streaming frame: aggregates of them are emitted anew for every element.
 
     Within an element, rows are taken in the order of their index if the window goes by that.
@@ -74,14 +74,14 @@ class Window(Columns, Aggregates, OperatorMixin):
         with_state: bool = False,
         start: Any = None,
     ) -> None:
-        n, value = by_position(n, value)
-        self._over = self._over_of(sdf, n, value)
+        n, value = window_arguments(n, value)
+        self._over = self._extent_of(sdf, n, value)
         self.root, self.n, self.value = sdf, n, value
         self.with_state, self.start = with_state, start
         self._numbered = False
 
-    def _over_of(self, sdf: Any, n: Any, value: Any) -> Any:
-        return over_of(type(self).__name__, sdf, n, value)
+    def _extent_of(self, sdf: Any, n: Any, value: Any) -> Any:
+        return window_extent(type(self).__name__, sdf, n, value)
 
     def _of(self, root: Any, **own: Any) -> Any:
         """The same window of something else; a class gives what is its *own* besides."""
@@ -91,18 +91,18 @@ class Window(Columns, Aggregates, OperatorMixin):
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
         make = functools.partial(create_aggregate, how=how, over=self._over, **options)
-        return self._follow(make, start, with_state, result_class(self.root, how), how=how)
+        return self._fold(make, start, with_state, result_class(self.root, how), how=how)
 
-    def _follow(
+    def _fold(
         self, make: Any, start: Any, with_state: bool, kind: type[Streaming], **wanted: Any
     ) -> Any:
         start = self.start if start is None else start
         make, start = self._begin(start, make, wanted)
         with_state = with_state or self.with_state
-        return follow(self.root, make, start=start, with_state=with_state, kind=kind)
+        return fold_rows(self.root, make, start=start, with_state=with_state, kind=kind)
 
     def _begin(self, start: Any, make: Any, wanted: dict[str, Any]) -> tuple[Any, Any]:
-        return go_on(type(self).__name__, start, make, over=self._over, **wanted)
+        return resume_window(type(self).__name__, start, make, over=self._over, **wanted)
 
     @property
     def late(self) -> Any:
@@ -125,7 +125,7 @@ class Window(Columns, Aggregates, OperatorMixin):
         """The rows in the window."""
         make = functools.partial(RowWindow, over=self._over)
         kind = DataFrames if has_columns(self.root) else Seriess
-        rows = self._follow(make, None, False, kind)
+        rows = self._fold(make, None, False, kind)
         if self._numbered and not self.with_state:
             return map_partitions(renumbered, rows, _kind=kind)
         return rows
@@ -144,7 +144,7 @@ class Window(Columns, Aggregates, OperatorMixin):
     def aggregate(  # type: ignore[override]  # the name that it has always had
         self, agg: Any = None, start: Any = None, with_state: bool = False, **named: Any
     ) -> Any:
-        """Several aggregates, or one of your own; see `Aggregates.aggregate`."""
+        """Several aggregates, or one of your own; see `AggregateMethods.aggregate`."""
         return self._aggregate(asked(type(self).__name__, agg, named), start, with_state)
 
     def agg(  # type: ignore[override]  # the name that it has always had
@@ -180,7 +180,7 @@ class Window(Columns, Aggregates, OperatorMixin):
     def __getitem__(self, key: Any) -> Any:
         return self._of(self.root[_root_of(key)])
 
-    def _instead(self, key: str) -> str:
+    def _alternative(self, key: str) -> str:
         return f"use apply(lambda rows: rows.{key}(…))"
 
     @property

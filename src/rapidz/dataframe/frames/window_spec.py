@@ -13,27 +13,27 @@ from rapidz.dataframe.frames.base import needs_index
 from rapidz.dataframe.incremental import LastRows, Span
 from rapidz.kernel.protocol.short_repr import short_repr
 
-__all__ = ["by_position", "over_of"]
+__all__ = ["window_arguments", "window_extent"]
 
 _LENGTHS = (str, dt.timedelta, np.timedelta64, pd.DateOffset)
 
 
-def by_position(n: Any, value: Any) -> tuple[Any, Any]:
+def window_arguments(n: Any, value: Any) -> tuple[Any, Any]:
     """Return *n* and *value*, of which the first one given may be a length of time.
 
-    >>> by_position(2, None), by_position("2h", None)
+    >>> window_arguments(2, None), window_arguments("2h", None)
     ((2, None), (None, '2h'))
     """
     return (None, n) if value is None and isinstance(n, _LENGTHS) else (n, value)
 
 
-def over_of(owner: str, root: Streaming, n: Any, value: Any) -> LastRows | Span:
+def window_extent(owner: str, root: Streaming, n: Any, value: Any) -> LastRows | Span:
     """Return the extent of a window: *n* rows, or those less than *value* behind the newest.
 
     >>> from rapidz.dataframe import DataFrame
-    >>> over_of("Window", DataFrame(), 3, None)
+    >>> window_extent("Window", DataFrame(), 3, None)
     LastRows(n=3)
-    >>> over_of("Window", DataFrame(), None, None)
+    >>> window_extent("Window", DataFrame(), None, None)
     Traceback (most recent call last):
     ...
     ValueError: Window: exactly one of n and value must be given, got n=None, value=None

@@ -52,7 +52,7 @@ class GroupbyAggregation(Aggregation):
         raise NotImplementedError(f"{type(self).__name__} must define on_old")
 
 
-class _Summary(GroupbyAggregation):
+class _GroupbySummary(GroupbyAggregation):
     """The accumulator is for all rows what `_of` says of some."""
 
     def initial(self, new: Any, grouper: Any = None) -> Any:
@@ -62,7 +62,7 @@ class _Summary(GroupbyAggregation):
         raise NotImplementedError
 
 
-class _Total(_Summary):
+class _GroupbyTotal(_GroupbySummary):
     """The accumulator is the result: a total by group."""
 
     def on_new(self, acc: Any, new: Any, grouper: Any = None) -> tuple[Any, Any]:
@@ -74,28 +74,28 @@ class _Total(_Summary):
         return acc, acc
 
 
-class GroupbySum(_Total):
+class GroupbySum(_GroupbyTotal):
     """The sum of each group."""
 
     def _of(self, rows: Any, grouper: Any) -> Any:
         return self.grouped(rows, grouper).sum(numeric_only=_many(self.columns))
 
 
-class GroupbyCount(_Total):
+class GroupbyCount(_GroupbyTotal):
     """The number of values of each group that are not missing."""
 
     def _of(self, rows: Any, grouper: Any) -> Any:
         return self.grouped(rows, grouper).count()
 
 
-class GroupbySize(_Total):
+class GroupbySize(_GroupbyTotal):
     """The number of rows of each group."""
 
     def _of(self, rows: Any, grouper: Any) -> Any:
         return self.grouped(rows, grouper).size()
 
 
-class GroupbyMean(_Summary):
+class GroupbyMean(_GroupbySummary):
     """The mean of each group; the accumulator is ``(sums, counts)``."""
 
     def on_new(self, acc: Any, new: Any, grouper: Any = None) -> tuple[Any, Any]:
@@ -115,7 +115,7 @@ class GroupbyMean(_Summary):
         return totals, counts[totals.columns] if isinstance(totals, pd.DataFrame) else counts
 
 
-class GroupbyVar(_Summary):
+class GroupbyVar(_GroupbySummary):
     """The variance of each group; the accumulator is count, mean and sum of squares about it."""
 
     ddof = 1

@@ -131,8 +131,11 @@ def emits_one_for_one(node: Node) -> bool:
     return False
 
 
-def report(node: Node) -> None:
-    """Report to the aligned joins downstream that *node* has lost an element."""
+def report(node: Node, skipped: bool = False) -> None:
+    """Report to the aligned joins downstream that *node* has lost an element.
+
+    *skipped*: its function returned `SKIP`, a loss for joins that say so (`_drops_skipped`).
+    """
     pipeline = node._pipeline
     if not pipeline.joins:
         return
@@ -141,19 +144,19 @@ def report(node: Node) -> None:
     while stack:
         down, port = stack.pop()
         if down._is_busy():
-            down._run_in_order(functools.partial(_arrive, down, port))
-        elif down._is_join:
-            down._on_partner_lost(port)
-        else:
+            down._run_in_order(functools.partial(_arrive, down, port, skipped))
+        elif not down._is_join:
             stack.extend(alignment.edges_from(down))
+        elif down._drops_skipped or not skipped:
+            down._on_partner_lost(port)
 
 
-def _arrive(node: Node, port: int) -> Pending:
+def _arrive(node: Node, port: int, skipped: bool) -> Pending:
     """Carry a loss on through *node*: what came before it is through."""
-    if node._is_join:
+    if not node._is_join:
+        report(node, skipped)
+    elif node._drops_skipped or not skipped:
         node._on_partner_lost(port)
-    else:
-        report(node)
     return None
 
 

@@ -171,6 +171,21 @@ class EngineNode(Node):
 
         return lost
 
+    def _skip_reporter(self) -> Callable[[], None] | None:
+        """Return what reports an element that `SKIP` leaves out; None if no join drops partners.
+
+        See `_drops_skipped`.
+        """
+        if not any(join._drops_skipped for join in self._pipeline.joins):
+            return None
+        ref = weakref.ref(self)
+
+        def skipped() -> None:
+            if (node := ref()) is not None:
+                alignment.report(node, skipped=True)
+
+        return skipped
+
     # --- the last element ---------------------------------------------------------------------
 
     def _recorded(self) -> Record:

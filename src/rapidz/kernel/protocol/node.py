@@ -123,6 +123,9 @@ class Node:
     """Whether what the node emits tells by itself that the element failed."""
     _is_join: ClassVar[bool] = False
     """Whether the elements of several inputs are partners: `_on_partner_lost` is called."""
+    _drops_skipped: ClassVar[bool] = False
+    """Whether a join drops the partners of an element for which `SKIP` was returned, as
+    it does those of one that failed."""
     _waits_for_partners: ClassVar[bool] = False
     """Whether elements of one input wait here for those of the others."""
     _fusible: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""Aggregated: what is known of all rows of a frame so far, and their windows, groups, joins."""
+"""Stateful methods of a streaming frame: aggregates of all rows so far, windows, groups, joins."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from rapidz.dataframe.collection.streaming import Streaming
-from rapidz.dataframe.frames.aggregate_methods import Aggregates
+from rapidz.dataframe.frames.aggregate_methods import AggregateMethods
 from rapidz.dataframe.frames.expanding import EWM, Expanding
-from rapidz.dataframe.frames.fold_rows import follow
+from rapidz.dataframe.frames.fold_rows import fold_rows
 from rapidz.dataframe.frames.groupby import GroupBy
 from rapidz.dataframe.frames.joins import join, merge
-from rapidz.dataframe.frames.resume import begin
+from rapidz.dataframe.frames.resume import resume_aggregate
 from rapidz.dataframe.frames.rolling import Rolling
 from rapidz.dataframe.frames.window import Window, result_class
 from rapidz.dataframe.incremental import create_aggregate
 from rapidz.dataframe.interop.protocols import is_dataframe_like
 
-__all__ = ["Aggregated"]
+__all__ = ["StatefulMethods"]
 
 if TYPE_CHECKING:
     from rapidz.dataframe.frames.base import BaseFrame
@@ -27,7 +27,7 @@ else:
     _Mixed = object
 
 
-class Aggregated(Aggregates, _Mixed):
+class StatefulMethods(AggregateMethods, _Mixed):
     """Aggregates of all rows so far, emitted anew after every element.
 
     >>> import pandas as pd
@@ -42,9 +42,9 @@ class Aggregated(Aggregates, _Mixed):
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
         make: Any = functools.partial(create_aggregate, how=how, **options)
-        make, start = begin(type(self).__name__, how, start, make)
+        make, start = resume_aggregate(type(self).__name__, how, start, make)
         kind = result_class(self, how)
-        return follow(self, make, start=start, with_state=with_state, kind=kind)
+        return fold_rows(self, make, start=start, with_state=with_state, kind=kind)
 
     def window(
         self,
@@ -145,7 +145,7 @@ class Aggregated(Aggregates, _Mixed):
         how: str = "inner",
         suffixes: tuple[str | None, str | None] = ("_x", "_y"),
     ) -> Any:
-        """Pairs of rows of two streaming frames; see `rapidz.dataframe.frames.joins.join`."""
+        """Pair rows of two streaming frames; see `rapidz.dataframe.frames.joins.join`."""
         if not isinstance(other, Streaming) and is_dataframe_like(other):
             raise TypeError("join: other must be a streaming frame; use merge for one that is not")
         return join(self, other, on, within, how, suffixes)

@@ -1,4 +1,4 @@
-"""Recomputation: collections on scattered streams compute operands of one element in one call."""
+"""Collections on scattered streams: the branches of one element are computed by one task."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from pandas.testing import assert_series_equal
 from tests.support import Boom, add, double, fail_on
 
 from rapidz import SKIP, Stream
-from rapidz.dataframe.collection.alignment import together
-from rapidz.dataframe.collection.recompute import Ways, in_one_call, in_process
+from rapidz.dataframe.collection.alignment import (
+    align_by_element,
+    branch_results,
+    recompute_together,
+)
 from rapidz.dataframe.frames.dataframe import DataFrame
 
 ROWS = pd.DataFrame({"x": [1, 2, 3], "y": [4.0, 5.0, 6.0]})
@@ -40,10 +43,10 @@ def negative_only(x: int) -> Any:
     return x if x < 0 else SKIP
 
 
-def test_all_ways_are_gone_in_one_call() -> None:
+def test_all_branches_are_computed_together() -> None:
     source: Stream[int] = Stream()
     first = source.map(double)
-    joined = in_one_call([first.map(tripled), first, first.map(pow, 2)])
+    joined = recompute_together([first.map(tripled), first, first.map(pow, 2)])
     assert joined is not None
     assert joined.upstream is first
     seen = joined.sink_to_list()
@@ -51,38 +54,38 @@ def test_all_ways_are_gone_in_one_call() -> None:
     assert seen == [(6, 2, 4)]
 
 
-def test_ways_within_ways() -> None:
+def test_branches_within_branches() -> None:
     source: Stream[int] = Stream()
-    inner = in_one_call([source, source.map(double)])
+    inner = recompute_together([source, source.map(double)])
     assert inner is not None
-    outer = in_one_call([inner.map(sum), source])
+    outer = recompute_together([inner.map(sum), source])
     assert outer is not None
     seen = outer.sink_to_list()
     source.emit(1)
     assert seen == [(3, 1)]
 
 
-def test_there_is_no_way_past_a_state_or_another_source() -> None:
+def test_no_branch_leads_past_a_state_or_another_source() -> None:
     source: Stream[int] = Stream()
     total = source.accumulate(add)
-    assert in_one_call([total, source]) is None
-    assert in_one_call([source, Stream[int]()]) is None
+    assert recompute_together([total, source]) is None
+    assert recompute_together([source, Stream[int]()]) is None
     pairs: Any = source
-    assert in_one_call([source.map(double), pairs.starmap(pow)]) is None
-    assert in_one_call([total.map(double), total]) is not None
+    assert recompute_together([source.map(double), pairs.starmap(pow)]) is None
+    assert recompute_together([total.map(double), total]) is not None
 
 
-def test_what_one_way_leaves_out_is_left_out() -> None:
-    ways = Ways([[(double, (), {})], [(negative_only, (), {}), (double, (), {})]])
-    assert [ways(x) for x in (1, -1)] == [SKIP, (-2, -2)]
+def test_an_element_that_one_branch_skips_is_skipped() -> None:
+    branches: Any = [[(double, (), {})], [(negative_only, (), {}), (double, (), {})]]
+    assert [branch_results(x, branches) for x in (1, -1)] == [SKIP, (-2, -2)]
     with pytest.raises(Boom):
-        Ways([[(fail_on(1), (), {})]])(1)
+        branch_results(1, [[(fail_on(1), (), {})]])
 
 
 def test_frames_on_a_scattered_stream_give_what_they_give_here(scattered: Any) -> None:
     source: Stream[Any] = Stream()
     stream = scattered(source)
-    assert not in_process(stream)
+    assert stream._remote
     sdf: Any = DataFrame(stream, ROWS)
     seen = (sdf.x + sdf[["y"]].y).stream.gather().sink_to_list()
     large = sdf[sdf.x > 1].accumulate_partitions(lengths, start=0).stream.gather().sink_to_list()
@@ -122,7 +125,7 @@ def test_what_stays_on_workers_needs_an_example(scattered: Any) -> None:
 
 def test_states_of_a_scattered_stream_are_zipped(scattered: Any) -> None:
     stream = scattered(Stream())
-    assert "zip" in str(together([stream.accumulate(add, start=0), stream]))
+    assert "zip" in str(align_by_element([stream.accumulate(add, start=0), stream]))
 
 
 class Zipped(Stream[Any]):
@@ -134,7 +137,7 @@ class Zipped(Stream[Any]):
 
 def test_a_stream_class_with_its_own_zip_carries_frames() -> None:
     source = Zipped()
-    assert in_process(source)
+    assert not source._remote
     sdf = DataFrame(source)
     seen = (sdf.x + sdf.y).stream.sink_to_list()
     source.emit(ROWS)

@@ -1,16 +1,16 @@
-"""What frames and batches add to the menu of `Stream`; imports nothing until it is used."""
+"""Methods of `Stream` that make collections; their classes are imported on the first call."""
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
+from rapidz.dataframe.collection.class_registry import class_named
 from rapidz.kernel.graph.stream import Stream
 
 
 @Stream.register_api()
 def to_batch(upstream: Stream[Any], **kwargs: Any) -> Any:
-    """Say that the elements are lists of objects: see `rapidz.batch.Batch`.
+    """Return a collection whose elements are lists of objects: see `rapidz.batch.Batch`.
 
     >>> source = Stream()
     >>> totals = source.to_batch().sum().stream.sink_to_list()
@@ -19,19 +19,18 @@ def to_batch(upstream: Stream[Any], **kwargs: Any) -> Any:
     >>> totals
     [3, 6]
     """
-    batch: Any = importlib.import_module("rapidz.dataframe.frames.batch")
-    return batch.Batch(upstream, **kwargs)
+    return class_named("Batch")(upstream, **kwargs)
 
 
 @Stream.register_api()
 def to_dataframe(upstream: Stream[Any], example: Any = None) -> Any:
-    """Say that the elements are data frames: see `rapidz.dataframe.DataFrame`.
+    """Return a collection whose elements are data frames: see `rapidz.dataframe.DataFrame`.
 
     Parameters
     ----------
     example : DataFrame, optional
-        A frame like those that will come, of pandas, polars or pyarrow; taken from the first one,
-        of pandas then, if it is not given.
+        A frame like those to come, of pandas, polars or pyarrow.  If it is not given, the first
+        frame, which must be of pandas, becomes the example.
 
     >>> import pandas as pd
     >>> source = Stream()
@@ -40,5 +39,4 @@ def to_dataframe(upstream: Stream[Any], example: Any = None) -> Any:
     >>> source.emit(pd.DataFrame({"x": [1, 2]}))
     [2, 4]
     """
-    frames: Any = importlib.import_module("rapidz.dataframe.frames.dataframe")
-    return frames.DataFrame(stream=upstream, example=example)
+    return class_named("DataFrame")(stream=upstream, example=example)
