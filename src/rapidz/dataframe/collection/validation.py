@@ -163,9 +163,10 @@ def to_pandas_checked(owner: str, kind: str | None, x: Any) -> Any:
 
 
 class Verifier:
-    """Checks every element against the example; takes the first one for it if there is none.
+    """Validation of every element against the example.
 
-    Not one without a column that is asked for: then the next one is the first.
+    If no example is given, the first element becomes it, unless it lacks a column that is asked
+    for.
     """
 
     def __init__(
@@ -179,9 +180,9 @@ class Verifier:
         self.defers = defers
         """Whether elements become frames of pandas column by column, as these are used."""
         self._schema: Any = None
-        """The schema of an element that fitted as it was: others with it do so too."""
+        """The schema of an element that fitted unchanged: others of that schema fit, too."""
         self._eager: list[Any] = []
-        """The columns whose values say whether they fit: those of categories."""
+        """The columns that fit or not by their values: those of categories."""
         self.by_first = False
         """Whether the example is the first element."""
         self.__name__ = "verify"
@@ -196,7 +197,7 @@ class Verifier:
         return type(x) is self._schema[0] and bool(x.schema == self._schema[1])
 
     def _deferred(self, x: Any) -> Any:
-        """The element as one that becomes a frame of pandas on demand."""
+        """Return the element as one that becomes a frame of pandas on demand."""
         if self._schema and type(x) is self._schema[0] and x.schema == self._schema[1]:
             if not self._eager:
                 return Deferred(x)
@@ -238,9 +239,9 @@ class Verifier:
 
 
 class OutputConversion:
-    """Makes of what was worked with what elements were; of a state and a result, of the result.
+    """Conversion of results to the library that elements are of; of pairs, the result alone.
 
-    The *example* of what was worked with, if it is known, fixes the schema.
+    The *example*, if it is known, fixes the schema.
     """
 
     def __init__(self, kind: str, example: Any = None) -> None:

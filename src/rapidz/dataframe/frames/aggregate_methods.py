@@ -1,4 +1,4 @@
-"""The menu of aggregates: the same for all rows so far, for windows and for groups."""
+"""Aggregate methods: the same for all rows so far, for windows and for groups."""
 
 from __future__ import annotations
 
@@ -11,66 +11,66 @@ __all__ = ["AggregateMethods", "asked"]
 
 
 class AggregateMethods:
-    """What can be asked of rows: each method gives a collection, with a new result per element.
+    """Aggregates of rows: each method returns a collection that emits a result per element.
 
-    All take ``start=``, where to go on from, and ``with_state=True``, to emit ``(state, result)``.
-    Columns of a frame that hold no numbers are left out of `sum`, `mean`, `median`, `var`, `std`
-    and `quantile`.
+    All take ``start=``, a state to resume from, and ``with_state=True``, to emit ``(state,
+    result)``.  `sum`, `mean`, `median`, `var`, `std` and `quantile` leave out columns that are not
+    numeric.
     """
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
         raise NotImplementedError
 
     def sum(self, start: Any = None, with_state: bool = False) -> Any:
-        """The sum; whole numbers stay exact."""
+        """Sum values; sums of integers are exact."""
         return self._aggregate("sum", start, with_state)
 
     def count(self, start: Any = None, with_state: bool = False) -> Any:
-        """The number of values that are not missing."""
+        """Count values that are not missing."""
         return self._aggregate("count", start, with_state)
 
     def mean(self, start: Any = None, with_state: bool = False) -> Any:
-        """The mean."""
+        """Return the mean."""
         return self._aggregate("mean", start, with_state)
 
     def var(self, ddof: int = 1, start: Any = None, with_state: bool = False) -> Any:
-        """The variance, with *ddof* degrees of freedom taken off."""
+        """Return the variance, normalized by N - *ddof*."""
         return self._aggregate("var", start, with_state, ddof=ddof)
 
     def std(self, ddof: int = 1, start: Any = None, with_state: bool = False) -> Any:
-        """The standard deviation, with *ddof* degrees of freedom taken off."""
+        """Return the standard deviation, normalized by N - *ddof*."""
         return self._aggregate("std", start, with_state, ddof=ddof)
 
     def min(self, start: Any = None, with_state: bool = False) -> Any:
-        """The smallest value."""
+        """Return the minimum."""
         return self._aggregate("min", start, with_state)
 
     def max(self, start: Any = None, with_state: bool = False) -> Any:
-        """The largest value."""
+        """Return the maximum."""
         return self._aggregate("max", start, with_state)
 
     def median(self, start: Any = None, with_state: bool = False) -> Any:
-        """The value in the middle."""
+        """Return the median."""
         return self._aggregate("median", start, with_state)
 
     def quantile(self, q: Any = 0.5, start: Any = None, with_state: bool = False) -> Any:
-        """The value that a share of *q* of all lie below; for a list of shares, one for each."""
+        """Return the quantile *q*; for a list of quantiles, one value for each."""
         return self._aggregate("quantile", start, with_state, q=q)
 
     def first(self, start: Any = None, with_state: bool = False) -> Any:
-        """The first value that is not missing."""
+        """Return the first value that is not missing."""
         return self._aggregate("first", start, with_state)
 
     def last(self, start: Any = None, with_state: bool = False) -> Any:
-        """The last value that is not missing."""
+        """Return the last value that is not missing."""
         return self._aggregate("last", start, with_state)
 
     def nunique(self, start: Any = None, with_state: bool = False) -> Any:
-        """The number of different values."""
+        """Count distinct values."""
         return self._aggregate("nunique", start, with_state)
 
     def value_counts(self, start: Any = None, with_state: bool = False) -> Any:
-        """How often each value of a series comes, the most frequent first."""
+        """Count the occurrences of each value of a series, the most frequent first."""
         root: Any = getattr(self, "root", self)
         needs_name(root, "value_counts")
         return self._aggregate("value_counts", start, with_state)
@@ -78,7 +78,7 @@ class AggregateMethods:
     def aggregate(
         self, aggregation: Any = None, start: Any = None, with_state: bool = False, **named: Any
     ) -> Any:
-        """Several aggregates, or one of your own.
+        """Aggregate by several functions, or by one of your own.
 
         Parameters
         ----------
@@ -94,12 +94,12 @@ class AggregateMethods:
     def agg(
         self, aggregation: Any = None, start: Any = None, with_state: bool = False, **named: Any
     ) -> Any:
-        """Short for `aggregate`."""
+        """Aggregate by several functions; an alias of `aggregate`."""
         return self.aggregate(aggregation, start, with_state, **named)
 
 
 def asked(owner: str, aggregation: Any, named: Mapping[str, Any]) -> Any:
-    """What `aggregate` is asked for, as the states understand it.
+    """Return the arguments of `aggregate` as the states understand them.
 
     >>> asked("Window", None, {"total": ("x", "sum")})
     {'total': ('x', 'sum')}
@@ -119,7 +119,7 @@ def asked(owner: str, aggregation: Any, named: Mapping[str, Any]) -> Any:
 
 
 def _pair(value: Any) -> Any:
-    """A `pandas.NamedAgg` as a plain pair."""
+    """Return a `pandas.NamedAgg` as a plain pair."""
     if hasattr(value, "column") and hasattr(value, "aggfunc"):
         return (value.column, value.aggfunc)
     return value

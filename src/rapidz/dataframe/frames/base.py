@@ -1,4 +1,4 @@
-"""What all frames have: rows, and columns or a single one, of which each element has some."""
+"""Streaming frames: what frames with columns, series and indexes have in common."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["BaseFrame", "_DataFrameMixin", "_SeriesMixin"]
 
 
 class BaseFrame(RowWise, Streaming):
-    """What is done to the rows of every element alike."""
+    """Methods that treat the rows of every element alike."""
 
     _is_kind: ClassVar[Any] = staticmethod(is_dataframe_like)
     _kind_name: ClassVar[str] = "a data frame"
@@ -57,7 +57,7 @@ class BaseFrame(RowWise, Streaming):
     def verify(self, x: Any) -> None:
         """Raise TypeError or ValueError if *x* is not as the example is.
 
-        Columns in another order are all right.
+        Columns may come in another order.
         """
         if self._conform is not None and not (self._verifier and self._verifier.knows(x)):
             self._conform(self._to_pandas(x), self._coming.get())
@@ -79,13 +79,13 @@ class BaseFrame(RowWise, Streaming):
     def _each(
         self, func: Callable[..., Any], *args: Any, kind: type | None = None, **kwargs: Any
     ) -> Any:
-        """What *func* makes of every element: of this class, or *kind*, if nothing tells yet."""
+        """Map every element; the class is this one, or *kind*, while no example is known."""
         return map_partitions(func, self, *args, _kind=kind or type(self), **kwargs)
 
     def _of_rows(self, value: Any) -> Any:
-        """Return *value*, or what it gives for the streaming frame if it is a function.
+        """Return *value*, or its result for the streaming frame if it is a function.
 
-        So it may ask for all rows, as in ``lambda sdf: sdf.x.cumsum()``.  A function that needs
+        So it may refer to all rows, as in ``lambda sdf: sdf.x.cumsum()``.  A function that needs
         the values themselves gets each batch.
         """
         if self._stream_type != "streaming":
@@ -103,7 +103,7 @@ class BaseFrame(RowWise, Streaming):
         return made
 
     def _no_attribute(self, key: str) -> AttributeError:
-        """Return the error for an attribute that there is not."""
+        """Return the error for an unknown attribute."""
         whole = ""
         if self._stream_type == "updating":
             whole = f"use map_partitions(lambda result: result.{key}(…)) for each result"
@@ -116,7 +116,7 @@ class BaseFrame(RowWise, Streaming):
         return self._each(operator.attrgetter("index"), kind=_class_for(self, "index"))
 
     def astype(self, dt: Any) -> Any:
-        """Change the dtype of all columns, or of some by a dict."""
+        """Cast all columns to a dtype, or some by a dict."""
         return self._each(typed if self._stream_type == "streaming" else method_call("astype"), dt)
 
     def map(self, func: Any, na_action: Any = None) -> Any:
@@ -130,37 +130,37 @@ class BaseFrame(RowWise, Streaming):
         return self._each(method_call("round"), decimals)
 
     def reset_index(self) -> Any:
-        """Make the index a column; that of every element counts on from 0 then."""
+        """Make the index a column; the new index of every element starts at 0."""
         needs_index(self, "reset_index")
         return self._each(method_call("reset_index"), kind=_class_for(self, "frame"))
 
     def set_index(self, index: Any, **kwargs: Any) -> Any:
-        """Take a column, by its name or as a streaming series, for the index."""
+        """Make a column, by its name or as a streaming series, the index."""
         return self._each(method_call("set_index"), index, **kwargs)
 
     @property
     def plot(self) -> Any:
         """Live plots by hvplot, which must be installed: ``sdf.plot.line(x="time", y="load")``.
 
-        They follow the stream: the last rows, ``backlog=`` of them, or the newest result.
+        They show the last rows, ``backlog=`` of them, or the latest result.
         """
         return importlib.import_module("rapidz.dataframe.frames.plotting").plots(self)
 
     @property
     def hvplot(self) -> Any:
-        """Live plots by hvplot; another name of `plot`."""
+        """Live plots by hvplot; an alias of `plot`."""
         return self.plot
 
     def __panel__(self) -> Any:
-        """Return what Panel shows of this: a table of the newest element."""
+        """Return what Panel shows: a table of the latest element."""
         return importlib.import_module("rapidz.dataframe.frames.plotting").pane(self)
 
     def tail(self, n: int = 5) -> Any:
-        """The last *n* rows of every element."""
+        """Return the last *n* rows of every element."""
         return self._each(method_call("tail"), n)
 
     def nlargest(self, n: int, *args: Any, **kwargs: Any) -> Any:
-        """The *n* largest rows of every element, as pandas orders them."""
+        """Return the *n* largest rows of every element, as pandas orders them."""
         return self._each(largest, n, *args, **kwargs)
 
 
@@ -171,7 +171,7 @@ else:
 
 
 class _DataFrameMixin(ColumnWise, _Mixed):
-    """What only a frame with columns has."""
+    """Methods of frames with columns."""
 
     @property
     def columns(self) -> Any:
@@ -223,9 +223,9 @@ class _DataFrameMixin(ColumnWise, _Mixed):
         return made
 
     def query(self, expr: str, **kwargs: Any) -> Any:
-        """The rows for which *expr* holds, as in pandas.
+        """Select rows by a boolean expression, as in pandas.
 
-        Names with an ``@`` have the values that they have now.
+        Names with an ``@`` are bound now.
 
         >>> import pandas as pd
         >>> from rapidz.dataframe import DataFrame
@@ -240,19 +240,19 @@ class _DataFrameMixin(ColumnWise, _Mixed):
         return self._each(method_call("query"), expr, **kwargs)
 
     def eval(self, expr: str, **kwargs: Any) -> Any:
-        """What *expr* gives for every element, as in pandas; see `query`."""
+        """Evaluate an expression for every element, as in pandas; see `query`."""
         if self._stream_type == "streaming":
             check_expression("eval", expr)
         kwargs.setdefault("local_dict", names_in_expression(expr, sys._getframe(1)))
         return self._each(method_call("eval"), expr, **kwargs)
 
     def to_frame(self) -> Any:
-        """The frame itself."""
+        """Return the frame itself."""
         return self
 
 
 class _SeriesMixin(ValueWise, _Mixed):
-    """What only a single column has."""
+    """Methods of a single column."""
 
     @property
     def dtype(self) -> Any:
@@ -273,7 +273,7 @@ class _SeriesMixin(ValueWise, _Mixed):
         raise self._no_attribute(key)
 
     def to_frame(self) -> Any:
-        """A frame of this one column."""
+        """Return a frame of this one column."""
         return self._each(method_call("to_frame"), kind=_class_for(self, "frame"))
 
 
@@ -292,7 +292,7 @@ def needs_name(collection: Streaming, operation: str) -> None:
 
 
 def _names(index: Any) -> bool:
-    """Whether *index* is a label or labels of columns, and does not choose rows."""
+    """Return whether *index* is a label or labels of columns, and does not select rows."""
     labels = index if isinstance(index, list) else [index]
     rows = (bool, slice, Streaming)
     return not any(
@@ -301,10 +301,10 @@ def _names(index: Any) -> bool:
 
 
 def _is_mask(index: Any) -> bool:
-    """Whether *index* is a streaming series, which chooses rows."""
+    """Return whether *index* is a streaming series, which selects rows."""
     return isinstance(index, Streaming) and isinstance(index._example.get(), pd.Series)
 
 
 def _class_for(collection: Any, kind: str) -> type[Streaming]:
-    """The class of a frame or a series that comes as *collection* does."""
+    """Return the class of a frame or a series of the same stream type as *collection*."""
     return frame_classes[collection._stream_type, kind]

@@ -21,14 +21,14 @@ __all__ = ["Batch"]
 class Batch(Streaming):
     """A stream of lists, tuples or sets of Python objects.
 
-    What a method here says of the objects is done to those of every batch.
+    Methods apply to the objects of every batch.
 
     Parameters
     ----------
     stream : Stream, optional
-        Where the batches come from; a stream of its own by default.
+        The stream of the batches; a stream of its own by default.
     example : list, tuple or set, optional
-        A batch, empty by default.  Give one to sum objects that are no numbers.
+        A batch, empty by default.  Give one to sum objects that are not numbers.
 
     >>> batches = Batch()
     >>> shown = batches.filter(lambda x: x > 1).map(lambda x: x * x).to_stream().sink(print)
@@ -69,7 +69,7 @@ class Batch(Streaming):
         return map_partitions(_pluck, self, ind)
 
     def sum(self) -> Any:
-        """The sum of all objects so far, emitted with every batch.
+        """Sum all objects so far; the sum is emitted with every batch.
 
         >>> batches = Batch()
         >>> shown = batches.sum().stream.sink(print)
@@ -81,10 +81,10 @@ class Batch(Streaming):
         return self.accumulate_partitions(_accumulate_sum, start=0)
 
     def to_dataframe(self) -> Any:
-        """A streaming `DataFrame` with a row for every object.
+        """Return a streaming `DataFrame` with a row for every object.
 
         The columns are those of the example.  If that is empty they are those of the first batch
-        which is not, and empty batches give nothing.
+        which is not, and empty batches emit nothing.
 
         >>> people = Batch(example=[{"name": "Ada", "born": 1815}])
         >>> shown = (people.to_dataframe()["born"] + 100).stream.map(list).sink(print)
@@ -96,7 +96,7 @@ class Batch(Streaming):
         return class_named("DataFrame")(self._inner.map(_to_frame))
 
     def to_stream(self) -> Stream[Any]:
-        """A stream of the single objects.
+        """Return a stream of the single objects.
 
         >>> batches = Batch()
         >>> shown = batches.to_stream().sink(print)
@@ -113,7 +113,7 @@ def _check_batch(argument: str, x: Any) -> None:
 
 
 def _to_frame(batch: Any, empty: Any = SKIP) -> Any:
-    """The rows of *batch* as a frame; *empty* if there are none."""
+    """Return the rows of *batch* as a frame; *empty* if it has none."""
     rows = list(batch)
     return importlib.import_module("pandas").DataFrame(rows) if rows else empty
 

@@ -1,4 +1,4 @@
-"""DataFrame, Series, Index: streams whose elements are rows that belong to one large frame."""
+"""DataFrame, Series, Index: streams whose elements are batches of rows of one unbounded frame."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 
 
 class Frame(StatefulMethods, BaseFrame):
-    """Rows that come in parts: what is known of all of them changes with every element."""
+    """Rows that arrive in batches: aggregates of all of them change with every element."""
 
     _stream_type = "streaming"
 
@@ -45,19 +45,19 @@ class Frame(StatefulMethods, BaseFrame):
         return self.accumulate_partitions(accumulate_size, start=0, stream_type="updating")
 
     def cumsum(self) -> Any:
-        """The sum of all rows up to each, through all elements."""
+        """Return the cumulative sum, across all elements."""
         return self._cumulated("cumsum")
 
     def cumprod(self) -> Any:
-        """The product of all rows up to each, through all elements."""
+        """Return the cumulative product, across all elements."""
         return self._cumulated("cumprod")
 
     def cummin(self) -> Any:
-        """The smallest of all rows up to each, through all elements."""
+        """Return the cumulative minimum, across all elements."""
         return self._cumulated("cummin")
 
     def cummax(self) -> Any:
-        """The largest of all rows up to each, through all elements."""
+        """Return the cumulative maximum, across all elements."""
         return self._cumulated("cummax")
 
     def _cumulated(self, how: str) -> Any:
@@ -67,19 +67,19 @@ class Frame(StatefulMethods, BaseFrame):
 
 
 class DataFrame(Frame, _DataFrameMixin):
-    """A data frame whose rows come in parts, along a stream.
+    """A data frame whose rows arrive in batches, along a stream.
 
     Parameters
     ----------
     stream : Stream or dict, optional
-        Where the parts come from: pandas data frames, with the columns of the example in any
+        The stream of the batches: pandas data frames, with the columns of the example in any
         order.  A stream of its own by default, see `emit`.  Or a dict of streaming series and
         values, which become the columns.
     example : DataFrame, optional
-        Rows like those that will come; an empty frame with the right columns and dtypes will do.
-        It is taken from the first element if it is not given; what cannot be known before then
-        says so.  With a frame of polars or a table of pyarrow, elements are of that kind, and so
-        is what comes out; the work is done in pandas.
+        Rows like those to come; an empty frame with the right columns and dtypes will do.  If it
+        is not given, the first element becomes the example; what needs one before then raises.
+        With a frame of polars or a table of pyarrow, elements and results are of that library;
+        pandas does the work.
 
     >>> import pandas as pd
     >>> sdf = DataFrame(example=pd.DataFrame({"x": [0], "y": [0.0]}))
@@ -124,14 +124,14 @@ class DataFrame(Frame, _DataFrameMixin):
 
 
 class Series(Frame, _SeriesMixin):
-    """A column whose values come in parts, along a stream.
+    """A column whose values arrive in batches, along a stream.
 
     Parameters
     ----------
     stream : Stream, optional
-        Where the parts come from: pandas series.
+        The stream of the batches: pandas series.
     example : pandas.Series, optional
-        Values like those that will come; taken from the first element if it is not given.
+        Values like those to come; if it is not given, the first element becomes the example.
     """
 
     _is_kind = staticmethod(is_series_like)
@@ -140,7 +140,7 @@ class Series(Frame, _SeriesMixin):
 
 
 def _of_labels(name: str) -> Callable[..., Any]:
-    """The method of a series, for the labels of an index."""
+    """Return the method of a series, for the labels of an index."""
     method: Callable[..., Any] = getattr(Series, name)
 
     @functools.wraps(method)
@@ -151,7 +151,7 @@ def _of_labels(name: str) -> Callable[..., Any]:
 
 
 class Index(Series):
-    """An index whose labels come in parts, along a stream.
+    """An index whose labels arrive in batches, along a stream.
 
     Aggregates, windows and groups are those of a series of the labels, indexed by them.
     """
@@ -177,7 +177,7 @@ class Index(Series):
 
 
 def _joined(columns: Mapping[Any, Any]) -> Any:
-    """A streaming frame of *columns*."""
+    """Return a streaming frame of *columns*."""
     if not any(isinstance(value, Streaming) for value in columns.values()):
         raise TypeError(
             f"DataFrame: columns must include a streaming series, "

@@ -1,4 +1,4 @@
-"""Expanding and EWM: all rows so far as a window, all alike or the older the lighter."""
+"""Expanding and exponentially weighted windows: all rows so far."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["EWM", "Expanding"]
 
 
 class Expanding(Window):
-    """All rows so far; see `Window`.  No row leaves and none is late.
+    """Expanding window: all rows so far; see `Window`.  No row leaves and none is late.
 
     >>> import pandas as pd
     >>> from rapidz.dataframe import DataFrame
@@ -37,14 +37,14 @@ class Expanding(Window):
     def groupby(
         self, other: Any, *, sort: bool = True, dropna: bool = True, observed: bool = True
     ) -> GroupBy:
-        """All rows so far by group."""
+        """Group all rows so far."""
         return self._grouped(GroupBy, other, sort=sort, dropna=dropna, observed=observed)
 
 
 class EWM(Expanding):
-    """All rows so far, of weights that shrink from row to row: `mean` is what there is of them.
+    """Exponentially weighted window of all rows so far; it offers `mean` alone.
 
-    Emits the mean at the last row: what ``pandas`` gives as ``.ewm(...).mean().iloc[-1]``.
+    Emits the mean at the last row, which is ``.ewm(...).mean().iloc[-1]`` in pandas.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class EWM(Expanding):
     def _get_com(
         com: float | None, span: float | None, halflife: float | None, alpha: float | None
     ) -> float:
-        """The centre of mass that one of the four parameters says."""
+        """Return the centre of mass, by one of the four parameters."""
         stay = decay(com=com, span=span, halflife=halflife, alpha=alpha)
         return stay / (1 - stay)
 
@@ -93,11 +93,11 @@ class EWM(Expanding):
         return self._fold(make, start, with_state, kind, stay=self._stay)
 
     def full(self) -> Any:
-        """Refused: rows have no weights of their own."""
+        """Refuse the rows: they have no weights of their own."""
         raise NotImplementedError("EWM: only mean is there, got 'full'")
 
     def groupby(
         self, other: Any, *, sort: bool = True, dropna: bool = True, observed: bool = True
     ) -> GroupBy:
-        """The same by group: the mean at the last row of each."""
+        """Group all rows so far: `mean` is that at the last row of each group."""
         return self._grouped(EWMGroupBy, other, decay=self._decay, sort=sort, dropna=dropna)

@@ -1,4 +1,4 @@
-"""Frames folded into a state: what aggregations, windows and groups do to a stream."""
+"""Fold of batches into a state, for aggregates, windows and groups."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def fold_rows(
     stream_type: str = "updating",
     kind: type[Streaming] | None = None,
 ) -> Any:
-    """A collection of what the states that *make* gives say after each element.
+    """Return a collection of the results of a state that is updated with each element.
 
     Parameters
     ----------
     make : callable
-        Makes the state when the first element comes, if there is no *start*.
+        Makes the state when the first element arrives, if there is no *start*.
     start : state, optional
-        Where to go on; it is copied.
+        The state to resume from; it is copied.
     with_state : bool
-        Emit ``(state, result)``: the state as it is then, which later elements do not change.
+        Emit ``(state, result)``: a copy of the state that later elements do not change.
     rows : callable, optional
-        Makes rows and their keys of an element; the element has just the rows otherwise.
+        Splits an element into rows and keys; otherwise the element is the rows.
     kind : class, optional
-        The class of what is returned, as long as no example tells.
+        The class of the collection while no example is known.
     """
     native = collection._example.kind is not None
     return collection.accumulate_partitions(
@@ -54,7 +54,7 @@ def fold_rows(
 
 
 class RowFold:
-    """Gives a state the rows of each element; the state after is returned with the result."""
+    """Fold function: updates a state with the rows of an element; returns it with the result."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class RowFold:
 
 
 class KeepsRowsWarning(UserWarning):
-    """An aggregate keeps all rows that come: its memory and time for each batch grow."""
+    """An aggregate keeps all rows: its memory and its time for each batch grow."""
 
 
 def _warn_of_rows(state: Any) -> None:
@@ -99,7 +99,7 @@ def _warn_of_rows(state: Any) -> None:
 
 
 def _outside() -> int:
-    """How far up the caller is that asked for the aggregate."""
+    """Return the stack level of the caller outside the library."""
     frame, level = sys._getframe(1), 1
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("rapidz."):
         frame, level = frame.f_back, level + 1
@@ -107,9 +107,9 @@ def _outside() -> int:
 
 
 def late_rows(collection: Streaming, over: Any, start: Any = None) -> Any:
-    """A collection of the rows that come too late for the window *over*.
+    """Return a collection of the rows that are too late for the window *over*.
 
-    *start* is where the window goes on from: a state, or the rows before.
+    *start* is what the window resumes from: a state, or the rows before.
     """
     before = copy.deepcopy(getattr(start, "admission", None))
     if hasattr(start, "iloc"):

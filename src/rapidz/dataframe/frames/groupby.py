@@ -30,20 +30,20 @@ __all__ = ["EWMGroupBy", "GroupBy", "WindowedGroupBy"]
 
 
 class GroupBy(ColumnAttributes, AggregateMethods):
-    """All rows so far by group: aggregates are emitted anew for every element.
+    """Groups of all rows so far: each aggregate is emitted for every element.
 
     Parameters
     ----------
     root : DataFrame or Series
         The streaming frame.
     grouper : label, streaming series, callable, or a list of these
-        What groups its rows.
+        The keys of its rows.
     index : label or list of labels, optional
         The columns that are aggregated.
     with_state : bool
         Emit ``(state, result)``.
     start : state, optional
-        A state that was emitted so, to go on from.
+        An emitted state to resume from.
     sort, dropna, observed : bool
         As in pandas.
     """
@@ -68,7 +68,7 @@ class GroupBy(ColumnAttributes, AggregateMethods):
         self._by, self._rows = self._grouper.by(index), self._grouper.rows(index)
 
     def _of(self, index: Any, **own: Any) -> Any:
-        """The same groups of some columns; a class gives what is its *own* besides."""
+        """Return the same groups of some columns; *own* are further arguments of the class."""
         state = {"with_state": self.with_state, "start": self.start}
         return type(self)(self.root, self.grouper, index, **state, **own, **self._options)
 
@@ -117,11 +117,11 @@ class GroupBy(ColumnAttributes, AggregateMethods):
     def mean(  # type: ignore[override]  # the order that it has always had
         self, with_state: bool = False, start: Any = None
     ) -> Any:
-        """The mean."""
+        """Return the mean."""
         return self._aggregate("mean", start, with_state)
 
     def size(self, start: Any = None, with_state: bool = False) -> Any:
-        """The number of rows in each group."""
+        """Count the rows of each group."""
         return self._aggregate("size", start, with_state)
 
     def _accumulate(
@@ -159,15 +159,15 @@ class GroupBy(ColumnAttributes, AggregateMethods):
 
 
 class WindowedGroupBy(GroupBy):
-    """The rows in a window by group; a group whose rows have all left is gone.
+    """Groups of the rows in a window; a group whose rows have all left is dropped.
 
     Parameters
     ----------
     n, value
         As in `Window`.
     root, grouper, index, with_state, start, sort, dropna, observed
-        As in `GroupBy`; *start* may be the frame of the rows that came before, too, if no key
-        comes from beside it.
+        As in `GroupBy`; *start* may be the frame of the rows before, too, if no key comes from
+        beside it.
     """
 
     def __init__(
@@ -199,7 +199,7 @@ class WindowedGroupBy(GroupBy):
 
 
 class EWMGroupBy(GroupBy):
-    """All rows so far by group, the older the lighter: the mean at the last row of each group."""
+    """Exponentially weighted groups of all rows so far: the mean at the last row of each."""
 
     def __init__(self, *args: Any, decay: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Joins: a streaming frame with one that does not change, and two streaming frames in a window."""
+"""Joins: of a streaming frame with a static frame, and of two streaming frames in a window."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _MERGE_OPTIONS = {"on", "left_on", "right_on", "left_index", "right_index", "suf
 
 
 def merge(left: Any, right: Any, how: str = "inner", on: Any = None, **kwargs: Any) -> Any:
-    """Merge every element of a streaming frame with a frame that does not change.
+    """Merge every element of a streaming frame with a static frame.
 
-    The rows that come add up to what `pandas.merge` gives for all rows, but for the index: that
-    counts from 0 in every element, unless rows are merged by it.
+    The results add up to `pandas.merge` of all rows, except for the index: it starts at 0 in every
+    element, unless rows are merged by it.
 
     Parameters
     ----------
     left, right : DataFrame
         One of them a streaming frame, the other one, or a series with a name, of pandas.
     how : "inner", "left" or "right"
-        What happens to rows without a partner.  All rows of the streaming frame may be kept, as
-        ``how="left"`` does if it is the left one; those of the other one cannot, for whether they
-        find a partner is not known before the end.
+        The treatment of rows without a partner.  Those of the streaming frame may be kept, as
+        ``how="left"`` does if it is the left one; those of the static frame cannot, for whether
+        they find a partner is unknown before the end.
     on, left_on, right_on, left_index, right_index, suffixes
         As in `pandas.merge`.
 
@@ -100,7 +100,7 @@ def merge(left: Any, right: Any, how: str = "inner", on: Any = None, **kwargs: A
 
 
 def _validated(validate: str, merging: Merge, side: str) -> bool:
-    """Check the keys of the frame that stays; whether those of the stream must come once."""
+    """Check the keys of the static frame; return whether those of the stream must be unique."""
     words = {"1": True, "one": True, "m": False, "many": False}
     left, _, right = str(validate).replace("_to_", ":").partition(":")
     if left not in words or right not in words:
@@ -121,7 +121,7 @@ def _validated(validate: str, merging: Merge, side: str) -> bool:
 
 
 class Once:
-    """Merges frames whose keys must not come again, in any of them."""
+    """Fold function: merges frames whose keys must be unique across all of them."""
 
     def __init__(self, merging: Merge, validate: str) -> None:
         self._merging, self._validate = merging, validate
@@ -143,7 +143,7 @@ class Once:
 
 
 def _with(parts: tuple[Any, ...], keys: Any) -> tuple[Any, ...]:
-    """Keys in few parts, each much longer than the next: each key moves seldom."""
+    """Return *parts* with *keys* added, in few parts of falling length: each key moves seldom."""
     while parts and len(parts[-1]) <= 2 * len(keys):
         *rest, last = parts
         parts, keys = tuple(rest), last.append(keys)
@@ -151,10 +151,10 @@ def _with(parts: tuple[Any, ...], keys: Any) -> tuple[Any, ...]:
 
 
 class Merge:
-    """Merges frames with one that does not change; picklable.
+    """Merge with a static frame; picklable.
 
-    Where rows without a partner are kept, columns have the dtype from the first element on that
-    they have with missing values: ``float64`` for whole numbers.
+    Where rows without a partner are kept, columns have from the first element on the dtype that
+    they have with missing values: ``float64`` for integers.
     """
 
     def __init__(self, fixed: Any, side: str, options: dict[str, Any]) -> None:
@@ -176,11 +176,11 @@ class Merge:
         return merged.astype(changed) if changed else merged
 
     def keys_of(self, frame: Any) -> Any:
-        """The keys of the streaming frame, as an index."""
+        """Return the keys of the streaming frame, as an index."""
         return self._keys(frame, self._side)
 
     def keys_of_fixed(self) -> Any:
-        """The keys of the frame that stays."""
+        """Return the keys of the static frame."""
         return self._keys(self._fixed, "right" if self._side == "left" else "left")
 
     def _keys(self, frame: Any, side: str) -> Any:
@@ -206,11 +206,11 @@ def join(
     how: str = "inner",
     suffixes: tuple[str | None, str | None] = ("_x", "_y"),
 ) -> Any:
-    """Pair the rows of two streaming frames that have a key in common and come close together.
+    """Join the rows of two streaming frames that have equal keys and lie within an interval.
 
-    Each pair is emitted once, when the later of the two rows comes, with the index of that row.
-    Rows that are that far behind the newest row of both frames, by the index, are forgotten; one
-    that comes so late has no partners.
+    Each pair is emitted once, when the later of the two rows arrives, with the index of that row.
+    Rows further behind the newest row of both frames, by the index, are dropped; a row that
+    arrives so late has no partners.
 
     Parameters
     ----------
@@ -219,13 +219,12 @@ def join(
     on : label or list of labels
         The columns, of both, that must be equal.
     within : int, str, timedelta or float
-        How many of the last rows of the other frame a row may be paired with.  Or a length of
-        time, a float for an index of numbers: rows that are so far apart, or further, are not
-        paired.
+        The number of last rows of the other frame that a row may be paired with.  Or a length of
+        time, a float for an index of numbers: rows that far apart, or further, are not paired.
     how : "inner"
         Rows without a partner are left out.
     suffixes : pair of str
-        What is added to the names of other columns that both have.
+        Suffixes of the names of other columns that both have.
 
     >>> import pandas as pd
     >>> from rapidz.dataframe import DataFrame

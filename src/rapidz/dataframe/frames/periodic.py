@@ -1,4 +1,4 @@
-"""PeriodicDataFrame and Random: frames that ask for their rows again and again."""
+"""PeriodicDataFrame and Random: frames that poll a function for their rows."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ __all__ = ["PeriodicDataFrame", "Random", "random_datablock", "random_datapoint"
 
 
 def wall_clock() -> pd.Timestamp:
-    """The time of day: what the rows are dated with."""
+    """Return the time of day, which is the index of the rows."""
     return pd.Timestamp.now()
 
 
 class PeriodicDataFrame(DataFrame):
-    """A streaming frame of what a function returns, called again and again.
+    """A streaming frame of the rows that a function returns when it is polled.
 
-    The function is called for the first time one interval after `start`.  Stops by itself when
-    nothing that derives from the frame is left.
+    The first call is one interval after `start`.  Polling stops by itself when nothing that derives
+    from the frame is left.
 
     Parameters
     ----------
@@ -82,13 +82,13 @@ class PeriodicDataFrame(DataFrame):
             self.start()
 
     def start(self) -> None:
-        """Begin to ask for rows, or go on: those from now on."""
+        """Start to poll for rows, or continue: for those from now on."""
         if self.source.stopped:
             self._turns.last = wall_clock()
         self.source.start()
 
     def stop(self) -> None:
-        """Ask for no more, until `start`."""
+        """Stop to poll, until `start`."""
         self.source.stop()
 
 
@@ -124,7 +124,7 @@ class Random(PeriodicDataFrame):
 
 
 class _Turns:
-    """The times to ask for rows between; the source calls it in its turns."""
+    """The times between which rows are polled; the source calls it once an interval."""
 
     def __init__(self) -> None:
         self.last = wall_clock()

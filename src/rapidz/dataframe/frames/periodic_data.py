@@ -1,4 +1,4 @@
-"""Rows at random, for a frame that makes its data by itself."""
+"""Random rows, for a frame that generates its data."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ __all__ = ["buffer", "pane", "plots"]
 def plots(collection: Streaming) -> Any:
     """Return the plots of hvplot for a streaming frame or series.
 
-    Each plot has a buffer of the last rows (``backlog=``, 1,000 by default), or the newest
-    result where each element is all there is. It follows the stream as long as it exists.
+    Each plot has a buffer of the last rows (``backlog=``, 1,000 by default), or the latest
+    snapshot. It follows the stream as long as it exists.
     """
     _imported("hvplot", f"{type(collection).__name__}.plot")
     return _plot_class()(_tabular(collection._known_example()).iloc[:0], collection)
@@ -30,8 +30,8 @@ def plots(collection: Streaming) -> Any:
 def buffer(collection: Streaming, length: int = 1000) -> Any:
     """Return a stream of HoloViews that follows a streaming frame or series.
 
-    A ``Buffer`` of the last *length* rows, or a ``Pipe`` with the newest result where each element
-    is all there is. It stops following when it is collected.
+    A ``Buffer`` of the last *length* rows, or a ``Pipe`` with the latest snapshot. It stops
+    following when it is collected.
 
     >>> import holoviews as hv
     >>> from rapidz.dataframe import DataFrame
@@ -52,7 +52,7 @@ def buffer(collection: Streaming, length: int = 1000) -> Any:
 
 
 def pane(collection: Streaming) -> Any:
-    """Return a pane of Panel with the newest element as a table."""
+    """Return a pane of Panel with the latest element as a table."""
     panel = _imported("panel", "pane")
     made = panel.pane.DataFrame(_tabular(collection._known_example()))
     _feed(collection, made, _show)
@@ -61,7 +61,7 @@ def pane(collection: Streaming) -> Any:
 
 @functools.cache
 def _plot_class() -> type:
-    """The plots of hvplot, with a stream of HoloViews for each that is made."""
+    """Return the class of plots of hvplot that make a stream of HoloViews for each plot."""
     base: Any = importlib.import_module("hvplot").hvPlotTabular
 
     class StreamingPlots(base):  # type: ignore[misc]
@@ -82,7 +82,7 @@ def _plot_class() -> type:
 
 
 def _feed(collection: Streaming, target: Any, put: Any) -> None:
-    """Give all elements to *target*, until it is collected."""
+    """Send all elements to *target*, until it is collected."""
     stream = collection._inner
     if stream._remote:
         stream = stream.gather()
@@ -91,7 +91,7 @@ def _feed(collection: Streaming, target: Any, put: Any) -> None:
 
 
 class _Feed:
-    """Gives elements to something that it does not keep alive."""
+    """Sink that holds its target by a weak reference."""
 
     def __init__(self, target: Any, put: Any) -> None:
         self._target, self._put = weakref.ref(target), put
@@ -116,7 +116,7 @@ def _show(target: Any, x: Any) -> None:
 
 
 def _tabular(x: Any) -> pd.DataFrame:
-    """The element as a frame whose columns have text for names, as HoloViews wants them."""
+    """Return the element as a frame whose columns have text for names, as HoloViews needs."""
     if isinstance(x, pd.Index):
         x = x.to_series(index=pd.RangeIndex(len(x)))
     if isinstance(x, pd.Series):

@@ -1,4 +1,4 @@
-"""Rolling: a value for every row, of the window that ends there."""
+"""Rolling: aggregates of the window that ends at each row."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ _NOTHING: Any = pd.Series([], dtype="float64")
 
 
 class Rolling(ColumnAttributes):
-    """Aggregates of the windows that end at each row, through all elements.
+    """Rolling aggregates of the windows that end at each row, across all elements.
 
-    Emits, for every element, the values that belong to its rows.  Rows of a time index must come
-    in order.
+    Emits, for every element, the results for its rows.  A time index must be monotonic.
 
     Parameters
     ----------
@@ -32,12 +31,12 @@ class Rolling(ColumnAttributes):
     window : int, str or timedelta
         The number of rows, or a length of time.
     min_periods : int, optional
-        The number of values that there must be in a window, or its value is missing; as in pandas
-        *window* by default if that is a number of rows, or else 1.
+        The number of values that a window needs for a result; by default, as in pandas,
+        *window* if that is a number of rows, or else 1.
     with_state : bool
         Emit ``(state, result)``.
     start : state, optional
-        A state that was emitted so, to go on from; or the rows that came before.
+        An emitted state to resume from; or the rows before.
 
     >>> import pandas as pd
     >>> from rapidz.dataframe import DataFrame
@@ -82,43 +81,43 @@ class Rolling(ColumnAttributes):
         return Rolling(self.root[key], self.window, self.min_periods, self.with_state, self.start)
 
     def sum(self) -> Any:
-        """The sum."""
+        """Sum values."""
         return self._aggregate("sum")
 
     def mean(self) -> Any:
-        """The mean."""
+        """Return the mean."""
         return self._aggregate("mean")
 
     def min(self) -> Any:
-        """The smallest value."""
+        """Return the minimum."""
         return self._aggregate("min")
 
     def max(self) -> Any:
-        """The largest value."""
+        """Return the maximum."""
         return self._aggregate("max")
 
     def median(self) -> Any:
-        """The value in the middle."""
+        """Return the median."""
         return self._aggregate("median")
 
     def var(self, ddof: int = 1) -> Any:
-        """The variance."""
+        """Return the variance."""
         return self._aggregate("var", ddof=ddof)
 
     def std(self, ddof: int = 1) -> Any:
-        """The standard deviation."""
+        """Return the standard deviation."""
         return self._aggregate("std", ddof=ddof)
 
     def count(self) -> Any:
-        """The number of values that are not missing."""
+        """Count values that are not missing."""
         return self._aggregate("count")
 
     def quantile(self, q: float = 0.5, **kwargs: Any) -> Any:
-        """The value that a share of *q* of the window lies below."""
+        """Return the quantile *q*."""
         return self._aggregate("quantile", q=q, **kwargs)
 
     def aggregate(self, func: Any, **kwargs: Any) -> Any:
-        """What ``pandas`` gives for ``.rolling(...).aggregate(func)``."""
+        """Aggregate by functions, as ``.rolling(...).aggregate(func)`` of pandas does."""
         return self._aggregate("aggregate", func=func, **kwargs)
 
     agg = aggregate

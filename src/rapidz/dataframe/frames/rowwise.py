@@ -1,7 +1,7 @@
-"""Row-wise methods of pandas: what they give for a row depends on that row alone.
+"""Row-wise methods of pandas: the result for a row depends on that row alone.
 
-So a batch at a time gives what pandas gives for all rows put together. `REFUSED` lists the
-arguments of these methods that look at other rows, and what to do instead.
+So the results of the batches equal that of pandas for all rows. `REFUSED` lists the arguments of
+these methods that look at other rows, and what to do instead.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ else:
 
 
 class RowWise(_Mixed):
-    """What frames, series and indexes have.
+    """Row-wise methods of frames, series and indexes.
 
     Arguments that are called *other*, *cond*, *value*, *lower* and *upper* may be streaming
     collections, whose elements are matched with those of this one.
     """
 
     def _by_row(self, name: str, *args: Any, others: Mapping[str, Any], **kwargs: Any) -> Any:
-        """What the method of pandas gives for each element, if no argument is refused."""
+        """Call the method of pandas on each element, if no argument is refused."""
         for argument, value in others.items():
             _refuse(name, argument, value)
         return map_partitions(method_call(name), self, *args, _kind=type(self), **kwargs)
@@ -81,7 +81,7 @@ class RowWise(_Mixed):
         return self._by_row("isna", others={})
 
     def isnull(self) -> Any:
-        """Return which values are missing; another name of `isna`."""
+        """Return which values are missing; an alias of `isna`."""
         return self._by_row("isna", others={})
 
     def notna(self) -> Any:
@@ -89,7 +89,7 @@ class RowWise(_Mixed):
         return self._by_row("notna", others={})
 
     def notnull(self) -> Any:
-        """Return which values are not missing; another name of `notna`."""
+        """Return which values are not missing; an alias of `notna`."""
         return self._by_row("notna", others={})
 
     def isin(self, values: Any) -> Any:
@@ -129,7 +129,7 @@ class RowWise(_Mixed):
         return self._by_row(name, cond, *rest, others=others)
 
     def clip(self, lower: Any = None, upper: Any = None, **others: Any) -> Any:
-        """Limit values to a range: what is below *lower* becomes that, above *upper* likewise."""
+        """Limit values to the range from *lower* to *upper*."""
         return self._by_row("clip", lower, upper, others=others)
 
     def replace(
@@ -146,12 +146,12 @@ class RowWise(_Mixed):
         return self._by_row("replace", to_replace, *rest, others=others, regex=regex)
 
     def abs(self) -> Any:
-        """The absolute value of numbers."""
+        """Return the absolute value of numbers."""
         return self._by_row("abs", others={})
 
 
 class ColumnWise(RowWise):
-    """What only a frame with columns has."""
+    """Row-wise methods of frames with columns."""
 
     def drop(self, *labels: Any, columns: Any = None, **others: Any) -> Any:
         """Leave out columns.
@@ -194,7 +194,7 @@ are not those of all batches
 
 
 class ValueWise(RowWise):
-    """What only a single column has."""
+    """Row-wise methods of a single column."""
 
     def between(self, left: Any, right: Any, inclusive: str = "both") -> Any:
         """Return which values lie between two others, which may be streaming series."""
@@ -225,7 +225,7 @@ def _refuse(name: str, argument: str, value: Any) -> None:
 
 
 def row_wise_names(*kinds: type) -> dict[str, Callable[..., Any]]:
-    """The row-wise methods of these classes, by name.
+    """Return the row-wise methods of these classes, by name.
 
     >>> sorted(row_wise_names(ValueWise))
     ['between', 'explode', 'rename']

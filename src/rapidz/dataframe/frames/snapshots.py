@@ -1,4 +1,4 @@
-"""DataFrames, Seriess: streams whose every element is all there is, anew."""
+"""DataFrames, Seriess: streams of snapshots, each of which replaces the one before."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["DataFrames", "Frames", "Seriess"]
 
 
 class Frames(BaseFrame):
-    """Frames each of which is all there is, anew: what aggregations and windows give.
+    """Snapshots: frames each of which replaces the one before, as aggregates and windows emit.
 
-    What a method says is said of each by itself.
+    Methods apply to each by itself.
     """
 
     _stream_type = "updating"
@@ -28,40 +28,40 @@ class Frames(BaseFrame):
         return self._each(operator.attrgetter("size"))
 
     def sum(self, **kwargs: Any) -> Any:
-        """The sum."""
+        """Sum values."""
         return self._each(method_call("sum"), **kwargs)
 
     def count(self, **kwargs: Any) -> Any:
-        """The number of values that are not missing."""
+        """Count values that are not missing."""
         return self._each(method_call("count"), **kwargs)
 
     def mean(self, **kwargs: Any) -> Any:
-        """The mean."""
+        """Return the mean."""
         return self._each(method_call("mean"), **kwargs)
 
     def var(self, **kwargs: Any) -> Any:
-        """The variance."""
+        """Return the variance."""
         return self._each(method_call("var"), **kwargs)
 
     def std(self, **kwargs: Any) -> Any:
-        """The standard deviation."""
+        """Return the standard deviation."""
         return self._each(method_call("std"), **kwargs)
 
     def min(self, **kwargs: Any) -> Any:
-        """The smallest value."""
+        """Return the minimum."""
         return self._each(method_call("min"), **kwargs)
 
     def max(self, **kwargs: Any) -> Any:
-        """The largest value."""
+        """Return the maximum."""
         return self._each(method_call("max"), **kwargs)
 
 
 class DataFrames(Frames, _DataFrameMixin):
-    """Data frames each of which is all there is, anew."""
+    """Snapshots that are data frames."""
 
 
 class Seriess(Frames, _SeriesMixin):
-    """Series each of which is all there is, anew."""
+    """Snapshots that are series."""
 
     _is_kind = staticmethod(is_series_like)
     _kind_name = "a series"

@@ -53,9 +53,9 @@ class StatefulMethods(AggregateMethods, _Mixed):
         with_state: bool = False,
         start: Any = None,
     ) -> Window:
-        """The last *n* rows, or those whose index is less than *value* behind the newest.
+        """Return a window of the last *n* rows, or those less than *value* behind the newest index.
 
-        A length of time is a *value* in the place of *n*, too: ``window("2h")``.
+        A length of time given as *n* is a *value*: ``window("2h")``.
 
         >>> import pandas as pd
         >>> from rapidz.dataframe import Series
@@ -73,7 +73,7 @@ class StatefulMethods(AggregateMethods, _Mixed):
         with_state: bool = False,
         start: Any = (),
     ) -> Rolling:
-        """Give each row the window of *window* rows, or of a length of time, that ends there.
+        """Return the window of *window* rows, or of a length of time, that ends at each row.
 
         A window with fewer values than *min_periods* has no result: as in pandas, these are by
         default as many as the window has rows, or 1 for a length of time.
@@ -81,7 +81,7 @@ class StatefulMethods(AggregateMethods, _Mixed):
         return Rolling(self, window, min_periods, with_state, start)
 
     def expanding(self, with_state: bool = False, start: Any = None) -> Expanding:
-        """All rows so far, as a window."""
+        """Return a window of all rows so far."""
         return Expanding(self, n=1, with_state=with_state, start=start)
 
     def ewm(
@@ -93,7 +93,7 @@ class StatefulMethods(AggregateMethods, _Mixed):
         with_state: bool = False,
         start: Any = None,
     ) -> EWM:
-        """All rows so far, the older the lighter: exactly one of the first four says by how much.
+        """Return an exponentially weighted window: exactly one of the first four sets the decay.
 
         >>> import pandas as pd
         >>> from rapidz.dataframe import Series
@@ -115,12 +115,12 @@ class StatefulMethods(AggregateMethods, _Mixed):
     def groupby(
         self, other: Any, *, sort: bool = True, dropna: bool = True, observed: bool = True
     ) -> GroupBy:
-        """The rows by group.
+        """Group rows.
 
         Parameters
         ----------
         other : label, streaming series, callable, or a list of these
-            A column, values beside the rows, a function of the index.
+            A column, values from beside the rows, a function of the index.
         sort, dropna, observed : bool
             As in pandas.
 
@@ -134,7 +134,7 @@ class StatefulMethods(AggregateMethods, _Mixed):
         return GroupBy(self, other, sort=sort, dropna=dropna, observed=observed)
 
     def merge(self, right: Any, how: str = "inner", on: Any = None, **kwargs: Any) -> Any:
-        """Every element merged with a frame that does not change; see `rapidz.dataframe.merge`."""
+        """Merge every element with a static frame; see `rapidz.dataframe.merge`."""
         return merge(self, right, how, on, **kwargs)
 
     def join(
@@ -145,7 +145,7 @@ class StatefulMethods(AggregateMethods, _Mixed):
         how: str = "inner",
         suffixes: tuple[str | None, str | None] = ("_x", "_y"),
     ) -> Any:
-        """Pair rows of two streaming frames; see `rapidz.dataframe.frames.joins.join`."""
+        """Join the rows of two streaming frames; see `rapidz.dataframe.frames.joins.join`."""
         if not isinstance(other, Streaming) and is_dataframe_like(other):
             raise TypeError("join: other must be a streaming frame; use merge for one that is not")
         return join(self, other, on, within, how, suffixes)

@@ -24,7 +24,7 @@ __all__ = ["Window", "result_class"]
 
 
 def result_class(root: Streaming, how: Any) -> type[Streaming]:
-    """The class of what an aggregate gives, as long as no example tells."""
+    """Return the class of the results of an aggregate while no example is known."""
     if not isinstance(how, (str, list, dict)) or how == "size":
         return Streaming
     if has_columns(root):
@@ -37,24 +37,23 @@ def result_class(root: Streaming, how: Any) -> type[Streaming]:
 
 
 class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
-    """The last rows of a streaming frame: aggregates of them are emitted anew for every element.
+    """Window of the last rows of a streaming frame: each aggregate is emitted for every element.
 
-    Within an element, rows are taken in the order of their index if the window goes by that.
-    Rows that are older than the window then enter no result, and come out of `late`.
+    A window by *value* takes the rows of an element in the order of their index.  Rows that are
+    older than the window enter no result; `late` emits them.
 
     Parameters
     ----------
     sdf : DataFrame or Series
         The streaming frame.
     n : int, str or timedelta
-        The number of rows; a length of time is a *value*.
+        The number of rows; a length of time is taken for *value*.
     value : str, timedelta or number
-        Instead: how far behind the newest a row may be, by the index.  The row that is exactly
-        that old is out.
+        The extent instead: rows whose index is less than that behind the newest.
     with_state : bool
         Emit ``(state, result)``.
     start : state, optional
-        A state that was emitted so, to go on from; or the rows that came before.
+        An emitted state to resume from; or the rows before.
 
     >>> import pandas as pd
     >>> from rapidz.dataframe import DataFrame
@@ -84,7 +83,7 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
         return window_extent(type(self).__name__, sdf, n, value)
 
     def _of(self, root: Any, **own: Any) -> Any:
-        """The same window of something else; a class gives what is its *own* besides."""
+        """Return the same window of another frame; *own* are further arguments of the class."""
         made = type(self)(root, self.n, self.value, self.with_state, self.start, **own)
         made._numbered = self._numbered
         return made
@@ -106,10 +105,9 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
 
     @property
     def late(self) -> Any:
-        """The rows that came too late for the window, as a streaming frame of its own.
+        """The rows that are too late for the window, as a streaming frame.
 
-        It emits for those elements only that have such rows.  No row is late for a window of
-        *n* rows.
+        It emits only for elements that have such rows.  No row is late for a window of *n* rows.
 
         >>> import pandas as pd
         >>> from rapidz.dataframe import Series
@@ -122,7 +120,7 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
         return late_rows(self.root, self._over, self.start)
 
     def full(self) -> Any:
-        """The rows in the window."""
+        """Return the rows in the window."""
         make = functools.partial(RowWindow, over=self._over)
         kind = DataFrames if has_columns(self.root) else Seriess
         rows = self._fold(make, None, False, kind)
@@ -131,7 +129,7 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
         return rows
 
     def apply(self, func: Callable[[Any], Any]) -> Any:
-        """What a function gives for the rows in the window."""
+        """Apply a function to the rows in the window."""
         plain = self._of(self.root)
         plain.with_state = False
         return map_partitions(func, plain.full())
@@ -144,19 +142,19 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
     def aggregate(  # type: ignore[override]  # the name that it has always had
         self, agg: Any = None, start: Any = None, with_state: bool = False, **named: Any
     ) -> Any:
-        """Several aggregates, or one of your own; see `AggregateMethods.aggregate`."""
+        """Aggregate by several functions, or one of your own; see `AggregateMethods.aggregate`."""
         return self._aggregate(asked(type(self).__name__, agg, named), start, with_state)
 
     def agg(  # type: ignore[override]  # the name that it has always had
         self, agg: Any = None, start: Any = None, with_state: bool = False, **named: Any
     ) -> Any:
-        """Short for `aggregate`."""
+        """Aggregate by several functions; an alias of `aggregate`."""
         return self.aggregate(agg, start, with_state, **named)
 
     def groupby(
         self, other: Any, *, sort: bool = True, dropna: bool = True, observed: bool = True
     ) -> GroupBy:
-        """The rows in the window by group; groups whose rows have all left are gone."""
+        """Group the rows in the window; groups whose rows have all left are dropped."""
         options = {"sort": sort, "dropna": dropna, "observed": observed}
         return self._grouped(WindowedGroupBy, other, n=self.n, value=self.value, **options)
 
@@ -164,13 +162,13 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
         by = [_root_of(one) for one in other] if isinstance(other, list) else _root_of(other)
         return make(self.root, by, with_state=self.with_state, start=self.start, **options)
 
-    # --- the rows made into others, before they enter ----------------------------------
+    # --- transformations of rows before they enter ---------------------------------------
 
     def map_partitions(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """The same window of what a function gives for every element.
+        """Return the same window of the results of a function for every element.
 
-        Called with the arguments given, windows among them replaced by elements; with an element
-        before these if there is no window among them.
+        The function is called with the arguments given, windows among them replaced by elements;
+        with an element before these if no window is among them.
         """
         if not any(isinstance(arg, Window) for arg in (*args, *kwargs.values())):
             args = (self, *args)
@@ -195,16 +193,16 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
 
     @property
     def example(self) -> Any:
-        """An element, or what one will be like."""
+        """An element, or an example of one."""
         return self.root.example
 
     @property
     def index(self) -> Any:
-        """The index of the rows in the window; what is made of it can be a key of `groupby`."""
+        """The index of the rows in the window; expressions of it can be keys of `groupby`."""
         return WindowIndex(self)
 
     def reset_index(self) -> Any:
-        """The window with the index as a column; it goes by the index as it was."""
+        """Return the window with the index as a column; its extent is by the old index."""
         made = self._of(self.root.map_partitions(with_index_as_column))
         made._numbered = True
         return made
@@ -215,7 +213,7 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
 
 
 class WindowIndex(Window):
-    """The index of the rows in a window: a key of groups, and what is made of it too.
+    """The index of the rows in a window: a key of groups, as its expressions are.
 
     >>> import pandas as pd
     >>> from rapidz.dataframe import Series
@@ -240,10 +238,10 @@ class WindowIndex(Window):
         return made
 
     def full(self) -> Any:
-        """The index of the rows in the window."""
+        """Return the index of the rows in the window."""
         return self._rows.apply(operator.attrgetter("index"))
 
 
 def _root_of(x: Any) -> Any:
-    """The streaming frame that *x* is a window of; *x* itself if it is none."""
+    """Return the streaming frame that *x* is a window of; *x* itself if it is none."""
     return x.root if isinstance(x, Window) else x

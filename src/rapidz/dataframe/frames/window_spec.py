@@ -1,4 +1,4 @@
-"""Which rows a window holds, by what its user says."""
+"""Window specification: the extent of a window, by its arguments."""
 
 from __future__ import annotations
 

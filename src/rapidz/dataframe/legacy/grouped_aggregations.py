@@ -1,4 +1,4 @@
-"""Aggregations by group, by hand; see `rapidz.dataframe.aggregations`."""
+"""Aggregation classes for groups; see `rapidz.dataframe.aggregations`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class GroupbyAggregation(Aggregation):
     Parameters
     ----------
     columns : label or list of labels
-        What is aggregated; None for all columns.
+        The columns that are aggregated; None for all.
     grouper : object, optional
         What ``groupby`` of pandas takes; each method may be given another one.
     **kwargs
@@ -34,7 +34,7 @@ class GroupbyAggregation(Aggregation):
         vars(self).update(kwargs)
 
     def grouped(self, df: Any, grouper: Any = None) -> Any:
-        """The rows by group, of the columns that are aggregated."""
+        """Group the rows, of the columns that are aggregated."""
         by = self.grouper if grouper is None else grouper
         groups = df.groupby(by, observed=True)
         return groups if self.columns is None else groups[self.columns]
@@ -44,16 +44,16 @@ class GroupbyAggregation(Aggregation):
         raise NotImplementedError(f"{type(self).__name__} must define initial")
 
     def on_new(self, acc: Any, new: Any, grouper: Any = None) -> tuple[Any, Any]:
-        """Take rows that come; return ``(accumulator, result)``."""
+        """Add rows that enter; return ``(accumulator, result)``."""
         raise NotImplementedError(f"{type(self).__name__} must define on_new")
 
     def on_old(self, acc: Any, old: Any, grouper: Any = None) -> tuple[Any, Any]:
-        """Take out rows that leave; return ``(accumulator, result)``."""
+        """Remove rows that leave; return ``(accumulator, result)``."""
         raise NotImplementedError(f"{type(self).__name__} must define on_old")
 
 
 class _GroupbySummary(GroupbyAggregation):
-    """The accumulator is for all rows what `_of` says of some."""
+    """An aggregation whose accumulator is that of `_of`, of all rows."""
 
     def initial(self, new: Any, grouper: Any = None) -> Any:
         return self._of(new.iloc[:0], None if grouper is None else grouper[:0])
@@ -63,7 +63,7 @@ class _GroupbySummary(GroupbyAggregation):
 
 
 class _GroupbyTotal(_GroupbySummary):
-    """The accumulator is the result: a total by group."""
+    """An aggregation whose accumulator is the result: a total by group."""
 
     def on_new(self, acc: Any, new: Any, grouper: Any = None) -> tuple[Any, Any]:
         acc = add_totals(acc, self._of(new, grouper))
@@ -138,7 +138,7 @@ class GroupbyVar(_GroupbySummary):
 
 
 def _aligned(one: Any, other: Any) -> tuple[Any, Any]:
-    """Both with all groups."""
+    """Return both accumulators with the groups of either."""
     index = other[0].index if not len(one[0]) else one[0].index.union(other[0].index)
     return tuple(part.reindex(index, fill_value=0) for part in one), tuple(
         part.reindex(index, fill_value=0) for part in other

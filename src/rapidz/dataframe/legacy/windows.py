@@ -1,7 +1,7 @@
 """Functions that fold frames with an `Aggregation`, as the older libraries had them.
 
-Where rows leave, an aggregation of this library is told anew of those that stay, for taking them
-out of a sum can lose digits; one of your own is told of those that leave, as it expects.
+Where rows leave, an aggregation of this library is recomputed from those that stay, for removing
+them from a sum can lose digits; one of your own gets those that leave by `on_old`, as it expects.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from rapidz.dataframe.incremental.windows.lateness import LatenessRule
 
 
 def accumulator(acc: Any, new: Any, agg: Any = None) -> tuple[Any, Any]:
-    """Take rows into an aggregation of all so far."""
+    """Add rows to an aggregation of all so far."""
     return agg.on_new(agg.initial(new) if acc is None else acc, new)  # type: ignore[no-any-return]
 
 
 def diff_iloc(dfs: Iterable[Any], new: Any, window: Any = None) -> tuple[deque[Any], list[Any]]:
-    """The frames that make up the last *window* rows, and what leaves for the *new* ones.
+    """Return the frames that make up the last *window* rows, and those that leave.
 
     >>> held, old = diff_iloc([pd.Series([1, 2])], pd.Series([3]), window=2)
     >>> [list(one) for one in held], [list(one) for one in old]
@@ -41,7 +41,7 @@ def diff_iloc(dfs: Iterable[Any], new: Any, window: Any = None) -> tuple[deque[A
 
 
 def diff_loc(dfs: Iterable[Any], new: Any, window: Any = None) -> tuple[deque[Any], list[Any]]:
-    """The frames with the rows less than *window* behind the newest by index, and what leaves.
+    """Return the frames of rows less than *window* behind the newest index, and those that leave.
 
     Rows that are late are among both the new and those that leave.
     """
@@ -67,12 +67,12 @@ def diff_loc(dfs: Iterable[Any], new: Any, window: Any = None) -> tuple[deque[An
 def diff_expanding(
     dfs: Iterable[Any], new: Any, window: Any = None
 ) -> tuple[deque[Any], list[Any]]:
-    """Nothing leaves, and nothing need be held for that."""
+    """Return nothing that stays or leaves: an expanding window keeps no rows."""
     return deque(), []
 
 
 def diff_align(dfs: Iterable[Any], groupers: Iterable[Any]) -> tuple[list[Any], deque[Any]]:
-    """The groupers of rows that have left the front, and those of the frames that are held."""
+    """Return the groupers of rows that have left, and those of the frames that stay."""
     held, rest = deque(groupers), sum(map(len, dfs))
     held, old = diff_iloc(held, [], rest)
     return old, held
@@ -86,7 +86,7 @@ def window_accumulator(
     agg: Any = None,
     with_state: bool = False,
 ) -> tuple[Any, Any]:
-    """Take rows into an aggregation of a window; *diff* says which leave."""
+    """Add rows to an aggregation of a window; *diff* returns those that leave."""
     if acc is None:
         acc = {"dfs": deque(), "state": agg.initial(new)}
     dfs, old = diff(acc["dfs"], new, window=window)
@@ -101,7 +101,7 @@ def window_accumulator(
 
 
 def groupby_accumulator(acc: Any, new: Any, agg: Any = None) -> tuple[Any, Any]:
-    """Take rows, or a pair of rows and what groups them, into an aggregation by group."""
+    """Add rows, or a pair of rows and keys, to an aggregation by group."""
     new, grouper = new if isinstance(new, tuple) else (new, None)
     if acc is None:
         acc = agg.initial(new, grouper=grouper)
@@ -117,7 +117,7 @@ def windowed_groupby_accumulator(
     grouper: Any = None,
     with_state: bool = False,
 ) -> tuple[Any, Any]:
-    """Take rows into an aggregation by group of a window; groups without rows are left out."""
+    """Add rows to an aggregation by group of a window; groups without rows are left out."""
     new, beside = new if isinstance(new, tuple) else (new, None)
     if beside is not None:
         new = new.assign(**{_KEY: np.asarray(beside)})
@@ -135,7 +135,7 @@ def windowed_groupby_accumulator(
     return {"dfs": dfs, "state": state, "size-state": sizes}, _present(result, sizes, old)
 
 
-# What groups rows, as a column beside them. No column of a user has this name.
+# The keys, as a column of the rows. No column of a user has this name.
 _KEY = "__rapidz_key__"
 
 
@@ -156,7 +156,7 @@ def _of_rows(agg: Any, rows: Any, beside: Any) -> Any:
 
 
 def _present(result: Any, sizes: Any, old: list[Any]) -> Any:
-    """The result without the groups that have no rows any more."""
+    """Return the result without the groups that have no rows left."""
     if not old or not hasattr(result, "index"):
         return result
     return result[result.index.isin(sizes.index)]
