@@ -19,7 +19,7 @@ from rapidz.kernel.compile.diamond import joints
 from rapidz.kernel.compile.fusion import MAX_FUSED_NODES, Form, fuse
 from rapidz.kernel.compile.intermediate import Branch, FusedRun, joined
 from rapidz.kernel.compile.legacy import interpret, interpreted, overridden_emit
-from rapidz.kernel.compile.serial import queue_behind
+from rapidz.kernel.compile.wrappers import Place, wrap
 from rapidz.kernel.protocol.node import Node, edges
 from rapidz.kernel.protocol.push import (
     BulkSlice,
@@ -27,18 +27,14 @@ from rapidz.kernel.protocol.push import (
     Push,
     Start,
     Step,
-    await_result,
-    discard,
     step_of,
 )
-from rapidz.kernel.runtime import attribution, failures
-from rapidz.kernel.runtime.attribution import failed_in
-from rapidz.kernel.runtime.tracking import boxing, unboxing
+from rapidz.kernel.runtime import failures
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.node import Node
 
-UnderWay: TypeAlias = "dict[Node, tuple[int, list[Branch]]]"
+InProgress: TypeAlias = "dict[Node, tuple[int, list[Branch]]]"
 
 #: How many branches are written as one function.
 MAX_FUSED_BRANCHES = 8
@@ -127,21 +123,15 @@ class Outlet:
         self._start = pipeline.start
         self.run = joined(branches)
         self.depth = max((branch.depth for branch in branches), default=0) + (len(branches) > 1)
-        self.push = node._wrap_fan_out(
-            [branch_push(branch, self._start) for branch in branches], self._start
-        )
-        if node._record is not None:
-            self.push = recording(self.push, node)
-        elif 1 < len(branches) <= MAX_FUSED_BRANCHES and any(
-            branch.run.nodes for branch in branches
-        ):
+        place = Place(node)
+        pushes = [branch_push(branch, self._start) for branch in branches]
+        fan_out = node._wrap_fan_out(pushes, self._start)
+        self.push = wrap("push", place, fan_out)
+        several = 1 < len(branches) <= MAX_FUSED_BRANCHES
+        if self.push is fan_out and several and any(branch.run.nodes for branch in branches):
             self.run.joints = joints(node, branches, self._start)
             self.push = fuse(self.run, start=self._start)
-        self.send = self.push
-        if overridden_emit(node):
-            self.send = via_emit(node)
-        if pipeline.tracked and node._keeps_elements:
-            self.send = unboxing(self.send, still_holding(node))
+        self.send = wrap("send", place, self.push)
         if self.send is self.push is self.run.tail and not node._pipeline.tracked:
             _, self.many, self.room = branches[0].step
         self.linked = True
@@ -171,44 +161,44 @@ def link(root: Node) -> None:
     policies = Policies()
     root._pipeline.compiled = True
     root._unused = False
-    under_way: UnderWay = {}
+    in_progress: InProgress = {}
     stack = [root]
     while stack:
         node = stack[-1]
         if node._outlet.linked:
             stack.pop()
-        elif node not in under_way:
+        elif node not in in_progress:
             branches: list[Branch] = []
-            under_way[node] = (node._outlet.version, branches)
-            branches += [trace(*edge, under_way, policies) for edge in edges(node)]
+            in_progress[node] = (node._outlet.version, branches)
+            branches += [trace_branch(*edge, in_progress, policies) for edge in edges(node)]
             stack.extend(
                 branch.then
                 for branch in reversed(branches)
                 if branch.then is not None
-                and branch.then not in under_way
+                and branch.then not in in_progress
                 and not branch.then._outlet.linked
             )
         else:
-            branches = under_way[node][1]
+            branches = in_progress[node][1]
             for branch in branches:
-                finish(branch, under_way, policies)
-            version = under_way.pop(node)[0]
+                finish_branch(branch, in_progress, policies)
+            version = in_progress.pop(node)[0]
             if node._outlet.version == version:  # else it was edited meanwhile: once more
                 node._outlet.connect(node, branches)
                 if node._outlet.linked:
                     stack.pop()
 
 
-def trace(down: Node, port: int, under_way: UnderWay, policies: Policies) -> Branch:
+def trace_branch(down: Node, port: int, in_progress: InProgress, policies: Policies) -> Branch:
     """Follow the edge to *down* through simple nodes, as far as it is a single line."""
     branch = Branch()
     run = branch.run.nodes
     node = down
     while (
-        simple(node, policies)
+        is_simple(node, policies)
         and len(run) < MAX_FUSED_NODES
         and len(node.upstreams) <= node._max_inline_ports
-        and node not in under_way
+        and node not in in_progress
         and not (run and node is down)
     ):
         node._compiled, node._effective_policy = True, None
@@ -229,7 +219,7 @@ def trace(down: Node, port: int, under_way: UnderWay, policies: Policies) -> Bra
     return branch
 
 
-def simple(node: Node, policies: Policies) -> bool:
+def is_simple(node: Node, policies: Policies) -> bool:
     """Whether the node can be a few lines of a fused function."""
     pipeline = node._pipeline
     return (
@@ -244,13 +234,13 @@ def simple(node: Node, policies: Policies) -> bool:
     )
 
 
-def finish(branch: Branch, under_way: UnderWay, policies: Policies) -> None:
+def finish_branch(branch: Branch, in_progress: InProgress, policies: Policies) -> None:
     """Compile the end of a branch, now that what comes after it is linked."""
-    feedback = branch.then is not None and branch.then in under_way
+    feedback = branch.then is not None and branch.then in in_progress
     below = 0 if branch.then is None else branch.then._outlet.depth
     if branch.edge is not None:
         node, port = branch.edge
-        branch.step = prepare(node, port, policies)
+        branch.step = compile_step(node, port, policies)
         branch.run.tail = branch.step.push
         below += step_depth(node)
     elif branch.then is not None:
@@ -268,75 +258,15 @@ def step_depth(node: Node) -> int:
     return 8 if interpreted(node) or node._pipeline.policies or node._pipeline.tracked else 1
 
 
-def prepare(node: Node, port: int, policies: Policies) -> Step:
+def compile_step(node: Node, port: int, policies: Policies) -> Step:
     """Compile the step for what arrives at *port* of *node*."""
     policy = node._effective_policy = policies.of(node)
-    compiled = Step(discard)
     if interpreted(node):
-        step = interpret(node, port)
+        compiled = Step(interpret(node, port))
     else:
         compiled = step_of(node.compile(node._outlet.send, port))
-        step = compiled.push
-        if node._serial_queue.busy() and node._can_inline():
-            step = queue_behind(node, step)
-        if node._pipeline.tracked and node._keeps_elements:
-            step = boxing(step, failed_in(node))
-    if policy is not None:
-        step = node._wrap_policy(step, policy)
-    elif node._pipeline.policies and not node._attributes_failures:
-        step = node._wrap_policy(step, failures.Raise())  # to find whether it fails itself
-    elif not (node._attributes_failures or node._can_inline() or interpreted(node)):
-        step = attributing(node, step)
-    step = node._wrap_input(step, port)
-    above = node.upstreams[port] if port < len(node.upstreams) else None
-    if above is not None:
-        step = above._wrap_output_edge(step, node, port)
+    step = wrap("step", Place(node, port, policy), compiled.push)
     return compiled if step is compiled.push else Step(step)
-
-
-def attributing(node: Node, step: Push[Any]) -> Push[Any]:
-    """Wrap *step* of a class of a user: what it raises at once is attributed to the node."""
-    ref = weakref.ref(node)
-
-    def attributed(x: Any) -> Pending:
-        since = attribution.last_serial
-        try:
-            return step(x)
-        except Exception as error:
-            node = ref()
-            if attribution.is_attributed_to(error, node, x, since) and node is not None:
-                node._report_loss()
-            raise
-
-    return attributed
-
-
-def still_holding(node: Node) -> Callable[[Any], bool]:
-    ref = weakref.ref(node)
-    return lambda entry: (node := ref()) is not None and node._retains(entry)
-
-
-def via_emit(node: Node) -> Push[Any]:
-    """The push of a native node whose class, or user, replaced ``_emit``."""
-    ref, start = weakref.ref(node), node._pipeline.start
-
-    def push(x: Any) -> Pending:
-        node = ref()
-        return None if node is None else await_result(node._emit(x), start)
-
-    return push
-
-
-def recording(push: Push[Any], node: Node) -> Push[Any]:
-    """Compile *push* of a node whose present value somebody asked for."""
-    record = node._record
-    assert record is not None
-
-    def step(x: Any) -> Pending:
-        record.take(x)
-        return push(x)
-
-    return step
 
 
 class Policies:
