@@ -53,11 +53,11 @@ class Outlet:
     __slots__ = (
         "_ref",
         "_start",
+        "capacity",
         "depth",
         "linked",
-        "many",
         "push",
-        "room",
+        "push_many",
         "run",
         "send",
         "version",
@@ -74,10 +74,10 @@ class Outlet:
         self.version += 1
         self.run = FusedRun()
         self.depth = 0
-        self.many: Callable[[BulkSlice], Pending] | None = None
+        self.push_many: Callable[[BulkSlice], Pending] | None = None
         """Takes several elements at once, if the one node below can do that."""
-        self.room: Callable[[], int] | None = None
-        """How many elements `many` takes without a wait, if there is a bound."""
+        self.capacity: Callable[[], int] | None = None
+        """How many elements `push_many` takes without a wait, if there is a bound."""
         self.push: Push[Any] = self._link_and_push
         self.send: Push[Any] = self._link_and_send
 
@@ -133,7 +133,7 @@ class Outlet:
             self.push = fuse(self.run, start=self._start)
         self.send = wrap("send", place, self.push)
         if self.send is self.push is self.run.tail and not node._pipeline.tracked:
-            _, self.many, self.room = branches[0].step
+            _, self.push_many, self.capacity = branches[0].step
         self.linked = True
 
     def fused(self, form: Form, node: Node, **surroundings: Any) -> Callable[..., Any]:

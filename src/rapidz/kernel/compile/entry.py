@@ -366,7 +366,7 @@ def _take_together(node: Node, rest: BulkSlice) -> Pending:
     while rest.at < rest.stop:
         if not (node._ended or pipeline.tracked or node._outlet.linked):
             link(node)
-        many = None if node._ended else node._outlet.many
+        many = None if node._ended else node._outlet.push_many
         if many is None:
             left = iter(rest.items)
             left.__setstate__(rest.at)  # a copy of the rest for each that waits would be quadratic

@@ -89,10 +89,10 @@ class OutletContext(Protocol):
     """For a step that pushes once and at once."""
     send: Push[Any]
     """For all others: an edit of the graph reaches it."""
-    many: Callable[[Any], Pending] | None
+    push_many: Callable[[Any], Pending] | None
     """Takes a `BulkSlice`, if the one node downstream can."""
-    room: Callable[[], int] | None
-    """Returns the capacity for `many`, if that has a bound."""
+    capacity: Callable[[], int] | None
+    """Returns the capacity for `push_many`, if that has a bound."""
     linked: bool
     depth: int
     version: int

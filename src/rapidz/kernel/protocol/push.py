@@ -40,7 +40,7 @@ no_default: Final[Any] = "--no-default--"
 class BulkSlice:
     """Elements that go along an edge together, and how far they have come.
 
-    `Step.many` takes elements from here on, moves `at`, and returns None when
+    `Step.push_many` takes elements from here on, moves `at`, and returns None when
     all are taken, or what to wait for before more can be.
     """
 
@@ -53,14 +53,14 @@ class BulkSlice:
 class Step(NamedTuple):
     """What `compile` may return in place of a push: a step that also takes elements together.
 
-    Whatever wraps the step, a policy for one, does without `many` and `room`.
+    Whatever wraps the step, a policy for one, does without `push_many` and `capacity`.
     """
 
     push: Push[Any]
-    many: Callable[[Any], Pending] | None = None
+    push_many: Callable[[Any], Pending] | None = None
     """Takes a `BulkSlice`."""
-    room: Callable[[], int] | None = None
-    """Returns how many elements `many` takes without a wait; None: any number."""
+    capacity: Callable[[], int] | None = None
+    """Returns how many elements `push_many` takes without a wait; None: any number."""
 
 
 def step_of(compiled: Push[Any] | Step) -> Step:

@@ -165,7 +165,7 @@ class Carrier:
         while (at := span.at) < span.stop:
             try:
                 try:
-                    many = outlet.many
+                    many = outlet.push_many
                     wait = outlet.send(span.next()) if many is None else many(span)
                 finally:
                     self._freed(span.at - at)

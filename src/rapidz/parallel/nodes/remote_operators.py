@@ -75,7 +75,7 @@ class Operator(Head[T]):
 
     def compile(self, push: Push[Any], port: int = 0) -> Any:
         if follows(self):  # the head of the chain does it all
-            return Step(push, self._outlet.many, self._outlet.room)
+            return Step(push, self._outlet.push_many, self._outlet.capacity)
         add = self._stage_of([self, *followers(self)]).add
         return lambda x: push(add(x))
 

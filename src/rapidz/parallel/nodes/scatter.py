@@ -104,7 +104,7 @@ class scatter(Head[T]):
         def step(x: Any) -> Pending:
             return push(add(x))
 
-        further, room = self._outlet.many, self._outlet.room
+        further, room = self._outlet.push_many, self._outlet.capacity
         if further is not None and room is not None:
 
             def many(several: BulkSlice) -> Pending:
