@@ -40,7 +40,7 @@ class Forms:
     @staticmethod
     def stepwise() -> pytest.MonkeyPatch:
         patch = pytest.MonkeyPatch()
-        patch.setattr(compiler, "simple", lambda *_: False)
+        patch.setattr(compiler, "is_simple", lambda *_: False)
         return patch
 
 

@@ -5,19 +5,28 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any, ClassVar
 
 from rapidz.kernel.compile import alignment, feedback
-from rapidz.kernel.compile.entry import CompiledEntry
+from rapidz.kernel.compile.compiler import Outlet
+from rapidz.kernel.compile.entry import CompiledEntry, emit_later, emit_within, push_in
 from rapidz.kernel.compile.fusion import fuse
 from rapidz.kernel.compile.intermediate import FusedRun
-from rapidz.kernel.protocol.node import Node
+from rapidz.kernel.compile.legacy import has_async_update
+from rapidz.kernel.graph.edges import Downstreams, Upstreams
+from rapidz.kernel.protocol.checks import check_metadata
+from rapidz.kernel.protocol.node import Node, is_engine_default
 from rapidz.kernel.protocol.push import Pending, Push, Step
-from rapidz.kernel.runtime import loop
+from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.failures import guard
 from rapidz.kernel.runtime.pipeline import Pipeline
 from rapidz.kernel.runtime.tasks import SerialQueue
-from rapidz.kernel.runtime.tracking import current_metadata, release, retain
+from rapidz.kernel.runtime.tracking import Metadata, current_metadata, release, retain
+
+#: Methods that old code replaces on an instance.
+_REPLACED = frozenset({"_emit", "update"})
 
 
 class Record:
@@ -49,8 +58,107 @@ class EngineNode(Node):
     _compiled = _closing = _ended = False
     _wait_for_cache: tuple[int, Any] | None = None
     _unused = False
+    _warns_if_unused = True
+    """Whether nodes downstream warn when they are collected unused."""
     _skipped = 0
     str_list: ClassVar[list[str]] = ["func", "predicate", "n", "interval"]
+
+    # --- construction ---------------------------------------------------------------------
+
+    def _build(
+        self, upstreams: list[Any], loop: Any, asynchronous: bool | None, ensure_io_loop: bool
+    ) -> None:
+        """Make the state of the node, and its edges upstream."""
+        self.upstreams: list[Any] = Upstreams(self._checked(up) for up in upstreams)
+        self.downstreams = Downstreams(weakref.WeakMethod(self._invalidate))
+        self._serial_queue, self._policy_queue = SerialQueue(), SerialQueue()
+        self._outlet = Outlet(self)
+        self._pipeline = self._join_pipeline(loop, asynchronous)
+        if ensure_io_loop or has_async_update(self):
+            self._pipeline.require_loop()
+        for up in self.upstreams:
+            up._check_edge(self)
+        warns = bool(self.upstreams)
+        for up in self.upstreams:
+            up.downstreams.add(self)
+            up._unused = False
+            warns = warns and up._warns_if_unused
+        self._unused = warns
+        if not warns and self.upstreams:
+            self._warns_if_unused = False
+
+    def _checked(self, upstream: object) -> Node:
+        if isinstance(upstream, Node):
+            if not hasattr(upstream, "_pipeline"):
+                raise TypeError(
+                    f"{type(upstream).__name__}: __init__ must call super().__init__(upstream), "
+                    "got a node without it"
+                )
+            return upstream
+        raise TypeError(
+            f"{type(self).__name__}: upstream must be a Stream, got {short_repr(upstream)}"
+        )
+
+    def _join_pipeline(self, loop: Any, asynchronous: bool | None) -> Pipeline:
+        """Return the pipeline of the nodes upstream, with this node in it."""
+        if asynchronous not in (None, True, False):
+            raise TypeError(
+                f"{type(self).__name__}: asynchronous must be True, False or None, "
+                f"got {short_repr(asynchronous)}"
+            )
+        own = Pipeline(loop, asynchronous)
+        for up in self.upstreams:
+            up._pipeline.check_compatible(own)
+        pipeline = own
+        if self.upstreams:
+            pipeline = self.upstreams[0]._pipeline
+            if loop is not None or asynchronous is not None:
+                pipeline = pipeline.absorb(own)
+        for up in self.upstreams[1:]:
+            pipeline = pipeline.absorb(up._pipeline)
+        pipeline.nodes.add(self)
+        if asynchronous or loop is not None:
+            pipeline.bind_to_running_loop()
+        return pipeline
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _REPLACED and "_pipeline" in self.__dict__:
+            if has_async_update(self):
+                self._pipeline.require_loop()
+            self._invalidate()
+
+    # --- entry --------------------------------------------------------------------------
+
+    def _emit_slow_path(self, x: Any, asynchronous: bool, metadata: Metadata | None) -> Any:
+        pipeline = self._pipeline
+        if not isinstance(asynchronous, bool) and asynchronous is not None:
+            raise TypeError(
+                f"emit: asynchronous must be True or False, got {short_repr(asynchronous)}"
+            )
+        if metadata is not None:
+            check_metadata(metadata)
+            pipeline.enable_tracking()
+        if pipeline.lock.inside == get_ident():
+            later = functools.partial(emit_later, self, x, metadata)
+            if pipeline.lock.later(later):
+                return pipeline.as_awaitable(None) if asynchronous or pipeline.needs_loop else None
+            return emit_within(self, x, asynchronous, metadata)
+        return pipeline.run(lambda: push_in(self, x, metadata), asynchronous=asynchronous)
+
+    def _compiled_entry(self) -> CompiledEntry:
+        """The compiled ways in, made now if need be; `emit` is found on the instance then."""
+        entry = self._entry
+        if entry is None:
+            with self._pipeline.lock:
+                self._entry = entry = CompiledEntry(self)
+                if (
+                    is_engine_default(type(self).emit)
+                    and "emit" not in self.__dict__
+                    and entry.compiled
+                ):
+                    vars(self)["emit"] = functools.update_wrapper(entry.emit, type(self).emit)
+        return entry
 
     # --- compilation ----------------------------------------------------------------------
 
@@ -74,7 +182,7 @@ class EngineNode(Node):
     def _apply_attribute(self, name: str, value: Any) -> None:
         """Compile the node anew: attribute *name* was assigned."""
         self._on_attribute_set(name, value)
-        if callable(value) and loop.is_async(value):
+        if callable(value) and loops.is_async(value):
             self._pipeline.require_loop()
         self._invalidate()
 

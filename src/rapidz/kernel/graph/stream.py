@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import logging
-import weakref
 from collections.abc import Awaitable, Callable, Iterable
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, Never, NoReturn, Self, TypeVar
 
 from rapidz.kernel.compile import entry as entries
-from rapidz.kernel.compile.compiler import Outlet
-from rapidz.kernel.compile.legacy import by_hand, has_async_update
+from rapidz.kernel.compile.legacy import by_hand
 from rapidz.kernel.graph import shutdown
-from rapidz.kernel.graph.edges import Downstreams, Upstreams
 from rapidz.kernel.graph.engine_node import EngineNode
 from rapidz.kernel.graph.mixins import give_way, gives_way
 from rapidz.kernel.graph.provenance import remember
 from rapidz.kernel.graph.registry import APIRegisterMixin
 from rapidz.kernel.graph.signals import SignalBarrier
 from rapidz.kernel.graph.unused import tell_if_unused
-from rapidz.kernel.protocol.checks import check_metadata, read_timeout
+from rapidz.kernel.protocol.checks import read_timeout
 from rapidz.kernel.protocol.intervals import Interval
-from rapidz.kernel.protocol.node import edges, engine_default
+from rapidz.kernel.protocol.node import engine_default
 from rapidz.kernel.protocol.push import DONE
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.protocol.signatures import refuse_keywords
 from rapidz.kernel.runtime import loop
 from rapidz.kernel.runtime.failures import Failure, PolicyLike, make_policy
 from rapidz.kernel.runtime.loop import IOLoop
-from rapidz.kernel.runtime.pipeline import Pipeline
-from rapidz.kernel.runtime.tasks import SerialQueue, detach
+from rapidz.kernel.runtime.tasks import detach
 from rapidz.kernel.runtime.tracking import Metadata
 
 if TYPE_CHECKING:
@@ -44,12 +38,7 @@ else:
         """The operator methods; at run time they come by `Stream.register_api`."""
 
 
-S = TypeVar("S", bound="Stream[Any]")
-
 logger = logging.getLogger("rapidz.core")
-
-#: Methods that old code replaces on an instance.
-_REPLACED = frozenset({"_emit", "update"})
 
 _html_update_streams: set[Any] = set()
 
@@ -94,8 +83,6 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
     _graphviz_fillcolor = "white"
     _graphviz_orientation = 0
 
-    _warns_if_unused = True
-    """Whether nodes downstream say so when they are collected unused."""
     _init_args: tuple[Any, ...]
     _init_kwargs: dict[str, Any]
 
@@ -121,75 +108,19 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
     ) -> None:
         if unknown:
             refuse_keywords(self, unknown)
-        above = [upstream] if upstreams is None else list(upstreams)
-        self.upstreams: list[Any] = Upstreams(self._checked(up) for up in above if up is not None)
-        self.downstreams = Downstreams(weakref.WeakMethod(self._invalidate))
+        given = [upstream] if upstreams is None else list(upstreams)
         self.name = stream_name
-        self._serial_queue, self._policy_queue = SerialQueue(), SerialQueue()
         self._signal_barrier = SignalBarrier()
         self._errors: Stream[Failure] | None = None
-        self._outlet = Outlet(self)
-        self._pipeline = self._join_pipeline(loop, asynchronous)
-        if ensure_io_loop or has_async_update(self):
-            self._pipeline.require_loop()
-        for up in self.upstreams:
-            up._check_edge(self)
-        tells = bool(self.upstreams)
-        for up in self.upstreams:
-            up.downstreams.add(self)
-            up._unused = False
-            tells = tells and up._warns_if_unused
-        self._unused = tells
-        if not tells and self.upstreams:
-            self._warns_if_unused = False
+        self._build([up for up in given if up is not None], loop, asynchronous, ensure_io_loop)
 
     def __del__(self) -> None:
         if self._unused:
             tell_if_unused(self)
 
-    def _checked(self, upstream: object) -> Stream[Any]:
-        if isinstance(upstream, Stream):
-            if not hasattr(upstream, "_pipeline"):
-                raise TypeError(
-                    f"{type(upstream).__name__}: __init__ must call super().__init__(upstream), "
-                    "got a node without it"
-                )
-            return upstream
-        raise TypeError(
-            f"{type(self).__name__}: upstream must be a Stream, got {short_repr(upstream)}"
-        )
-
-    def _join_pipeline(self, loop: Any, asynchronous: bool | None) -> Pipeline:
-        """Become part of the pipeline of the nodes above."""
-        if asynchronous not in (None, True, False):
-            raise TypeError(
-                f"{type(self).__name__}: asynchronous must be True, False or None, "
-                f"got {short_repr(asynchronous)}"
-            )
-        detach = Pipeline(loop, asynchronous)
-        for up in self.upstreams:
-            up._pipeline.check_compatible(detach)
-        pipeline = detach
-        if self.upstreams:
-            pipeline = self.upstreams[0]._pipeline
-            if loop is not None or asynchronous is not None:
-                pipeline = pipeline.absorb(detach)
-        for up in self.upstreams[1:]:
-            pipeline = pipeline.absorb(up._pipeline)
-        pipeline.nodes.add(self)
-        if asynchronous or loop is not None:
-            pipeline.bind_to_running_loop()
-        return pipeline
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if name in _REPLACED and "_pipeline" in self.__dict__:
-            if has_async_update(self):
-                self._pipeline.require_loop()
-            self._invalidate()
-
     # --- elements in -------------------------------------------------------------------
 
+    @engine_default
     def emit(self, x: T, asynchronous: bool = False, metadata: Metadata | None = None) -> Any:
         """Push one element into the pipeline, here.
 
@@ -230,22 +161,6 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
             entry = self._compiled_entry()
         return entry.emit(x, asynchronous, metadata)
 
-    def _emit_slow_path(self, x: T, asynchronous: bool, metadata: Metadata | None) -> Any:
-        pipeline = self._pipeline
-        if not isinstance(asynchronous, bool) and asynchronous is not None:
-            raise TypeError(
-                f"emit: asynchronous must be True or False, got {short_repr(asynchronous)}"
-            )
-        if metadata is not None:
-            check_metadata(metadata)
-            pipeline.enable_tracking()
-        if pipeline.lock.inside == get_ident():
-            later = functools.partial(entries.emit_later, self, x, metadata)
-            if pipeline.lock.later(later):
-                return pipeline.as_awaitable(None) if asynchronous or pipeline.needs_loop else None
-            return entries.emit_within(self, x, asynchronous, metadata)
-        return pipeline.run(lambda: entries.push_in(self, x, metadata), asynchronous=asynchronous)
-
     def emit_many(self, elements: Iterable[T]) -> Any:
         """Push *elements* one after the other, each when there is room for it.
 
@@ -261,20 +176,6 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
         6
         """
         return entries.emit_many(self, elements)
-
-    def _compiled_entry(self) -> entries.CompiledEntry:
-        """The compiled ways in, made now if need be; `emit` is found on the instance then."""
-        entry = self._entry
-        if entry is None:
-            with self._pipeline.lock:
-                self._entry = entry = entries.CompiledEntry(self)
-                if (
-                    type(self).emit is Stream.emit
-                    and "emit" not in self.__dict__
-                    and entry.compiled
-                ):
-                    vars(self)["emit"] = functools.update_wrapper(entry.emit, Stream.emit)
-        return entry
 
     @engine_default
     def update(self, x: Any, *args: Any, **kwargs: Any) -> Any:
@@ -552,50 +453,3 @@ def _hide_unknown(init: Any) -> None:
 
 
 _hide_unknown(Stream.__init__)
-
-
-def destroy_pipeline(source_node: Stream[Any]) -> None:
-    """Destroy *source_node* and every node below it.
-
-    >>> source = Stream()
-    >>> shown = source.map(str).sink(print)
-    >>> destroy_pipeline(source)
-    >>> source.emit(1)
-    """
-    stack, nodes = [source_node], [source_node]
-    while stack:
-        for down, _ in edges(stack.pop()):
-            if down not in nodes:
-                nodes.append(down)
-                stack.append(down)
-    for node in nodes:
-        node.destroy()
-
-
-def move_to_first(node: S, f: bool | Stream[Any] | Iterable[Stream[Any]] = True) -> S:
-    """Let *node* get elements before its siblings do.
-
-    Parameters
-    ----------
-    node : Stream
-        The node to move.
-    f : True, Stream or list of Stream
-        The upstreams below which to move it; all of them by default.
-
-    Returns the node itself.
-
-    >>> source = Stream()
-    >>> a = source.sink(lambda x: print("a"))
-    >>> b = move_to_first(source.sink(lambda x: print("b")))
-    >>> source.emit(1)
-    b
-    a
-    """
-    if f is False:
-        return node
-    chosen = list(node.upstreams) if f is True else [f] if isinstance(f, Stream) else list(f)
-    for upstream in chosen:
-        for ref in list(upstream.downstreams.data):
-            if ref() is node:
-                upstream.downstreams.data._od.move_to_end(ref, last=False)
-    return node

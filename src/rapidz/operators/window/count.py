@@ -15,9 +15,10 @@ from rapidz.kernel.protocol.checks import check_count, read_interval
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.kernel.runtime.attribution import blame
-from rapidz.kernel.runtime.pending import PendingToken, Timer
+from rapidz.kernel.runtime.pending import PendingToken
 from rapidz.kernel.runtime.supervision import push_supervised
 from rapidz.kernel.runtime.tasks import detached_push
+from rapidz.kernel.runtime.timer import Timer
 from rapidz.operators.window.keys import (
     Key,
     UniqueWindow,

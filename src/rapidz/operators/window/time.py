@@ -14,9 +14,10 @@ from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.kernel.runtime.attribution import blame
 from rapidz.kernel.runtime.deadlock import waits_for_caller
-from rapidz.kernel.runtime.pending import PendingToken, Timer
+from rapidz.kernel.runtime.pending import PendingToken
 from rapidz.kernel.runtime.supervision import SupervisedPush, push_supervised
 from rapidz.kernel.runtime.tasks import following
+from rapidz.kernel.runtime.timer import Timer
 from rapidz.operators.window.keys import (
     Key,
     UniqueWindow,
