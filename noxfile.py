@@ -1,0 +1,141 @@
+"""Checks of the repository, each in an environment of its own: ``nox -l`` lists them.
+
+Tests run on every supported version of Python that is found in ``PATH`` or among those that pyenv
+has installed.  A version that is not found is skipped, and nox says so.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tarfile
+import tomllib
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+VERSIONS = [
+    classifier.rpartition(" ")[2]
+    for classifier in PROJECT["classifiers"]
+    if re.search(r":: 3\.\d+$", classifier)
+]
+OLDEST, *OTHERS = VERSIONS
+
+QUICK = ("-m", "not slow")
+#: Extras whose lower bounds the session `oldest` tests.
+BOUNDED = ("dask", "demo", "frames", "graph", "plot")
+#: The tests that show the most of the libraries that the bounds are about.
+FRAMES = ("tests/dataframe/frames", "tests/dataframe/interop", "docs/frames.md")
+#: Per cent of the lines that the session `coverage` must reach.
+COVERAGE_FLOOR = 80
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["lint", "tests"]
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_venv = "yes"
+
+
+def _runs(python: str) -> bool:
+    """Return whether the command *python* exists and starts: a shim of pyenv may not."""
+    try:
+        return not subprocess.run([python, "-c", ""], capture_output=True).returncode
+    except OSError:
+        return False
+
+
+def _find_interpreters() -> None:
+    """Put the interpreters of pyenv into ``PATH``, for versions that are not there yet."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    for version in VERSIONS:
+        if not _runs(f"python{version}"):
+            for python in sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}")):
+                os.environ["PATH"] = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
+
+
+_find_interpreters()
+
+
+def _install(session: nox.Session, *what: str) -> None:
+    session.install("--disable-pip-version-check", *what)
+    session.env.pop("PYTHONPATH", None)
+
+
+@nox.session(python=OLDEST)
+def tests(session: nox.Session) -> None:
+    """Run all tests on the oldest supported version of Python."""
+    _install(session, "-e", ".[dev]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=OTHERS)
+def quick(session: nox.Session) -> None:
+    """Run the quick tests on every other version of Python."""
+    _install(session, "-e", ".[test]")
+    session.run("pytest", "-q", *(session.posargs or QUICK))
+
+
+@nox.session(python=OLDEST)
+def oldest(session: nox.Session) -> None:
+    """Run the quick tests and those of frames with the oldest dependencies that are allowed."""
+    constraints = Path(session.create_tmp()) / "oldest.txt"
+    constraints.write_text("\n".join(_lower_bounds()) + "\n")
+    _install(session, "-c", str(constraints), "-e", ".[test]")
+    session.run("python", "-m", "pip", "list", "--format=freeze", "--exclude-editable")
+    session.run("pytest", "-q", *QUICK)
+    session.run("pytest", "-q", *FRAMES)
+
+
+def _lower_bounds() -> list[str]:
+    """Return the lower bounds of all dependencies that users install, as exact versions."""
+    extras = PROJECT["optional-dependencies"]
+    needed = [*PROJECT["dependencies"], *(line for extra in BOUNDED for line in extras[extra])]
+    return sorted({line.replace(">=", "==") for line in needed})
+
+
+@nox.session(python=OLDEST)
+def sdist(session: nox.Session) -> None:
+    """Build the source distribution, and run the quick tests that it contains from there."""
+    folder = Path(session.create_tmp()).resolve()
+    for old in folder.glob("rapidz-*"):
+        session.run("rm", "-rf", str(old), external=True)
+    _install(session, "build")
+    session.run("python", "-m", "build", "--sdist", "--outdir", str(folder))
+    (archive,) = folder.glob("rapidz-*.tar.gz")
+    with tarfile.open(archive) as content:
+        content.extractall(folder, filter="data")
+    with session.chdir(folder / archive.name.removesuffix(".tar.gz")):
+        _install(session, ".[test]")
+        session.run("pytest", "-q", *QUICK)
+
+
+@nox.session(python=OLDEST)
+def lint(session: nox.Session) -> None:
+    """Run all checks that read the code and the pages and do not execute them."""
+    _install(session, "-e", ".[dev]")
+    python = session.run("python", "-c", "import sys; print(sys.executable)", silent=True)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("pyright", "--pythonpath", str(python).strip())
+    session.run("lint-imports")
+    session.run("codespell")
+    session.run("python", "tools/check_words.py")
+    session.run("python", "tools/make_arity_tables.py", "--check")
+    session.run("towncrier", "build", "--draft", "--version", "next", silent=True)
+
+
+@nox.session(python=OTHERS[-1])
+def coverage(session: nox.Session) -> None:
+    """Measure the lines that tests reach, on the version of Python that can do so at full speed.
+
+    What runs in other processes is not counted.
+    """
+    _install(session, "-e", ".[test]", "pytest-cov")
+    session.env["COVERAGE_CORE"] = "sysmon"
+    session.run(
+        *("pytest", "-q", "--cov", "--cov-report=term:skip-covered"),
+        *(f"--cov-fail-under={COVERAGE_FLOOR}", *(session.posargs or QUICK)),
+    )
