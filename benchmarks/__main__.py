@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: time the rows and print the table."""
+"""Command line: ``python -m benchmarks`` times the rows and prints the table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FEWEST = 7
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the rows asked for. The table goes to standard output, progress to standard error."""
+    """Run the requested rows. The table goes to standard output, progress to standard error."""
     options = _options(arguments)
     chosen = [row for row in ROWS if not options.row or row.name in options.row]
     results: list[Result] = []

@@ -1,4 +1,4 @@
-"""An event loop on a thread of its own, as one starts it by hand."""
+"""Event loop on a thread of its own, started by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts the calls that one element costs: exact, so that a test can hold it.
+"""Call counts for one element: exact, so a test can pin them.
 
 Every pipeline runs twice, the second time with twice as many elements; the difference leaves out
 what the run itself costs. All elements pass the filter, so each takes the same way.
@@ -22,14 +22,14 @@ Drive = Callable[[Iterable[int]], object]
 
 
 class Calls(NamedTuple):
-    """Calls an element: of Python functions (a frame each), and of builtins."""
+    """Calls for one element: of Python functions (one frame each), and of builtins."""
 
     python: Fraction
     builtin: Fraction
 
 
 def by_hand(shape: Shape) -> Calls:
-    """What the loop written by hand costs: the user's own functions."""
+    """Return the calls of the hand-written loop: the user's own functions."""
     return _each(lambda data: shape.by_hand(data, _ignore()))
 
 
@@ -50,7 +50,7 @@ def through_emit_many(shape: Shape) -> Calls:
 
 
 def count(work: Callable[[], object]) -> tuple[int, int]:
-    """How many Python functions and builtins *work* calls in this thread."""
+    """Return how many Python functions and builtins *work* calls in this thread."""
     python = builtin = 0
 
     def note(frame: FrameType, event: str, arg: object) -> None:
@@ -84,12 +84,12 @@ def _each(drive: Drive) -> Calls:
 
 
 def _passing(n: int) -> Iterable[int]:
-    """Elements that the filter of the chain lets through."""
+    """Return elements that pass the filter of the chain."""
     return range(0, 3 * n, 3)
 
 
 def _ignore() -> Callable[[Any], object]:
-    """A sink that is a builtin and keeps nothing, so that only the pipeline's calls count."""
+    """Return a builtin sink that keeps nothing, so that only the pipeline's calls count."""
     return id
 
 

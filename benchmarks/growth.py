@@ -1,4 +1,4 @@
-"""Rows about size: what a node (or a turn) costs in a graph ten times as large.
+"""Rows about growth: the cost of a node (or a round) in a graph ten times as large.
 
 The baseline is rapidz itself at a tenth of the size, so a ratio of 1 is linear and one of 10 is
 quadratic. The same by hand stands among the others.
@@ -13,11 +13,11 @@ from benchmarks.model import Reach, Row, Sample, Side, Watch
 Measured = Callable[[int, Watch], object]
 
 LINEAR = Reach("ratio", 2.0)
-"""Memory that no longer fits the caches costs a little more; ten times more would be quadratic."""
+"""Limit of growth: cache misses cost a little more, a quadratic algorithm ten times more."""
 
 
 def growth_row(name: str, what: str, n: int, by_hand: Measured, graph: GraphRun) -> Row:
-    """A row from functions that do the work at a size, inside the watch, and say what came out."""
+    """Return a row of functions that do the work at a given size and return the outcome."""
     return Row(
         name=name,
         what=what,
@@ -45,7 +45,7 @@ def _whole(measured: Measured) -> Callable[[int], Sample]:
 
 
 def _in_tenths(measured: Measured) -> Callable[[int], Sample]:
-    """Ten graphs of n/10 nodes: as many nodes as the large graph, so as long a measurement."""
+    """Build ten graphs of n/10 nodes, as many nodes as the large graph."""
 
     def run(n: int) -> Sample:
         watch = Watch()

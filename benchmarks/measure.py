@@ -1,4 +1,4 @@
-"""Times a row: all sides in turn, again and again, so that a slow minute of the machine hits all.
+"""Interleaved timing of a row: the sides alternate, so that a slow minute affects all of them.
 
 Before the clock counts, every side does the work once at the same small size and the outcomes are
 compared: a side that loses an element is wrong, not fast.
@@ -16,12 +16,12 @@ CHECK_SHARE = 20
 
 
 class WrongOutcomeError(Exception):
-    """A side did something else than the baseline."""
+    """A side whose outcome differs from that of the baseline."""
 
 
 @dataclass
 class Result:
-    """What a row came to: samples in nanoseconds an element, and why a side has none."""
+    """Result of a row: samples in nanoseconds for each element, and errors of failed sides."""
 
     row: Row
     samples: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
@@ -33,7 +33,7 @@ class Result:
 
     @property
     def ratio(self) -> float | None:
-        """rapidz to baseline: the median of the ratios of samples taken one after the other."""
+        """Return rapidz to baseline: the median of the ratios of consecutive samples."""
         if self.ns(self.row.baseline) is None or self.ns(self.row.rapidz) is None:
             return None
         ours, theirs = self.samples[self.row.rapidz.name], self.samples[self.row.baseline.name]
@@ -41,7 +41,7 @@ class Result:
 
     @property
     def met(self) -> bool | None:
-        """Whether the reach is met; None if there was nothing to compare with."""
+        """Return whether the reach is met; None without a baseline."""
         ns, ratio = self.ns(self.row.rapidz), self.ratio
         if ns is None and self.row.rapidz.available:
             return False
@@ -49,7 +49,7 @@ class Result:
 
 
 def measure(row: Row, repeats: int, n: int | None = None) -> Result:
-    """Time *row* with *repeats* samples a side, of *n* elements (the row's own number if None)."""
+    """Time *row*: *repeats* samples for each side, *n* elements (the row's own number if None)."""
     n = row.n if n is None else n
     result = Result(row)
     sides = [side for side in row.sides if _present(side, result)]
@@ -83,7 +83,7 @@ def _check(sides: list[Side], n: int, result: Result) -> None:
 
 
 def _attempt(side: Side, n: int, result: Result) -> Sample | None:
-    """One run; a side that cannot do the work says so in the table and stops none of the others."""
+    """Run a side once; a side that fails is marked in the table and does not stop the others."""
     try:
         return side.run(n)
     except Exception as error:

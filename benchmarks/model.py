@@ -1,4 +1,4 @@
-"""The words of a benchmark: a row compares sides, a side yields samples, a reach judges them."""
+"""Benchmark model: a row compares sides, a side yields samples, a reach is the target."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 class Sample(NamedTuple):
-    """One measured run: how long it took, and what came out, to prove that the work was done."""
+    """One measured run: its duration, and its outcome, which proves that the work was done."""
 
     ns: int
     outcome: object
@@ -40,7 +40,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Reach:
-    """The figure that a row is to reach.
+    """Target figure of a row.
 
     ``ratio``: rapidz takes at most ``limit`` times the baseline. ``faster``: the baseline takes at
     least ``limit`` times as long as rapidz. ``ns``: rapidz takes at most ``limit`` nanoseconds.
@@ -66,7 +66,7 @@ class Reach:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: the same work by a baseline and by rapidz, peers for orientation."""
+    """One line of the table: the same work by a baseline, by rapidz, and by peers."""
 
     name: str
     what: str
@@ -82,7 +82,7 @@ class Row:
 
 
 class Watch:
-    """Adds up the time spent inside its ``with`` blocks; the garbage collector rests meanwhile."""
+    """Stopwatch for ``with`` blocks; the garbage collector is off while it runs."""
 
     def __init__(self) -> None:
         self.ns = 0

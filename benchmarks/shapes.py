@@ -1,4 +1,4 @@
-"""The pipelines that are timed and counted, each beside the same work written by hand.
+"""Pipelines that are timed and counted, each with the same work written by hand.
 
 The functions are plain Python functions, as a user's are; both ways call the same ones. The sink is
 handed in, mostly a list's ``append``.

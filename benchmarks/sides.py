@@ -11,12 +11,12 @@ from benchmarks.shapes import Shape
 
 
 def new_stream(library: str, **options: Any) -> Any:
-    """A fresh source of *library*; untyped, for the peers have no types."""
+    """Return a new source of *library*; untyped, because the peers have no types."""
     return import_module(library).Stream(**options)
 
 
 def release(library: str, source: Any, sinks: list[Any]) -> None:
-    """Let go of a finished pipeline, so that it costs the next sample nothing."""
+    """Release a finished pipeline, so that it does not affect the next sample."""
     if library == "rapidz":
         source.close()
         return
@@ -25,7 +25,7 @@ def release(library: str, source: Any, sinks: list[Any]) -> None:
 
 
 async def release_in_loop(library: str, source: Any, sinks: list[Any]) -> None:
-    """As ``release``, from inside the loop that the pipeline runs in."""
+    """Do the same as ``release``, from inside the pipeline's loop."""
     if library == "rapidz":
         await cast(Awaitable[object], source.close())
         return
@@ -66,7 +66,7 @@ def _driven(
         data, out = list(range(n)), list[object]()
         source = new_stream(library)
         sinks = shape.build(source, out.append)
-        # A first element compiles the graph, which is no cost of the elements. The chain drops -1.
+        # A first element compiles the graph, which is not part of the cost. The chain drops -1.
         drive(source, [-1])
         out.clear()
         with Watch() as watch:

@@ -1,4 +1,4 @@
-"""Writes results as Markdown, and into a page between two markers."""
+"""Markdown table of the results, written to a page between two markers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PEERS = ("streamz", "reactivex")
 
 
 def report(results: Sequence[Result], repeats: int) -> str:
-    """The machine, the table of the rows, and what else was timed beside them."""
+    """Return the machine, the table of the rows, and the table of the peers."""
     parts = [
         f"Python {platform.python_version()}, {os.cpu_count()} cores; "
         f"medians of {repeats} interleaved repeats, nanoseconds an element.",
@@ -29,7 +29,7 @@ def report(results: Sequence[Result], repeats: int) -> str:
 
 
 def main_table(results: Iterable[Result]) -> str:
-    head = ("row", "what", "baseline ns", "rapidz ns", "ratio", "reach", "met?")
+    head = ("row", "measurement", "baseline ns", "rapidz ns", "ratio", "reach", "met?")
     return _markdown(head, [_line(result) for result in results], numbers=(2, 3, 4))
 
 
@@ -40,7 +40,7 @@ def others_table(results: Iterable[Result]) -> str:
 
 
 def write_page(page: Path, text: str) -> None:
-    """Put *text* between the markers of *page*; a page that does not exist is begun."""
+    """Put *text* between the markers of *page*; create the page if it does not exist."""
     old = page.read_text("utf-8") if page.exists() else f"# Performance\n\n{START}\n{END}\n"
     before, start, rest = old.partition(START)
     _, end, after = rest.partition(END)

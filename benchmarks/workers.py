@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.model import Sample, Watch
 from benchmarks.sides import new_stream
 
-#: How many elements may be under way in a pipeline.
+#: The number of elements in flight in a pipeline.
 ROOM = 100_000
 
 
@@ -30,7 +30,7 @@ def decrement(x: int) -> int:
 
 
 def laborious(x: int) -> int:
-    """Some 50 microseconds of work."""
+    """Do about 50 microseconds of work."""
     total = 0
     for i in range(1000):
         total += i
@@ -38,7 +38,7 @@ def laborious(x: int) -> int:
 
 
 class Opaque:
-    """A batch that Dask does not look into."""
+    """Opaque batch, which Dask does not traverse."""
 
     def __init__(self, elements: list[int]) -> None:
         self.elements = elements
@@ -50,7 +50,7 @@ def all_three(batch: Opaque) -> Opaque:
 
 @functools.cache
 def client(workers: int) -> Any:
-    """A client of a local cluster with so many worker processes, of one thread each."""
+    """Yield a client of a local cluster of worker processes with one thread each."""
     distributed = import_module("distributed")
     cluster = distributed.LocalCluster(
         n_workers=workers, threads_per_worker=1, dashboard_address=":0"
@@ -80,7 +80,7 @@ def threads(workers: int) -> ThreadPoolExecutor:
 
 
 def gathered(n: int, remote: Callable[[Any], Any]) -> Sample:
-    """*n* numbers through the nodes that *remote* puts behind a source, and back."""
+    """Send *n* numbers through the scattered nodes that *remote* builds, and gather them."""
     data, out = list(range(n)), list[int]()
     source = new_stream("rapidz")
     sink = remote(source).buffer(ROOM).gather().sink(out.append)

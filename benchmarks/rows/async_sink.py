@@ -1,4 +1,4 @@
-"""``await emit`` into an async sink that gives way to the loop once for each element."""
+"""``await emit`` into an async sink that yields to the loop once for each element."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ ROW = Row(
 
 BULK_ROW = Row(
     name="blocking-bulk",
-    what="`emit_many` into the background loop; beside one coroutine that awaits the sink",
+    what="`emit_many` into the background loop; against one coroutine that awaits the sink",
     n=50_000,
     reach=Reach("ns", 2_000),
     baseline=Side("by hand", one_batch),

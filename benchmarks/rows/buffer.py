@@ -1,4 +1,4 @@
-"""A buffer of 100 inside a running loop, from the first ``emit`` until all has left it."""
+"""Buffer of 100 in a running loop, from the first ``emit`` until it is empty."""
 
 from __future__ import annotations
 

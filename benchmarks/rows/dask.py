@@ -45,13 +45,13 @@ def scattered(n: int) -> Sample:
 def scattered_by_streamz(n: int) -> Sample:
     client(2)
     data, out = list(range(n)), list[int]()
-    import_module("streamz.dask")  # it brings scatter
+    import_module("streamz.dask")  # registers scatter
     source: Any = new_stream("streamz")
     sink = three_maps(source).buffer(ROOM).gather().sink(out.append)
     with Watch() as watch:
         for x in data:
             source.emit(x)
-        while len(out) < n:  # it cannot be waited for
+        while len(out) < n:  # streamz has no call that waits for the rest
             time.sleep(0.001)
     sink.destroy()
     return Sample(watch.ns, out)

@@ -1,4 +1,4 @@
-"""A chain of ten thousand nodes: to build it and send the first element, and the next ones."""
+"""Chain of ten thousand nodes: building it with the first element, and the next elements."""
 
 from __future__ import annotations
 

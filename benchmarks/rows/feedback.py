@@ -1,4 +1,4 @@
-"""A loop in the graph: one element goes round a hundred thousand times before it leaves."""
+"""Cycle in the graph: one element goes round a hundred thousand times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streaming frames: totals by group and windows, an element being a frame of many rows.
+"""Streaming frames: totals by group and windows; each element is a frame of many rows.
 
 Both sides give a result after every frame. Values are whole numbers kept as floats, so that sums
 are exact whatever the order, and outcomes can be compared.
@@ -18,7 +18,7 @@ from benchmarks.sides import new_stream, release
 
 GROUPS = 100
 DIFFERENT = 20
-"""So many frames are made; they come again and again."""
+"""The number of distinct frames, which are emitted repeatedly."""
 
 Results = Callable[[Any], object]
 
@@ -29,7 +29,7 @@ def pandas() -> Any:
 
 @cache
 def frames(rows: int, seed: int = 0) -> list[Any]:
-    """Frames of a key and a number, of so many rows each."""
+    """Return frames of a key and a number, of *rows* rows each."""
     random = import_module("numpy").random.default_rng(seed)
     return [
         pandas().DataFrame(
@@ -51,7 +51,7 @@ def as_dict(result: Any) -> object:
 
 
 def streaming(library: str, stream: Any, example: Any) -> Any:
-    """A streaming frame of either library."""
+    """Return a streaming frame of either library."""
     if library == "rapidz":
         return stream.to_dataframe(example)
     return import_module("streamz.dataframe").DataFrame(stream, example=example)
@@ -65,7 +65,7 @@ def through(
     name: str = "",
     share: int = 1,
 ) -> Side:
-    """Frames through what *build* makes of a streaming frame; the first is not timed."""
+    """Emit frames into the result of *build*; the first is not timed."""
 
     def run(n: int) -> Sample:
         first, *data = make(n)
@@ -126,14 +126,14 @@ HUNDRED_ROW = groupby_row("frames-groupby-100", 100, 200, 4)
 LARGE_ROW = groupby_row("frames-groupby-100000", 100_000, 20, 1)
 
 
-# --- totals by group, with keys of many kinds ---------------------------------------------------
+# --- totals by group, with keys of many types ---------------------------------------------------
 
 UNIQUE = 20_000
-"""So many different ids there are, where keys are nearly unique."""
+"""The number of distinct ids of nearly unique keys."""
 
 
 def letters(codes: Any) -> Any:
-    """Text of two letters, one for each of the codes."""
+    """Return text of two letters for each of the codes."""
     words = [first + second for first in "abcdefghij" for second in "abcdefghij"]
     return import_module("numpy").array(words, dtype=object)[codes]
 
@@ -160,12 +160,12 @@ KEYS: dict[str, tuple[str, int, Callable[[Any], Any]]] = {
     "category": ("categories", GROUPS, lambda codes: pandas().Categorical(letters(codes))),
     "times": ("times", GROUPS, times),
 }
-"""For each kind of key: what it is, how many different ones, and how they are made of numbers."""
+"""For each type of key: its description, the number of distinct keys, and their constructor."""
 
 
 @cache
 def keyed(kind: str, rows: int) -> list[Any]:
-    """Frames of a key of some kind and a number."""
+    """Return frames of a key of a given type and a number."""
     _, different, make = KEYS[kind]
     random = import_module("numpy").random.default_rng(0)
     return [
@@ -216,7 +216,7 @@ KEY_ROWS = tuple(
 
 
 def filled(window: int, rows: int) -> Callable[[int], list[Any]]:
-    """A frame that fills the window, then *n* frames."""
+    """Return a frame that fills the window, and *n* further frames."""
 
     def make(n: int) -> list[Any]:
         return [frames(window, seed=1)[0], *batches(rows, n)]
@@ -257,7 +257,7 @@ def series(rows: int, n: int) -> list[Any]:
 
 
 def rolling_through(window: int, name: str) -> Side:
-    """A rolling median; the rows that fill the window are not timed."""
+    """Time a rolling median; the rows that fill the window are not timed."""
 
     def run(n: int) -> Sample:
         filling = frames(window, seed=1)[0].x
@@ -292,7 +292,7 @@ ROLLING_ROW = Row(
 
 @cache
 def wide(rows: int) -> list[Any]:
-    """Frames of polars: a key of text and a number, and four more columns."""
+    """Return polars frames: a text key, a number, and four more columns."""
     polars = import_module("polars")
     random = import_module("numpy").random.default_rng(0)
     return [
@@ -347,7 +347,7 @@ POLARS_ROW = Row(
 
 @cache
 def hours(n: int) -> list[Any]:
-    """The flights that left, a frame for each hour; the first *n* hours."""
+    """Return the departed flights, one frame for each hour; the first *n* hours."""
     folder = import_module("rapidz.demo.data").folder()
     columns = ["time_hour", "hour", "carrier", "dep_delay"]
     table = pandas().read_csv(folder / "flights.csv.zip", usecols=columns).dropna()

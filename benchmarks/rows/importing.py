@@ -1,4 +1,4 @@
-"""``import rapidz`` in a fresh process, without the time that Python itself takes to start.
+"""``import rapidz`` in a fresh process, without the start-up time of Python itself.
 
 All modules are there as bytecode, as an installed package has them: a first
 run, not counted, writes it.

@@ -15,7 +15,7 @@ PATIENCE = 60.0
 
 
 def announced(data: Iterable[int], ended: Event) -> Iterator[int]:
-    """The data as they are; the event is set when somebody asks for more than there is."""
+    """Yield the data; set the event when the consumer requests more."""
 
     def tail() -> Iterator[int]:
         ended.set()
@@ -48,7 +48,7 @@ def sourced(library: str, share: int = 1) -> Side:
 
 
 def _wait(ended: Event, out: list[object], expected: int) -> None:
-    """Until all has come out: the source may read ahead, so the end of the data is not enough."""
+    """Wait for the last output: the source may read ahead, so the end of the data is not enough."""
     deadline = time.monotonic() + PATIENCE
     ended.wait(PATIENCE)
     while len(out) < expected:

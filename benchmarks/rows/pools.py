@@ -1,4 +1,4 @@
-"""Functions on pools of two processes or threads; and what a second process is good for."""
+"""Functions on pools of two processes or threads, and the gain of a second process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHUNKS = (10, 100, 1_000, 10_000)
 
 
 def mapped(pool: Callable[[], Executor], func: Callable[[int], int]) -> Side:
-    """The pool's own `map`, with the best of several chunk sizes."""
+    """Time the pool's own `map`, with the best of several chunk sizes."""
 
     def run(n: int) -> Sample:
         executor = pool()

@@ -1,4 +1,4 @@
-"""The worst wait of another thread while a loop in the background is never idle.
+"""Worst wait of another thread while the background loop is never idle.
 
 The thread naps for a millisecond again and again; what counts is the longest nap.
 """
@@ -66,7 +66,7 @@ def sourced(library: str) -> Callable[[int], Sample]:
 
 ROW = Row(
     name="waiting",
-    what="worst wait of a thread that naps for 1 ms while `from_iterable` never pauses; "
+    what="worst wait of a thread that sleeps for 1 ms while `from_iterable` never pauses; "
     "against an asyncio loop that does the same",
     n=200,
     reach=Reach("ns", 15_000_000),

@@ -1,4 +1,4 @@
-"""A source with ten thousand sinks: to build it and send the first element, and the next ones."""
+"""Source with ten thousand sinks: building it with the first element, and the next elements."""
 
 from __future__ import annotations
 

@@ -873,7 +873,7 @@ def test_a_child_process_starts_its_own_loop() -> None:
 
 
 def test_long_chains_and_loops_end_without_recursion_errors() -> None:
-    """Promise 5, defect D32: a RecursionError in both from 600 nodes or 248 rounds on."""
+    """Promise 2, defect D32: a RecursionError in both from 600 nodes or 248 rounds on."""
     s = stream()
     node = s
     for _ in range(2000):
