@@ -1,6 +1,6 @@
 """Streaming collections over frames: batches, data frames, series.
 
-Names are imported when they are first asked for, so that batches need no pandas.
+Names are imported on first access, so that batches need no pandas.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Historic door: aggregations by hand, and the functions that fold frames with them.
+"""Compatibility module: aggregation classes, and the functions that fold frames with them.
 
 Derive from `Aggregation` to bring an aggregation of your own to `aggregate`.  Those that are here
 already are built in under their names (``"sum"``, ``"mean"`` and so on), which is faster.
@@ -70,7 +70,7 @@ __all__ = [
 
 
 class _Summary(Aggregation):
-    """The accumulator is for all rows what `_of` says of some."""
+    """An aggregation whose accumulator is that of `_of`, of all rows."""
 
     def initial(self, new: Any) -> Any:
         return self._of(new.iloc[:0])
@@ -80,7 +80,7 @@ class _Summary(Aggregation):
 
 
 class _Total(_Summary):
-    """The accumulator is the result: a total."""
+    """An aggregation whose accumulator is the result: a total."""
 
     def on_new(self, acc: Any, new: Any) -> tuple[Any, Any]:
         acc = acc + self._of(new)
@@ -175,7 +175,7 @@ class Full(Aggregation):
 
 
 class ValueCounts(Aggregation):
-    """How often each value comes; those that have left are not there."""
+    """The number of occurrences of each value; values that have left are dropped."""
 
     def initial(self, new: Any, grouper: Any = None) -> Any:
         return new.iloc[:0].value_counts()

@@ -1,4 +1,4 @@
-"""Historic door: streaming frames, windows and groups; defined in the modules beside this one."""
+"""Compatibility module: streaming frames, windows and groups."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def to_dataframe(upstream: Stream[Any], example: Any = None) -> Any:
     Parameters
     ----------
     example : DataFrame, optional
-        A frame like those to come, of pandas, polars or pyarrow.  If it is not given, the first
+        A frame like those to arrive, of pandas, polars or pyarrow.  If it is not given, the first
         frame, which must be of pandas, becomes the example.
 
     >>> import pandas as pd

@@ -1,4 +1,4 @@
-"""Historic door: what counts as a frame; defined in `rapidz.dataframe.interop.protocols`."""
+"""Compatibility module: protocols of frames; see `rapidz.dataframe.interop.protocols`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be asked of one batch at a time: expressions and accessors that look at rows alone."""
+"""Batch-wise expressions: checks that expressions and accessors look at each row by itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = ["check_accessor", "check_categories", "check_expression", "check_slice", "typed"]
 
-#: Methods that look at each value by itself, so that they may stand in an expression.
+#: Methods that look at each value by itself, and so are allowed in an expression.
 ROW_WISE = frozenset(
     (
         *("abs", "astype", "between", "ceil", "clip", "fillna", "floor", "isin", "isna", "isnull"),
@@ -23,7 +23,7 @@ ROW_WISE = frozenset(
 )
 _CALLS = re.compile(r"(?:\.\s*(?P<of>str|dt|cat)\s*)?\.\s*(?P<name>[A-Za-z_]\w*)\s*\(")
 
-#: What accessors have that is not about single values, and what to use instead.
+#: Attributes of accessors that do not look at single values, and what to use instead.
 PER_BATCH = {
     ("str", "get_dummies"): "the columns would depend on the rows: make one for each word meant, "
     "as in series.str.contains('word')",
@@ -34,7 +34,7 @@ PER_BATCH = {
 
 
 def check_expression(method: str, expr: str) -> None:
-    """Refuse an expression that means all rows: it would be worked out for each batch.
+    """Refuse an expression that refers to all rows: it would be evaluated for each batch.
 
     >>> check_expression("query", "x.abs() > 1 and name.str.len() > 2")
     >>> check_expression("query", "x > x.mean()")
@@ -61,18 +61,20 @@ all rows; use streaming series instead, as in sdf[sdf.x > sdf.x.mean()]
 
 
 def check_accessor(accessor: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Refuse what an accessor would do for each batch, though it means all rows."""
-    way = PER_BATCH.get((accessor, name))
+    """Refuse a method of an accessor that refers to all rows: it would apply to each batch."""
+    alternative = PER_BATCH.get((accessor, name))
     if accessor == "str" and name in ("split", "rsplit") and kwargs.get("expand"):
-        way = "the number of columns would depend on the rows: take parts by .str.split(…).str[0]"
+        alternative = (
+            "the number of columns would depend on the rows: take parts by .str.split(…).str[0]"
+        )
     if accessor == "str" and name == "cat" and not (args or kwargs.get("others") is not None):
-        way = "it would put all rows of a batch together: use .stream.map for each batch"
-    if way is not None:
-        raise TypeError(f".{accessor}.{name} must look at each value by itself: {way}")
+        alternative = "it would put all rows of a batch together: use .stream.map for each batch"
+    if alternative is not None:
+        raise TypeError(f".{accessor}.{name} must look at each value by itself: {alternative}")
 
 
 def check_categories(dtype: Any, column: Any = None) -> None:
-    """Refuse categories that each batch would make of its own values.
+    """Refuse categories that would be those of each batch.
 
     >>> check_categories("category")
     Traceback (most recent call last):
@@ -90,7 +92,7 @@ def check_categories(dtype: Any, column: Any = None) -> None:
 
 
 def typed(x: Any, dtype: Any) -> Any:
-    """Change the dtype of all columns of a batch, or of some by a dict."""
+    """Cast all columns of a batch to a dtype, or some by a dict."""
     if isinstance(x, pd.DataFrame):
         wanted = dtype if isinstance(dtype, dict) else dict.fromkeys(x.columns, dtype)
         for label, one in wanted.items():
@@ -102,7 +104,7 @@ def typed(x: Any, dtype: Any) -> Any:
 
 
 def check_slice(index: slice) -> None:
-    """Refuse rows by position, which would be counted anew in each batch.
+    """Refuse rows by position, which would be counted in each batch.
 
     >>> check_slice(slice(1, 3))
     Traceback (most recent call last):

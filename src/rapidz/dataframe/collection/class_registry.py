@@ -1,6 +1,6 @@
 """Class registry: the class of collection for each kind of element.
 
-Classes enter themselves when their modules are imported. `rapidz.dataframe` says how to import a
+Modules register their classes when they are imported. `rapidz.dataframe` provides the import of a
 class by its name, so that this package depends on none of those that build on it.
 """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import html
 import importlib
 import weakref
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from rapidz.dataframe.collection.class_registry import (
     get_stream_type,
     stream_type,
 )
+from rapidz.dataframe.collection.display import DisplayMixin
 from rapidz.dataframe.collection.errors import stream_hint
 from rapidz.dataframe.collection.example import Example, accumulated_example
 from rapidz.dataframe.collection.operators import OperatorMixin
@@ -75,7 +75,7 @@ class _MapPartitions:
         return method
 
 
-class Streaming(OperatorMixin, APIRegisterMixin):
+class Streaming(OperatorMixin, DisplayMixin, APIRegisterMixin):
     """A collection that arrives in parts, along a stream.
 
     Operations on the collection are applied to every part.  The parts are like the *example*, from
@@ -313,40 +313,6 @@ class Streaming(OperatorMixin, APIRegisterMixin):
         elif known.get() is not None:
             hint = None
         return make_collection(stream, known, kind, hint)
-
-    # --- display ------------------------------------------------------------------------
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__} - elements like:\n{self._head()}"
-
-    def _head(self) -> Any:
-        example = self._example.get()
-        if example is None:
-            return "not known yet"
-        example = example.head(2) if hasattr(example, "head") else example
-        return self._converted(example)
-
-    def _repr_html_(self) -> str:
-        head = self._head()
-        make = getattr(head, "_repr_html_", None)
-        body = f"<pre>{html.escape(str(head))}</pre>" if make is None else make()
-        return f"<h5>{type(self).__name__} - elements like</h5>\n{body}"
-
-    def _ipython_display_(self, **kwargs: Any) -> None:
-        """Display an example of the elements; the collection does not change."""
-        try:
-            display = importlib.import_module("IPython.display").display
-        except ImportError:
-            print(repr(self))
-            return
-        shown = {"text/plain": repr(self), "text/html": self._repr_html_()}
-        display(shown, raw=True, **kwargs)
-
-    def __iter__(self) -> Any:
-        raise TypeError(
-            f"{type(self).__name__} has no end: it cannot be iterated over; "
-            "attach a sink, e.g. collection.stream.sink_to_list()"
-        )
 
 
 def _named(types: Any) -> str:

@@ -86,11 +86,11 @@ def unsupported_attribute(
     """
     said = f"{owner} has no attribute {name!r}"
     if any(hasattr(cls, name) for cls in _CLASSES):
-        way = INSTEAD.get(name) or alternative
+        message = INSTEAD.get(name) or alternative
         if name.startswith("to_"):
-            way = _ENDLESS
-        way = way or _OTHERWISE
-        return UnsupportedAttribute(f"{said}, as pandas has: {way.replace('{name}', name)}")
+            message = _ENDLESS
+        message = message or _OTHERWISE
+        return UnsupportedAttribute(f"{said}, as pandas has: {message.replace('{name}', name)}")
     if hint := stream_hint(name):
         return AttributeError(f"{said}: {hint}")
     close = difflib.get_close_matches(name, list(has), 1)

@@ -12,11 +12,23 @@ import pandas as pd
 from rapidz.dataframe.collection.example import Example
 from rapidz.dataframe.incremental.columns.dtypes import alike, fit, is_object
 from rapidz.dataframe.incremental.columns.schema import same_dtypes, with_columns
-from rapidz.dataframe.interop.deferred import Deferred
-from rapidz.dataframe.interop.native import Outputs, kind_of, to_pandas
+from rapidz.dataframe.interop.deferred import Deferred, whole
+from rapidz.dataframe.interop.native import Outputs, kind_of, like, to_pandas
 from rapidz.dataframe.interop.nullable import exact
 from rapidz.dataframe.interop.protocols import is_dataframe_like, is_index_like, is_series_like
 from rapidz.kernel.protocol.short_repr import short_repr
+
+__all__ = [
+    "ColumnsError",
+    "OutputConversion",
+    "Verifier",
+    "conform_frame",
+    "conform_index",
+    "conform_series",
+    "like",
+    "to_pandas_checked",
+    "whole",
+]
 
 #: The dtypes of examples, by the identity of the example.
 _known: dict[int, tuple[weakref.ref[pd.DataFrame], list[Any]]] = {}

@@ -27,7 +27,7 @@ class Accessor:
 
     def __init__(self, collection: Streaming, name: str) -> None:
         self._collection, self._name = collection, name
-        self._example = getattr(collection._known_example(), name)  # pandas says if there is none
+        self._example = getattr(collection._known_example(), name)  # raises if the dtype has none
 
     def __getattr__(self, key: str) -> Any:
         if key.startswith("_"):

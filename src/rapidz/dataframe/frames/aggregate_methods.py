@@ -7,7 +7,7 @@ from typing import Any
 
 from rapidz.dataframe.frames.base import needs_name
 
-__all__ = ["AggregateMethods", "asked"]
+__all__ = ["AggregateMethods", "aggregate_spec"]
 
 
 class AggregateMethods:
@@ -88,7 +88,7 @@ class AggregateMethods:
         **named : tuple or str
             Instead: ``total=("x", "sum")`` for a frame, ``total="sum"`` for a series.
         """
-        how = asked(type(self).__name__, aggregation, named)
+        how = aggregate_spec(type(self).__name__, aggregation, named)
         return self._aggregate(how, start, with_state)
 
     def agg(
@@ -98,12 +98,12 @@ class AggregateMethods:
         return self.aggregate(aggregation, start, with_state, **named)
 
 
-def asked(owner: str, aggregation: Any, named: Mapping[str, Any]) -> Any:
+def aggregate_spec(owner: str, aggregation: Any, named: Mapping[str, Any]) -> Any:
     """Return the arguments of `aggregate` as the states understand them.
 
-    >>> asked("Window", None, {"total": ("x", "sum")})
+    >>> aggregate_spec("Window", None, {"total": ("x", "sum")})
     {'total': ('x', 'sum')}
-    >>> asked("Window", None, {})
+    >>> aggregate_spec("Window", None, {})
     Traceback (most recent call last):
     ...
     TypeError: Window: aggregation must be a name, a list, a dict or an Aggregation, got None

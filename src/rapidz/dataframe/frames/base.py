@@ -218,7 +218,7 @@ class _DataFrameMixin(ColumnWise, _Mixed):
         if not any(callable(value) for value in kwargs.values()):
             return self._each(assigned, tuple(kwargs), *kwargs.values())
         made: Any = self
-        for name, value in kwargs.items():  # a function may ask for columns made before
+        for name, value in kwargs.items():  # a function may use columns added before
             made = made._each(assigned, (name,), made._of_rows(value))
         return made
 

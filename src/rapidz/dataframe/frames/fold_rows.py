@@ -13,7 +13,7 @@ from rapidz.dataframe.incremental import AggregateState, RowWindow
 from rapidz.dataframe.incremental.mixed_row import MixedRow
 from rapidz.kernel.protocol.push import SKIP
 
-#: Makes a state from a frame that says which columns there are; picklable.
+#: Makes a state from an example of the rows; picklable.
 Make: TypeAlias = "Callable[[Any], Any]"
 
 
@@ -106,19 +106,19 @@ def _outside() -> int:
     return level
 
 
-def late_rows(collection: Streaming, over: Any, start: Any = None) -> Any:
-    """Return a collection of the rows that are too late for the window *over*.
+def late_rows(collection: Streaming, extent: Any, start: Any = None) -> Any:
+    """Return a collection of the rows that are too late for a window of *extent*.
 
     *start* is what the window resumes from: a state, or the rows before.
     """
     before = copy.deepcopy(getattr(start, "admission", None))
     if hasattr(start, "iloc"):
-        held = RowWindow(start.iloc[:0], over, keep=False)
-        held.update(start)
-        before = held.admission
+        window = RowWindow(start.iloc[:0], extent, keep=False)
+        window.update(start)
+        before = window.admission
     return collection.accumulate_partitions(
         _late,
-        over,
+        extent,
         before,
         start=None,
         returns_state=True,
@@ -128,9 +128,9 @@ def late_rows(collection: Streaming, over: Any, start: Any = None) -> Any:
     )
 
 
-def _late(state: Any, new: Any, over: Any, before: Any) -> tuple[Any, Any]:
+def _late(state: Any, new: Any, extent: Any, before: Any) -> tuple[Any, Any]:
     if state is None:
-        state = RowWindow(new.iloc[:0], over, keep=False)
+        state = RowWindow(new.iloc[:0], extent, keep=False)
         state.admission = copy.deepcopy(before) or state.admission
     state.update(new)
     return state, state.late if len(state.late) else SKIP

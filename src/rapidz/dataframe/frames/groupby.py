@@ -63,7 +63,7 @@ class GroupBy(ColumnAttributes, AggregateMethods):
         self.root, self.grouper, self.index = root, grouper, index
         self.with_state, self.start = with_state, start
         self._options = {"sort": sort, "dropna": dropna, "observed": observed}
-        self._over: Any = AllRows()
+        self._extent: Any = AllRows()
         self._grouper = Grouper(root, grouper)
         self._by, self._rows = self._grouper.by(index), self._grouper.rows(index)
 
@@ -89,7 +89,7 @@ class GroupBy(ColumnAttributes, AggregateMethods):
                 f"got {short_repr(how)}"
             )
         make = functools.partial(
-            create_aggregate, how=how, over=self._over, by=self._by, **self._options, **options
+            create_aggregate, how=how, over=self._extent, by=self._by, **self._options, **options
         )
         return self._fold(make, start, with_state, how)
 
@@ -132,13 +132,13 @@ class GroupBy(ColumnAttributes, AggregateMethods):
         **kwargs: Any,
     ) -> Any:
         """Aggregate by a class such as `rapidz.dataframe.aggregations.GroupbyAggregation`."""
-        keys, beside = self._grouper.keys, self._grouper.beside
-        if beside and len(keys) > 1:
+        keys, external = self._grouper.keys, self._grouper.external
+        if external and len(keys) > 1:
             raise TypeError(
                 f"{type(self).__name__}: grouper must be columns or one series for that, "
                 f"got {short_repr(self.grouper)}"
             )
-        by = None if beside else keys if len(keys) > 1 else keys[0]
+        by = None if external else keys if len(keys) > 1 else keys[0]
         fold, options = self._old_fold(by)
         return self._grouper.elements().accumulate_partitions(
             fold,
@@ -166,8 +166,8 @@ class WindowedGroupBy(GroupBy):
     n, value
         As in `Window`.
     root, grouper, index, with_state, start, sort, dropna, observed
-        As in `GroupBy`; *start* may be the frame of the rows before, too, if no key comes from
-        beside it.
+        As in `GroupBy`; *start* may be the frame of the rows before, too, if no key is a separate
+        series.
     """
 
     def __init__(
@@ -184,13 +184,14 @@ class WindowedGroupBy(GroupBy):
         super().__init__(root, grouper, index, with_state, start, **options)
         n, value = window_arguments(n, value)
         self.n, self.value = n, value
-        self._over = window_extent(type(self).__name__, root, n, value)
+        self._extent = window_extent(type(self).__name__, root, n, value)
 
     def _of(self, index: Any, **own: Any) -> Any:
         return super()._of(index, n=self.n, value=self.value, **own)
 
     def _begin(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
-        return resume_window(type(self).__name__, start, make, self._rows, how=how, over=self._over)
+        wanted = {"how": how, "over": self._extent}
+        return resume_window(type(self).__name__, start, make, self._rows, **wanted)
 
     def _old_fold(self, by: Any) -> tuple[Any, dict[str, Any]]:
         window = self.value if self.n is None else self.n

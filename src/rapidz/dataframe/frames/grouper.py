@@ -29,7 +29,7 @@ class Grouper:
     root : Streaming
         The streaming frame, or series.
     other : label, Streaming, callable, or a list of these
-        Columns of it, values from beside the rows, functions of the index.
+        Columns of it, separate series, functions of the index.
     """
 
     def __init__(self, root: Any, other: Any) -> None:
@@ -38,8 +38,8 @@ class Grouper:
         if not others:
             raise ValueError("groupby: other must name at least one column, got []")
         self.keys = [self._key(one) for one in others]
-        self.beside = [key for key in self.keys if isinstance(key, Streaming)]
-        """The keys that come from beside the rows."""
+        self.external = [key for key in self.keys if isinstance(key, Streaming)]
+        """The keys that are separate series."""
 
     def _key(self, other: Any) -> Any:
         if isinstance(other, Streaming):
@@ -90,21 +90,21 @@ class Grouper:
         return [key for key in self.keys if not isinstance(key, Streaming) and not callable(key)]
 
     def elements(self, chosen: Any = None) -> Streaming:
-        """Return the root, with the columns *chosen*, or tuples of it and the keys beside it."""
+        """Return the root, with the columns *chosen*, or tuples of it and the external keys."""
         root: Streaming = self._root
         if chosen is not None and root._deferred is not None:
             labels = chosen if isinstance(chosen, list) else [chosen]
             root = self._root[list(dict.fromkeys([*self.columns, *labels]))]
-        if not self.beside:
+        if not self.external:
             return root
-        both = [root, *self.beside]
+        both = [root, *self.external]
         stream: Stream[Any] = align_by_element([one._inner for one in both])
         known = Example(None, as_tuple, [one._example for one in both])
         made: Streaming = make_collection(stream, known, "streaming", Streaming)
         return made
 
     def by(self, chosen: Any) -> Any:
-        """Return where states find the keys: in columns of the rows, or given beside them."""
+        """Return where states find the keys: in columns of the rows, or given separately."""
         every = len(self.columns) == len(self.keys)
         return self.columns if every and chosen is None else GivenKeys()
 
@@ -115,15 +115,15 @@ class Grouper:
         """
         if not isinstance(self.by(chosen), GivenKeys):
             return None
-        beside = [isinstance(key, Streaming) for key in self.keys]
-        keys = [None if other else key for key, other in zip(self.keys, beside, strict=True)]
+        external = [isinstance(key, Streaming) for key in self.keys]
+        keys = [None if other else key for key, other in zip(self.keys, external, strict=True)]
         split: Callable[[Any], tuple[Any, list[Any]]]
-        split = named_partial("keys", _split_keys, chosen, self.columns, keys, beside)
+        split = named_partial("keys", _split_keys, chosen, self.columns, keys, external)
         return split
 
 
 def _as_column(root: Any, other: Streaming) -> Any:
-    """Return the label if *other* is a column of *root*, which then needs no stream beside it."""
+    """Return the label if *other* is a column of *root*, which then is no external key."""
     node = other._inner
     taken = getattr(node, "func", None) is selected and not getattr(node, "kwargs", None)
     args: tuple[Any, ...] = getattr(node, "args", ())
@@ -143,24 +143,24 @@ def _split_keys(
     chosen: Any,
     columns: Sequence[Any],
     keys: Sequence[Any],
-    beside: Sequence[bool],
+    external: Sequence[bool],
     element: Any,
 ) -> tuple[Any, list[Any]]:
     """Return the rows to aggregate and their keys.
 
-    *element* is a frame; a tuple of a frame and further keys if some come from *beside* the rows.
+    *element* is a frame; a tuple of a frame and keys if some are *external*.
     """
-    paired = any(beside)
+    paired = any(external)
     if paired and not isinstance(element, tuple):
         raise TypeError(
-            "groupby: start must be a state where keys come from beside the rows, "
+            "groupby: start must be a state where keys are separate series, "
             f"got {type(element).__name__}"
         )
-    frame, *others = element if paired else [element]
-    rest = iter(others)
+    frame: Any = element[0] if paired else element
+    rest = iter(element[1:] if paired else ())
     values = [
         next(rest) if other else _key_values(frame, key)
-        for key, other in zip(keys, beside, strict=True)
+        for key, other in zip(keys, external, strict=True)
     ]
     if chosen is not None:
         return frame[chosen], values

@@ -83,7 +83,7 @@ def merge(left: Any, right: Any, how: str = "inner", on: Any = None, **kwargs: A
         )
     validate = kwargs.pop("validate", None)
     if validate is not None and on is None and not kwargs.keys() & _KEYS:
-        example = rows._known_example()  # or it says that an example must be given
+        example = rows._known_example()  # raises if no example is known
         on = [label for label in example.columns if label in list(fixed.columns)]
     merging = Merge(fixed, kept, {"how": how, "on": on, **kwargs})
     if validate is not None:
@@ -249,7 +249,7 @@ def join(
     examples = [left._example, other._example]
     pairs = IntervalJoin(keys, within, suffixes)
     known = Example(None, pairs.form, examples)
-    known.get()  # what is wrong with the columns is said now
+    known.get()  # wrong columns are refused now
     both = left._inner.map(_tagged, 0).union(other._inner.map(_tagged, 1))
     stream = both.accumulate(_pair, start=pairs, returns_state=True)
     return make_collection(stream, known, "streaming", frame_classes["streaming", "frame"])

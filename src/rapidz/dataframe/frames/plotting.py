@@ -1,6 +1,6 @@
 """Live plots: streaming frames for hvplot, HoloViews and Panel, by the interfaces they document.
 
-Nothing of these libraries is changed, and none is imported before a plot is asked for.
+These libraries are not patched, and are imported with the first plot.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ class StatefulMethods(AggregateMethods, _Mixed):
         Parameters
         ----------
         other : label, streaming series, callable, or a list of these
-            A column, values from beside the rows, a function of the index.
+            A column, a separate series, a function of the index.
         sort, dropna, observed : bool
             As in pandas.
 

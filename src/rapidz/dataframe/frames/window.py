@@ -11,7 +11,7 @@ from rapidz.dataframe.collection.column_access import ColumnAttributes, has_colu
 from rapidz.dataframe.collection.operators import OperatorMixin
 from rapidz.dataframe.collection.partials import renumbered, with_index_as_column
 from rapidz.dataframe.collection.streaming import Streaming, map_partitions
-from rapidz.dataframe.frames.aggregate_methods import AggregateMethods, asked
+from rapidz.dataframe.frames.aggregate_methods import AggregateMethods, aggregate_spec
 from rapidz.dataframe.frames.fold_rows import fold_rows, late_rows
 from rapidz.dataframe.frames.groupby import GroupBy, WindowedGroupBy
 from rapidz.dataframe.frames.resume import resume_window
@@ -74,7 +74,7 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
         start: Any = None,
     ) -> None:
         n, value = window_arguments(n, value)
-        self._over = self._extent_of(sdf, n, value)
+        self._extent = self._extent_of(sdf, n, value)
         self.root, self.n, self.value = sdf, n, value
         self.with_state, self.start = with_state, start
         self._numbered = False
@@ -89,7 +89,7 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
         return made
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
-        make = functools.partial(create_aggregate, how=how, over=self._over, **options)
+        make = functools.partial(create_aggregate, how=how, over=self._extent, **options)
         return self._fold(make, start, with_state, result_class(self.root, how), how=how)
 
     def _fold(
@@ -101,7 +101,7 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
         return fold_rows(self.root, make, start=start, with_state=with_state, kind=kind)
 
     def _begin(self, start: Any, make: Any, wanted: dict[str, Any]) -> tuple[Any, Any]:
-        return resume_window(type(self).__name__, start, make, over=self._over, **wanted)
+        return resume_window(type(self).__name__, start, make, over=self._extent, **wanted)
 
     @property
     def late(self) -> Any:
@@ -117,11 +117,11 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
         >>> series.emit(pd.Series([2, 3, 4], index=[9, 4, 11]))
         [3]
         """
-        return late_rows(self.root, self._over, self.start)
+        return late_rows(self.root, self._extent, self.start)
 
     def full(self) -> Any:
         """Return the rows in the window."""
-        make = functools.partial(RowWindow, over=self._over)
+        make = functools.partial(RowWindow, over=self._extent)
         kind = DataFrames if has_columns(self.root) else Seriess
         rows = self._fold(make, None, False, kind)
         if self._numbered and not self.with_state:
@@ -143,7 +143,7 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
         self, agg: Any = None, start: Any = None, with_state: bool = False, **named: Any
     ) -> Any:
         """Aggregate by several functions, or one of your own; see `AggregateMethods.aggregate`."""
-        return self._aggregate(asked(type(self).__name__, agg, named), start, with_state)
+        return self._aggregate(aggregate_spec(type(self).__name__, agg, named), start, with_state)
 
     def agg(  # type: ignore[override]  # the name that it has always had
         self, agg: Any = None, start: Any = None, with_state: bool = False, **named: Any
@@ -208,7 +208,7 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
         return made
 
     def __repr__(self) -> str:
-        extent = "everything" if isinstance(self._over, AllRows) else repr(self._over)
+        extent = "everything" if isinstance(self._extent, AllRows) else repr(self._extent)
         return f"<{type(self).__name__} of {extent}>"
 
 
@@ -224,7 +224,7 @@ class WindowIndex(Window):
     """
 
     def __init__(self, rows: Window) -> None:
-        self._rows, self._over, self._numbered = rows, rows._over, False
+        self._rows, self._extent, self._numbered = rows, rows._extent, False
         self.root, self.n, self.value = rows.root.index, rows.n, rows.value
         self.with_state, self.start = rows.with_state, rows.start
 

@@ -25,19 +25,19 @@ def accumulator(acc: Any, new: Any, agg: Any = None) -> tuple[Any, Any]:
 def diff_iloc(dfs: Iterable[Any], new: Any, window: Any = None) -> tuple[deque[Any], list[Any]]:
     """Return the frames that make up the last *window* rows, and those that leave.
 
-    >>> held, old = diff_iloc([pd.Series([1, 2])], pd.Series([3]), window=2)
-    >>> [list(one) for one in held], [list(one) for one in old]
+    >>> kept, old = diff_iloc([pd.Series([1, 2])], pd.Series([3]), window=2)
+    >>> [list(one) for one in kept], [list(one) for one in old]
     ([[2], [3]], [[1]])
     """
-    held, old = deque([*dfs, new] if len(new) else dfs), []
-    excess = sum(map(len, held)) - window
+    kept, old = deque([*dfs, new] if len(new) else dfs), []
+    excess = sum(map(len, kept)) - window
     while excess > 0:
-        first = held.popleft()
+        first = kept.popleft()
         old.append(first.iloc[:excess])
         if len(first) > excess:
-            held.appendleft(first.iloc[excess:])
+            kept.appendleft(first.iloc[excess:])
         excess -= len(first)
-    return held, old
+    return kept, old
 
 
 def diff_loc(dfs: Iterable[Any], new: Any, window: Any = None) -> tuple[deque[Any], list[Any]]:
@@ -46,22 +46,22 @@ def diff_loc(dfs: Iterable[Any], new: Any, window: Any = None) -> tuple[deque[An
     Rows that are late are among both the new and those that leave.
     """
     frames = [one for one in (*dfs, new) if len(one)]
-    held: deque[Any] = deque()
+    kept: deque[Any] = deque()
     old: list[Any] = []
     if not frames:
-        return held, old
+        return kept, old
     if not isinstance(window, (int, float)):
         window = pd.Timedelta(window)
     rule, newest = LatenessRule(window), max(one.index.max() for one in frames)
     for one in frames:
         stays = rule.admits(one.index, newest)
         if stays.all():
-            held.append(one)
+            kept.append(one)
             continue
         old.append(one[~stays])
         if stays.any():
-            held.append(one[stays])
-    return held, old
+            kept.append(one[stays])
+    return kept, old
 
 
 def diff_expanding(
@@ -73,9 +73,9 @@ def diff_expanding(
 
 def diff_align(dfs: Iterable[Any], groupers: Iterable[Any]) -> tuple[list[Any], deque[Any]]:
     """Return the groupers of rows that have left, and those of the frames that stay."""
-    held, rest = deque(groupers), sum(map(len, dfs))
-    held, old = diff_iloc(held, [], rest)
-    return old, held
+    kept, rest = deque(groupers), sum(map(len, dfs))
+    kept, old = diff_iloc(kept, [], rest)
+    return old, kept
 
 
 def window_accumulator(
@@ -118,19 +118,19 @@ def windowed_groupby_accumulator(
     with_state: bool = False,
 ) -> tuple[Any, Any]:
     """Add rows to an aggregation by group of a window; groups without rows are left out."""
-    new, beside = new if isinstance(new, tuple) else (new, None)
-    if beside is not None:
-        new = new.assign(**{_KEY: np.asarray(beside)})
+    new, keys = new if isinstance(new, tuple) else (new, None)
+    if keys is not None:
+        new = new.assign(**{_KEY: np.asarray(keys)})
     if acc is None:
-        acc = {"dfs": deque(), "state": agg.initial(*_apart(new, beside))}
+        acc = {"dfs": deque(), "state": agg.initial(*_apart(new, keys))}
     dfs, old = diff(acc["dfs"], new, window=window)
     if old and _is_ours(agg):
-        state, result = _of_rows(agg, _together(dfs, new), beside)
+        state, result = _of_rows(agg, _together(dfs, new), keys)
     else:
-        state, result = _take(agg.on_new, acc["state"], new, beside)
+        state, result = _take(agg.on_new, acc["state"], new, keys)
         for rows in old:
-            state, result = _take(agg.on_old, state, rows, beside)
-    by = _KEY if beside is not None else grouper if grouper is not None else agg.grouper
+            state, result = _take(agg.on_old, state, rows, keys)
+    by = _KEY if keys is not None else grouper if grouper is not None else agg.grouper
     sizes = _together(dfs, new).groupby(by, observed=True).size()
     return {"dfs": dfs, "state": state, "size-state": sizes}, _present(result, sizes, old)
 
@@ -139,19 +139,19 @@ def windowed_groupby_accumulator(
 _KEY = "__rapidz_key__"
 
 
-def _apart(rows: Any, beside: Any) -> tuple[Any, Any]:
-    if beside is None:
+def _apart(rows: Any, keys: Any) -> tuple[Any, Any]:
+    if keys is None:
         return rows, None
-    return rows.drop(columns=_KEY), rows[_KEY].rename(getattr(beside, "name", None))
+    return rows.drop(columns=_KEY), rows[_KEY].rename(getattr(keys, "name", None))
 
 
-def _take(method: Any, state: Any, rows: Any, beside: Any) -> Any:
-    rows, grouper = _apart(rows, beside)
+def _take(method: Any, state: Any, rows: Any, keys: Any) -> Any:
+    rows, grouper = _apart(rows, keys)
     return method(state, rows, grouper=grouper)
 
 
-def _of_rows(agg: Any, rows: Any, beside: Any) -> Any:
-    rows, grouper = _apart(rows, beside)
+def _of_rows(agg: Any, rows: Any, keys: Any) -> Any:
+    rows, grouper = _apart(rows, keys)
     return agg.on_new(agg.initial(rows, grouper=grouper), rows, grouper=grouper)
 
 
