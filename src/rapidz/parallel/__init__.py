@@ -1,11 +1,22 @@
-"""Floor 3: streams whose elements are on threads, in processes or on a Dask cluster.
+"""Parallel execution: streams whose elements are in threads, in processes or on a Dask cluster.
 
-The words of this room: a *handle* stands for an element that is elsewhere (`batch`); a *chain* is
-what neighbouring operators do, as it travels (`work`); a *stage* lets elements wait for a chain and
-sends them as *tasks*, each a part of a *batch* of elements that came together (`stage`); an
-*outcome* is what became of an element, a value or something special (`outcomes`); the *crew* is
-what all nodes of a scattered stream share: it sends tasks to a *backend* and sees what becomes of
-them (`crew`, `backends`).  Before a node can count elements they must be *settled* (`settling`).
+`scatter` and `gather` mark where a stream leaves the process and returns.  In between, nodes push
+*handles*, references to elements, and a node's function is sent to where the elements are.  The
+layers, from the top down, each in a package of its own:
+
+nodes
+    The operators of scattered streams.  Neighbours that look at one element at a time form a
+    *chain*, which runs as one task.  The others must *resolve* handles before they count, pair or
+    order elements: whether an element was filtered out, has failed or was flattened is known only
+    once its task is done.
+scheduling
+    A *batcher* queues the elements for a chain and cuts them into *tasks*; the *dispatcher*, which
+    all nodes of a stream share, submits these; *quarantine* isolates tasks that end their worker.
+backends
+    Thread and process pools, executors and Dask clusters.
+wire
+    What travels: *programs*, compiled chains; *payloads*, the input of tasks; and *outcomes*, a
+    value or a marker for each element.
 """
 
 import importlib
@@ -49,7 +60,7 @@ from rapidz.parallel.nodes.remote_operators import (
 )
 from rapidz.parallel.nodes.scatter import gather, scatter
 from rapidz.parallel.nodes.stream import ParallelStream
-from rapidz.parallel.scheduling.dispatcher import WorkerDied, WorkersGone
+from rapidz.parallel.scheduling.errors import WorkerDied, WorkersGone
 
 
 def __getattr__(name: str) -> Any:

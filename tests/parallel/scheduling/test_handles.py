@@ -12,7 +12,7 @@ from tests.parallel.backends.cluster import cluster
 from tests.parallel.backends.functions import add, double
 
 from rapidz import Stream
-from rapidz.parallel.scheduling.handles import Batch
+from rapidz.parallel.scheduling.batch import ElementBatch
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
 
@@ -58,4 +58,4 @@ def test_a_cluster_has_no_task_left_when_all_is_gathered(tmp_path: Path) -> None
             return list(dask_scheduler.tasks)  # type: ignore[attr-defined]
 
         assert any(client.run_on_scheduler(tasks) == [] for _ in range(100))
-        assert not [x for x in gc.get_objects() if type(x) is Batch]
+        assert not [x for x in gc.get_objects() if type(x) is ElementBatch]

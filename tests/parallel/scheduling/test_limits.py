@@ -186,16 +186,16 @@ def test_elements_that_come_together_go_through_a_chain_together(
     length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No handle is made for each of them: that costs several times what is to be done."""
-    from rapidz.parallel.scheduling.batcher import Stage
+    from rapidz.parallel.scheduling.batcher import Batcher
 
     alone: list[Any] = []
-    add = Stage.add
+    add = Batcher.add
 
-    def noting(stage: Stage, x: Any) -> Any:
+    def noting(batcher: Batcher, x: Any) -> Any:
         alone.append(x)
-        return add(stage, x)
+        return add(batcher, x)
 
-    monkeypatch.setattr(Stage, "add", noting)
+    monkeypatch.setattr(Batcher, "add", noting)
     source: Any = Stream()
     node = source.scatter("thread")
     for _ in range(length):

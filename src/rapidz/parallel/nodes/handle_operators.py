@@ -34,9 +34,10 @@ from rapidz.parallel.nodes.resolution import (
     there,
 )
 from rapidz.parallel.nodes.stream import ParallelStream
-from rapidz.parallel.scheduling.batcher import Pace, Stage
-from rapidz.parallel.scheduling.dispatcher import Crew
-from rapidz.parallel.scheduling.handles import HANDLES, Span
+from rapidz.parallel.scheduling.batch_sizer import BatchSizer
+from rapidz.parallel.scheduling.batcher import Batcher
+from rapidz.parallel.scheduling.dispatcher import Dispatcher
+from rapidz.parallel.scheduling.handles import HANDLES, HandleRange
 from rapidz.parallel.wire.program import Chain, OperatorSpec
 
 
@@ -47,10 +48,10 @@ class Settled(ParallelStream[T]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super(ParallelStream, self).__init__(*args, **kwargs)
-        self._join_crew(_no_crew)
+        self._join_dispatcher(_no_dispatcher)
 
 
-def _no_crew() -> Crew:
+def _no_dispatcher() -> Dispatcher:
     raise TypeError("upstream must be scattered")
 
 
@@ -64,16 +65,16 @@ class Keyed(Settled[T]):
     def _wrap_input(self, step: Push[Any], port: int) -> Push[Any]:
         if self.key is None:
             return super()._wrap_input(step, port)
-        crew, front, pipeline = self._here(), self._front(port), self._pipeline
+        dispatcher, front, pipeline = self._here(), self._front(port), self._pipeline
         add = self._keys().add
-        pack = Stage(crew, Chain([], "pack"), Pace(crew.batch)).add
+        pack = Batcher(dispatcher, Chain([], "pack"), BatchSizer(dispatcher.batch)).add
 
         async def arrive(pair: tuple[Any, Any]) -> None:
             x, handle = pair
 
             async def enter(found: Any) -> None:
                 whole = found if type(found) in HANDLES else pack(found)
-                for key in await brought(handle if found is x else add(found), crew):
+                for key in await brought(handle if found is x else add(found), dispatcher):
                     await wait_for(step(keyed(whole, key)))
 
             await each_of(x, conclude, enter)
@@ -82,18 +83,20 @@ class Keyed(Settled[T]):
         allowance = allowance_below(self) or Allowance(lambda: 0)
         return lambda x: allowance.take_over(later((x, add(x))))
 
-    def _keys(self) -> Stage:
-        """The stage that computes keys."""
+    def _keys(self) -> Batcher:
+        """The batcher that computes keys."""
         spec = (
             OperatorSpec("map", (self.key,), {})
             if callable(self.key)
             else OperatorSpec("pluck", (self.key,), {})
         )
-        stage = Stage(
-            self._crew, Chain([spec], f"key-{type(self).__name__}"), Pace(self._crew.batch)
+        batcher = Batcher(
+            self._dispatcher,
+            Chain([spec], f"key-{type(self).__name__}"),
+            BatchSizer(self._dispatcher.batch),
         )
-        stage.nodes = [weakref.ref(self)]
-        return stage
+        batcher.nodes = [weakref.ref(self)]
+        return batcher
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
         if self.key is None:
@@ -155,12 +158,12 @@ class Carrier:
         self._held, self._maxsize = held, maxsize
 
     def __call__(self, x: Any) -> Any:
-        if type(x) is Span:
+        if type(x) is HandleRange:
             return self._carry_all(x)
         self._freed(1)
         return self._outlet.send(x)
 
-    async def _carry_all(self, span: Span) -> None:
+    async def _carry_all(self, span: HandleRange) -> None:
         outlet, task = self._outlet, asyncio.current_task()
         while (at := span.at) < span.stop:
             try:
@@ -235,7 +238,7 @@ class buffer(Passing[T], plain.buffer[T]):
         def put(x: Any) -> Pending:
             return conveyor.put(x, carry, pipeline)
 
-        enter = put if self._crew.ordered else self._when_there(put)
+        enter = put if self._dispatcher.ordered else self._when_there(put)
 
         def admit(x: Any) -> Pending:
             held.value += 1
@@ -246,9 +249,9 @@ class buffer(Passing[T], plain.buffer[T]):
                 return admit(x)
             return gate.enter(pipeline, lambda: held.value >= maxsize, lambda: admit(x), no_room)
 
-        if self._crew.ordered:
+        if self._dispatcher.ordered:
 
-            def many(span: Span) -> Pending:
+            def many(span: HandleRange) -> Pending:
                 held.value += span.stop - span.at
                 return put(span)
 

@@ -19,8 +19,9 @@ from rapidz.parallel.backends.registry import find_backend
 from rapidz.parallel.nodes.reconvergence import allowance_below
 from rapidz.parallel.nodes.resolution import settled
 from rapidz.parallel.nodes.stream import ParallelStream
-from rapidz.parallel.scheduling.batcher import Pace, Stage
-from rapidz.parallel.scheduling.dispatcher import Crew
+from rapidz.parallel.scheduling.batch_sizer import BatchSizer
+from rapidz.parallel.scheduling.batcher import Batcher
+from rapidz.parallel.scheduling.dispatcher import Dispatcher
 from rapidz.parallel.wire.outcomes import DROPPED, SetState
 from rapidz.parallel.wire.program import Chain, OperatorSpec
 
@@ -28,32 +29,32 @@ from rapidz.parallel.wire.program import Chain, OperatorSpec
 class Head(ParallelStream[T]):
     """A node that may send elements, through a chain of operators, to the workers."""
 
-    _stage: Stage | None = None
-    _pace: Pace | None = None
+    _batcher: Batcher | None = None
+    _sizer: BatchSizer | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super(ParallelStream, self).__init__(*args, **kwargs)
-        self._join_crew(self._new_crew)
+        self._join_dispatcher(self._new_dispatcher)
 
-    def _new_crew(self) -> Crew:
-        return Crew(find_backend("dask"))
+    def _new_dispatcher(self) -> Dispatcher:
+        return Dispatcher(find_backend("dask"))
 
-    def _stage_of(self, ops: list[Operator[Any]], *, raw: bool = False) -> Stage:
-        """The stage of this node, from now on for the chain *ops*."""
-        crew = self._here()
+    def _batcher_of(self, ops: list[Operator[Any]], *, raw: bool = False) -> Batcher:
+        """The batcher of this node, from now on for the chain *ops*."""
+        dispatcher = self._here()
         chain = Chain([op._spec() for op in ops], label_of(ops))
-        if self._stage is None:
-            self._pace = self._pace or Pace(crew.batch)
-            self._stage = Stage(crew, chain, self._pace)
-        stage = self._stage
-        stage.retune(chain, [weakref.ref(op) for op in ops])
-        stage.raw = raw
-        stage.values, stage.feeds = wanted(ops[-1])
-        return stage
+        if self._batcher is None:
+            self._sizer = self._sizer or BatchSizer(dispatcher.batch)
+            self._batcher = Batcher(dispatcher, chain, self._sizer)
+        batcher = self._batcher
+        batcher.set_chain(chain, [weakref.ref(op) for op in ops])
+        batcher.raw = raw
+        batcher.values, batcher.has_dependents = wanted(ops[-1])
+        return batcher
 
     def _on_loop_changed(self) -> None:
         super()._on_loop_changed()
-        self._stage = None
+        self._batcher = None
 
 
 class Operator(Head[T]):
@@ -64,7 +65,7 @@ class Operator(Head[T]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         try:
-            self._crew.backend.check_operator(self._spec())
+            self._dispatcher.backend.check_operator(self._spec())
         except Exception:
             self.destroy()  # what is refused stays out of the graph
             raise
@@ -76,7 +77,7 @@ class Operator(Head[T]):
     def compile(self, push: Push[Any], port: int = 0) -> Any:
         if follows(self):  # the head of the chain does it all
             return Step(push, self._outlet.push_many, self._outlet.capacity)
-        add = self._stage_of([self, *followers(self)]).add
+        add = self._batcher_of([self, *followers(self)]).add
         return lambda x: push(add(x))
 
 
@@ -213,26 +214,28 @@ class accumulate(Operator[T], plain.accumulate[T]):
     @property
     def state(self) -> Any:
         """The newest state that is known here; `no_default` before the first."""
-        if self._stage is not None:
-            known = self._stage.known_state()
+        if self._batcher is not None:
+            known = self._batcher.known_state()
             self._state.value = no_default if known is DROPPED else known
         return self._state.value
 
     @state.setter
     def state(self, value: Any) -> None:
         self._state.value = value
-        if self._stage is not None:
-            self._stage.add(SetState(_sendable(value)))
+        if self._batcher is not None:
+            self._batcher.add(SetState(_sendable(value)))
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if port in self._side_ports:
             return self._resetting()
-        fresh = self._stage is None
-        stage = self._stage_of([self, *followers(self)])
-        stage.retry = self._effective_policy if isinstance(self._effective_policy, Retry) else None
+        fresh = self._batcher is None
+        batcher = self._batcher_of([self, *followers(self)])
+        batcher.retry = (
+            self._effective_policy if isinstance(self._effective_policy, Retry) else None
+        )
         if fresh:
-            stage.state = _sendable(self._state.value)
-        add = stage.add
+            batcher.initial_state = _sendable(self._state.value)
+        add = batcher.add
         return lambda x: push(add(x))
 
     def _waits(self) -> bool:

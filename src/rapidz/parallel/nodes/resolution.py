@@ -17,16 +17,17 @@ from rapidz.kernel.protocol.push import Pending, Push, exception_group, when_all
 from rapidz.kernel.runtime.attribution import blame
 from rapidz.kernel.runtime.failures import Handler, Raise, Retry
 from rapidz.kernel.runtime.tasks import EagerTask, SerialQueue, resolve, wait_done, wait_for
+from rapidz.parallel.scheduling.batch import ElementBatch
+from rapidz.parallel.scheduling.dependencies import futures_in
 from rapidz.parallel.scheduling.handles import (
     HANDLES,
-    Batch,
-    Here,
-    Item,
-    Remote,
-    is_here,
+    ItemHandle,
+    LocalHandle,
+    RemoteHandle,
+    is_local,
+    iter_handles,
     outcome_of,
-    over_all,
-    parts,
+    wait_all,
 )
 from rapidz.parallel.wire.containers import map_leaves
 from rapidz.parallel.wire.outcomes import (
@@ -41,7 +42,7 @@ from rapidz.parallel.wire.outcomes import (
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.context import RuntimeContext
-    from rapidz.parallel.scheduling.dispatcher import Crew
+    from rapidz.parallel.scheduling.dispatcher import Dispatcher
 
 
 Lost: TypeAlias = Callable[[], None]
@@ -56,7 +57,7 @@ async def conclude(x: Any, errors: list[Exception]) -> list[Any]:
 
     What a policy raises is added to *errors*: the other items of *x* go on.
     """
-    if type(x) is not Remote and type(x) is not Item:
+    if type(x) is not RemoteHandle and type(x) is not ItemHandle:
         return [x]
     await there(x)
     if type(x.outcome()) is FailedElement:
@@ -69,7 +70,7 @@ async def conclude(x: Any, errors: list[Exception]) -> list[Any]:
     if type(outcome) is Expanded:
         found = []
         for at in range(len(outcome.outcomes)):
-            found += await conclude(Item(x, at), errors)
+            found += await conclude(ItemHandle(x, at), errors)
         return found
     return [x]
 
@@ -124,24 +125,24 @@ async def reporting(x: Any, find: Find, errors: list[Exception], lost: Lost) -> 
 
 async def there(x: Any) -> None:
     """Wait until it is known what became of *x*."""
-    for part in parts(x):
-        while type(part) is not Here and part.outcome() is PENDING:
+    for part in iter_handles(x):
+        while type(part) is not LocalHandle and part.outcome() is PENDING:
             remote = part.root()
-            await remote.batch.known(remote.index)
+            await remote.batch.wait_known(remote.index)
 
 
-async def settle(x: Remote | Item, errors: list[Exception]) -> None:
+async def settle(x: RemoteHandle | ItemHandle, errors: list[Exception]) -> None:
     """See to the failure of *x*, once for all who have to do with it.
 
     The first of them has what the policy raises added to its *errors*.
     """
     root = x.root()
     batch, place = root.batch, (root.index, *x.path())
-    under_way = batch.settling.get(place)
+    under_way = batch.resolving.get(place)
     if under_way is not None:
         await asyncio.shield(under_way)
         return
-    batch.settling[place] = future = asyncio.get_running_loop().create_future()
+    batch.resolving[place] = future = asyncio.get_running_loop().create_future()
     outcome: Any = FAILURE_HANDLED
     try:
         bad = x.outcome()
@@ -152,12 +153,12 @@ async def settle(x: Remote | Item, errors: list[Exception]) -> None:
     except Exception as error:
         errors.append(error)
     finally:
-        x.put(outcome)
-        del batch.settling[place]
+        x.amend(outcome)
+        del batch.resolving[place]
         resolve(future)
 
 
-async def _as_the_policy_says(batch: Batch, bad: FailedElement) -> Any:
+async def _as_the_policy_says(batch: ElementBatch, bad: FailedElement) -> Any:
     """Try again, skip or send on: what the policy of the node that failed says."""
     attempts = bad.attempts
     while True:
@@ -169,7 +170,7 @@ async def _as_the_policy_says(batch: Batch, bad: FailedElement) -> Any:
         keeps_state = batch.chain.stateful and bad.at == 0  # such a one is tried again in its task
         if isinstance(policy, Retry) and not keeps_state and attempts <= policy.times:
             await asyncio.sleep(policy.pause(attempts))
-            outcome = await batch.stage.again(batch, bad.at, bad.element, raw=True)
+            outcome = await batch.owner.rerun(batch.chain, bad.at, bad.element, raw=True)
             again = (
                 outcome.outcomes[-1] if type(outcome) is Expanded and outcome.outcomes else outcome
             )
@@ -182,21 +183,23 @@ async def _as_the_policy_says(batch: Batch, bad: FailedElement) -> Any:
             return FAILURE_HANDLED
 
 
-async def _inherited(x: Remote | Item, bad: FailedElement, errors: list[Exception]) -> Any:
+async def _inherited(
+    x: RemoteHandle | ItemHandle, bad: FailedElement, errors: list[Exception]
+) -> Any:
     """An element failed further up: see to it there, and go on with what comes of that."""
     root = x.root()
     source: Any = root.source()
-    if type(source) is not Remote and type(source) is not Item:
+    if type(source) is not RemoteHandle and type(source) is not ItemHandle:
         own = FailedElement(
             root.batch.chain.uid, 0, bad.element, bad.restore_error()
         )  # it got lost on its way
         return await _as_the_policy_says(root.batch, own)
     for at in x.path():
-        source = Item(source, at)
+        source = ItemHandle(source, at)
     outcomes = [
         FAILURE_HANDLED
         if handle is LOST
-        else await root.batch.stage.again(root.batch, 0, handle, raw=False)
+        else await root.batch.owner.rerun(root.batch.chain, 0, handle, raw=False)
         for handle in await conclude(source, errors)
     ]
     if not outcomes:
@@ -204,45 +207,45 @@ async def _inherited(x: Remote | Item, bad: FailedElement, errors: list[Exceptio
     return outcomes[0] if len(outcomes) == 1 else Expanded(outcomes)
 
 
-async def brought(x: Any, crew: Crew) -> list[Any]:
+async def brought(x: Any, dispatcher: Dispatcher) -> list[Any]:
     """The values that came of *x*, fetched from wherever they are."""
     errors: list[Exception] = []
-    values = await bring(x, errors, crew)
+    values = await bring(x, errors, dispatcher)
     if errors:
         raise exception_group(errors, "elements")
     return without_losses(values)
 
 
-async def bring(x: Any, errors: list[Exception], crew: Crew) -> list[Any]:
+async def bring(x: Any, errors: list[Exception], dispatcher: Dispatcher) -> list[Any]:
     """The values that came of *x*; LOST and *errors* are as for `conclude`."""
     values: list[Any] = []
     for handle in await conclude(x, errors):
         if handle is LOST:
             values.append(LOST)
             continue
-        whole = handle if type(handle) in HANDLES else await resolved(handle, crew)
-        for part in parts(whole):
-            if not is_here(part):
-                await crew.bring(part.root())
+        whole = handle if type(handle) in HANDLES else await resolved(handle, dispatcher)
+        for part in iter_handles(whole):
+            if not is_local(part):
+                await dispatcher.fetch(part.root())
         outcome = outcome_of(whole)
         if type(outcome) in SPECIAL:  # it was made again, and came out otherwise
-            values += await bring(handle, errors, crew)
+            values += await bring(handle, errors, dispatcher)
         else:
             values.append(outcome)
     return values
 
 
-async def resolved(x: Any, crew: Crew) -> Any:
+async def resolved(x: Any, dispatcher: Dispatcher) -> Any:
     """Put handles of values in the place of the futures that a node of the user's has emitted."""
-    futures = crew.futures_in(x)
+    futures = futures_in(x, dispatcher.backend)
     if not futures:
         return x
-    waits = await over_all([crew.backend.value_future(future) for future in futures])
+    waits = await wait_all([dispatcher.backend.value_future(future) for future in futures])
     errors = [_error_of(wait) for wait in waits]  # each is asked, so that none goes unnoticed
     for error in errors:
         if error is not None:
             raise error
-    known = {id(f): Here(wait.result()) for f, wait in zip(futures, waits, strict=True)}
+    known = {id(f): LocalHandle(wait.result()) for f, wait in zip(futures, waits, strict=True)}
     return map_leaves(x, lambda leaf: known.get(id(leaf), leaf))
 
 
@@ -287,9 +290,9 @@ class Crowd(SerialQueue):
         await coroutine
 
 
-def new_line(crew: Crew) -> SerialQueue:
+def new_line(dispatcher: Dispatcher) -> SerialQueue:
     """Where elements wait: in a line, or in a crowd if order does not matter."""
-    return SerialQueue() if crew.ordered else Crowd()
+    return SerialQueue() if dispatcher.ordered else Crowd()
 
 
 def in_order(line: SerialQueue, pipeline: RuntimeContext, begin: Callable[[Any], Any]) -> Push[Any]:
@@ -360,7 +363,7 @@ class Entrance:
 
 
 def settled(
-    crew: Crew,
+    dispatcher: Dispatcher,
     line: SerialQueue,
     pipeline: RuntimeContext,
     step: Push[Any],
@@ -376,7 +379,7 @@ def settled(
     *lost* is called for an element that failed, in its turn.
     """
     entrance = Entrance(line, pipeline, step, lost)
-    if one_input or not crew.ordered:
+    if one_input or not dispatcher.ordered:
         later = in_order(line, pipeline, entrance.arrive)
     else:
         later = entrance.arrive_by_one_of_several
@@ -384,11 +387,11 @@ def settled(
     def enter(x: Any) -> Pending:
         if line.last is None:
             kind = type(x)
-            if kind is Remote:
+            if kind is RemoteHandle:
                 outcome = x.batch.outcomes[x.index]
                 if outcome is REMOTE or type(outcome) not in SPECIAL:
                     return step(x)
-            elif kind is not Item:
+            elif kind is not ItemHandle:
                 return step(x)
         wait = later(x)
         return wait if allowance is None else allowance.take_over(wait)

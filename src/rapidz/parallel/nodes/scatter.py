@@ -17,8 +17,8 @@ from rapidz.parallel.backends.registry import find_backend
 from rapidz.parallel.nodes.remote_operators import Head, followers
 from rapidz.parallel.nodes.resolution import bring, each_of, in_order, new_line
 from rapidz.parallel.nodes.stream import ParallelStream
-from rapidz.parallel.scheduling.dispatcher import Crew
-from rapidz.parallel.scheduling.handles import Here, Remote, Span
+from rapidz.parallel.scheduling.dispatcher import Dispatcher
+from rapidz.parallel.scheduling.handles import HandleRange, LocalHandle, RemoteHandle
 from rapidz.parallel.wire.outcomes import SPECIAL
 
 
@@ -82,24 +82,24 @@ class scatter(Head[T]):
             )
         if not isinstance(ordered, bool):
             raise TypeError(f"scatter: ordered must be True or False, got {short_repr(ordered)}")
-        self._found = Crew(find_backend(backend, client), batch=batch, ordered=ordered)
+        self._found = Dispatcher(find_backend(backend, client), batch=batch, ordered=ordered)
         super().__init__(upstream, **kwargs)
 
-    def _new_crew(self) -> Crew:
+    def _new_dispatcher(self) -> Dispatcher:
         return self._found
 
     def _on_end(self) -> None:
         super()._on_end()
-        self._crew.finish()
+        self._dispatcher.close_when_idle()
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
         push = detached_push(self._pipeline, push)  # it may be on a worker, and in a state, already
         ops = followers(self)
         if not ops:
             self._here()
-            return lambda x: push(Here(x))
-        stage = self._stage_of(ops, raw=True)
-        add = stage.add
+            return lambda x: push(LocalHandle(x))
+        batcher = self._batcher_of(ops, raw=True)
+        add = batcher.add
 
         def step(x: Any) -> Pending:
             return push(add(x))
@@ -115,7 +115,7 @@ class scatter(Head[T]):
                         several.at += 1
                         return step(several.items[start])
                     several.at = stop
-                    further(stage.add_many(several.items[start:stop]))
+                    further(batcher.add_many(several.items[start:stop]))
                 return None
 
             return Step(step, many)
@@ -150,17 +150,22 @@ class gather(Stream[T]):
         kwargs.pop("backend", None)  # it is that of the upstream
         if not isinstance(upstream, ParallelStream):
             raise TypeError(f"gather: upstream must be scattered, got {short_repr(upstream)}")
-        self._crew = upstream._crew
+        self._dispatcher = upstream._dispatcher
         super().__init__(upstream, **kwargs)
-        self._serial_queue = new_line(self._crew)
+        self._serial_queue = new_line(self._dispatcher)
 
     def _on_loop_changed(self) -> None:
         super()._on_loop_changed()
-        self._serial_queue = new_line(self._crew)
+        self._serial_queue = new_line(self._dispatcher)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
-        crew, line, outlet, ref = self._crew, self._serial_queue, self._outlet, weakref.ref(self)
-        found = functools.partial(bring, crew=crew)
+        dispatcher, line, outlet, ref = (
+            self._dispatcher,
+            self._serial_queue,
+            self._outlet,
+            weakref.ref(self),
+        )
+        found = functools.partial(bring, dispatcher=dispatcher)
 
         def lost() -> None:
             if (node := ref()) is not None:
@@ -172,7 +177,7 @@ class gather(Stream[T]):
         later = in_order(line, self._pipeline, arrive)
 
         def step(x: Any) -> Pending:
-            if type(x) is Remote and line.last is None:
+            if type(x) is RemoteHandle and line.last is None:
                 value = x.batch.outcomes[x.index]
                 if type(value) not in SPECIAL:
                     return push(value)
@@ -183,13 +188,13 @@ class gather(Stream[T]):
 
 def in_bulk(
     ref: weakref.ref[gather[Any]], step: Push[Any], line: SerialQueue
-) -> Callable[[Span], Pending]:
+) -> Callable[[HandleRange], Pending]:
     """Make what takes a span of elements as far as they are there: all of them at once, if so."""
 
-    def many(span: Span) -> Pending:
+    def many(span: HandleRange) -> Pending:
         node = ref()
         while node is not None and span.at < span.stop:
-            stop = span.ahead()
+            stop = span.values_stop()
             if stop == span.at or line.last is not None:
                 wait = step(span.next())
             else:

@@ -31,8 +31,8 @@ from rapidz.parallel.nodes.resolution import (
     new_line,
     settled,
 )
-from rapidz.parallel.scheduling.dispatcher import Crew
-from rapidz.parallel.scheduling.handles import HANDLES, Here, parts
+from rapidz.parallel.scheduling.dispatcher import Dispatcher
+from rapidz.parallel.scheduling.handles import HANDLES, LocalHandle, iter_handles
 from rapidz.parallel.wire.containers import CONTAINERS, rebuild
 
 
@@ -64,14 +64,14 @@ class ParallelStream(Stream[T]):
     _is_entry = False
     """Whether elements enter here by hand: then the nodes below are a chain of their own."""
 
-    _crew: Crew
+    _dispatcher: Dispatcher
 
     def __init__(self, *args: Any, backend: Any = "dask", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._join_crew(lambda: Crew(find_backend(backend)))
+        self._join_dispatcher(lambda: Dispatcher(find_backend(backend)))
 
-    def _join_crew(self, found: Callable[[], Crew]) -> None:
-        """Work with those that the nodes above work with, or with the crew *found*."""
+    def _join_dispatcher(self, found: Callable[[], Dispatcher]) -> None:
+        """Work with those that the nodes above work with, or with the dispatcher *found*."""
         self._fronts: dict[int, SerialQueue] = {}
         """Where elements wait before they enter, by port; -1 if all ports share one."""
         self._exits: dict[object, SerialQueue] = {}
@@ -79,7 +79,7 @@ class ParallelStream(Stream[T]):
         self._pipeline.require_loop()
         above = [up for up in self.upstreams if isinstance(up, ParallelStream)]
         try:
-            self._crew = above[0]._crew if above else found()
+            self._dispatcher = above[0]._dispatcher if above else found()
             for up in above[1:]:
                 self._check_same(up)
         except Exception:
@@ -103,7 +103,7 @@ class ParallelStream(Stream[T]):
                 self._invalidate()
 
     def _check_same(self, upstream: ParallelStream[Any]) -> None:
-        mine, theirs = self._crew.backend, upstream._crew.backend
+        mine, theirs = self._dispatcher.backend, upstream._dispatcher.backend
         if not mine.shares_results(theirs):
             raise ValueError(
                 f"{type(self).__name__}: backend must be the same for all inputs, got "
@@ -112,7 +112,7 @@ class ParallelStream(Stream[T]):
 
     def _check_edge(self, downstream: Stream[Any]) -> None:
         if isinstance(downstream, ParallelStream):
-            if "_crew" in vars(downstream):
+            if "_dispatcher" in vars(downstream):
                 downstream._check_same(self)
         elif vars(type(downstream)).get("_needs_local_elements", False):
             name = type(downstream).__name__
@@ -124,16 +124,16 @@ class ParallelStream(Stream[T]):
     @property
     def backend(self) -> str:
         """Where elements are: "dask", "thread", "process", or the name of an executor."""
-        return self._crew.backend.name
+        return self._dispatcher.backend.name
 
     @property
     def current_value(self) -> Any:
         """A future of the last element, from the first time this is asked for; None before."""
         handle = super().current_value
-        if handle is None or not any(True for _ in parts(handle)):
+        if handle is None or not any(True for _ in iter_handles(handle)):
             return handle
         coroutine = brought(handle, self._here())
-        values = asyncio.run_coroutine_threadsafe(coroutine, self._crew.loop)
+        values = asyncio.run_coroutine_threadsafe(coroutine, self._dispatcher.loop)
         future: Future[Any] = Future()
         values.add_done_callback(functools.partial(_pass_first_on, future))
         return future
@@ -148,7 +148,7 @@ class ParallelStream(Stream[T]):
 
         It is the function that was given to `scatter`, if it was one.
         """
-        return self._crew.backend.client
+        return self._dispatcher.backend.client
 
     def _wrap_input(self, step: Push[Any], port: int) -> Push[Any]:
         if interpreted(self):
@@ -190,12 +190,12 @@ class ParallelStream(Stream[T]):
 
     def _wrap_output_edge(self, step: Push[Any], downstream: Stream[Any], port: int) -> Push[Any]:
         """Compile *step* of a node that knows nothing of handles: it gets futures."""
-        crew = self._here()
+        dispatcher = self._here()
         if downstream._accepts_handles and downstream is not self:
             return step
 
         async def hand(handle: Any) -> None:
-            await wait_for(step(await as_futures(handle, crew)))
+            await wait_for(step(await as_futures(handle, dispatcher)))
 
         def arrive(x: Any) -> Coroutine[Any, Any, None]:
             return each_of(x, conclude, hand)
@@ -205,10 +205,10 @@ class ParallelStream(Stream[T]):
     def _bind_to_loop(
         self, downstream: Stream[Any], call: Callable[[Any], Awaitable[Any]]
     ) -> Callable[[Any], Awaitable[Any]]:
-        if self._crew.backend.event_loop() is None:
+        if self._dispatcher.backend.event_loop() is None:
             return call
         downstream._emit_on_other_loop = emit_on_pipeline_loop
-        return bind_to_loop(call, self._crew.backend)
+        return bind_to_loop(call, self._dispatcher.backend)
 
     def _waits(self) -> bool:
         """Whether an element may have to wait in front of the node until more is known of it."""
@@ -223,15 +223,15 @@ class ParallelStream(Stream[T]):
         return detached_push(self._pipeline, push) if self._is_entry else push
 
     def _to_branches(self, pushes: list[Push[Any]], start: Start) -> Push[Any]:
-        if len(pushes) > 1 and self._crew.ordered and meet_in_disorder(self):
+        if len(pushes) > 1 and self._dispatcher.ordered and meet_in_disorder(self):
             step = one_branch_after_the_other(pushes, self._exit("branches"), self._pipeline)
             return settled(self._here(), self._exit("all branches"), self._pipeline, step)
         return super()._wrap_fan_out(pushes, start)
 
-    def _here(self) -> Crew:
-        """The crew, told which pipeline it works for."""
-        self._crew.pipeline = self._pipeline
-        return self._crew
+    def _here(self) -> Dispatcher:
+        """The dispatcher, told which pipeline it works for."""
+        self._dispatcher.pipeline = self._pipeline
+        return self._dispatcher
 
     def _wrap_policy(self, step: Push[Any], policy: Any) -> Push[Any]:
         own = self._settles or interpreted(self)  # what operators do is guarded on the workers
@@ -244,7 +244,7 @@ class ParallelStream(Stream[T]):
     # --- elements that wait in front of the node ------------------------------------------
 
     def _front(self, port: int) -> SerialQueue:
-        return self._fronts.setdefault(port, new_line(self._crew))
+        return self._fronts.setdefault(port, new_line(self._dispatcher))
 
     def _has_in_flight(self) -> bool:
         lines = (*self._fronts.values(), *self._exits.values())
@@ -270,7 +270,7 @@ class ParallelStream(Stream[T]):
         return action()
 
     def _exit(self, key: object) -> SerialQueue:
-        return self._exits.setdefault(key, new_line(self._crew))
+        return self._exits.setdefault(key, new_line(self._dispatcher))
 
     def _on_loop_changed(self) -> None:
         super()._on_loop_changed()
@@ -285,17 +285,17 @@ def _pass_first_on(future: Future[Any], values: Future[list[Any]]) -> None:
         future.set_result(next(iter(values.result()), None))
 
 
-async def as_futures(x: Any, crew: Crew) -> Any:
+async def as_futures(x: Any, dispatcher: Dispatcher) -> Any:
     """What users get for an element that is elsewhere: a future, or a container of futures."""
     if type(x) in CONTAINERS:
         items = x.values() if type(x) is dict else x
-        return rebuild(x, [await as_futures(item, crew) for item in items])
-    if type(x) is Here:
-        return crew.backend.element_future(None, 0, x.value)
+        return rebuild(x, [await as_futures(item, dispatcher) for item in items])
+    if type(x) is LocalHandle:
+        return dispatcher.backend.element_future(None, 0, x.value)
     if type(x) not in HANDLES:
         return x
     task = x.task()
-    if crew.backend.supports_dependencies and task.ref is not None and not x.path():
-        return crew.backend.element_future(task.ref, x.root().index - task.start, None)
-    (value,) = await brought(x, crew)
-    return crew.backend.element_future(None, 0, value)
+    if dispatcher.backend.supports_dependencies and task.ref is not None and not x.path():
+        return dispatcher.backend.element_future(task.ref, x.root().index - task.start, None)
+    (value,) = await brought(x, dispatcher)
+    return dispatcher.backend.element_future(None, 0, value)

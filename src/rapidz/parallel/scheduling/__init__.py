@@ -1,1 +1,1 @@
-"""Scheduling: handles, batches, tasks and their dependencies."""
+"""Scheduling: elements are batched, batches are cut into tasks, and tasks are dispatched."""

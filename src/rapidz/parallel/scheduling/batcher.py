@@ -1,137 +1,92 @@
-"""Batching: elements that wait are sent together, as many as the workers can take."""
+"""Batcher: queues the elements for one chain, and cuts them into tasks."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import math
-import sys
+import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import Any
 
+from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.runtime.failures import Retry
-from rapidz.parallel.scheduling.handles import Batch, Remote, Span, Task
+from rapidz.parallel.scheduling.batch import ElementBatch
+from rapidz.parallel.scheduling.batch_sizer import MAX_BATCH_ELEMENTS, BatchSizer, count_by_bytes
+from rapidz.parallel.scheduling.dependencies import is_ready
+from rapidz.parallel.scheduling.dispatcher import Dispatcher
+from rapidz.parallel.scheduling.handles import HandleRange, RemoteHandle
+from rapidz.parallel.scheduling.task import Task, TaskEvent
 from rapidz.parallel.wire.outcomes import DROPPED, PENDING, FailedElement
-
-if TYPE_CHECKING:
-    import weakref
-
-    from rapidz.kernel.graph.stream import Stream
-    from rapidz.parallel.scheduling.dispatcher import Crew
-    from rapidz.parallel.wire.program import Chain
-
-#: How long a task should take, in seconds: long beside what it costs to send it.
-TASK_SECONDS = 0.05
-#: How many times more elements a task may have than the one before.
-GROWTH = 8
-#: How many bytes the elements of a task may have together, unless one alone has more.
-TASK_BYTES = 4 << 20
-#: How many elements a batch has at most, so that what is done with can be forgotten.
-BATCH_MOST = 1 << 16
-
-_LIGHT: Final = frozenset({int, float, complex, bool, type(None)})
+from rapidz.parallel.wire.program import Chain
 
 
-class Pace:
-    """How many elements to send in one task: few at first, then as many as take a while."""
+class Batcher:
+    """Chain of operators with the queue in front of it, and its tasks in flight."""
 
-    def __init__(self, batch: int | str) -> None:
-        self.fixed = batch if isinstance(batch, int) else None
-        self.most = self.fixed or 1
-        self._seconds = 0.0
-        self._least = 1
-
-    def learn(self, size: int, seconds: float) -> None:
-        """A task of *size* elements took *seconds*."""
-        if self.fixed is None and size:
-            each = max(seconds / size, 1e-9)
-            self._seconds = each if not self._seconds else (self._seconds + each) / 2
-            fit = max(1, int(TASK_SECONDS / self._seconds))
-            self._least = max(1, fit // 16)
-            self.most = min(fit, max(self.most, size) * GROWTH, BATCH_MOST)
-
-    def share(self, waiting: int, slots: int) -> int:
-        """How many of the elements *waiting* the next of at most *slots* tasks takes.
-
-        Its part of what waits, so that the last ones end at about the same time, but no task so
-        small that sending it takes longer than doing it.
-        """
-        part = math.ceil(waiting / slots)
-        return max(1, min(self.most, max(part, self._least)))
-
-
-class Stage:
-    """A chain of operators, the elements that wait for it, and the tasks under way."""
-
-    def __init__(self, crew: Crew, chain: Chain, pace: Pace) -> None:
-        self.crew = crew
+    def __init__(self, dispatcher: Dispatcher, chain: Chain, sizer: BatchSizer) -> None:
+        self.dispatcher = dispatcher
         self.chain = chain
-        self.pace = pace
+        self.sizer = sizer
         self.nodes: Sequence[weakref.ref[Stream[Any]]] = ()
-        """The operators of the chain, to be blamed."""
         self.raw = False
-        """Whether elements come as values, and not as handles."""
         self.values = True
-        """Whether values are fetched when a task is done, or only what is special."""
-        self.feeds = False
-        """Whether tasks of other stages take what this one makes."""
+        self.has_dependents = False
         self.retry: Retry | None = None
-        self.under_way: set[Task] = set()
-        self._queue: deque[Batch] = deque()
-        self._open: Batch | None = None
-        self._armed = False
-        self.state: Any = DROPPED
-        """The state to begin with, if no task makes it."""
+        self.in_flight: set[Task] = set()
+        self._queue: deque[ElementBatch] = deque()
+        self._open: ElementBatch | None = None
+        """The batch that takes the next element."""
+        self._scheduled = False
+        """Whether `dispatch` will be called by the loop, or by the completion of a task."""
+        self.initial_state: Any = DROPPED
         self.last: Task | None = None
         """The task that makes the newest state."""
-        crew.stages.add(self)
+        dispatcher.batchers.add(self)
 
-    def retune(self, chain: Chain, nodes: Sequence[weakref.ref[Stream[Any]]]) -> None:
-        """Use *chain*, which is made of *nodes*, from the next element on."""
+    def set_chain(self, chain: Chain, nodes: Sequence[weakref.ref[Stream[Any]]]) -> None:
+        """Use *chain*, which consists of *nodes*, from the next element on."""
         self.chain, self.nodes = chain, nodes
         self._open = None
 
-    # --- elements in ---------------------------------------------------------------------
+    # --- elements ----------------------------------------------------------------------------
 
-    def add(self, x: Any) -> Remote:
-        """Let *x* wait to be sent; return the handle of what comes of it."""
-        batch = self._with_room()
+    def add(self, x: Any) -> RemoteHandle:
+        """Queue *x*; return the handle of its outcome."""
+        batch = self._open_batch()
         inputs = batch.inputs
         index = len(inputs)
         inputs.append(x)
         batch.outcomes.append(PENDING)
-        if not self._armed:
-            self.arm()
-        return Remote(batch, index)
+        if not self._scheduled:
+            self._schedule()
+        return RemoteHandle(batch, index)
 
-    def add_many(self, elements: Sequence[Any]) -> Span:
-        """Let all of *elements* wait to be sent."""
-        batch = self._with_room()
+    def add_many(self, elements: Sequence[Any]) -> HandleRange:
+        """Queue all of *elements*; return the range of their handles."""
+        batch = self._open_batch()
         start = len(batch.inputs)
         batch.inputs.extend(elements)
         batch.outcomes.extend([PENDING] * len(elements))
-        if not self._armed:
-            self.arm()
-        return Span(batch, start, start + len(elements))
+        if not self._scheduled:
+            self._schedule()
+        return HandleRange(batch, start, start + len(elements))
 
-    def _with_room(self) -> Batch:
-        """The batch that the next element goes into."""
+    def _open_batch(self) -> ElementBatch:
         batch = self._open
-        if batch is None or len(batch.inputs) >= BATCH_MOST:
-            batch = self._open = Batch(self, self.chain)
+        if batch is None or len(batch.inputs) >= MAX_BATCH_ELEMENTS:
+            batch = self._open = ElementBatch(self, self.chain)
             self._queue.append(batch)
         return batch
 
-    def arm(self) -> None:
-        """Send what waits, once those who emit now have had their say."""
-        self._armed = True
-        self.crew.loop.call_soon(self.dispatch)
+    def _schedule(self) -> None:
+        """Dispatch after the present turn of the loop, in which more elements may arrive."""
+        self._scheduled = True
+        self.dispatcher.loop.call_soon(self.dispatch)
 
     def dispatch(self) -> None:
-        """Send as much of what waits as the workers can take."""
-        self._armed = False
-        slots = self.crew.slots(self)
+        """Submit as many of the queued elements as the workers can take."""
+        self._scheduled = False
+        slots = self.dispatcher.task_limit(self.chain.stateful)
         while self._queue:
             batch = self._queue[0]
             if batch.sent == len(batch.inputs):
@@ -139,128 +94,86 @@ class Stage:
                 if batch is self._open:
                     self._open = None
                 continue
-            if self.crew.suspects or len(self.under_way) >= slots:
-                self._armed = True  # the next task that is done will see to it
+            if self.dispatcher.quarantine or len(self.in_flight) >= slots:
+                self._scheduled = True  # the next task that completes dispatches
                 return
-            stop = self._cut(batch, slots)
+            stop = self._task_stop(batch, slots)
             if stop == batch.sent:
-                self._armed = True
-                self._later(batch.inputs[batch.sent])
+                self._scheduled = True
+                progress = self.dispatcher.wait_progress(batch.inputs[batch.sent])
+                asyncio.ensure_future(progress).add_done_callback(lambda _: self.dispatch())
                 return
             if batch is self._open:
-                self._open = None  # so that a batch ends, and can be forgotten, under pressure too
-            self._send(batch.cut(stop))
+                self._open = None  # so that batches end, and are freed, under load too
+            self._submit(batch.cut(stop))
 
-    def _cut(self, batch: Batch, slots: int) -> int:
-        """How far the next task goes: what is ready, and neither too many nor too heavy."""
-        waiting = sum(len(batch.inputs) - batch.sent for batch in self._queue)
-        stop = min(batch.sent + self.pace.share(waiting, slots), len(batch.inputs))
+    def _task_stop(self, batch: ElementBatch, slots: int) -> int:
+        """Return up to where the next task goes: as far as elements are ready and not too large."""
+        queued = sum(len(batch.inputs) - batch.sent for batch in self._queue)
+        stop = min(batch.sent + self.sizer.task_size(queued, slots), len(batch.inputs))
         inputs = batch.inputs[batch.sent : stop]
-        if not batch.raw:
-            ready = self.crew.ready
-            count = next((i for i, x in enumerate(inputs) if not ready(x)), len(inputs))
-            stop = batch.sent + count
-        elif not _LIGHT.issuperset(map(type, inputs)):
-            stop = batch.sent + _bearable(inputs)
-        return stop
+        if batch.raw:
+            return batch.sent + count_by_bytes(inputs)
+        backend = self.dispatcher.backend
+        count = next((at for at, x in enumerate(inputs) if not is_ready(x, backend)), len(inputs))
+        return batch.sent + count
 
-    def _later(self, x: Any) -> None:
-        """Dispatch again when more is known of *x*."""
-        waiting = asyncio.ensure_future(self.crew.when_ready(x))
-        waiting.add_done_callback(lambda _: self.dispatch())
-
-    async def again(self, batch: Batch, at: int, x: Any, *, raw: bool) -> Any:
-        """Do what the operators of *batch* from *at* on do to *x*; return what becomes of it."""
-        retried = Batch(self, batch.chain.tail(at))
-        retried.raw = raw
-        retried.inputs, retried.outcomes = [x], [PENDING]
-        task = retried.cut(1)
+    async def rerun(self, chain: Chain, at: int, x: Any, *, raw: bool) -> Any:
+        """Send *x* through the operators of *chain* from *at* on; return its outcome."""
+        batch = ElementBatch(self, chain.tail(at))
+        batch.raw = raw
+        batch.inputs, batch.outcomes = [x], [PENDING]
+        task = batch.cut(1)
         task.values = True
-        self.under_way.add(task)
-        self.crew.send_in_turn(task)
-        await retried.known(0)
-        outcome = retried.outcomes[0]
-        if type(outcome) is FailedElement and outcome.chain == batch.chain.uid:
+        self.in_flight.add(task)
+        self.dispatcher.submit_in_turn(task)
+        await batch.wait_known(0)
+        outcome = batch.outcomes[0]
+        if type(outcome) is FailedElement and outcome.chain == chain.uid:
             outcome.at += at
         return outcome
 
-    # --- tasks ---------------------------------------------------------------------------
+    # --- tasks -------------------------------------------------------------------------------
 
-    def _send(self, task: Task) -> None:
+    def _submit(self, task: Task) -> None:
         if task.chain.stateful:
-            task.previous = self.last if self.last is not None else self._beginning(task)
+            task.previous = self.last or self._initial_task(task.chain)
             self.last = task
-        self.under_way.add(task)
-        self.crew.send(task)
+        self.in_flight.add(task)
+        self.dispatcher.submit(task)
 
-    def _beginning(self, task: Task) -> Task:
-        """A task that was never sent: it stands for the state to begin with."""
-        first = Task(self, task.batch or Batch(self, task.chain), 0, [])
-        first.batch, first.done, first.state = None, True, self.state
-        return first
+    def _initial_task(self, chain: Chain) -> Task:
+        """Return a task that is done from the start, and has the initial state."""
+        task = Task(self, chain, [])
+        for event in (TaskEvent.SUBMIT, TaskEvent.SUCCEED):
+            task.apply(event)
+        task.state = self.initial_state
+        return task
 
-    def replaced(self, task: Task, parts: Sequence[Task]) -> None:
-        """*parts* are under way instead of *task*."""
-        self.under_way.discard(task)
-        self.under_way.update(parts)
+    def on_success(self, task: Task, seconds: float) -> None:
+        self.sizer.record(task.size, seconds)
+
+    def on_split(self, task: Task) -> None:
+        self.in_flight.discard(task)
+        self.in_flight.update(task.parts)
         if self.last is task:
-            self.last = parts[-1]
+            self.last = task.parts[-1]
+
+    def on_completion(self, task: Task) -> None:
+        self.in_flight.discard(task)
+        if self._scheduled or self._queue:
+            self.dispatch()
 
     def known_state(self) -> Any:
-        """The newest state that is known here."""
+        """Return the newest state that is known in this process."""
         task = self.last
         while task is not None:
-            task = task.maker()
+            task = task.state_source()
             if task.state is not PENDING:
                 return task.state
             task = task.previous
-        return self.state
+        return self.initial_state
 
-    def waits(self) -> bool:
-        """Whether elements wait to be sent."""
+    def has_queued(self) -> bool:
+        """Return whether elements wait to be submitted."""
         return any(batch.sent < len(batch.inputs) for batch in self._queue)
-
-    def over(self, task: Task) -> None:
-        """*task* is done, one way or the other."""
-        self.under_way.discard(task)
-        if self._armed or self._queue:
-            self.dispatch()
-
-
-def _bearable(inputs: Sequence[Any]) -> int:
-    """How many of *inputs* can go together, the first one in any case."""
-    total = 0
-    for count, x in enumerate(inputs):
-        total += weight(x)
-        if total > TASK_BYTES and count:
-            return count
-    return len(inputs)
-
-
-def weight(x: Any, visits: int = 200) -> int:
-    """About how many bytes *x* has; of what is in it, at most so many *visits* are paid."""
-    total, ahead = 0, [x]
-    while ahead and visits:
-        visits -= 1
-        x = ahead.pop()
-        try:
-            if isinstance(x, (tuple, list)):
-                ahead += x[:visits]
-            elif isinstance(x, dict):
-                ahead += itertools.islice(x.values(), visits)
-            else:
-                total += _own_weight(x)
-        except Exception:  # what cannot be weighed is sent as it is
-            continue
-    return total
-
-
-def _own_weight(x: Any) -> int:
-    nbytes = getattr(x, "nbytes", None)
-    if isinstance(nbytes, int):
-        return nbytes
-    usage: Callable[..., Any] | None = getattr(x, "memory_usage", None)
-    if usage is None:
-        return sys.getsizeof(x, 0)
-    used = usage()
-    return int(getattr(used, "sum", lambda: used)())

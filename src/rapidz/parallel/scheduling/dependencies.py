@@ -1,71 +1,114 @@
-"""What stands for an element in a task that is sent: its value, or where a worker finds it."""
+"""Task dependencies: the payload of a task, and the results of other tasks that it refers to."""
 
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from rapidz.parallel.scheduling.handles import Here, Item, Remote, is_here
-from rapidz.parallel.wire.containers import CONTAINERS
-from rapidz.parallel.wire.outcomes import FailedElement
-from rapidz.parallel.wire.payload import PackedContainer, ResultRef
+from rapidz.parallel.backends.protocol import Backend
+from rapidz.parallel.scheduling.handles import (
+    HANDLES,
+    ItemHandle,
+    LocalHandle,
+    RemoteHandle,
+    is_local,
+    iter_handles,
+)
+from rapidz.parallel.scheduling.task import Task
+from rapidz.parallel.wire.containers import CONTAINERS, iter_leaves
+from rapidz.parallel.wire.outcomes import PENDING, SPECIAL, FailedElement
+from rapidz.parallel.wire.payload import PackedContainer, ResultRef, TaskPayload
 
-if TYPE_CHECKING:
-    from rapidz.parallel.backends.protocol import Backend
-
-#: What a worker has to look up.
-STAND_INS: Final = frozenset({ResultRef, PackedContainer})
+#: What a worker has to dereference.
+REFERENCES: Final = frozenset({ResultRef, PackedContainer})
 
 
-class Needs:
-    """The results that a task needs, each once."""
+class Dependencies:
+    """Results that a task needs, each once: tasks, or futures of the backend's own kind."""
 
     def __init__(self) -> None:
         self.all: list[Any] = []
-        """Tasks, or futures of the backend's own."""
-        self._places: dict[int, int] = {}
+        self._indexes: dict[int, int] = {}
 
-    def place(self, need: Any) -> int:
-        """At which place *need* is."""
-        at = self._places.get(id(need))
+    def index(self, dependency: Any) -> int:
+        """Return the index of *dependency*; add it if it is new."""
+        at = self._indexes.get(id(dependency))
         if at is None:
-            at = self._places[id(need)] = len(self.all)
-            self.all.append(need)
+            at = self._indexes[id(dependency)] = len(self.all)
+            self.all.append(dependency)
         return at
 
 
-class Encoder:
-    """Finds what stands for an element in a task."""
+class InputEncoder:
+    """Encoder of inputs: a value as it is, a remote element as a reference to its result."""
 
-    def __init__(self, backend: Backend, needs: Needs, uid: str) -> None:
-        self._backend, self._needs, self._uid = backend, needs, uid
+    def __init__(self, backend: Backend, dependencies: Dependencies, uid: str) -> None:
+        self._backend, self._dependencies, self._uid = backend, dependencies, uid
 
     def __call__(self, x: Any) -> Any:
         kind = type(x)
-        if kind is Here:
+        if kind is LocalHandle:
             return x.value
-        if kind is Remote or kind is Item:
-            return self._handle(x)
+        if kind is RemoteHandle or kind is ItemHandle:
+            return self._encode_handle(x)
         if kind in CONTAINERS:
             items = list(x.values() if kind is dict else x)
             encoded = [self(item) for item in items]
             return x if all(map(operator.is_, encoded, items)) else PackedContainer(x, encoded)
-        return self._future(x) if self._backend.is_future(x) else x
+        return self._encode_future(x) if self._backend.is_future(x) else x
 
-    def _handle(self, x: Remote | Item) -> Any:
+    def _encode_handle(self, x: RemoteHandle | ItemHandle) -> Any:
         task, root, backend = x.task(), x.root(), self._backend
         if task is None or not backend.supports_dependencies:
             return x.outcome()
         amended = root.index in root.batch.amended
-        if is_here(x) and (amended or task.ref is None or backend.is_lost(task.ref)):
+        if is_local(x) and (amended or task.ref is None or backend.is_lost(task.ref)):
             return x.outcome()
-        return ResultRef(self._needs.place(task), root.index - task.start, x.path())
+        return ResultRef(self._dependencies.index(task), root.index - task.start, x.path())
 
-    def _future(self, future: Any) -> Any:
-        """What stands for a future that comes from a node of the user's own."""
+    def _encode_future(self, future: Any) -> Any:
+        """Encode a future that a user's node has emitted."""
         if self._backend.supports_dependencies:
-            return ResultRef(self._needs.place(future))
-        if future.cancelled():
-            return FailedElement(self._uid, 0, future, RuntimeError("the future was cancelled"))
-        error = future.exception()
+            return ResultRef(self._dependencies.index(future))
+        cancelled = future.cancelled()
+        error = RuntimeError("the future was cancelled") if cancelled else future.exception()
         return future.result() if error is None else FailedElement(self._uid, 0, future, error)
+
+
+def build_payload(task: Task, backend: Backend) -> tuple[TaskPayload, list[Any]]:
+    """Return the payload of *task*, and the tasks and futures on which it depends."""
+    chain = task.chain
+    if backend.crosses_process and not chain.is_picklable():
+        task.splits_left = [0]  # the cause is the chain: smaller tasks would fail as well
+    dependencies = Dependencies()
+    payload = TaskPayload(chain, task.inputs)
+    payload.crosses_process = backend.crosses_process
+    if not task.raw:
+        encode = InputEncoder(backend, dependencies, chain.uid)
+        payload.inputs = [encode(x) for x in task.inputs]
+        kinds = set(map(type, payload.inputs))
+        payload.bare = REFERENCES.isdisjoint(kinds)
+        payload.special = payload.bare and not SPECIAL.isdisjoint(kinds)
+    if chain.stateful and task.previous is not None:
+        payload.retry = task.owner.retry
+        source = task.previous.state_source()
+        if source.state is not PENDING:
+            payload.state = source.state
+        else:
+            payload.state_at = dependencies.index(source)
+    return payload, dependencies.all
+
+
+def is_ready(x: Any, backend: Backend) -> bool:
+    """Return whether a task with *x* among its inputs can be submitted."""
+    if backend.supports_dependencies:
+        return all(
+            type(handle) is LocalHandle or handle.task() is not None for handle in iter_handles(x)
+        )
+    return is_local(x) and all(future.done() for future in futures_in(x, backend))
+
+
+def futures_in(x: Any, backend: Backend) -> list[Any]:
+    """Return the futures of the backend's own kind in *x*, which a user's node has emitted."""
+    is_future = backend.is_future
+    return [leaf for leaf in iter_leaves(x) if type(leaf) not in HANDLES and is_future(leaf)]
