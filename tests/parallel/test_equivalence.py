@@ -13,6 +13,9 @@ from tests.support import bounded
 
 from rapidz.testing import assert_equivalent
 
+#: Threads of Dask draw random numbers while Hypothesis draws its own.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module:Warning")
+
 SECONDS = 8.0
 """A pipeline that takes longer hangs."""
 

@@ -35,15 +35,24 @@ INTERRUPTED = """
 if __name__ == "__main__":
     source = Stream()
     node = source.scatter("process").map(slow).on_error("skip")
-    seen = node.buffer(400).gather().sink_to_list()
-    source.emit_many(range(100))
-    threading.Timer(0.2, os.killpg, (0, signal.SIGINT)).start()
+    seen, joining, working = [], threading.Event(), threading.Event()
+    def keep(x):
+        seen.append(x)
+        working.set()
+    def interrupt():
+        joining.wait()
+        working.wait()
+        os.killpg(0, signal.SIGINT)
+    node.buffer(400).gather().sink(keep)
+    source.emit_many(range(200))
+    threading.Thread(target=interrupt, daemon=True).start()
     try:
+        joining.set()
         source.join()
     except KeyboardInterrupt:
         print("interrupted")
     source.close()
-    print(seen == list(range(100)), node.skipped)
+    print(seen == list(range(200)), node.skipped)
 """
 
 IN_A_CHILD = """

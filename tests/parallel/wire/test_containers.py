@@ -17,6 +17,9 @@ from rapidz.parallel import ParallelStream
 from rapidz.parallel.wire.containers import iter_leaves, map_leaves
 
 #: What stands for the element in a shape; everything else stands for itself.
+#: Threads of Dask draw random numbers while Hypothesis draws its own.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module:Warning")
+
 ELEMENT = "element"
 
 hashable = st.recursive(
