@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rapidz import Stream
 from rapidz.dataframe import DataFrame, Series
-from rapidz.dataframe.interop import native
+from rapidz.dataframe.interop import from_pandas
 
 KINDS = ("polars", "pyarrow")
 EXAMPLE = pd.DataFrame(
@@ -102,7 +102,7 @@ PIPELINES: dict[str, Callable[[Any], Any]] = {
 @settings(max_examples=12)
 @given(drawn=batches())
 def test_every_kind_gives_what_pandas_gives(kind: str, name: str, drawn: list[Any]) -> None:
-    expected = [native.like(kind, one) for one in emitted(PIPELINES[name], drawn)]
+    expected = [from_pandas.like(kind, one) for one in emitted(PIPELINES[name], drawn)]
     seen = emitted(PIPELINES[name], [of_kind(kind, batch) for batch in drawn])
 
     assert [type(one) for one in seen] == [type(one) for one in expected]

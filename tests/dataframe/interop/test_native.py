@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapidz.dataframe.interop import native
+from rapidz.dataframe.interop import from_pandas, libraries, native
 
 SECOND, THIRD = datetime.datetime(1990, 1, 1), datetime.datetime(2040, 1, 1)
 INSTANTS = st.datetimes(SECOND, THIRD)
@@ -83,7 +83,7 @@ def test_a_frame_of_polars_comes_back_as_it_was(drawn: dict[str, tuple[Any, list
         {name: pl.Series(values, dtype=of) for name, (of, values) in drawn.items()}
     )
 
-    back = native.like("polars", native.to_pandas(frame))
+    back = from_pandas.like("polars", native.to_pandas(frame))
 
     assert back.schema == frame.schema
     assert back.equals(frame.fill_nan(None))
@@ -94,7 +94,7 @@ def test_a_table_of_pyarrow_comes_back_as_it_was(drawn: dict[str, tuple[Any, lis
     arrays = {name: pa.array(values, of) for name, (of, values) in drawn.items()}
     table = pa.table(arrays)
 
-    back = native.like("pyarrow", native.to_pandas(table))
+    back = from_pandas.like("pyarrow", native.to_pandas(table))
 
     assert back.schema == table.schema
     rows = [{k: missing_is_null(v) for k, v in row.items()} for row in table.to_pylist()]
@@ -106,7 +106,7 @@ def test_a_series_comes_back_with_its_name(drawn: tuple[Any, list[Any]]) -> None
     dtype, values = drawn
     series = pl.Series("x", values, dtype=dtype)
 
-    back = native.like("polars", native.to_pandas(series))
+    back = from_pandas.like("polars", native.to_pandas(series))
 
     assert back.name == "x"
     assert back.dtype == series.dtype
@@ -131,13 +131,13 @@ def test_a_chunked_array_is_a_series_without_a_name() -> None:
     series = native.to_pandas(pa.chunked_array([[1], [None, 3]]))
 
     pd.testing.assert_series_equal(series, pd.Series([1, None, 3], dtype="Int64"))
-    assert native.like("pyarrow", series).equals(pa.chunked_array([[1, None, 3]]))
+    assert from_pandas.like("pyarrow", series).equals(pa.chunked_array([[1, None, 3]]))
 
 
 def test_dates_become_instants() -> None:
     frame = pl.DataFrame({"day": [datetime.date(2030, 1, 2), None]})
 
-    back = native.like("polars", native.to_pandas(frame))
+    back = from_pandas.like("polars", native.to_pandas(frame))
 
     assert back.rows() == [(datetime.datetime(2030, 1, 2),), (None,)]
 
@@ -157,7 +157,7 @@ def test_dates_become_instants() -> None:
 def test_what_pandas_has_no_dtype_for_passes_through(column: pl.Series) -> None:
     frame = pl.DataFrame({"x": column, "n": range(len(column))})
     for kind, one in (("polars", frame), ("pyarrow", frame.to_arrow())):
-        back = native.like(kind, native.to_pandas(one))
+        back = from_pandas.like(kind, native.to_pandas(one))
         assert back.equals(one)
 
 
@@ -174,13 +174,13 @@ def test_what_pandas_cannot_represent_is_refused_by_name() -> None:
 @pytest.mark.parametrize("kind", ["polars", "pyarrow"])
 def test_what_the_library_cannot_represent_is_refused_by_name(kind: str, values: Any) -> None:
     with pytest.raises(TypeError, match=f"^column 'x' must be of a dtype that {kind} has too"):
-        native.like(kind, pd.DataFrame({"x": values}))
+        from_pandas.like(kind, pd.DataFrame({"x": values}))
 
 
 def test_a_column_of_nothing_stays_one() -> None:
     frame = pl.DataFrame({"x": [None, None]})
 
-    assert native.like("polars", native.to_pandas(frame)).equals(frame)
+    assert from_pandas.like("polars", native.to_pandas(frame)).equals(frame)
 
 
 def test_the_object_determines_its_library() -> None:
@@ -213,48 +213,48 @@ TABLE = pd.DataFrame({"k": ["a", "b", "a"], "m": [1, 1, 2], "x": [1, 2, 3]})
 
 def test_frames_of_pandas_stay_themselves() -> None:
     assert native.to_pandas(TABLE) is TABLE
-    assert native.like("pandas", TABLE) is TABLE
-    assert native.like(None, TABLE) is TABLE
+    assert from_pandas.like("pandas", TABLE) is TABLE
+    assert from_pandas.like(None, TABLE) is TABLE
 
 
 def test_row_numbers_are_left_out() -> None:
-    assert native.like("polars", TABLE[TABLE.x > 1]).rows() == [("b", 1, 2), ("a", 2, 3)]
+    assert from_pandas.like("polars", TABLE[TABLE.x > 1]).rows() == [("b", 1, 2), ("a", 2, 3)]
 
 
 def test_a_filtered_series_stays_a_series() -> None:
-    made = native.like("polars", TABLE.x[TABLE.x > 1])
+    made = from_pandas.like("polars", TABLE.x[TABLE.x > 1])
 
     assert isinstance(made, pl.Series)
     assert (made.name, made.to_list()) == ("x", [2, 3])
 
 
 def test_group_keys_become_the_first_columns() -> None:
-    made = native.like("polars", TABLE.groupby(["k", "m"]).x.sum())
+    made = from_pandas.like("polars", TABLE.groupby(["k", "m"]).x.sum())
 
     assert made.columns == ["k", "m", "x"]
     assert made.rows() == [("a", 1, 1), ("a", 2, 3), ("b", 1, 2)]
 
 
 def test_a_key_that_is_named_as_a_value_is_distinct() -> None:
-    made = native.like("polars", TABLE.groupby(TABLE.x % 2).x.sum())
+    made = from_pandas.like("polars", TABLE.groupby(TABLE.x % 2).x.sum())
 
     assert made.to_dict(as_series=False) == {"x_key": [0, 1], "x": [2, 4]}
 
 
 def test_the_sizes_of_groups_get_a_name() -> None:
-    made = native.like("polars", TABLE.groupby("k").size())
+    made = from_pandas.like("polars", TABLE.groupby("k").size())
 
     assert made.to_dict(as_series=False) == {"k": ["a", "b"], "value": [2, 1]}
 
 
 def test_columns_of_two_levels_are_named_by_both() -> None:
-    made = native.like("pyarrow", TABLE.groupby("k").agg({"x": ["sum", "max"]}))
+    made = from_pandas.like("pyarrow", TABLE.groupby("k").agg({"x": ["sum", "max"]}))
 
     assert made.to_pydict() == {"k": ["a", "b"], "x_sum": [4, 2], "x_max": [3, 2]}
 
 
 def test_aggregates_of_a_frame_by_column_are_one_row() -> None:
-    made = native.like("polars", TABLE[["m", "x"]].sum())
+    made = from_pandas.like("polars", TABLE[["m", "x"]].sum())
 
     assert made.rows(named=True) == [{"m": 4, "x": 6}]
 
@@ -262,38 +262,40 @@ def test_aggregates_of_a_frame_by_column_are_one_row() -> None:
 def test_first_values_of_several_dtypes_keep_them() -> None:
     first = pd.Series(["a", 1], index=["k", "m"], dtype=object)
 
-    assert native.like("polars", first).schema == {"k": pl.String, "m": pl.Int64}
+    assert from_pandas.like("polars", first).schema == {"k": pl.String, "m": pl.Int64}
 
 
 def test_labels_of_several_aggregates_are_a_column() -> None:
-    made = native.like("polars", TABLE[["x"]].agg(["sum", "max"]))
+    made = from_pandas.like("polars", TABLE[["x"]].agg(["sum", "max"]))
 
     assert made.rows(named=True) == [{"index": "sum", "x": 6}, {"index": "max", "x": 3}]
 
 
 def test_counts_of_values_come_with_the_values() -> None:
-    assert native.like("polars", TABLE.k.value_counts()).rows() == [("a", 2), ("b", 1)]
+    assert from_pandas.like("polars", TABLE.k.value_counts()).rows() == [("a", 2), ("b", 1)]
     unnamed = TABLE.k.rename(None).value_counts()
-    assert native.like("polars", unnamed).columns == ["index", "count"]
+    assert from_pandas.like("polars", unnamed).columns == ["index", "count"]
 
 
 def test_labels_that_are_no_text_become_text() -> None:
-    assert native.like("polars", pd.DataFrame({0: [1]})).columns == ["0"]
+    assert from_pandas.like("polars", pd.DataFrame({0: [1]})).columns == ["0"]
 
 
 def test_labels_that_are_the_same_as_text_are_refused() -> None:
     with pytest.raises(ValueError, match="columns must have names of their own as text"):
-        native.like("polars", pd.DataFrame([[1, 2]], columns=[0, "0"]))
+        from_pandas.like("polars", pd.DataFrame([[1, 2]], columns=[0, "0"]))
 
 
 def test_keys_of_two_levels_without_names_are_numbered() -> None:
     frame = pd.DataFrame({"x": [1]}, index=pd.MultiIndex.from_tuples([("a", 1)]))
 
-    assert native.like("polars", frame).rows(named=True) == [{"level_0": "a", "level_1": 1, "x": 1}]
+    assert from_pandas.like("polars", frame).rows(named=True) == [
+        {"level_0": "a", "level_1": 1, "x": 1}
+    ]
 
 
 def test_an_index_is_a_series() -> None:
-    assert native.like("polars", pd.Index([2, 3], name="x")).to_list() == [2, 3]
+    assert from_pandas.like("polars", pd.Index([2, 3], name="x")).to_list() == [2, 3]
 
 
 @pytest.mark.parametrize("kind", ["polars", "pyarrow"])
@@ -312,7 +314,7 @@ def test_an_index_is_a_series() -> None:
     ],
 )
 def test_single_values_are_those_of_python(kind: str, value: object, plain: object) -> None:
-    made = native.like(kind, value)
+    made = from_pandas.like(kind, value)
 
     assert made == plain
     assert type(made).__module__ != "numpy"
@@ -321,7 +323,7 @@ def test_single_values_are_those_of_python(kind: str, value: object, plain: obje
 def test_what_is_no_value_is_left_alone() -> None:
     state = [1, 2]
 
-    assert native.like("polars", state) is state
+    assert from_pandas.like("polars", state) is state
 
 
 # --- what is not there --------------------------------------------------------------------------
@@ -341,7 +343,7 @@ def test_a_library_that_is_not_installed_is_named(
     library: str, named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frame = pl.DataFrame({"x": [1]})
-    native._imported.cache_clear()
+    libraries.import_optional.cache_clear()
     for module in [name for name in sys.modules if name.split(".")[0] == library]:
         monkeypatch.setitem(sys.modules, module, None)
     try:
@@ -349,7 +351,7 @@ def test_a_library_that_is_not_installed_is_named(
             native.to_pandas(frame)
         assert native.to_pandas(TABLE) is TABLE
     finally:
-        native._imported.cache_clear()
+        libraries.import_optional.cache_clear()
 
 
 class Cudf:
@@ -363,7 +365,7 @@ class Cudf:
 def test_a_kind_that_is_like_pandas_keeps_its_index(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cudf", Cudf)
 
-    name, made = native.like("cudf", TABLE.groupby("k").x.sum())
+    name, made = from_pandas.like("cudf", TABLE.groupby("k").x.sum())
 
     assert name == "series"
     assert made.index.to_list() == ["a", "b"]

@@ -13,7 +13,8 @@ from rapidz.dataframe.collection.example import Example
 from rapidz.dataframe.incremental.columns.dtypes import alike, fit, is_object
 from rapidz.dataframe.incremental.columns.schema import same_dtypes, with_columns
 from rapidz.dataframe.interop.deferred import Deferred, whole
-from rapidz.dataframe.interop.native import Outputs, kind_of, like, to_pandas
+from rapidz.dataframe.interop.from_pandas import Outputs, like
+from rapidz.dataframe.interop.native import kind_of, to_pandas
 from rapidz.dataframe.interop.nullable import exact
 from rapidz.dataframe.interop.protocols import is_dataframe_like, is_index_like, is_series_like
 from rapidz.kernel.protocol.short_repr import short_repr

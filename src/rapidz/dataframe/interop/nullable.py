@@ -1,4 +1,4 @@
-"""Frames of polars and pyarrow in pandas: dtypes that the values do not change."""
+"""Nullable dtypes: in pandas, frames of polars and pyarrow keep theirs whatever the values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any, cast
 import pandas as pd
 
 from rapidz.dataframe.incremental.columns.dtypes import is_object
-from rapidz.dataframe.interop import native
+from rapidz.dataframe.interop.libraries import import_arrow
+from rapidz.dataframe.interop.native import has_index, to_dtype
 from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = ["exact", "mapped"]
@@ -19,7 +20,7 @@ def exact(owner: str, kind: str, x: Any, example: Any) -> Any:
 
     TypeError where a value does not fit.
     """
-    if native.has_index(kind) or isinstance(x, pd.Index):
+    if has_index(kind) or isinstance(x, pd.Index):
         return x
     if isinstance(x, pd.Series):
         return _exact(owner, f"series {x.name!r}", x, example.dtype)
@@ -60,11 +61,9 @@ def mapped(x: Any, func: Any, na_action: Any = None) -> Any:
     """
     if isinstance(x, pd.DataFrame):
         return x.apply(mapped, args=(func, na_action)) if len(x.columns) else x
-    lookup, kind = func, None
+    arrow, lookup, kind = import_arrow(), func, None
     if isinstance(func, (Mapping, pd.Series)):
-        kind = (
-            native._arrow().array(list(func.values() if isinstance(func, Mapping) else func)).type
-        )
+        kind = arrow.array(list(func.values() if isinstance(func, Mapping) else func)).type
         known = dict(func.items())
         missing = getattr(type(func), "__missing__", None)
         lookup = known.get if missing is None else cast(Any, func).__getitem__
@@ -72,8 +71,8 @@ def mapped(x: Any, func: Any, na_action: Any = None) -> Any:
     values = [None if missing else value for value, missing in zip(x, x.isna(), strict=True)]
     results = [None if value is None and skipped else lookup(value) for value in values]
     try:
-        made = native._arrow().array(results, kind, from_pandas=True)
-    except (native._arrow().ArrowException, TypeError):
+        made = arrow.array(results, kind, from_pandas=True)
+    except (arrow.ArrowException, TypeError):
         return pd.Series(results, index=x.index, name=x.name, dtype=object)
-    column = made.to_pandas(types_mapper=native._to_dtype, date_as_object=False)
+    column = made.to_pandas(types_mapper=to_dtype, date_as_object=False)
     return column.set_axis(x.index).rename(x.name)
