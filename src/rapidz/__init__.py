@@ -45,7 +45,7 @@ from rapidz.operators import (
     zip_latest,
 )
 
-# These share their names with builtins: to be imported by name, and not by `*`.
+# These share their names with builtins: they are imported by name, not by `*`.
 from rapidz.operators import filter as filter
 from rapidz.operators import map as map
 from rapidz.operators import slice as slice
@@ -66,8 +66,8 @@ Stream.register_later("scatter", "rapidz.parallel:scatter")
 Stream.register_later("to_batch", "rapidz.dataframe.register:to_batch")
 Stream.register_later("to_dataframe", "rapidz.dataframe.register:to_dataframe")
 
-# Old names resolve when they are asked for.  Set in this way, it is not seen by type checkers,
-# to which a name that is missing stays an error.
+# Old names resolve on first access.  Type checkers do not see this assignment, so a missing name
+# stays an error for them.
 globals()["__getattr__"] = _old_names.resolve
 
 __version__ = "1.0.0.dev0"
@@ -114,7 +114,7 @@ __all__ = [
     "destroy_pipeline",
     "link",
     "move_to_first",
-    # what travels, and what goes wrong
+    # elements and failures
     "SKIP",
     "BackPressureError",
     "Failure",

@@ -1,7 +1,7 @@
-"""Names that the old libraries had at the top level, and where each is defined.
+"""Top-level names of the old libraries, and the modules that define them.
 
-`rapidz.__getattr__` looks here, so that old imports work and new code still
-sees a short list of names; nothing is imported before it is asked for.
+`rapidz.__getattr__` resolves them, so that old imports work and `dir(rapidz)`
+stays short; they are imported on first access.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ OLD_NAMES = {
     "visualize": "graph",
 }
 
-#: Modules of the package that `import rapidz` leaves out until they are asked for.
+#: Modules of the package that are imported on first access.
 OLD_MODULES = frozenset(
     {
         "batch",
@@ -52,7 +52,7 @@ OLD_MODULES = frozenset(
 
 
 def resolve(name: str) -> Any:
-    """Return what the top-level name *name* stands for; AttributeError if it is none."""
+    """Return the object with the top-level name *name*, or raise AttributeError."""
     if name in OLD_MODULES:
         return importlib.import_module(f"rapidz.{name}")
     if name in OLD_NAMES:

@@ -1,4 +1,4 @@
-"""Historic door: batches of objects; defined in `rapidz.dataframe.frames.batch`."""
+"""Compatibility module: batches of objects; defined in `rapidz.dataframe.frames.batch`."""
 
 from __future__ import annotations
 

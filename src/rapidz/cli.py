@@ -16,7 +16,7 @@ FAILED, INTERRUPTED = 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that *argv* (by default the command line) names; return its exit status."""
+    """Run the command in *argv*, by default the command line; return its exit status."""
     options = _parser().parse_args(argv)
     try:
         run(sys.stdout, None if options.quiet else sys.stderr, options.limit)
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nrapidz demo: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader has seen enough, as in `rapidz demo | head -3`
+    except BrokenPipeError:  # the reader has closed the pipe, as in `rapidz demo | head -3`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0

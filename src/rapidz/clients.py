@@ -1,4 +1,4 @@
-"""Historic door: what scattered streams send their work to."""
+"""Compatibility module: clients of the backends of scattered streams."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rapidz.parallel.backends.executors import delayed_execution, executor_to_cl
 
 
 def thread_default_client() -> Executor:
-    """The pool of threads that all pipelines share."""
+    """Return the thread pool that all pipelines share."""
     from rapidz.parallel.backends.pools import shared_threads
 
     return executor_to_client(shared_threads())
@@ -22,13 +22,13 @@ def _dask_default_client() -> Any:
     return current_client()
 
 
-#: What the names of backends stand for: functions that return a client.
+#: Backends by name: functions that return a client.
 DEFAULT_BACKENDS: dict[str, Callable[[], Any]] = {
     "dask": _dask_default_client,
     "thread": thread_default_client,
 }
 
-#: In which colours the nodes of a backend were drawn.
+#: Colours of the nodes by backend.
 FILL_COLOR_LOOKUP: dict[str, str] = {"dask": "cornflowerblue", "thread": "green"}
 
 __all__ = [

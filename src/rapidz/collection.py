@@ -1,4 +1,4 @@
-"""Historic door: streaming collections; defined in `rapidz.dataframe`."""
+"""Compatibility module: streaming collections; defined in `rapidz.dataframe`."""
 
 from __future__ import annotations
 

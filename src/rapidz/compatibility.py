@@ -1,4 +1,4 @@
-"""Historic door: what once bridged versions of Python."""
+"""Compatibility module: differences between versions of Python."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Historic door: the names that `rapidz.core` and `streamz.core` have always had.
+"""Compatibility module: the names of `rapidz.core` and `streamz.core`.
 
-What stands here is defined elsewhere; see `rapidz.kernel` and `rapidz.operators`.
+They are defined in `rapidz.kernel` and `rapidz.operators`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ __all__ = [
     # the graph
     "Stream", "Sink", "APIRegisterMixin", "OrderedWeakrefSet", "RefCounter", "args_kwargs",
     "destroy_pipeline", "move_to_first", "no_default", "_deref_weakref", "_weakref_node",
-    # operators; map, filter, zip and slice are here too, but no builtin is to be shadowed
+    # operators; map, filter, zip and slice are importable too, but shadow no builtin with `*`
     "accumulate", "buffer", "collect", "combine_latest", "concat", "delay", "flatten",
     "frequencies", "latest", "map_async", "partition", "partition_unique", "pluck", "rate_limit",
     "remove", "scan", "sink", "sink_to_list", "sliding_window", "starmap", "starsink",
@@ -66,7 +66,7 @@ __all__ = [
 ]  # fmt: skip
 
 thread_state = threading.local()
-"""Nothing here reads it any more; code that marks its own thread with it may go on to."""
+"""Unused by the library; kept for code that marks its own thread with it."""
 
 
 def apply(
@@ -75,7 +75,7 @@ def apply(
     args2: Iterable[Any] | None = None,
     kwargs: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Call *func* with the arguments of both lots.
+    """Call *func* with the arguments of both iterables.
 
     >>> apply(pow, [2, 3], [5])
     3

@@ -1,4 +1,4 @@
-"""Historic door: streams on a Dask cluster."""
+"""Compatibility module: streams on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from rapidz.parallel import (
     zip,
 )
 
-#: A stream whose elements are elsewhere; by default, on the current Dask client's cluster.
+#: A stream whose elements are on workers; by default, of the current Dask client's cluster.
 DaskStream = ParallelStream
 
 
 @DaskStream.register_api(staticmethod)
 class filenames(DaskStream[str], sources.filenames):
-    """`rapidz.filenames`, at the start of a scattered stream."""
+    """Source `rapidz.filenames` as the start of a scattered stream."""
 
 
 @DaskStream.register_api(staticmethod)
 class from_textfile(DaskStream[str], sources.from_textfile):
-    """`rapidz.from_textfile`, at the start of a scattered stream."""
+    """Source `rapidz.from_textfile` as the start of a scattered stream."""
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Join pipelines that were written apart, by the names of their streams."""
+"""Composition of pipelines from parts, by the names of their streams."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ __all__ = ["link"]
 
 
 def link(*args: Callable[..., Mapping[str, Any] | None], **kwargs: Any) -> dict[str, Any]:
-    """Build pipelines one after the other, each from what those before it have named.
+    """Build the parts of a pipeline in order, each from the named streams of those before.
 
     Parameters
     ----------
     *args : callable
         Each builds a part of the pipeline. It is called with the whole namespace as keyword
-        arguments, so it names those it wants and takes the others as ``**kwargs``, and returns
-        a dict of names to add, often ``locals()``, or None to add nothing. A name that is there
-        already is replaced.
+        arguments, so it declares those it uses and takes the others as ``**kwargs``. It returns
+        a dict of names to add, often ``locals()``, or None to add nothing; an existing name is
+        replaced.
     **kwargs
-        The namespace to begin with: streams, and options of the parts.
+        The initial namespace: streams, and options of the parts.
 
     Returns
     -------
     dict
-        The namespace in the end. It holds the nodes, which without a sink would be collected.
+        The final namespace. It refers to the nodes, which without a sink would be collected.
 
-    Raises TypeError where a part wants a name that is missing, or returns anything else.
+    Raises TypeError if a part requires a name that is missing, or returns anything else.
 
     >>> from rapidz import Stream
     >>> def clean(raw, **kwargs):
@@ -59,7 +59,7 @@ def link(*args: Callable[..., Mapping[str, Any] | None], **kwargs: Any) -> dict[
 
 
 def _rest_parameter(part: Callable[..., Any]) -> str | None:
-    """The ``kwargs`` of ``**kwargs``: in ``locals()``, but what is in it has its own names."""
+    """Return the name of the ``**kwargs`` parameter, which is no stream though in ``locals()``."""
     try:
         parameters = inspect.signature(part).parameters.values()
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Historic door: sets that remember the order of insertion."""
+"""Compatibility module: sets in order of insertion."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Historic door: operators from other packages, by entry point.
+"""Compatibility module: operators from other packages, by entry point.
 
-A package offers node classes in the entry-point groups ``rapidz.nodes``, ``rapidz.sources`` and
+A package declares node classes in the entry-point groups ``rapidz.nodes``, ``rapidz.sources`` and
 ``rapidz.sinks`` (or ``streamz.…``); each becomes a method of `Stream`, and is imported when first
 used.
 """

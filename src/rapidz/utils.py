@@ -1,4 +1,4 @@
-"""Historic door: methods as functions that can be pickled."""
+"""Compatibility module: methods as functions that can be pickled."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["M", "MethodCache", "methodcaller"]
 
 
 class methodcaller:
-    """A function that calls the method of that name on what it is given.
+    """Function that calls the method of that name on its argument.
 
-    There is one for each name, so it can be compared and pickled.
+    One instance exists for each name, so it can be compared and pickled.
 
     >>> upper = methodcaller("upper")
     >>> upper("ab")
@@ -53,7 +53,7 @@ class methodcaller:
 
 
 class MethodCache:
-    """Attributes of it are method callers; there is one such object, `M`.
+    """Namespace whose attributes are method callers; its only instance is `M`.
 
     >>> M.split("a b")
     ['a', 'b']

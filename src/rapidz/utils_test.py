@@ -1,6 +1,6 @@
-"""Historic door: helpers for tests of code that uses streams, in real time.
+"""Compatibility module: helpers for tests of streams, in real time.
 
-`rapidz.testing` has the ones for new tests, in virtual time.
+New tests use `rapidz.testing`, in virtual time.
 """
 
 from __future__ import annotations
@@ -42,15 +42,17 @@ __all__ = [
 
 
 def inc(x: Any) -> Any:
+    """Return *x* + 1."""
     return x + 1
 
 
 def double(x: Any) -> Any:
+    """Return 2 * *x*."""
     return 2 * x
 
 
 class metadata(Stream[Any]):
-    """Emit the metadata of every element that has some, in place of the element."""
+    """Operator that emits the metadata of every element that has some."""
 
     def update(self, x: Any, who: Stream[Any] | None = None, metadata: Any = None) -> Any:
         return self._emit(metadata) if metadata else None
@@ -61,7 +63,7 @@ class metadata(Stream[Any]):
 
 @contextmanager
 def pristine_loop() -> Iterator[IOLoop]:
-    """A new event loop, the current one of this thread within the block."""
+    """Make a new event loop the current one of this thread, within a ``with`` block."""
     inner = asyncio.new_event_loop()
     loop = AsyncIOLoop(asyncio_loop=inner, make_current=False)
     asyncio.set_event_loop(inner)
@@ -77,9 +79,9 @@ def pristine_loop() -> Iterator[IOLoop]:
 
 
 def gen_test(timeout: float = 10) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator: run a Tornado coroutine, or an ``async def`` function, as a test.
+    """Return a decorator that runs a Tornado coroutine or ``async def`` function as a test.
 
-    It gets a loop of its own, and at most *timeout* seconds.
+    The test has a loop of its own, and at most *timeout* seconds.
 
     >>> @gen_test(timeout=5)
     ... def test_sleeping():
@@ -103,7 +105,7 @@ def gen_test(timeout: float = 10) -> Callable[[Callable[..., Any]], Callable[...
 
 @pytest.fixture
 def clean() -> Iterator[None]:
-    """What sinks a test leaves behind are destroyed after it."""
+    """Destroy the sinks of a test after it."""
     before = set(_global_sinks)
     yield
     for sink in set(_global_sinks) - before:
@@ -113,7 +115,7 @@ def clean() -> Iterator[None]:
 # --- waiting -----------------------------------------------------------------------------
 
 
-def _give_up(timeout: float, fail_func: Callable[[], object] | None) -> NoReturn:
+def _fail(timeout: float, fail_func: Callable[[], object] | None) -> NoReturn:
     if fail_func is not None:
         fail_func()
     pytest.fail(f"condition not reached within {timeout} seconds")
@@ -127,13 +129,13 @@ async def await_for(
 ) -> None:
     """Wait, in a loop, until *predicate* holds; fail the test after *timeout* seconds.
 
-    It is asked every *period* seconds. *fail_func* is called before the test fails.
+    The predicate is called every *period* seconds, *fail_func* before the test fails.
     """
     now = asyncio.get_running_loop().time
     end = now() + timeout
     while not predicate():
         if now() > end:
-            _give_up(timeout, fail_func)
+            _fail(timeout, fail_func)
         await asyncio.sleep(period)
 
 
@@ -147,25 +149,25 @@ def wait_for(
     end = time.monotonic() + timeout
     while not predicate():
         if time.monotonic() > end:
-            _give_up(timeout, fail_func)
+            _fail(timeout, fail_func)
         time.sleep(period)
 
 
-# --- the world outside -------------------------------------------------------------------
+# --- logs, files, ports ------------------------------------------------------------------
 
 
 @contextmanager
 def captured_logger(
     logger: logging.Logger | str, level: int = logging.INFO, propagate: bool | None = None
 ) -> Iterator[io.StringIO]:
-    """What *logger* is told within the block goes into the file object that it gives.
+    r"""Redirect *logger* to a file object, which the ``with`` block yields.
 
-    The logger's own handlers are left out; *propagate* says whether those above it are too.
+    The logger's own handlers are disabled; *propagate* replaces its attribute of that name.
 
     >>> with captured_logger("somebody") as log:
     ...     logging.getLogger("somebody").warning("a word")
     >>> log.getvalue()
-    'a word\\n'
+    'a word\n'
     """
     if isinstance(logger, str):
         logger = logging.getLogger(logger)
@@ -184,7 +186,7 @@ def captured_logger(
 
 @contextmanager
 def tmpfile(extension: str = "") -> Iterator[str]:
-    """The name of a file that is not there yet; after the block it is gone."""
+    """Yield the name of a file that does not exist yet, and remove the file after the block."""
     handle, name = tempfile.mkstemp("." + extension.lstrip(".") if extension else "")
     os.close(handle)
     os.remove(name)
@@ -198,7 +200,7 @@ def tmpfile(extension: str = "") -> Iterator[str]:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens at just now."""
+    """Return a port of this machine that is not in use."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -165,7 +165,7 @@ def test_long_outputs_are_cut_short_in_messages() -> None:
 
 @pytest.mark.parametrize("on", [(), ["inline"]])
 def test_less_than_two_ways_are_refused(on: Any) -> None:
-    with pytest.raises(ValueError, match="assert_equivalent: on must be at least two ways, got"):
+    with pytest.raises(ValueError, match="assert_equivalent: on must be at least two modes, got"):
         assert_equivalent(lambda s: s, [], on=on)
 
 
@@ -183,7 +183,7 @@ async def test_it_is_refused_where_it_would_block_a_loop() -> None:
 def test_what_fails_while_it_is_built_names_the_way(way: str) -> None:
     with pytest.raises(ValueError, match="n must be") as caught:
         assert_equivalent(lambda s: s.partition(0), [1], on=[way, "inline"])
-    assert caught.value.__notes__ == [f"on the way {way!r}"]
+    assert caught.value.__notes__ == [f"in the mode {way!r}"]
 
 
 def test_a_pipeline_may_gather_by_itself() -> None:

@@ -97,7 +97,7 @@ class depends_on_the_mode(Own):
 
 BROKEN: dict[type[Own], str] = {
     returns_a_list: "the step returns None or an awaitable: .*returned .None",
-    closes_over_itself: "collected when nobody refers to it: .*close over `self`",
+    closes_over_itself: "collected without references: .*close over `self`",
     loses_its_state: "an edit of the graph loses nothing: .*with edits",
     drops_back_pressure: "back pressure: .*does not wait for the sink",
     emits_after_the_end: "it emits .* after the end",

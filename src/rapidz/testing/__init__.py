@@ -1,6 +1,6 @@
-"""Testing pipelines: virtual time, records of what came when, equivalence, and a pytest plug-in.
+"""Testing of pipelines: virtual time, timestamped records, equivalence, and a pytest plug-in.
 
-The plug-in comes with the package. With `rapidz_virtual_time = true` in pytest's configuration, or
+The plug-in is part of the package. With `rapidz_virtual_time = true` in pytest's configuration, or
 the marker `virtual_time`, `async def` tests run in virtual time; the fixtures are `virtual_loop`,
 `virtual_background` and `no_leaks`.
 """

@@ -1,4 +1,4 @@
-"""Virtual time for pipelines whose loop runs in the library's background thread."""
+"""Virtual time for pipelines that run on the background loop of the library."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from rapidz.kernel.runtime import loop as door
+from rapidz.kernel.runtime import loop as loops
 from rapidz.testing.loop import VirtualLoop
 
 __all__ = ["VirtualBackground", "virtual_background"]
 
 
 class VirtualBackground:
-    """The clock of the background loop; `virtual_background()` gives it."""
+    """Clock of the background loop, yielded by `virtual_background()`."""
 
     def __init__(self) -> None:
         self.loop: VirtualLoop | None = None
@@ -26,36 +26,36 @@ class VirtualBackground:
         return self.loop
 
     def time(self) -> float:
-        """The virtual instant; 0.0 until a pipeline has started the loop."""
+        """Return the virtual time; 0.0 until a pipeline has started the loop."""
         return 0.0 if self.loop is None else self.loop.time()
 
     def let_pass(self, seconds: float) -> None:
-        """Return when `seconds` of virtual time have passed, with what was due in them."""
+        """Advance virtual time by `seconds`, and run what is due; return when done."""
         asyncio.run_coroutine_threadsafe(asyncio.sleep(seconds), self._started()).result()
 
     def _started(self) -> asyncio.AbstractEventLoop:
-        return door.background_loop() if self.loop is None else self.loop
+        return loops.background_loop() if self.loop is None else self.loop
 
 
 @contextlib.contextmanager
 def virtual_background() -> Iterator[VirtualBackground]:
-    """Within this block the library's background event loop runs in virtual time.
+    """Run the background event loop of the library in virtual time, within a ``with`` block.
 
     Time passes only while the thread that opened the block waits for the loop, as in a blocking
-    `emit`, `join` or `close`, or in `let_pass(seconds)`. The background loop is stopped at both
-    ends, so whatever ran on it before has to be closed.
+    `emit`, `join` or `close`, or in `let_pass(seconds)`. The block stops the background loop at
+    its beginning and end, so close earlier pipelines first.
 
     >>> with virtual_background() as clock:
     ...     clock.let_pass(3600)
     ...     clock.time()
     3600.0
     """
-    door.stop_background_loop()
-    before = door.new_event_loop
+    loops.stop_background_loop()
+    before = loops.new_event_loop
     background = VirtualBackground()
-    door.new_event_loop = background.new_event_loop
+    loops.new_event_loop = background.new_event_loop
     try:
         yield background
     finally:
-        door.stop_background_loop()
-        door.new_event_loop = before
+        loops.stop_background_loop()
+        loops.new_event_loop = before

@@ -1,4 +1,4 @@
-"""Conformance checks for node classes of one's own."""
+"""Conformance checks for custom node classes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__ = ["check_operator"]
 Factory: TypeAlias = "Callable[[Any], Stream[Any]]"
 
 _UNSET: Final = object()
-#: How long a check lets timers of the node run, in virtual seconds.
-_PATIENCE: Final = 1_000_000.0
+#: How long a check waits for timers of the node, in virtual seconds.
+_TIMER_WAIT: Final = 1_000_000.0
 
 
 def check_operator(
@@ -34,37 +34,38 @@ def check_operator(
     fails_on: Any = _UNSET,
     ordered: bool = True,
 ) -> None:
-    """Check that a node class of one's own keeps the contract of a node.
+    """Check that a custom node class keeps the contract of a node.
 
-    Every check builds the node anew, on a new stream, and runs in virtual time.
+    Every check builds a new node on a new stream, and runs in virtual time.
 
-    - It emits the same in synchronous pipelines, by `emit` and by `emit_many`,
-      inside a loop and with the loop in the background; nothing after the end.
+    - The node emits the same elements in synchronous pipelines, by `emit` and by
+      `emit_many`, inside a loop and with the loop in the background; it emits
+      nothing after the end.
     - Its step returns None or an awaitable.
-    - Back pressure gets through: where an element is emitted at once, `emit`
+    - It passes back pressure on: where it emits an element at once, `emit`
       waits for the sink.
     - An edit of the graph loses no state.
-    - A node that nobody refers to is collected, so its step does not close
+    - A node without references is garbage-collected: its step does not close
       over it.
-    - A reference counter in the metadata of an element is released when all is
-      done.
-    - With *fails_on*: the exception names the node, and with the policy
-      ``"skip"`` the other elements arrive as if there had been no such one.
+    - The reference counter in the metadata of an element is released when the
+      element and everything derived from it is done.
+    - With *fails_on*: the exception names the node, and the policy ``"skip"``
+      drops that element alone.
 
     Parameters
     ----------
     factory : callable
-        From a stream to the node to check, directly below it or not.
+        Builds the node to check on a stream, directly or further downstream.
     elements : iterable
-        What is emitted; the node gets the same objects in every check.
+        The elements to emit; the node receives the same objects in every check.
     outputs : list, optional
-        What the node is to emit, the end of the stream included.
+        The expected output of the node, the end of the stream included.
     fails_on : object, optional
-        An element on which the node's own function raises.
+        An element on which the node's own function raises an exception.
     ordered : bool
-        False: only which elements come out is compared, not their order.
+        False: compare the outputs without regard to their order.
 
-    Raises AssertionError that lists every check that failed.
+    Raises an AssertionError that lists every check that failed.
 
     >>> from rapidz import Stream
     >>> class every(Stream):
@@ -88,14 +89,14 @@ def check_operator(
     checks = _Checks(factory, list(elements), given, ordered)
     checks.run_all()
     if fails_on is not _UNSET:
-        checks.run("a failure is told and skipped", lambda: checks.failure(fails_on))
+        checks.run("a failure is reported and skipped", lambda: checks.failure(fails_on))
     if checks.found:
         listed = "\n".join(f"- {line}" for line in checks.found)
         raise AssertionError(f"check_operator: {len(checks.found)} checks failed\n{listed}")
 
 
 class _Checks:
-    """The checks of one node class, and what they have found."""
+    """Checks of one node class, and the violations that they have found."""
 
     def __init__(
         self, factory: Factory, elements: list[Any], outputs: list[Any] | None, ordered: bool
@@ -109,7 +110,7 @@ class _Checks:
         self.run("the step returns None or an awaitable", self.what_steps_return)
         self.run("back pressure", lambda: run(self.back_pressure()))
         self.run("an edit of the graph loses nothing", lambda: run(self.edits()))
-        self.run("collected when nobody refers to it", lambda: run(self.collected()))
+        self.run("collected without references", lambda: run(self.collected()))
         self.run("reference counters", lambda: run(self.counters()))
 
     def run(self, name: str, check: Callable[[], None]) -> None:
@@ -123,7 +124,7 @@ class _Checks:
     # --- what is emitted ---------------------------------------------------------------
 
     def every_mode(self) -> None:
-        """The first mode says what is right, unless the caller did."""
+        """Compare the outputs of all modes with the expected ones, or with those of the first."""
         modes: dict[str, Callable[[], list[Any]]] = {
             "inside a loop": lambda: run(self._in_a_loop()),
             "in a synchronous pipeline": self._synchronous,
@@ -149,7 +150,7 @@ class _Checks:
             await source.emit(x)
         await source.close()
         before = list(seen)
-        await asyncio.sleep(_PATIENCE)
+        await asyncio.sleep(_TIMER_WAIT)
         _require(seen == before, f"it emits {short_repr(seen[len(before) :])} after the end")
         try:
             await source.emit(None)
@@ -231,7 +232,7 @@ class _Checks:
             emitted = source.emit(x)
             at_once = bool(arrived)
             wait = asyncio.ensure_future(_awaited(emitted))
-            await asyncio.wait([wait], timeout=_PATIENCE)
+            await asyncio.wait([wait], timeout=_TIMER_WAIT)
             _require(
                 not (at_once and wait.done()),
                 f"emit of {short_repr(x)} does not wait for the sink",
@@ -265,7 +266,7 @@ class _Checks:
         for _ in range(20):
             await asyncio.sleep(0)
         gc.collect()
-        _require(dead() is None, "it is still there; does a step close over `self`?")
+        _require(dead() is None, "it is not collected; does a step close over `self`?")
         await source.close()
 
     async def counters(self) -> None:
@@ -274,7 +275,7 @@ class _Checks:
         for x, counter in zip(self.elements, counters, strict=True):
             await source.emit(x, metadata=[{"ref": counter}])
         await source.close()
-        await asyncio.sleep(_PATIENCE)
+        await asyncio.sleep(_TIMER_WAIT)
         left = [x for x, c in zip(self.elements, counters, strict=True) if c.count]
         _require(
             not left, f"the counters of {short_repr(left)} are not released; see `_keeps_elements`"
@@ -310,7 +311,7 @@ class _Checks:
 
 
 class _BrokenRuleError(Exception):
-    """A node does not keep a rule; the message says how."""
+    """Violation of the contract of a node; the message describes it."""
 
 
 def _require(kept: bool, message: str) -> None:

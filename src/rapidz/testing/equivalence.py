@@ -1,4 +1,4 @@
-"""The same pipeline on every way to run it: plain calls, loops, threads, processes, Dask."""
+"""Equivalence of execution modes: synchronous, loops, threads, processes, Dask."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Build: TypeAlias = "Callable[[Any], Stream[Any]]"
 _PLAIN: Final = ("inline", "loop", "background")
 _SCATTERED: Final = ("thread", "process", "dask")
 _SHOWN: Final = 1000
-"""How many characters of outputs a message shows at most."""
+"""Maximum number of characters of outputs in a message."""
 
 
 class _Outcome:
-    """What came out of one way to run the pipeline."""
+    """Outputs and failures of a pipeline in one execution mode."""
 
     def __init__(self, label: str) -> None:
         self.label = label
@@ -49,35 +49,35 @@ def assert_equivalent(
     batch: int | str = "auto",
     buffer: int | None = 100,
 ) -> None:
-    """Check that a pipeline gives the same on every way to run it.
+    """Check that a pipeline has the same outputs in every execution mode.
 
-    For each way, `pipeline(stream)` builds nodes on a stream and returns the last one; all
-    *elements* are emitted, in order, and the stream is closed. What came out is compared with what
-    came out of the first way, and so are the types of the exceptions that no policy of the
-    pipeline's own dealt with.
+    For each mode, `pipeline(stream)` builds nodes on a stream and returns the last one; all
+    *elements* are emitted, in order, and the stream is closed. The outputs are compared with those
+    of the first mode, and so are the types of the exceptions that no policy of the pipeline
+    handles.
 
     Parameters
     ----------
     pipeline : callable
-        From a stream, plain or scattered, to a node below it. Called once for each way.
+        Builds a node on a stream, which is scattered or not. Called once for each mode.
     elements : iterable
-        What is emitted. Every way gets the same objects, so functions must not change them.
+        The elements to emit. Every mode receives the same objects: functions must not change them.
     on : sequence
-        At least two ways: "inline" (plain calls), "loop" (inside an asyncio loop, in virtual time),
-        "background" (blocking, with the loop in another thread), "thread", "process", "dask" (with
-        the current client), an Executor or a Client. On the latter five, the stream is scattered,
-        and what the last node gives is gathered.
+        At least two modes: "inline" (synchronous), "loop" (inside an asyncio loop, in virtual
+        time), "background" (blocking, with the loop in another thread), "thread", "process",
+        "dask" (with the current client), an Executor or a Client. In the latter five, the stream is
+        scattered, and the output of the last node is gathered.
     ordered : bool
-        False: scatter with ``ordered=False``, and compare outputs whatever their order.
+        False: scatter with ``ordered=False``, and compare the outputs without regard to order.
     batch : "auto" or int
         As for `scatter`.
     buffer : int or None
-        So many elements may be under way where the stream is scattered, so that they go in batches;
-        None: one at a time.
+        Number of elements in flight while the stream is scattered, so that they are sent in
+        batches; None: one at a time.
 
-    Raises AssertionError that shows what came out of each way that differs. Operators whose output
-    depends on the time at which elements come, such as `latest` or `timed_window`, have none that
-    could be compared.
+    Raises an AssertionError that shows the outputs of each mode that differs. The outputs of
+    operators that depend on the time of arrival, such as `latest` or `timed_window`, cannot be
+    compared.
 
     >>> from rapidz.testing import assert_equivalent
     >>> def totals(stream):
@@ -94,15 +94,15 @@ def assert_equivalent(
       'inline': [True, True]
       'thread': [False, False]
     """
-    ways = list(on)
-    if len(ways) < 2:
-        raise ValueError(f"assert_equivalent: on must be at least two ways, got {short_repr(on)}")
-    for way in ways:
-        if isinstance(way, str) and way not in (*_PLAIN, *_SCATTERED):
+    modes = list(on)
+    if len(modes) < 2:
+        raise ValueError(f"assert_equivalent: on must be at least two modes, got {short_repr(on)}")
+    for mode in modes:
+        if isinstance(mode, str) and mode not in (*_PLAIN, *_SCATTERED):
             known = ", ".join(map(repr, (*_PLAIN, *_SCATTERED)))
             raise ValueError(
                 f"assert_equivalent: on must be of {known}, Executors and Clients, "
-                f"got {short_repr(way)}"
+                f"got {short_repr(mode)}"
             )
     notebook = in_notebook()
     if not notebook:
@@ -111,7 +111,7 @@ def assert_equivalent(
     options = {"batch": batch, "ordered": ordered}
 
     def run_all() -> list[_Outcome]:
-        return [_outcome(pipeline, inputs, way, options, buffer) for way in ways]
+        return [_outcome(pipeline, inputs, mode, options, buffer) for mode in modes]
 
     outcomes = in_own_thread(run_all) if notebook else run_all()
     reports = [_difference(outcomes[0], other, ordered) for other in outcomes[1:]]
@@ -131,33 +131,33 @@ def _refuse_a_running_loop() -> None:
 
 
 def _outcome(
-    pipeline: Build, inputs: list[Any], way: Any, options: dict[str, Any], buffer: int | None
+    pipeline: Build, inputs: list[Any], mode: Any, options: dict[str, Any], buffer: int | None
 ) -> _Outcome:
-    outcome = _Outcome(repr(way) if isinstance(way, str) else type(way).__name__)
+    outcome = _Outcome(repr(mode) if isinstance(mode, str) else type(mode).__name__)
 
     def built(root: Any) -> list[Any]:
-        """Build the pipeline below *root*; return the list that outputs go to."""
+        """Build the pipeline on *root*; return the list of its outputs."""
         root.errors.sink(lambda failure: outcome.failed(failure.exception))
-        if isinstance(way, str) and way in _PLAIN:
+        if isinstance(mode, str) and mode in _PLAIN:
             top, depth = root.map(_same), None
         else:
-            top, depth = root.scatter(way, **options), buffer
+            top, depth = root.scatter(mode, **options), buffer
         seen: list[Any] = _gathered(pipeline(top), depth).sink_to_list()
         return seen
 
     try:
-        if way == "loop":
+        if mode == "loop":
             outcome.outputs = run(_in_a_loop(built, inputs, outcome))
         else:
-            outcome.outputs = _in_calls(built, inputs, outcome, background=way == "background")
+            outcome.outputs = _in_calls(built, inputs, outcome, background=mode == "background")
     except Exception as error:
-        error.add_note(f"on the way {outcome.label}")
+        error.add_note(f"in the mode {outcome.label}")
         raise
     return outcome
 
 
 def _same(x: Any) -> Any:
-    """What stands in the place of `scatter` on a plain way."""
+    """Return the element: the substitute of `scatter` in modes without workers."""
     return x
 
 
@@ -218,13 +218,13 @@ async def _settled(call: Callable[..., Any], outcome: _Outcome, *args: Any) -> N
 
 
 def _difference(first: _Outcome, other: _Outcome, ordered: bool) -> str:
-    """What is to be said about the difference between the two, "" if there is none."""
+    """Return a report of the differences of two modes, "" if they do not differ."""
     lines: list[str] = []
     if where := (_first_difference if ordered else _surplus)(other.outputs, first.outputs):
-        shown = [f"  {way.label}: {_shown(way.outputs)}" for way in (first, other)]
+        shown = [f"  {mode.label}: {_shown(mode.outputs)}" for mode in (first, other)]
         lines += [f"  {where}", *shown]
     if _types(first.failures) != _types(other.failures):
-        shown = [f"  {way.label}: {_shown(way.failures)}" for way in (first, other)]
+        shown = [f"  {mode.label}: {_shown(mode.failures)}" for mode in (first, other)]
         lines += ["  failures differ", *shown]
     if not lines:
         return ""
@@ -260,7 +260,7 @@ def _surplus(outputs: list[Any], wanted: list[Any]) -> str:
 
 
 def _alike(x: Any, y: Any) -> bool:
-    """Whether the two are equal: NaN is like NaN, arrays and frames are compared as a whole."""
+    """Return whether two outputs are equal; NaN equals NaN, arrays compare as a whole."""
     if x is y:
         return True
     if type(x) is not type(y):

@@ -1,4 +1,4 @@
-"""An event loop in virtual time: its clock jumps to the next timer, and it never waits in vain."""
+"""Event loop in virtual time: its clock jumps to the next timer, and it detects deadlocks."""
 
 from __future__ import annotations
 
@@ -23,44 +23,44 @@ from tornado.platform.asyncio import AsyncIOLoop
 from rapidz.kernel.runtime.deadlock import awaited_in
 from rapidz.kernel.runtime.loop import in_notebook
 from rapidz.kernel.runtime.thread_future import ThreadFuture
-from rapidz.testing.threads import Doing, Threads
+from rapidz.testing.threads import Activity, ThreadMonitor
 
 __all__ = ["Deadlock", "LeftBehindWarning", "VirtualLoop", "run"]
 
 T = TypeVar("T")
 
-_LOOK: Final = 0.001
-"""Real seconds between two looks at what other threads do."""
-_IDLE_LOOK: Final = 0.01
-"""The same where no timer is set."""
-_LOOKS: Final = 3
-"""So many looks in a row must find everybody waiting."""
-_IO_PATIENCE: Final = 0.05
-"""Real seconds given to sockets before a timer's turn comes."""
-_TURNS: Final = 3
-"""Turns of the loop that a task about to end gets before it counts as left behind."""
+_POLL_INTERVAL: Final = 0.001
+"""Real seconds between two polls of the other threads."""
+_IDLE_POLL_INTERVAL: Final = 0.01
+"""The same while no timer is set."""
+_QUIET_POLLS: Final = 3
+"""Number of consecutive polls that must find all threads waiting."""
+_IO_GRACE: Final = 0.05
+"""Real seconds to wait for sockets before time jumps to a timer."""
+_GRACE_ITERATIONS: Final = 3
+"""Iterations of the loop in which a pending task may end before it counts as left behind."""
 
 
 class Deadlock(RuntimeError):
-    """Nothing is ready, no timer is set, and nobody else could wake the loop."""
+    """Error: nothing is ready, no timer is set, and no other thread could wake the loop."""
 
 
 class LeftBehindWarning(ResourceWarning):
-    """Tasks were still pending, or threads alive, at the end."""
+    """Warning: tasks are pending, or threads alive, at the end."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An asyncio loop whose `time()` starts at 0.0 and jumps to the next timer when all is quiet.
+    """Asyncio loop whose `time()` starts at 0.0 and jumps to the next timer when all threads wait.
 
-    Virtual time passes only while everybody else waits: work handed to an executor and other
-    threads that are busy take no time at all, and a thread that waits for this loop (in
-    `Future.result`, in anything of `threading` or `queue.Queue`, or for a quarter of a second in
-    any other call) lets it jump. Where nothing could ever wake it, the loop raises `Deadlock`,
-    which names what the tasks await, instead of waiting for ever. `limit` is the instant, in
-    virtual seconds, that time may not pass: TimeoutError is raised there. Tornado's timers follow.
+    Virtual time passes only while all other threads wait: jobs of an executor and other busy
+    threads take no virtual time, and a thread that waits for this loop (in `Future.result`, in
+    anything of `threading` or `queue.Queue`, or for a quarter of a second in any other call) lets
+    it jump. Where nothing could ever wake the loop, it raises `Deadlock`, which lists what the
+    tasks await. At `limit`, in virtual seconds, it raises TimeoutError. Tornado's timers use the
+    same clock.
 
-    With `background`, the loop serves other threads: having nothing to do is its natural state, and
-    a deadlock is raised in the threads whose `Future.result` could never return.
+    With `background`, the loop serves other threads: it may be idle, and raises a deadlock in the
+    threads whose `Future.result` could never return.
 
     >>> loop = VirtualLoop()
     >>> loop.run_until_complete(asyncio.sleep(3600))
@@ -73,10 +73,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._now = 0.0
         self._limit = math.inf if limit is None else limit
         self._background = background
-        self._threads = Threads()
-        self._jobs = 0  # handed to an executor and not yet back
-        self._jobs_at_work: set[int] = set()  # identities of the threads that run one
-        self._distant_jobs = 0  # those of them that run in other processes
+        self._threads = ThreadMonitor()
+        self._jobs = 0  # submitted to an executor and not finished
+        self._jobs_at_work: set[int] = set()  # identifiers of the threads that run one
+        self._distant_jobs = 0  # jobs in other processes
         self._virtual_selector = _VirtualSelector(self)
         super().__init__(self._virtual_selector)
         self._be_exact()
@@ -86,11 +86,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         )  # found by IOLoop.current() from now on
 
     def time(self) -> float:
-        """The virtual instant, in seconds since the loop was made."""
+        """Return the virtual time, in seconds since the loop was created."""
         return self._now
 
     def watch(self, thread: threading.Thread) -> None:
-        """Let time pass only while `thread` waits. A thread that calls in is watched anyway."""
+        """Let time pass only while `thread` waits; threads that call into the loop are watched."""
         if thread.ident is not None:
             self._threads.callers.add(thread.ident)
 
@@ -140,30 +140,30 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _jump(self, when: float) -> None:
         if when > self._limit:
-            self._limit = math.inf  # said once: the clean-up that follows may take its time
+            self._limit = math.inf  # raised once: the clean-up may take longer
             raise TimeoutError(f"virtual time would pass its limit; {_awaited(self)}")
         self._now = max(self._now, when)
         self._be_exact()
 
     def _be_exact(self) -> None:
-        # The loop fires timers below `time() + resolution`, the next float: none before its time.
+        # The loop fires timers before `time() + resolution`, the next float: none early.
         self._clock_resolution = math.ulp(self._now)
 
-    def _others(self) -> Doing | None:
-        """The most that anybody outside the loop is doing, None if there is nobody."""
+    def _others(self) -> Activity | None:
+        """Return the highest activity outside the loop, None if no other thread counts."""
         if self._distant_jobs:
-            return Doing.RUNNING
+            return Activity.RUNNING
         on_the_way = self._jobs - len(self._jobs_at_work)
-        if on_the_way > 0 and not self._threads.stands_still("jobs", on_the_way):
-            return Doing.RUNNING
-        return self._threads.doing()
+        if on_the_way > 0 and not self._threads.is_still("jobs", on_the_way):
+            return Activity.RUNNING
+        return self._threads.activity()
 
     def _stuck(self) -> None:
-        """Tell whom it concerns that nothing can happen any more."""
+        """Raise `Deadlock` here, or in the threads that wait for the loop."""
         message = f"nothing can happen any more; {_awaited(self)}"
         if not self._background:
             raise Deadlock(message)
-        for future in self._threads.futures_waited_for():
+        for future in self._threads.awaited_futures():
             with contextlib.suppress(InvalidStateError):
                 future.set_exception(Deadlock(message))
 
@@ -174,7 +174,7 @@ class _VirtualIOLoop(AsyncIOLoop):
 
 
 class _VirtualSelector(selectors.DefaultSelector):
-    """Where the loop comes to wait: looks for events, and lets time jump instead of passing it."""
+    """Selector that advances the clock to the next timer instead of waiting."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
@@ -184,43 +184,43 @@ class _VirtualSelector(selectors.DefaultSelector):
         events = super().select(0)
         quiet = 0
         files = len(self.get_map()) > self._loop._own_files
-        patience = _IO_PATIENCE if files else 0.0
+        patience = _IO_GRACE if files else 0.0
         while not events and not self._loop._something_ready():
             others = self._loop._others()
             if self._loop._something_ready():
-                break  # a thread called in and came to rest since the loop looked
-            quiet = 0 if others is Doing.RUNNING else quiet + 1
-            settled = others is None or quiet >= _LOOKS
+                break  # a thread has called in meanwhile
+            quiet = 0 if others is Activity.RUNNING else quiet + 1
+            settled = others is None or quiet >= _QUIET_POLLS
             if settled and patience <= 0 and self._act(others, files):
                 break
             events = super().select(patience or self._pause(others))
             patience = 0.0
         return events
 
-    def _pause(self, others: Doing | None) -> float | None:
+    def _pause(self, others: Activity | None) -> float | None:
         if self._loop._next_timer() is not None:
-            return _LOOK
-        return None if others is None else _IDLE_LOOK
+            return _POLL_INTERVAL
+        return None if others is None else _IDLE_POLL_INTERVAL
 
-    def _act(self, others: Doing | None, files: bool) -> bool:
-        """Jump to the next timer, or report that nobody can go on. False: keep looking."""
+    def _act(self, others: Activity | None, files: bool) -> bool:
+        """Jump to the next timer, or report a deadlock; return False to keep polling."""
         when = self._loop._next_timer()
         if when is not None:
             self._loop._jump(when)
             return True
-        if files or others is Doing.RESTING or (others is None and self._loop._background):
+        if files or others is Activity.RESTING or (others is None and self._loop._background):
             return False
         self._loop._stuck()
         return False
 
 
 def run(coroutine: Coroutine[Any, Any, T], *, limit: float | None = None) -> T:
-    """Run `coroutine` on a fresh `VirtualLoop` and return its result.
+    """Run `coroutine` on a new `VirtualLoop` and return its result.
 
-    In a cell of a notebook, where a loop is running already, the fresh one has a thread of its own.
+    In a cell of a notebook, where a loop is running already, the new one has a thread of its own.
 
-    Raises `Deadlock` where it could only wait for ever, TimeoutError when virtual time would pass
-    `limit` seconds. Tasks that it leaves behind are cancelled and told of in a `LeftBehindWarning`.
+    Raises `Deadlock` where it would wait forever, TimeoutError when virtual time would pass `limit`
+    seconds. Cancels tasks that are left behind, and reports them in a `LeftBehindWarning`.
 
     >>> async def two_hours() -> float:
     ...     await asyncio.sleep(7200)
@@ -243,7 +243,7 @@ def _run(coroutine: Coroutine[Any, Any, T], limit: float | None) -> tuple[T, str
 
 
 def in_own_thread(function: Callable[[], T]) -> T:
-    """Call *function* in a thread of its own: where a cell of a notebook runs, a loop does."""
+    """Call *function* in a thread of its own: in the thread of a notebook a loop is running."""
     outcome: ThreadFuture[T] = ThreadFuture()
 
     def call() -> None:
@@ -262,8 +262,8 @@ def in_own_thread(function: Callable[[], T]) -> T:
 
 
 def left_behind(runner: asyncio.Runner) -> str:
-    """What is pending once all that was ready has had its turn, "" if nothing is."""
-    for _ in range(_TURNS):
+    """Return a description of the tasks that are still pending, "" if none is."""
+    for _ in range(_GRACE_ITERATIONS):
         if not _pending(runner.get_loop()):
             return ""
         runner.run(asyncio.sleep(0))
@@ -284,7 +284,7 @@ def _described(tasks: list[asyncio.Task[Any]]) -> str:
 
 
 def _what_it_awaits(task: asyncio.Task[Any]) -> str:
-    """One line for a task: its name, the coroutines it stands in, where, and on what."""
+    """Return one line about a task: its name, coroutines, position, and what it awaits."""
     inner: Any = task.get_coro()
     names, place = [], ""
     while inner is not None:

@@ -1,4 +1,4 @@
-"""The pytest plug-in: async tests in virtual time, and a check for what a test leaves behind.
+"""Pytest plug-in: async tests in virtual time, and a check for leaked tasks and threads.
 
 * Ini option `rapidz_virtual_time` (default false): every `async def` test runs on a `VirtualLoop`,
   unless another async plug-in's marker claims it.
@@ -7,7 +7,7 @@
 * Fixture `virtual_loop`: a `VirtualLoop` for plain tests; an async test that asks for it runs on
   it.
 * Fixture `virtual_background`: the library's background loop runs in virtual time.
-* Fixture `no_leaks`: tasks and threads that the test leaves behind fail it.
+* Fixture `no_leaks`: the test fails if it leaves tasks pending or threads alive.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__: list[str] = []
 _OTHERS: Final = ("asyncio", "anyio", "trio", "tornado", "gen_test")
 _LIBRARY_THREADS: Final = "rapidz-"  # its threads, named so, are kept for the next pipeline
 _GRACE: Final = 1.0
-"""Real seconds that a thread on its way out gets."""
+"""Real seconds that a thread has to end."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -80,7 +80,7 @@ def _limit(item: pytest.Function) -> float | None:
 
 @pytest.fixture
 def virtual_loop(request: pytest.FixtureRequest) -> Iterator[VirtualLoop]:
-    """An event loop in virtual time; tasks left on it at the end are cancelled and told of."""
+    """Yield an event loop in virtual time; cancel and report tasks left on it at the end."""
     marker = request.node.get_closest_marker("virtual_time")
     limit = marker.kwargs.get("limit") if marker else None
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit=limit)) as runner:
@@ -94,7 +94,7 @@ def virtual_loop(request: pytest.FixtureRequest) -> Iterator[VirtualLoop]:
 
 @pytest.fixture
 def virtual_background() -> Iterator[background.VirtualBackground]:
-    """The library's background event loop runs in virtual time; gives its clock."""
+    """Run the background event loop of the library in virtual time; yield its clock."""
     with background.virtual_background() as clock:
         yield clock
 
@@ -111,7 +111,7 @@ def no_leaks() -> Iterator[None]:
 
 
 def _still_pending(before: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
-    """New tasks that neither end by themselves, on a loop in another thread, nor are garbage."""
+    """Return new tasks that do not end on a loop in another thread and are no garbage."""
     end = time.monotonic() + _GRACE
     while left := _pending_tasks() - before:
         if time.monotonic() > end or not any(task.get_loop().is_running() for task in left):
@@ -133,7 +133,7 @@ def _still_alive(threads: set[threading.Thread]) -> list[threading.Thread]:
 
 
 def _pending_tasks() -> set[asyncio.Task[Any]]:
-    """The tasks that are not done, of all loops that are still open."""
+    """Return the tasks that are not done, of all open loops."""
     known = getattr(asyncio.tasks, "_scheduled_tasks", None)  # from Python 3.12 on
     if known is None:
         known = getattr(asyncio.tasks, "_all_tasks")  # noqa: B009

@@ -1,4 +1,4 @@
-"""A sink that notes when each element arrived."""
+"""Sink that records the time of arrival of every element."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 def record(stream: Stream[T]) -> list[tuple[float, T]]:
-    """Sink `stream` into a list of (instant, element), and return the list: it grows as they come.
+    """Return a list, and append (time of arrival, element) to it for every element of `stream`.
 
-    The instant is the time of the event loop that runs the sink: exact in virtual time. Where no
-    loop runs it, as in a pipeline of plain calls, it is `time.monotonic()`. It never holds back.
+    The time is that of the event loop that runs the sink: exact in virtual time. In a synchronous
+    pipeline it is `time.monotonic()`. The sink never applies back pressure.
 
     >>> import asyncio
     >>> from rapidz import Stream

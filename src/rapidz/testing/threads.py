@@ -1,4 +1,4 @@
-"""What the other threads are doing: may virtual time pass, could one still wake the loop?"""
+"""Thread monitor: decides whether virtual time may pass, and whether a thread may wake the loop."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from weakref import WeakKeyDictionary, ref
 from rapidz.kernel.runtime.exclusion import PipelineLock
 from rapidz.kernel.runtime.thread_future import ThreadFuture
 
-__all__ = ["Doing", "Threads"]
+__all__ = ["Activity", "ThreadMonitor"]
 
-_PATIENCE: Final = 0.25
-"""Real seconds after which a thread that stands still inside one call is taken to wait."""
+_STILL_TIME: Final = 0.25
+"""Real seconds without progress in one call after which a thread counts as waiting."""
 
 _CONDITION_WAIT: Final = threading.Condition.wait.__code__
 _EVENT_WAIT: Final = threading.Event.wait.__code__
@@ -37,40 +37,40 @@ _POOL_WORKER: Final = getattr(pools, "_worker").__code__  # noqa: B009  private,
 _Place = tuple[int, ...]
 
 
-class Doing(enum.IntEnum):
-    """What a thread is doing, from the least to the most that can come of it."""
+class Activity(enum.IntEnum):
+    """Activity of a thread, ordered by how soon it may wake the loop."""
 
     WAITING = 0
-    """Stands in a wait that only somebody else can end."""
+    """In a wait that only another thread or the loop can end."""
     RESTING = 1
-    """Stands in a wait that ends by itself or from outside: a time limit, a socket, a C call."""
+    """In a wait that ends by itself or from outside: a time limit, a socket, a C call."""
     RUNNING = 2
-    """Does something, or is about to."""
+    """Executing, or about to."""
 
 
-class Threads:
-    """The threads beside one loop.
+class ThreadMonitor:
+    """Monitor of all threads except that of one loop.
 
-    A thread that was there before, never called in and has not moved since is none of our business:
-    the harness of a debugger or a test runner.
+    It ignores a thread that existed before, never called into the loop and has made no progress
+    since, such as that of a debugger or test runner.
     """
 
     def __init__(self) -> None:
         _record_submissions()
         self.callers: set[int] = set()
-        """Identities of threads that have called into the loop, or may."""
+        """Identifiers of threads that have called into the loop, or may."""
         self._before = {thread: _place(frame) for thread, frame in sys._current_frames().items()}
         self._still: dict[object, tuple[object, float, float]] = {}
 
-    def doing(self) -> Doing | None:
-        """The most that any other thread is doing, None if there is none that counts."""
+    def activity(self) -> Activity | None:
+        """Return the highest activity of any other thread, None if no thread counts."""
         if threading.active_count() == 1:
             return None
         found = [self._judge(thread, frame) for thread, frame in self._others()]
         return max(found, default=None)
 
-    def futures_waited_for(self) -> list[Future[Any] | ThreadFuture[Any]]:
-        """The futures in whose `result()` other threads stand."""
+    def awaited_futures(self) -> list[Future[Any] | ThreadFuture[Any]]:
+        """Return the futures whose `result()` other threads wait for."""
         ours = [frame for _, frame in self._others() if frame.f_code is _THREAD_FUTURE_WAIT]
         callers = [frame.f_back for _, frame in self._others() if frame.f_code is _CONDITION_WAIT]
         waits = [frame for frame in callers if frame and frame.f_code in _FUTURE_WAITS]
@@ -87,24 +87,24 @@ class Threads:
             return not _has_work(frame)
         return thread not in self.callers and self._before.get(thread) == _place(frame)
 
-    def _judge(self, thread: int, frame: FrameType) -> Doing:
+    def _judge(self, thread: int, frame: FrameType) -> Activity:
         if frame.f_code is _POOL_WORKER:
-            return Doing.RUNNING  # it has work: see `_is_irrelevant`
+            return Activity.RUNNING  # it has work: see `_is_irrelevant`
         doing = _doing(frame)
-        if doing is Doing.RUNNING and self.stands_still(thread, (*_place(frame), _used(thread))):
-            doing = Doing.RESTING
-        if doing is Doing.RESTING and thread in self._before and thread not in self.callers:
-            doing = Doing.WAITING
+        if doing is Activity.RUNNING and self.is_still(thread, (*_place(frame), _used(thread))):
+            doing = Activity.RESTING
+        if doing is Activity.RESTING and thread in self._before and thread not in self.callers:
+            doing = Activity.WAITING
         return doing
 
-    def stands_still(self, who: object, state: object) -> bool:
-        """Whether `state`, told at every look, has been the same for long enough to trust in it."""
+    def is_still(self, who: object, state: object) -> bool:
+        """Return whether `state` has been the same at every call for a quarter of a second."""
         now = time.monotonic()
         seen, since, last = self._still.get(who, (None, now, now))
-        if seen != state or now - last > _PATIENCE / 5:  # what happened between is not known
+        if seen != state or now - last > _STILL_TIME / 5:  # what happened between is not known
             since = now
         self._still[who] = state, since, now
-        return now - since >= _PATIENCE
+        return now - since >= _STILL_TIME
 
 
 _submitted: Final[WeakKeyDictionary[ThreadPoolExecutor, deque[ref[Future[Any]]]]] = (
@@ -143,12 +143,13 @@ def _is_pending(reference: ref[Future[Any]]) -> bool:
 
 def _has_work(worker: FrameType) -> bool:
     """Return whether the worker of a thread pool has an item, or will have one by itself."""
-    queue, item = worker.f_locals.get("work_queue"), worker.f_locals.get("work_item")
-    if item is not None or (queue is not None and not queue.empty()):
-        return True
     executor = worker.f_locals["executor_reference"]()
     futures = () if executor is None else _submitted.get(executor, ())
-    return any(map(_is_pending, tuple(futures)))
+    if any(map(_is_pending, tuple(futures))):
+        return True
+    # The item comes last: a worker has it before the future is no longer pending.
+    queue, item = worker.f_locals.get("work_queue"), worker.f_locals.get("work_item")
+    return item is not None or (queue is not None and not queue.empty())
 
 
 def _place(frame: FrameType) -> _Place:
@@ -156,43 +157,45 @@ def _place(frame: FrameType) -> _Place:
 
 
 def _used(thread: int) -> int:
-    """Milliseconds of processor time that a thread has used, where the system tells: a busy loop
-    is always seen at the same place."""
+    """Return the processor time of a thread in milliseconds, where the system reports it.
+
+    It tells a busy loop, which always is at the same place, from a thread that waits.
+    """
     if sys.platform == "linux":
         return int(time.clock_gettime(time.pthread_getcpuclockid(thread)) * 1000)
     return 0
 
 
-def _doing(frame: FrameType) -> Doing:
+def _doing(frame: FrameType) -> Activity:
     code = frame.f_code
     if code is _CONDITION_WAIT:
         return _in_condition(frame)
     if code is _THREAD_FUTURE_WAIT or code in _TURN_WAITS:
         return _behind_a_lock(frame)
     if code.co_filename == threading.__file__ and code.co_name in _JOINS:
-        return Doing.RESTING  # what it waits for may be a worker on its way out
+        return Activity.RESTING  # the other thread may be a worker that exits
     if code.co_filename == selectors.__file__:
-        return Doing.RESTING
-    return Doing.RUNNING
+        return Activity.RESTING
+    return Activity.RUNNING
 
 
-def _in_condition(frame: FrameType) -> Doing:
-    """Tell a thread that waits from one that was notified and has not had its turn since."""
+def _in_condition(frame: FrameType) -> Activity:
+    """Return whether a thread waits, or was notified and has not run since."""
     waiter, caller = frame.f_locals.get("waiter"), frame.f_back
     if waiter is None or not waiter.locked() or frame.f_locals.get("gotit"):
-        return Doing.RUNNING
+        return Activity.RUNNING
     if caller and caller.f_code in _FUTURE_WAITS and caller.f_locals["self"].done():
-        return Doing.RUNNING
+        return Activity.RUNNING
     if caller and caller.f_code is _EVENT_WAIT:
         starts_a_thread = caller.f_back is not None and caller.f_back.f_code is _THREAD_START
         if starts_a_thread or caller.f_locals["self"].is_set():
-            return Doing.RUNNING  # a thread on its way up has no frame yet
-    return Doing.WAITING if frame.f_locals["timeout"] is None else Doing.RESTING
+            return Activity.RUNNING  # a thread that starts has no frame yet
+    return Activity.WAITING if frame.f_locals["timeout"] is None else Activity.RESTING
 
 
-def _behind_a_lock(frame: FrameType) -> Doing:
-    """Tell a thread that waits for a lock of its own from one that was woken."""
+def _behind_a_lock(frame: FrameType) -> Activity:
+    """Return whether a thread waits for a lock of its own, or was woken."""
     lock = frame.f_locals.get("lock")
     if lock is None or not lock.locked():
-        return Doing.RUNNING
-    return Doing.WAITING if frame.f_locals.get("timeout", 0) is None else Doing.RESTING
+        return Activity.RUNNING
+    return Activity.WAITING if frame.f_locals.get("timeout", 0) is None else Activity.RESTING
