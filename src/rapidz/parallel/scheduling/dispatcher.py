@@ -106,7 +106,7 @@ class Dispatcher:
         if self.in_flight or any(batcher.has_queued() for batcher in self.batchers):
             return
         assert self.pipeline is not None
-        self._close_after = next(iter(self.pipeline.active), None)
+        self._close_after = next(iter(self.pipeline.active.copy()), None)  # other threads add
         if self._close_after is None:
             self.backend.close()
         else:  # it may be resolving, buffering or retrying an element that is then submitted
