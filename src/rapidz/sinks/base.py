@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeVar
 
 from rapidz.kernel.compile.fusion import Code
-from rapidz.kernel.compile.serial import await_each, returned
+from rapidz.kernel.compile.serial import await_each, await_returned
 from rapidz.kernel.graph.function_node import FunctionNode
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.checks import check_writes
@@ -91,10 +91,10 @@ class sink(FunctionNode[T], Sink[T]):
         )
 
     def inline(self, code: Code, port: int = 0) -> None:
-        wait_for = code.bind("wait_for", returned(self))
+        wait_for = code.bind("wait_for", await_returned(self))
         code.line(f"wait = {self._inline_call(code)}")
         code.nest("wait is not None and hasattr(wait, '__await__')")
-        code.give(f"{wait_for}(x, wait)")
+        code.pass_on(f"{wait_for}(x, wait)")
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._can_inline():

@@ -16,7 +16,7 @@ from rapidz.kernel.protocol.checks import check_writes, read_interval
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import flat
 from rapidz.kernel.runtime import attribution
-from rapidz.kernel.runtime.attribution import blame, comes_from_below
+from rapidz.kernel.runtime.attribution import attribute_to, comes_from_downstream
 from rapidz.kernel.runtime.failures import Handler, Raise, StreamClosed
 from rapidz.kernel.runtime.supervision import being_ended, supervised
 from rapidz.kernel.runtime.tracking import Metadata
@@ -293,7 +293,7 @@ class Source(Stream[T]):
             if policy is None or isinstance(policy, Raise):
                 raise
             handler = Handler(self, policy)
-            await handler.retry_later(lambda _: self._pipeline.start(work()), None, error, since)
+            await handler.retry_async(lambda _: self._pipeline.start(work()), None, error, since)
 
     async def _complete_run(self, run: SourceRun) -> None:
         """End the stream: the data have ended."""
@@ -307,8 +307,8 @@ class Source(Stream[T]):
             self._fail_run(run, error)
 
     def _fail_run(self, run: SourceRun, error: Exception) -> None:
-        if not comes_from_below(error, self._pipeline, run.serial):
-            blame(error, self)
+        if not comes_from_downstream(error, self._pipeline, run.serial):
+            attribute_to(error, self)
         failed = self._source_run is run
         if failed:
             self._state, self.stopped, self.exception = "failed", True, error

@@ -28,7 +28,7 @@ class Forms:
     @staticmethod
     def queued() -> pytest.MonkeyPatch:
         patch = pytest.MonkeyPatch()
-        patch.setattr(compiler, "joints", lambda *_: [])
+        patch.setattr(compiler, "fused_joins", lambda *_: [])
         return patch
 
     @staticmethod
@@ -203,7 +203,7 @@ def test_a_join_of_branches_that_emit_one_for_one_is_fused(name: str) -> None:
     source: Stream[Any] = Stream()
     kept = FUSED[name](source)
     source.emit([1])
-    assert source._outlet.run.joints, "no diamond was found"
+    assert source._outlet.run.joins, "no diamond was found"
     assert kept
 
 
@@ -221,7 +221,7 @@ def test_other_joins_have_queues(build: Callable[[Any], Any]) -> None:
     with Stream[Any]() as source:
         seen = build(source).sink_to_list()
         source.emit(1)
-        assert not source._outlet.run.joints
+        assert not source._outlet.run.joins
     assert isinstance(seen, list)
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.support import Boom, CompiledNode, LegacyNode, send
 
 from rapidz import Failure, Retry, Sink, Source, Stream
-from rapidz.kernel.runtime.attribution import MOST_NOTES, add_note, attribution, raised_by
+from rapidz.kernel.runtime.attribution import MAX_NOTES, add_note, attribution, raised_by
 from rapidz.testing import run
 from rapidz.testing.background import virtual_background
 
@@ -319,7 +319,7 @@ def test_notes_are_bounded_however_deep_pipelines_are_nested() -> None:
         stream = outer
     with pytest.raises(Boom) as caught:
         stream.emit(1)
-    assert len(caught.value.__notes__) == MOST_NOTES
+    assert len(caught.value.__notes__) == MAX_NOTES
     del first
 
 
@@ -504,3 +504,20 @@ def test_system_exit_of_a_function_reaches_the_emitter_in_every_way(way: Way) ->
         assert node.skipped == 0
         if way == "background":
             source.close()
+
+
+def test_a_failure_that_left_by_the_slow_path_is_another_one_when_raised_again() -> None:
+    """A call that the compiled `emit` passes on is no node of the pipeline."""
+    error = ZeroDivisionError("always the same")
+
+    def fail(x: int) -> None:
+        raise error
+
+    first, second = Stream[int](), Stream[int]()
+    nodes = [first.map(fail), second.map(fail)]
+    with pytest.raises(ZeroDivisionError):
+        first.emit(1, metadata=[{}])
+    first.emit(2, asynchronous=True)
+    with pytest.raises(ZeroDivisionError) as caught:
+        second.emit(3)
+    assert caught.value.__notes__ == [f"raised in {nodes[1]} for element 3"]

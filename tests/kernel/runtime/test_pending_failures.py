@@ -15,7 +15,7 @@ from tests.support import Boom, printed_by
 
 import rapidz
 from rapidz import Source, Stream
-from rapidz.kernel.runtime.pending_failures import KEPT_AT_MOST, LATE, LOGGED
+from rapidz.kernel.runtime.pending_failures import LATE, LOGGED, MAX_PENDING
 from rapidz.testing import run
 from rapidz.testing.background import virtual_background
 
@@ -288,14 +288,14 @@ def test_failures_that_there_are_too_many_of_are_logged_in_one_message(
 ) -> None:
     async def go() -> None:
         source = failing(asynchronous=True)
-        count = KEPT_AT_MOST + 50
+        count = MAX_PENDING + 50
         for x in range(count):
             source.emit(x)
         await asyncio.sleep(1)
         assert logged() == []
         with pytest.raises(ExceptionGroup) as caught:
             await source.join()
-        assert len(caught.value.exceptions) == KEPT_AT_MOST
+        assert len(caught.value.exceptions) == MAX_PENDING
         assert logged() == [
             "50 more failed, besides 100 that nothing has taken, "
             "for 100, 101, 102, 103, 104, ...; the first:"

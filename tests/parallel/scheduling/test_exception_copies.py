@@ -17,7 +17,7 @@ import pytest
 from tests.support import printed_by
 
 from rapidz import Stream
-from rapidz.kernel.runtime.attribution import blame
+from rapidz.kernel.runtime.attribution import attribute_to
 from rapidz.kernel.runtime.attribution import raised_by as raised_by_node
 from rapidz.parallel import WorkerDied, WorkersGone
 from rapidz.parallel.scheduling.exception_copies import duplicated
@@ -147,11 +147,11 @@ def test_a_copy_was_raised_by_no_node_yet() -> None:
     node = source.map(abs)
     error = ValueError("x")
     error.add_note("a note of the function's own")
-    blame(error, node, 1)
+    attribute_to(error, node, 1)
     own = duplicated(error)
     assert own.__notes__ == ["a note of the function's own"]
     assert raised_by_node(own) is None
-    blame(own, node, 2)
+    attribute_to(own, node, 2)
     assert "for element 1" in error.__notes__[1]
     assert "for element 2" in own.__notes__[1]
     source.close()

@@ -5,7 +5,7 @@ through nodes that emit one for one (`Stream._emits_one_for_one`): the n-th
 outcome of each then belongs to the n-th element of the origin.  An outcome is
 an element, or the loss of one.
 
-A node whose function failed for good reports the *loss* (`report`).  Like a
+A node whose function failed for good reports the *loss* (`report_loss`).  Like a
 signal it travels along the edges, in order with the elements and through every
 queue, but only along those that lead to an aligned join.  The map of these
 edges is made when the first element fails after an edit of the graph: without
@@ -131,7 +131,7 @@ def emits_one_for_one(node: Node) -> bool:
     return False
 
 
-def report(node: Node, skipped: bool = False) -> None:
+def report_loss(node: Node, skipped: bool = False) -> None:
     """Report to the aligned joins downstream that *node* has lost an element.
 
     *skipped*: its function returned `SKIP`, a loss for joins that say so (`_drops_skipped`).
@@ -144,17 +144,17 @@ def report(node: Node, skipped: bool = False) -> None:
     while stack:
         down, port = stack.pop()
         if down._is_busy():
-            down._run_in_order(functools.partial(_arrive, down, port, skipped))
+            down._run_in_order(functools.partial(_carry_loss, down, port, skipped))
         elif not down._is_join:
             stack.extend(alignment.edges_from(down))
         elif down._drops_skipped or not skipped:
             down._on_partner_lost(port)
 
 
-def _arrive(node: Node, port: int, skipped: bool) -> Pending:
+def _carry_loss(node: Node, port: int, skipped: bool) -> Pending:
     """Carry a loss on through *node*: what came before it is through."""
     if not node._is_join:
-        report(node, skipped)
+        report_loss(node, skipped)
     elif node._drops_skipped or not skipped:
         node._on_partner_lost(port)
     return None

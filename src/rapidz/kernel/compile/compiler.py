@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rapidz.kernel.compile.diamond import joints
+from rapidz.kernel.compile.diamond import fused_joins
 from rapidz.kernel.compile.fusion import MAX_FUSED_NODES, Form, fuse
 from rapidz.kernel.compile.intermediate import Branch, FusedRun, joined
 from rapidz.kernel.compile.legacy import interpret, interpreted, overridden_emit
@@ -129,7 +129,7 @@ class Outlet:
         self.push = wrap("push", place, fan_out)
         several = 1 < len(branches) <= MAX_FUSED_BRANCHES
         if self.push is fan_out and several and any(branch.run.nodes for branch in branches):
-            self.run.joints = joints(node, branches, self._start)
+            self.run.joins = fused_joins(node, branches, self._start)
             self.push = fuse(self.run, start=self._start)
         self.send = wrap("send", place, self.push)
         if self.send is self.push is self.run.tail and not node._pipeline.tracked:
@@ -242,7 +242,7 @@ def finish_branch(branch: Branch, in_progress: InProgress, policies: Policies) -
         node, port = branch.edge
         branch.step = compile_step(node, port, policies)
         branch.run.tail = branch.step.push
-        below += step_depth(node)
+        below += frames_of_step(node)
     elif branch.then is not None:
         node = branch.then
         branch.run.tail = node._outlet.push
@@ -254,7 +254,7 @@ def finish_branch(branch: Branch, in_progress: InProgress, policies: Policies) -
         branch.run.tail = node._pipeline.trampoline.take(branch.run.tail, feedback=feedback)
 
 
-def step_depth(node: Node) -> int:
+def frames_of_step(node: Node) -> int:
     return 8 if interpreted(node) or node._pipeline.policies or node._pipeline.tracked else 1
 
 

@@ -38,7 +38,7 @@ def queueing(
     return take
 
 
-def joints(origin: Node, branches: Sequence[Branch], start: Start) -> list[FusedJoin]:
+def fused_joins(origin: Node, branches: Sequence[Branch], start: Start) -> list[FusedJoin]:
     """Find the joins all of whose inputs come from *branches* of *origin*."""
     found: dict[Node, dict[int, tuple[Node, int]]] = {}
     for index, branch in enumerate(branches):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rapidz.kernel.compile.compiler import link
 from rapidz.kernel.compile.feedback import is_feedback, without_feedback
 from rapidz.kernel.compile.fusion import EDITED
-from rapidz.kernel.compile.legacy import takes
+from rapidz.kernel.compile.legacy import takes_keyword
 from rapidz.kernel.protocol.checks import check_elements
 from rapidz.kernel.protocol.push import BulkSlice, Pending
 from rapidz.kernel.protocol.short_repr import short_repr
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 Emit: TypeAlias = Callable[..., Any]
 
 #: At most so many elements go in before others have the loop.
-CHUNK = 4096
+BULK_CHUNK = 4096
 
 #: Iterators that never wait for anything, and do not care in which thread they are.
 _COLLECTIONS: list[Any] = [[], (), range(0), range(1 << 64), {}, {}.values(), {}.items(), set(), ""]
-IN_MEMORY = frozenset(type(iter(each)) for each in _COLLECTIONS)
+IN_MEMORY_ITERATORS = frozenset(type(iter(each)) for each in _COLLECTIONS)
 
 
 class Validity:
@@ -87,7 +87,7 @@ class CompiledEntry:
         if pipeline.loop is None or not pipeline.runs_here():
             return slow_path
         link(node)
-        return on_loop(node, pipeline.loop, self.life)
+        return emit_on_loop(node, pipeline.loop, self.life)
 
     def retire(self) -> None:
         """Something was edited: what was compiled here is not to be used again."""
@@ -101,7 +101,7 @@ class CompiledEntry:
         return self._bulk
 
 
-def on_loop(node: Node, loop: asyncio.AbstractEventLoop, life: Validity) -> Emit:
+def emit_on_loop(node: Node, loop: asyncio.AbstractEventLoop, life: Validity) -> Emit:
     """Make the `emit` of a pipeline that runs on *loop*."""
     pipeline, push, slow_path = node._pipeline, node._outlet.send, node._emit_slow_path
     kept, lock, here = pipeline.pending_failures, pipeline.lock, loops.running_loop
@@ -120,13 +120,13 @@ def on_loop(node: Node, loop: asyncio.AbstractEventLoop, life: Validity) -> Emit
         ):
             return slow_path(x, asynchronous, metadata)
         idle = not active  # then this is called by no function that is in flight
-        lock.busy = mine = True  # pyright: ignore[reportUnusedVariable] - interrupts look for it
+        lock.busy = has_lock = True  # pyright: ignore[reportUnusedVariable] - interrupts look for it
         try:
             wait = push(x)
         except Exception as error:
             return pipeline.failed_awaitable(error)
         finally:
-            lock.busy = mine = False  # noqa: F841 # pyright: ignore[reportUnusedVariable]
+            lock.busy = has_lock = False  # noqa: F841 # pyright: ignore[reportUnusedVariable]
             if lock.waiters:
                 lock.pass_on()
         if wait is None:
@@ -141,14 +141,14 @@ def push_in(node: Node, x: Any, metadata: Any) -> Pending:
     pipeline = node._pipeline
     if pipeline.pending_failures and not (loops.running_loop() is not None and is_feedback(node)):
         if loops.running_loop() is not None:
-            return refuse(node, x, metadata)
+            return refuse_by_failure(node, x, metadata)
         pipeline.raise_pending()
     if node._ended or (node._closing and not called_by_a_node()):
-        raise closed(node, x)
-    return unless_closing(node, pipeline.reentry.emit(pushing(node, metadata), x))
+        raise closed_error(node, x)
+    return wait_unless_closing(node, pipeline.reentry.emit(push_with(node, metadata), x))
 
 
-def unless_closing(node: Node, wait: Pending) -> Pending:
+def wait_unless_closing(node: Node, wait: Pending) -> Pending:
     """Let *wait* go on by itself if it is feedback, or while *node* drains.
 
     It may be behind whoever would await it.
@@ -167,13 +167,13 @@ def emit_within(node: Node, x: Any, asynchronous: bool, metadata: Any) -> Any:
     pipeline = node._pipeline
     if not (asynchronous or pipeline.needs_loop):
         if node._ended:
-            raise closed(node, x)
-        return pipeline.reentry.emit(pushing(node, metadata), x)
+            raise closed_error(node, x)
+        return pipeline.reentry.emit(push_with(node, metadata), x)
     try:
         if node._ended:
-            raise closed(node, x)
-        wait = pipeline.reentry.emit(pushing(node, metadata), x)
-        return pipeline.as_awaitable(unless_closing(node, wait))
+            raise closed_error(node, x)
+        wait = pipeline.reentry.emit(push_with(node, metadata), x)
+        return pipeline.as_awaitable(wait_unless_closing(node, wait))
     except Exception as error:
         return pipeline.failed_awaitable(error)
 
@@ -186,46 +186,46 @@ def emit_later(node: Node, x: Any, metadata: Any) -> None:
         node._pipeline.record_failure(error)
 
 
-def pushing(node: Node, metadata: Any) -> Callable[[Any], Pending]:
+def push_with(node: Node, metadata: Any) -> Callable[[Any], Pending]:
     """Return what takes an element with *metadata* into *node*."""
     if metadata is None and not node._pipeline.tracked:
         return node._outlet.send
-    return functools.partial(take_in, node, metadata=metadata)
+    return functools.partial(push_tracked, node, metadata=metadata)
 
 
-def closed(node: Node, x: Any) -> StreamClosed:
+def closed_error(node: Node, x: Any) -> StreamClosed:
     return StreamClosed(f"{node}: the stream has ended; got {short_repr(x)}")
 
 
-def refuse(node: Node, x: Any, metadata: Any) -> Pending:
+def refuse_by_failure(node: Node, x: Any, metadata: Any) -> Pending:
     """Say that an earlier element failed; take *x* only if nobody listens."""
     pipeline = node._pipeline
 
-    async def late() -> None:
-        if (wait := take_in(node, x, metadata)) is not None:
+    async def push_late() -> None:
+        if (wait := push_tracked(node, x, metadata)) is not None:
             await wait
 
-    return FailedTask(late(), pipeline, pipeline.pending_failures[0])
+    return FailedTask(push_late(), pipeline, pipeline.pending_failures[0])
 
 
-def take_in(node: Node, x: Any, metadata: Any) -> Pending:
+def push_tracked(node: Node, x: Any, metadata: Any) -> Pending:
     pipeline = node._pipeline
     if node._ended:
-        raise closed(node, x)
+        raise closed_error(node, x)
     if pipeline.tracked:
         given = metadata if isinstance(metadata, list) else [metadata] if metadata else []
         return tracked_push(lambda: node._outlet.send(x), given)
     return node._outlet.send(x)
 
 
-def push_below(node: Node, x: Any, metadata: Any) -> Pending:
+def push_downstream(node: Node, x: Any, metadata: Any) -> Pending:
     """Push what an old node class emits, with the metadata that it hands on."""
     if metadata and not node._pipeline.tracked:
         node._pipeline.enable_tracking()
     push = node._outlet.push
     if not node._pipeline.tracked:
         return push(x)
-    if metadata is None and takes(node.update, "metadata"):
+    if metadata is None and takes_keyword(node.update, "metadata"):
         metadata = []  # it was given metadata and has dropped it
     if metadata is None:
         return push(x)
@@ -244,24 +244,24 @@ def emit_many(node: Node, elements: Iterable[Any]) -> Any:
     check_elements(elements)
     pipeline, rest = node._pipeline, iter(elements)
     if pipeline.lock.inside == get_ident():
-        if pipeline.lock.later(functools.partial(many_later, node, rest)):
+        if pipeline.lock.later(functools.partial(bulk_later, node, rest)):
             return pipeline.as_awaitable(None) if pipeline.needs_loop else None
         if pipeline.needs_loop and is_feedback(node):
-            return many_fed_back(node, rest)
-        return many_within(node, rest)
+            return bulk_fed_back(node, rest)
+        return bulk_within(node, rest)
     sized = isinstance(elements, Sized)
     if not pipeline.needs_loop:
         if not sized:
             return _one_by_one(node, rest)
         with pipeline.lock:
             pipeline.resume_interrupted()
-            wait = pipeline.reentry.emit(functools.partial(take, node), rest)
+            wait = pipeline.reentry.emit(functools.partial(take_bulk, node), rest)
         return None if wait is None else pipeline.start(_take_rest(node, wait, rest))
     if loops.running_loop() is not None and not pipeline.emit_blocks():
         if pipeline.runs_here() and pipeline.active and is_feedback(node):
-            return many_fed_back(node, rest)
+            return bulk_fed_back(node, rest)
         return pipeline.run(lambda: pipeline.start(_take_all(node, rest, sized)))
-    if sized or type(rest) in IN_MEMORY:
+    if sized or type(rest) in IN_MEMORY_ITERATORS:
         wait = pipeline.run(lambda: pipeline.start(_take_all(node, rest, sized)))
         return _waited(wait)
     wait = None
@@ -277,19 +277,19 @@ def _waited(wait: Any) -> Any:
     return wait
 
 
-def many_later(node: Node, rest: Iterator[Any]) -> None:
+def bulk_later(node: Node, rest: Iterator[Any]) -> None:
     """Take in *rest*, which an interrupt has left behind; what fails is kept."""
     try:
-        many_within(node, rest)
+        bulk_within(node, rest)
     except Exception as error:
         node._pipeline.record_failure(error)
 
 
-def many_within(node: Node, rest: Iterator[Any]) -> Any:
+def bulk_within(node: Node, rest: Iterator[Any]) -> Any:
     """Take in *rest* in a step of the pipeline: see `emit_within`."""
     pipeline = node._pipeline
     try:
-        wait = pipeline.reentry.emit(functools.partial(take, node), rest)
+        wait = pipeline.reentry.emit(functools.partial(take_bulk, node), rest)
     except Exception as error:
         if pipeline.needs_loop:
             return pipeline.failed_awaitable(error)
@@ -299,7 +299,7 @@ def many_within(node: Node, rest: Iterator[Any]) -> Any:
     return pipeline.as_awaitable(wait) if pipeline.needs_loop else wait
 
 
-def many_fed_back(node: Node, rest: Iterator[Any]) -> Awaitable[object]:
+def bulk_fed_back(node: Node, rest: Iterator[Any]) -> Awaitable[object]:
     """Take in *rest*, each element at once, as nothing waits for feedback.
 
     So all of them are in the pipeline before an end can be sent through it.
@@ -308,15 +308,15 @@ def many_fed_back(node: Node, rest: Iterator[Any]) -> Awaitable[object]:
     try:
         for x in rest:
             if node._ended:
-                raise closed(node, x)
-            if (wait := pipeline.reentry.emit(pushing(node, None), x)) is not None:
+                raise closed_error(node, x)
+            if (wait := pipeline.reentry.emit(push_with(node, None), x)) is not None:
                 detach(pipeline, wait)
     except Exception as error:
         return pipeline.failed_awaitable(error)
     return pipeline.as_awaitable(None)
 
 
-def take(node: Node, elements: Iterator[Any]) -> Pending:
+def take_bulk(node: Node, elements: Iterator[Any]) -> Pending:
     """Take in *elements* until one must be waited for, or all are in."""
     while True:
         pipeline = node._pipeline
@@ -335,7 +335,7 @@ async def _take_rest(node: Node, wait: Awaitable[object], rest: Iterator[Any]) -
     again: Pending = wait
     while again is not None:
         await again
-        again = take(node, rest)
+        again = take_bulk(node, rest)
 
 
 async def _take_all(node: Node, elements: Iterator[Any], sized: bool) -> None:
@@ -343,11 +343,11 @@ async def _take_all(node: Node, elements: Iterator[Any], sized: bool) -> None:
     ended: list[bool] = []
     elements = itertools.chain(elements, _tell_end(ended))
     while not ended:
-        some: Any = itertools.islice(elements, CHUNK)
+        some: Any = itertools.islice(elements, BULK_CHUNK)
         if sized:
             items = list(some)
             some = BulkSlice(items, 0, len(items))
-        step = functools.partial(_take_together if sized else take, node)
+        step = functools.partial(_take_together if sized else take_bulk, node)
         while (wait := node._pipeline.reentry.emit(step, some)) is not None:
             await wait
         if not ended:
@@ -371,7 +371,7 @@ def _take_together(node: Node, rest: BulkSlice) -> Pending:
             left = iter(rest.items)
             left.__setstate__(rest.at)  # a copy of the rest for each that waits would be quadratic
             try:
-                return take(node, left)
+                return take_bulk(node, left)
             finally:
                 rest.at = rest.stop - operator.length_hint(left)
         pipeline.raise_pending()

@@ -21,12 +21,12 @@ from rapidz.kernel.protocol.node import Node, edges
 from rapidz.kernel.protocol.push import Pending
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime.deadlock import (
-    TURN,
+    LOOP_CALLBACK_CODE,
     awaited_in,
-    caller_in,
-    described,
-    drivers,
+    describe_task,
     is_top_level,
+    task_code_ids,
+    task_of_caller,
     waiting,
 )
 from rapidz.kernel.runtime.exclusion import called_by_interrupt
@@ -75,9 +75,9 @@ def callers() -> list[Node]:
     found: list[Node] = []
     frame: FrameType | None = sys._getframe(2)
     driven = False
-    while frame is not None and (code := frame.f_code) is not TURN:
+    while frame is not None and (code := frame.f_code) is not LOOP_CALLBACK_CODE:
         if code.co_filename.startswith(_OURS):
-            driven = driven or id(code) in drivers
+            driven = driven or id(code) in task_code_ids
             if (node := _node_of(frame)) is not None:
                 found.append(node)
         frame = frame.f_back
@@ -97,8 +97,8 @@ def function_within(pipeline: PipelineContext) -> str | None:
     frame: FrameType | None = sys._getframe(1)
     if called_by_interrupt(frame):
         return None
-    running = caller_in(pipeline)
-    while frame is not None and (code := frame.f_code) is not TURN:
+    running = task_of_caller(pipeline)
+    while frame is not None and (code := frame.f_code) is not LOOP_CALLBACK_CODE:
         if code.co_filename.startswith(_OURS):
             node = frame.f_locals["self"] if code in flushes else _node_of(frame)
             if node is not None and node._pipeline.is_one_with(pipeline):
@@ -106,7 +106,7 @@ def function_within(pipeline: PipelineContext) -> str | None:
                 return f"{node._describe()}{about}"
         frame = frame.f_back
     if running is not None:
-        return described(running)
+        return describe_task(running)
     return "one of its functions" if pipeline.lock.is_on_stack() else None
 
 
@@ -137,8 +137,8 @@ def _node_of(frame: FrameType) -> Node | None:
     free = code.co_freevars  # to look at these is cheap, to look at values is not
     if ("ref" in free or "ref" in code.co_varnames) and code.co_filename.startswith(_PACKAGE):
         ref = frame.f_locals.get("ref")
-    elif "blame_line" in free:
-        table = frame.f_locals["blame_line"].args[0]
+    elif "attribute_line" in free:
+        table = frame.f_locals["attribute_line"].args[0]
         at = frame.f_lineno - 2  # the first line is that of `make`
         ref = table[at] if at < len(table) else None
     else:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from rapidz.kernel.compile.intermediate import MISSING, FusedJoin, FusedRun
 from rapidz.kernel.protocol.attributes import LiveKwargs
 from rapidz.kernel.protocol.push import SKIP, Pending, Push, Start, together
-from rapidz.kernel.runtime.attribution import add_note, blame, leaves
+from rapidz.kernel.runtime.attribution import add_note, attribute_to, mark_raised
 from rapidz.kernel.runtime.tasks import detach
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Code:
             x += f", **{self.bind('kwargs', kwargs)}"
         return f"{func}({x})"
 
-    def give(self, wait: str) -> None:
+    def pass_on(self, wait: str) -> None:
         """Write that the element is through: *wait* is what there is to wait for, or None."""
         if self.owned and wait != "None":
             self.line(f"wait = {wait}")
@@ -118,10 +118,10 @@ class Code:
             if (node := ref()) is not None:  # else it has gone, and this is compiled anew
                 self.at(node)
                 node.inline(self, port)
-                self.gathered(node)
+                self.detach_if_combined(node)
         self.at(None)
 
-    def gathered(self, node: Node) -> None:
+    def detach_if_combined(self, node: Node) -> None:
         """Let waits go on by themselves from here on, if *node* emits more than the element."""
         if node._combines_elements:
             own_wait = functools.partial(detach, node._pipeline)
@@ -131,7 +131,7 @@ class Code:
         """Write *run*, and all that comes of it."""
         self.work(run)
         if run.tail is not None:
-            self.give(f"{self.bind('push', run.tail)}(x)")
+            self.pass_on(f"{self.bind('push', run.tail)}(x)")
         elif run.forks:
             self.fork(run)
         elif self.form == "batch":
@@ -141,28 +141,28 @@ class Code:
 
     def fork(self, run: FusedRun) -> None:
         """Write every one of the forks of *run*, from the same element on; each is tried."""
-        if run.joints:
+        if run.joins:
             self.unless_elements_wait(run)
         self.forked += 1
         saved = f"x_{len(self.lines)}"
         self.line(f"{saved} = x")
-        rows: dict[FusedJoin, list[Place]] = {joint: [] for joint in run.joints}
+        rows: dict[FusedJoin, list[Place]] = {join_: [] for join_ in run.joins}
         owned, self.changed = self.owned, False
         for index, fork in enumerate(run.forks):
             if self.changed:
                 self.line(f"x = {saved}")
                 self.changed = False
-            joint = next((joint for joint in run.joints if index in joint.before), None)
-            if joint is None:
+            join_ = next((join_ for join_ in run.joins if index in join_.before), None)
+            if join_ is None:
                 self.attempt(functools.partial(self.write, fork))
                 self.changed = True
             else:
                 place = Place(f"{saved}_{index}")
-                self.attempt(functools.partial(self.keep, joint.before[index][1], place))
+                self.attempt(functools.partial(self.keep, join_.before[index][1], place))
                 self.line(f"    {place.name} = {place.absent}")
-                rows[joint].append(place)
-                if len(rows[joint]) == len(joint.before):
-                    self.attempt(functools.partial(self.join, joint, rows[joint]))
+                rows[join_].append(place)
+                if len(rows[join_]) == len(join_.before):
+                    self.attempt(functools.partial(self.join, join_, rows[join_]))
                     self.changed = True
             self.owned = owned
         self.forked -= 1
@@ -175,7 +175,7 @@ class Code:
         write()
         self.depth = depth
         self.line("except BaseException as error:")  # the other branches get it all the same
-        self.line("    blame_line(error); left = (left or []) + [error]")
+        self.line("    attribute_line(error); left = (left or []) + [error]")
 
     def keep(self, before: FusedRun, place: Place) -> None:
         """Write a fork as far as a join that closes a diamond: what comes out is in *place*."""
@@ -197,26 +197,26 @@ class Code:
 
     def unless_elements_wait(self, run: FusedRun) -> None:
         """Run the general form of a fork while there is something in the queues of its joins."""
-        queues = [queue for joint in run.joints for queue in joint.queues]
+        queues = [queue for join_ in run.joins for queue in join_.queues]
         self.nest(" or ".join(self.bind("waiting", queue) for queue in queues))
-        self.give(f"{self.bind('queued', without_joints(run, self.start))}(x)")
+        self.pass_on(f"{self.bind('queued', without_joints(run, self.start))}(x)")
         self.otherwise()
 
-    def join(self, joint: FusedJoin, row: Sequence[Place]) -> None:
+    def join(self, join_: FusedJoin, row: Sequence[Place]) -> None:
         """Write the work of a join whose inputs are in the places *row*, and what comes then."""
-        node = joint.node()
+        node = join_.node()
         if node is None:
             return self.line("pass")
-        take = functools.partial(joint.take, [self.values[place.absent] for place in row])
+        take = functools.partial(join_.take, [self.values[place.absent] for place in row])
         names = [place.name for place in row]
         self.nest(" or ".join(f"{place.name} is {place.absent}" for place in row))
-        self.give(f"{self.bind('take', take)}(({', '.join(names)},))")
+        self.pass_on(f"{self.bind('take', take)}(({', '.join(names)},))")
         self.otherwise()
-        values = {up(): name for (up, _), name in zip(joint.before.values(), names, strict=True)}
+        values = {up(): name for (up, _), name in zip(join_.before.values(), names, strict=True)}
         self.at(node)
         node.inline_row(self, [values[up] for up in node.upstreams])
-        self.gathered(node)
-        self.write(joint.rest)
+        self.detach_if_combined(node)
+        self.write(join_.rest)
 
 
 class Place:
@@ -241,7 +241,7 @@ def without_joints(run: FusedRun, start: Start) -> Push[Any]:
     return push
 
 
-def nobody(awaitable: Awaitable[object]) -> Pending:
+def pass_through(awaitable: Awaitable[object]) -> Pending:
     """The start of a run that cannot fork: nothing comes of it to be waited for."""
     return awaitable
 
@@ -249,7 +249,7 @@ def nobody(awaitable: Awaitable[object]) -> Pending:
 def fuse(
     run: FusedRun,
     form: Form = "push",
-    start: Start = nobody,
+    start: Start = pass_through,
     **surroundings: Any,
 ) -> Callable[..., Any]:
     """Write *run* as one function.
@@ -262,7 +262,7 @@ def fuse(
         code.write(run)
         code.depth = 3
         code.nest("left is not None")
-        code.give(f"{code.bind('together', functools.partial(together, start))}(left)")
+        code.pass_on(f"{code.bind('together', functools.partial(together, start))}(left)")
     else:
         code.write(run)
     head, foot = _FRAMES[form]
@@ -270,9 +270,9 @@ def fuse(
     values = {**code.values, **surroundings}
     if form in ("bulk", "batch"):  # locals are quicker to read than what a closure holds
         head = [f"    def {form}(elements, *, {', '.join(f'{v}={v}' for v in values)}):", *head[1:]]
-    values["blame_line"] = functools.partial(blame_line, table)
+    values["attribute_line"] = functools.partial(attribute_line, table)
     values["table"] = table
-    values["leaves"] = leaves
+    values["mark_raised"] = mark_raised
     lines = [f"def make({', '.join(values)}):", *head, *code.lines, *foot, f"    return {form}", ""]
     source = "\n".join(lines)
     name = "-".join(type(ref()).__name__ for ref, _ in run.nodes[:8]) or "pipeline"
@@ -280,7 +280,7 @@ def fuse(
     try:
         exec(_compiled(source, f"<rapidz {form} {name} {abs(hash(source)):x}>"), namespace)
     except SyntaxError as error:
-        _note_writer(table, error)
+        _note_node(table, error)
         raise
     made: Callable[..., Any] = namespace["make"](**values)
     return made
@@ -291,7 +291,7 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
         ["    def push(x):", "        try:"],
         [
             "        except Exception as error:",
-            "            blame_line(error)",
+            "            attribute_line(error)",
             "            raise",
         ],
     ),
@@ -300,15 +300,15 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
             "    def emit(x, asynchronous=False, metadata=None):",
             "        if lock.busy or life.over or asynchronous or metadata is not None:",
             "            return slow_path(x, asynchronous, metadata)",
-            "        lock.busy = mine = True",
+            "        lock.busy = has_lock = True",
             "        try:",
         ],
         [
             "        except Exception as error:",
-            "            blame_line(error); leaves(error)",
+            "            attribute_line(error); mark_raised(error)",
             "            raise",
             "        finally:",
-            "            lock.busy = mine = False",
+            "            lock.busy = has_lock = False",
             "            if lock.waiters: lock.pass_on()",
         ],
     ),
@@ -317,7 +317,7 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
         [
             "            if life.over: return edited",
             "        except Exception as error:",
-            "            blame_line(error)",
+            "            attribute_line(error)",
             "            raise",
         ],
     ),
@@ -338,7 +338,7 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
 }
 
 
-def _note_writer(table: list[weakref.ref[Node] | None], error: SyntaxError) -> None:
+def _note_node(table: list[weakref.ref[Node] | None], error: SyntaxError) -> None:
     """Say on *error* which node wrote the line."""
     at = (error.lineno or 0) - 2
     ref = table[at] if 0 <= at < len(table) else None
@@ -347,14 +347,14 @@ def _note_writer(table: list[weakref.ref[Node] | None], error: SyntaxError) -> N
 
 
 #: Sources kept for tracebacks; what is older is forgotten.
-MOST_SOURCES = 512
+MAX_SOURCES = 512
 
 
-@functools.lru_cache(maxsize=MOST_SOURCES)
+@functools.lru_cache(maxsize=MAX_SOURCES)
 def _compiled(source: str, filename: str) -> CodeType:
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
     _known.append(filename)
-    if len(_known) > MOST_SOURCES:
+    if len(_known) > MAX_SOURCES:
         linecache.cache.pop(_known.popleft(), None)
     return compile(source, filename, "exec")
 
@@ -372,11 +372,11 @@ def line_of(table: list[weakref.ref[Node] | None], error: BaseException) -> tupl
     return None if ref is None else ref(), traceback.tb_frame.f_locals.get("x")
 
 
-def blame_line(table: list[weakref.ref[Node] | None], error: BaseException) -> None:
+def attribute_line(table: list[weakref.ref[Node] | None], error: BaseException) -> None:
     """Blame *error* on the node whose line of a fused function raised it."""
     node, x = line_of(table, error)
     if node is not None:
-        blame(error, node, x)
+        attribute_to(error, node, x)
         if node._effective_policy is None or not isinstance(error, Exception):
             # else its policy may yet get it through
             node._report_loss()

@@ -27,16 +27,16 @@ class FusedRun:
     """Simple nodes in a row, each with the port it is entered by, and what comes next.
 
     That is a push (*tail*), several runs (*forks*), or nothing.  Some of the
-    forks may meet again (*joints*).
+    forks may meet again (*joins*).
     """
 
-    __slots__ = ("forks", "joints", "nodes", "tail")
+    __slots__ = ("forks", "joins", "nodes", "tail")
 
     def __init__(self) -> None:
         self.nodes: list[tuple[weakref.ref[Node], int]] = []
         self.tail: Push[Any] | None = None
         self.forks: list[FusedRun] = []
-        self.joints: list[FusedJoin] = []
+        self.joins: list[FusedJoin] = []
 
     def part(self, start: int, stop: int) -> FusedRun:
         """Return some of the nodes, without what comes next."""

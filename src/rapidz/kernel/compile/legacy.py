@@ -12,13 +12,13 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from rapidz.kernel.compile.serial import bound, starter
+from rapidz.kernel.compile.serial import bind_call, starter
 from rapidz.kernel.protocol.checks import check_writes
 from rapidz.kernel.protocol.node import Node, is_engine_default
 from rapidz.kernel.protocol.push import Pending, Push, await_result, step_of
 from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime import loop as loops
-from rapidz.kernel.runtime.attribution import failed_in, is_attributed_to
+from rapidz.kernel.runtime.attribution import failure_test, is_attributed_to
 from rapidz.kernel.runtime.tracking import boxing, current_metadata, tracked_push, unboxing
 
 
@@ -48,7 +48,7 @@ def overridden_emit(node: Node) -> bool:
     return not is_engine_default(type(node)._emit) or "_emit" in node.__dict__
 
 
-def takes(func: Callable[..., Any], name: str) -> bool:
+def takes_keyword(func: Callable[..., Any], name: str) -> bool:
     """Whether *func* may be called with the keyword *name*."""
     try:
         parameters = inspect.signature(func).parameters.values()
@@ -67,7 +67,7 @@ def interpret(node: Node, port: int) -> Push[Any]:
     upstream = node.upstreams[port] if port < len(node.upstreams) else None
     above: Callable[[], Any] = weakref.ref(upstream) if upstream is not None else lambda: None
     update = node.update
-    with_who, with_metadata = takes(update, "who"), takes(update, "metadata")
+    with_who, with_metadata = takes_keyword(update, "who"), takes_keyword(update, "metadata")
     pipeline, line, start = node._pipeline, node._serial_queue, starter(node)
     del node, upstream, update
 
@@ -88,9 +88,9 @@ def interpret(node: Node, port: int) -> Push[Any]:
             raise
 
     if loops.is_async(ref().update):  # type: ignore[union-attr]
-        begin = bound(ref(), call)  # type: ignore[arg-type]
+        begin = bind_call(ref(), call)  # type: ignore[arg-type]
 
-        async def in_turn(x: Any) -> None:
+        async def in_order(x: Any) -> None:
             since = attribution.last_serial
             try:
                 result: Any = begin(x)
@@ -100,7 +100,7 @@ def interpret(node: Node, port: int) -> Push[Any]:
                 is_attributed_to(error, ref(), x, since)
                 raise
 
-        return lambda x: line.follow(in_turn(x), pipeline)
+        return lambda x: line.enqueue(in_order(x), pipeline)
 
     def step(x: Any) -> Pending:
         result = call(x)
@@ -109,7 +109,7 @@ def interpret(node: Node, port: int) -> Push[Any]:
     return step
 
 
-def by_hand(node: Node, x: Any, who: Node | None = None, metadata: Any = None) -> Any:
+def call_update(node: Node, x: Any, who: Node | None = None, metadata: Any = None) -> Any:
     """Call a compiled node as an old subclass does: ``super().update(x, who)``.
 
     What it emits goes through the node's own ``_emit``.  Returns a list of
@@ -155,4 +155,4 @@ def _step_by_hand(node: Node, port: int, emitted: list[Any]) -> Push[Any]:
         return node is not None and node._retains(entry)
 
     step = step_of(node.compile(unboxing(push, still_holds), port)).push
-    return boxing(step, failed_in(node))
+    return boxing(step, failure_test(node))

@@ -10,20 +10,20 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.protocol.push import Pending, Push, Start, exception_group, when_all
-from rapidz.kernel.runtime.attribution import blame
-from rapidz.kernel.runtime.deadlock import drivers
+from rapidz.kernel.runtime.attribution import attribute_to
+from rapidz.kernel.runtime.deadlock import task_code_ids
 from rapidz.kernel.runtime.tasks import EagerTask, SerialQueue, as_coroutine, exception_of
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.node import Node
 
 
-def bound(node: Node, call: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
+def bind_call(node: Node, call: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
     """Bind *call*, an asynchronous function of *node*, to the loop it must run on."""
     for at in (node, *node.upstreams):
         if at is not None and at._wraps_edges:
-            bound: Callable[[Any], Awaitable[Any]] = at._bind_to_loop(node, call)
-            return bound
+            bind_call: Callable[[Any], Awaitable[Any]] = at._bind_to_loop(node, call)
+            return bind_call
     return call
 
 
@@ -39,14 +39,14 @@ def await_each(
     """
     line: SerialQueue = node._serial_queue
     pipeline, lost = node._pipeline, node._loss_reporter()
-    function = Function(node, bound(node, call), then)
-    follow, turn = line.follow, function.turn
+    function = Function(node, bind_call(node, call), then)
+    enqueue, work = line.enqueue, function.work
     if lost is not None:
-        return lambda x: follow(turn(x), pipeline, lost)
+        return lambda x: enqueue(work(x), pipeline, lost)
 
     def step(x: Any) -> Pending:
         if line.last is not None:
-            return follow(turn(x), pipeline)
+            return enqueue(work(x), pipeline)
         return CallTask(x, function)
 
     return step
@@ -66,13 +66,13 @@ class Function:
         self.ref, self.line, self.pipeline = weakref.ref(node), node._serial_queue, node._pipeline
         self.call, self.then = call, then
 
-    async def turn(self, x: Any) -> None:
+    async def work(self, x: Any) -> None:
         """Do for *x* what is to be done, in any task."""
         ref, then, line = self.ref, self.then, self.line
         try:
             result = await self.call(x)
         except BaseException as error:
-            failing(ref(), x, error)
+            attribute_failure(ref(), x, error)
             raise
         if then is not None and (wait := then(x, result)) is not None:
             line.emitted += 1
@@ -83,7 +83,7 @@ class Function:
 
 
 class CallTask(EagerTask):
-    """A `Function.turn` that nobody is ahead of, made only where its caller does not await it.
+    """A `Function.work` that nobody is ahead of, made only where its caller does not await it.
 
     Who does runs the function itself, with nothing in between but this.
     """
@@ -101,7 +101,7 @@ class CallTask(EagerTask):
     def _begin(self) -> Coroutine[Any, Any, object]:
         self.begun = True
         x, self._x = self._x, None
-        return self._function.turn(x)
+        return self._function.work(x)
 
     def __await__(self) -> Generator[Any, Any, None]:
         if self.begun:
@@ -116,7 +116,7 @@ class CallTask(EagerTask):
                 self._driven = called
                 result = yield from called.__await__()
             except BaseException as error:
-                failing(function.ref(), self._x, error)
+                attribute_failure(function.ref(), self._x, error)
                 raise
             if function.then is not None:
                 yield from self._hand_on(function, result)
@@ -143,10 +143,10 @@ class CallTask(EagerTask):
         return (None if self._x is None else self._function.ref()), self._x
 
 
-drivers.add(id(CallTask.__await__.__code__))
+task_code_ids.add(id(CallTask.__await__.__code__))
 
 
-def returned(node: Node) -> Callable[[Any, Awaitable[object]], Pending]:
+def await_returned(node: Node) -> Callable[[Any, Awaitable[object]], Pending]:
     """Make what waits for an awaitable that the plain function of *node* returned for an element.
 
     Coroutines run one after the other, as those of an ``async def`` function do.
@@ -155,16 +155,16 @@ def returned(node: Node) -> Callable[[Any, Awaitable[object]], Pending]:
     line: SerialQueue = node._serial_queue
     ref, pipeline = weakref.ref(node), node._pipeline
 
-    async def turn(x: Any, coroutine: Awaitable[object]) -> None:
+    async def work(x: Any, coroutine: Awaitable[object]) -> None:
         try:
             await coroutine
         except BaseException as error:
-            failing(ref(), x, error)
+            attribute_failure(ref(), x, error)
             raise
 
     def wait_for(x: Any, awaitable: Awaitable[object]) -> Pending:
         if inspect.iscoroutine(awaitable) and pipeline.runs_here():
-            return line.follow(turn(x, awaitable), pipeline)
+            return line.enqueue(work(x, awaitable), pipeline)
         if (
             isinstance(awaitable, asyncio.Future)
             and awaitable.done()
@@ -192,9 +192,9 @@ def starter(node: Node) -> Start:
     return begin
 
 
-def failing(node: Node | None, x: Any, error: BaseException) -> None:
+def attribute_failure(node: Node | None, x: Any, error: BaseException) -> None:
     """Blame *error* on *node*; report the loss of *x*, unless a policy may yet get it through."""
-    blame(error, node, x)
+    attribute_to(error, node, x)
     if node is not None and (node._effective_policy is None or not isinstance(error, Exception)):
         node._report_loss()
 
@@ -229,7 +229,7 @@ def push_each(node: Node) -> Callable[[Iterable[Any]], Pending]:
             except StopIteration:
                 return None
             except Exception as error:
-                blame(error, ref(), elements)
+                attribute_to(error, ref(), elements)
                 errors.append(error)
                 return None
             try:
@@ -242,13 +242,13 @@ def push_each(node: Node) -> Callable[[Iterable[Any]], Pending]:
         try:
             each = iter(elements)
         except Exception as error:
-            blame(error, ref(), elements)
+            attribute_to(error, ref(), elements)
             raise
         errors: list[Exception] = []
         if line.busy():
-            return line.follow(rest(None, each, errors), pipeline)
+            return line.enqueue(rest(None, each, errors), pipeline)
         if (wait := send(each, errors)) is not None:
-            return line.follow(rest(wait, each, errors), pipeline)
+            return line.enqueue(rest(wait, each, errors), pipeline)
         if errors:
             raise exception_group(errors, "elements")
         return None
@@ -285,13 +285,13 @@ def queue_behind(node: Node, step: Push[Any]) -> Push[Any]:
     line: SerialQueue = node._serial_queue
     ref, pipeline = weakref.ref(node), node._pipeline
 
-    async def turn(x: Any) -> None:
+    async def work(x: Any) -> None:
         if (wait := step(x)) is not None:
             await wait
 
     def careful(x: Any) -> Pending:
         if line.busy():
-            return line.follow(turn(x), pipeline)
+            return line.enqueue(work(x), pipeline)
         if (node := ref()) is not None:
             node._invalidate()
         return step(x)

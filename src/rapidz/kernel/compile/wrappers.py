@@ -15,7 +15,7 @@ from rapidz.kernel.compile.serial import queue_behind
 from rapidz.kernel.protocol.node import Node
 from rapidz.kernel.protocol.push import Pending, Push, await_result
 from rapidz.kernel.runtime import attribution, failures
-from rapidz.kernel.runtime.attribution import failed_in
+from rapidz.kernel.runtime.attribution import failure_test
 from rapidz.kernel.runtime.tracking import boxing, unboxing
 
 
@@ -56,7 +56,7 @@ def _box(place: Place, step: Push[Any]) -> Push[Any]:
     """Put elements into entries with their metadata, for a node that keeps elements."""
     node = place.node
     boxed = node._pipeline.tracked and node._keeps_elements and not interpreted(node)
-    return boxing(step, failed_in(node)) if boxed else step
+    return boxing(step, failure_test(node)) if boxed else step
 
 
 def _handle_failures(place: Place, step: Push[Any]) -> Push[Any]:

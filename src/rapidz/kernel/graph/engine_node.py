@@ -227,7 +227,7 @@ class EngineNode(Node):
         """Run *action* after all elements that are in flight in this node."""
         if self._policy_queue.busy():
             behind = functools.partial(self._run_in_own_order, action)
-            return self._policy_queue.follow_signal(behind, self._pipeline)
+            return self._policy_queue.enqueue_signal(behind, self._pipeline)
         return self._run_in_own_order(action)
 
     def _run_in_own_order(self, action: Callable[[], Pending]) -> Pending:
@@ -235,7 +235,7 @@ class EngineNode(Node):
         if self._queue_action(action):
             return None
         if self._serial_queue.busy():
-            return self._serial_queue.follow_signal(action, self._pipeline)
+            return self._serial_queue.enqueue_signal(action, self._pipeline)
         return action()
 
     def _loop_changed(self) -> None:
@@ -258,7 +258,7 @@ class EngineNode(Node):
     def _report_loss(self) -> None:
         """Report that the node has lost an element: its function failed for good."""
         if not self._handles_carry_failures:
-            alignment.report(self)
+            alignment.report_loss(self)
 
     def _loss_reporter(self, *, behind_all: bool = False) -> Callable[[], None] | None:
         """Return what reports the loss of an element here; None if no join depends on it.
@@ -290,7 +290,7 @@ class EngineNode(Node):
 
         def skipped() -> None:
             if (node := ref()) is not None:
-                alignment.report(node, skipped=True)
+                alignment.report_loss(node, skipped=True)
 
         return skipped
 

@@ -34,7 +34,7 @@ logger = logging.getLogger("rapidz")
 before_exit: list[Callable[[], object]] = []
 
 #: Called when the program ends and has waited in vain.
-after_giving_up: list[Callable[[], object]] = []
+after_exit_timeout: list[Callable[[], object]] = []
 
 #: How many nodes a report names.
 NODES_NAMED = 5
@@ -109,9 +109,9 @@ def close(node: EngineNode, timeout: float | None, *, at_once: bool = False) -> 
         return result
     if isinstance(wait, ThreadFuture):  # in flight on a loop that is elsewhere
         return pipeline.call_on_loop(
-            lambda: asyncio.ensure_future(_closed(wait, pipeline, timeout))
+            lambda: asyncio.ensure_future(_finish_close(wait, pipeline, timeout))
         )
-    return asyncio.ensure_future(_closed(wait, pipeline, timeout))
+    return asyncio.ensure_future(_finish_close(wait, pipeline, timeout))
 
 
 def _ends_of_data(node: EngineNode) -> list[asyncio.Future[None]]:
@@ -175,9 +175,9 @@ def _close_later(node: EngineNode) -> Any:
     return pipeline.as_awaitable(None) if pipeline.needs_loop or pipeline.asynchronous else None
 
 
-async def _closed(wait: Awaitable[object], pipeline: Pipeline, timeout: float | None) -> None:
+async def _finish_close(wait: Awaitable[object], pipeline: Pipeline, timeout: float | None) -> None:
     """Return when all have got the end and nothing is under way; raise what failed."""
-    drain = asyncio.ensure_future(drained(pipeline, timeout))
+    drain = asyncio.ensure_future(wait_drained(pipeline, timeout))
     await when_all([wait, drain], [], "elements")
 
 
@@ -196,11 +196,11 @@ def wait_until_idle(pipeline: Pipeline, timeout: float | None) -> Any:
             return pipeline.as_awaitable(None)
         return None
     if here is loop:
-        return loop.create_task(drained(pipeline, timeout))
+        return loop.create_task(wait_drained(pipeline, timeout))
     left = threading.Event()
 
     def drain() -> Pending:
-        return asyncio.ensure_future(drained(pipeline, timeout, left))
+        return asyncio.ensure_future(wait_drained(pipeline, timeout, left))
 
     if not pipeline.emit_blocks():
         return pipeline.call_on_loop(drain)
@@ -209,12 +209,12 @@ def wait_until_idle(pipeline: Pipeline, timeout: float | None) -> Any:
         pipeline.call(drain, waiting)
     except KeyboardInterrupt:
         left.set()
-        waiting.add_done_callback(functools.partial(_give_back, pipeline))
+        waiting.add_done_callback(functools.partial(_return_failures, pipeline))
         raise
     return None if here is None else DONE
 
 
-def _give_back(pipeline: Pipeline, waiting: ThreadFuture[None]) -> None:
+def _return_failures(pipeline: Pipeline, waiting: ThreadFuture[None]) -> None:
     """Keep for others what was about to be raised to one who was interrupted."""
     error = waiting.exception()
     for failure in error.exceptions if isinstance(error, ExceptionGroup) else [error]:
@@ -230,7 +230,7 @@ def end_streams_of_failures(pipeline: Pipeline) -> bool:
     return bool(streams)
 
 
-async def drained(
+async def wait_drained(
     pipeline: Pipeline, timeout: float | None, left: threading.Event | None = None
 ) -> None:
     """Return when nothing is under way in *pipeline*; raise what it kept.
@@ -239,9 +239,9 @@ async def drained(
     """
     try:
         async with asyncio.timeout(timeout):
-            await idle(pipeline)
+            await wait_idle(pipeline)
             while end_streams_of_failures(pipeline):
-                await idle(pipeline)
+                await wait_idle(pipeline)
     except TimeoutError:
         count = len(pipeline.active)
         raise TimeoutError(f"join: {count} still under way after {timeout} s") from None
@@ -257,13 +257,13 @@ def drain_at_exit() -> None:
         _deadline.append(time.monotonic() + EXIT_SECONDS)
     while busy := [pipeline for pipeline in all_pipelines() if pipeline.is_busy()]:
         for pipeline in busy:
-            waiting = asyncio.run_coroutine_threadsafe(idle(pipeline), pipeline.running_on)
+            waiting = asyncio.run_coroutine_threadsafe(wait_idle(pipeline), pipeline.running_on)
             try:
                 waiting.result(max(0.0, _deadline[0] - time.monotonic()))
             except TimeoutError:
-                _too_late.extend(map(weakref.ref, busy))
-                for give_up in after_giving_up:
-                    give_up()
+                _still_busy.extend(map(weakref.ref, busy))
+                for callback in after_exit_timeout:
+                    callback()
                 return _log_kept()
     return _log_kept()
 
@@ -271,7 +271,7 @@ def drain_at_exit() -> None:
 #: When to give up, once the program has begun to end: it may be asked to drain several times.
 _deadline: list[float] = []
 #: The pipelines that were still busy then.
-_too_late: list[weakref.ref[Pipeline]] = []
+_still_busy: list[weakref.ref[Pipeline]] = []
 
 
 def report_at_exit() -> None:
@@ -280,10 +280,10 @@ def report_at_exit() -> None:
     The last thing that the library does: threads that outlive the main one may
     emit, and close pipelines, until here.
     """
-    if not _too_late:
+    if not _still_busy:
         _deadline.clear()
         drain_at_exit()
-    late = [pipeline for ref in _too_late if (pipeline := ref()) is not None]
+    late = [pipeline for ref in _still_busy if (pipeline := ref()) is not None]
     for pipeline in all_pipelines():
         if pipeline.is_of_this_process():
             left = _what_is_left(pipeline) or (pipeline in late and _what_goes_on(pipeline))
@@ -355,7 +355,7 @@ drain_first()
 atexit.register(report_at_exit)
 
 
-async def idle(pipeline: Pipeline) -> None:
+async def wait_idle(pipeline: Pipeline) -> None:
     """Return when nothing is under way in *pipeline*."""
     while pipeline.active:
         for running in list(pipeline.active):

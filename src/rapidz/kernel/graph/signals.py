@@ -41,7 +41,7 @@ class Signal(enum.Enum):
 
 
 #: How often a signal goes round a cycle.
-MOST_ROUNDS = 1000
+MAX_ROUNDS = 1000
 
 
 class SignalBarrier:
@@ -230,7 +230,7 @@ class DrainRounds:
         pipeline = self.node._pipeline
         self._returned = returned(pipeline)
         self._wave = wave = SignalWave(signal, self.node, self._drained, self._ending)
-        wave.hopeless = self.count >= MOST_ROUNDS
+        wave.hopeless = self.count >= MAX_ROUNDS
         try:
             wait = pipeline.reentry.within(functools.partial(_carry, wave, self.node))
             if wait is not None:
@@ -268,7 +268,7 @@ class DrainRounds:
         rest = [node for node in wave.acted if not node._ended and _is_left(node, came_back)]
         if not rest:
             return False
-        if self.count < MOST_ROUNDS:
+        if self.count < MAX_ROUNDS:
             return True
         what = "close" if self.signal is Signal.END else "flush"
         warnings.warn(

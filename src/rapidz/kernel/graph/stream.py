@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Never, NoReturn, Self, TypeVar
 
 from rapidz.kernel.compile import entry as entries
-from rapidz.kernel.compile.legacy import by_hand
+from rapidz.kernel.compile.legacy import call_update
 from rapidz.kernel.graph import shutdown
 from rapidz.kernel.graph.engine_node import EngineNode
 from rapidz.kernel.graph.mixins import give_way, gives_way
 from rapidz.kernel.graph.provenance import remember
 from rapidz.kernel.graph.registry import APIRegisterMixin
 from rapidz.kernel.graph.signals import SignalBarrier
-from rapidz.kernel.graph.unused import tell_if_unused
+from rapidz.kernel.graph.unused import warn_if_unused
 from rapidz.kernel.protocol.checks import read_timeout
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.node import engine_default
@@ -116,7 +116,7 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
 
     def __del__(self) -> None:
         if self._unused:
-            tell_if_unused(self)
+            warn_if_unused(self)
 
     # --- elements in -------------------------------------------------------------------
 
@@ -183,7 +183,7 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
 
         Returns a list of awaitables if something was emitted, else None.
         """
-        return by_hand(self, x, *args, **kwargs)
+        return call_update(self, x, *args, **kwargs)
 
     @engine_default
     def _emit(self, x: Any, metadata: Any = None) -> list[Awaitable[object]]:
@@ -191,7 +191,9 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
         abroad = self._emit_on_other_loop
         if abroad is not None and (hop := abroad(self, x, metadata)) is not None:
             return [hop]
-        wait = detach(self._pipeline, entries.push_below(self, x, metadata))  # it may be a batch
+        wait = detach(
+            self._pipeline, entries.push_downstream(self, x, metadata)
+        )  # it may be a batch
         return [] if wait is None else [wait]
 
     # --- edges ---------------------------------------------------------------------------

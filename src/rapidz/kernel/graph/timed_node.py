@@ -32,11 +32,11 @@ class TimerEntry(NamedTuple):
     name: Hashable
 
 
-class _Clockwork:
+class _NodeTimers:
     """The timers of one node, and what keeps `join` waiting for them."""
 
     def __init__(self) -> None:
-        self.alarms: dict[Hashable, tuple[Timer, float]] = {}
+        self.timers: dict[Hashable, tuple[Timer, float]] = {}
         self.busy = PendingToken()
 
 
@@ -86,7 +86,7 @@ class TimedNode(Stream[T]):
     _keeps_elements: ClassVar[bool] = True
 
     def __init__(self, upstream: Stream[Any], **kwargs: Any) -> None:
-        self._clockwork = _Clockwork()
+        self._node_timers = _NodeTimers()
         self._tasks: weakref.WeakSet[EagerTask] = weakref.WeakSet()
         self._in_tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         self._flushing: Any = None
@@ -157,11 +157,11 @@ class TimedNode(Stream[T]):
         return bool(sync(loop, self._cancel, name))
 
     def _cancel(self, name: Hashable) -> bool:
-        alarm, _ = self._clockwork.alarms.pop(name, (None, 0.0))
-        if alarm is not None:
-            alarm.cancel()
-        self._rest()
-        return alarm is not None
+        timer, _ = self._node_timers.timers.pop(name, (None, 0.0))
+        if timer is not None:
+            timer.cancel()
+        self._release_token()
+        return timer is not None
 
     def start_task(self, coroutine: Awaitable[object]) -> None:
         """Run *coroutine* on the pipeline's loop, beside the elements.
@@ -190,14 +190,14 @@ class TimedNode(Stream[T]):
         """Return a step that calls `on_element`."""
         ref, start, line = weakref.ref(self), starter(self), self._serial_queue
         pipeline, awaits = self._pipeline, is_async(self.on_element)
-        self._wind_up()
+        self._restore_timers()
 
         def step(x: Any) -> Pending:
             if (node := ref()) is None:
                 return None
             node._quiet = False
             if awaits or line.busy():
-                return line.follow(_call(ref, "on_element", unbox(x)), pipeline)
+                return line.enqueue(_call(ref, "on_element", unbox(x)), pipeline)
             since = attribution.last_serial
             try:
                 return await_result(node.on_element(unbox(x)), start)
@@ -210,27 +210,27 @@ class TimedNode(Stream[T]):
     def _start(self, name: Hashable, delay: float) -> None:
         if self._quiet or self._ended:
             return
-        clockwork, pipeline, ref = self._clockwork, self._pipeline, weakref.ref(self)
+        clockwork, pipeline, ref = self._node_timers, self._pipeline, weakref.ref(self)
 
         def fire() -> None:
             if (node := ref()) is not None:
                 node._fire(name)
 
-        if name in clockwork.alarms:
-            clockwork.alarms[name][0].cancel()
-        alarm = Timer(self)
-        clockwork.alarms[name] = alarm, delay
-        alarm.set(pipeline, pipeline.clock.time() + delay, fire)
+        if name in clockwork.timers:
+            clockwork.timers[name][0].cancel()
+        timer = Timer(self)
+        clockwork.timers[name] = timer, delay
+        timer.set(pipeline, pipeline.clock.time() + delay, fire)
         clockwork.busy.begin(pipeline)
 
-    def _wind_up(self) -> None:
+    def _restore_timers(self) -> None:
         """Set the timers that an earlier loop has left, anew."""
-        for name, (alarm, delay) in list(self._clockwork.alarms.items()):
-            if not alarm.is_set():
+        for name, (timer, delay) in list(self._node_timers.timers.items()):
+            if not timer.is_set():
                 self._start(name, delay)
 
     def _fire(self, name: Hashable) -> None:
-        del self._clockwork.alarms[name]
+        del self._node_timers.timers[name]
         pipeline, ref = self._pipeline, weakref.ref(self)
 
         def call(timer: TimerEntry) -> Pending:
@@ -240,25 +240,25 @@ class TimedNode(Stream[T]):
         step: Push[TimerEntry] = call if policy is None else guard(self, call, policy)
         line = self._serial_queue
         push_supervised(
-            pipeline, lambda x: line.follow(run_async(lambda: step(x)), pipeline), TimerEntry(name)
+            pipeline, lambda x: line.enqueue(run_async(lambda: step(x)), pipeline), TimerEntry(name)
         )
-        self._rest()
+        self._release_token()
 
-    def _rest(self) -> None:
-        if not self._clockwork.alarms:
-            self._clockwork.busy.end(self._pipeline)
+    def _release_token(self) -> None:
+        if not self._node_timers.timers:
+            self._node_timers.busy.end(self._pipeline)
 
     def _emit_buffered(self) -> Pending:
         alone = not self._serial_queue.busy()  # else what calls this has the place of the flush
         wait = await_result(self.on_flush(), self._pipeline.start)
         if wait is not None and alone:
-            wait = self._serial_queue.follow(wait_for(wait), self._pipeline)
+            wait = self._serial_queue.enqueue(wait_for(wait), self._pipeline)
         self._flushing = wait
         return wait
 
     def _stop_background_work(self) -> None:
         self._quiet = True
-        for name in list(self._clockwork.alarms):
+        for name in list(self._node_timers.timers):
             self._cancel(name)
         flushing, self._flushing = self._flushing, None
         if flushing is None or flushing.done():
@@ -276,12 +276,12 @@ class TimedNode(Stream[T]):
         super()._end()
 
     def _resumes_queue(self) -> bool:
-        return bool(self._clockwork.alarms)
+        return bool(self._node_timers.timers)
 
     def _loop_changed(self) -> None:
-        for alarm, _ in self._clockwork.alarms.values():
-            alarm.cancel()
-        self._clockwork.busy = PendingToken()
+        for timer, _ in self._node_timers.timers.values():
+            timer.cancel()
+        self._node_timers.busy = PendingToken()
         super()._loop_changed()
 
 
@@ -314,4 +314,4 @@ async def _run_task(ref: weakref.ref[Any], coroutine: Awaitable[object]) -> None
         mine = attribution.is_attributed_to(error, node, None, since)
         if node is None or not mine or node._effective_policy is None:
             raise
-        await wait_for(Handler(node, node._effective_policy).give_up(None, error, 1))
+        await wait_for(Handler(node, node._effective_policy).apply_policy(None, error, 1))

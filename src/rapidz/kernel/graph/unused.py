@@ -30,7 +30,7 @@ def _note_collection(phase: str, _: object) -> None:
 gc.callbacks.append(_note_collection)  # what is found in a cycle goes as a whole
 
 
-def tell_if_unused(node: Node) -> None:
+def warn_if_unused(node: Node) -> None:
     """Warn that *node*, which never got an element, is being collected."""
     plain = "_plugins_go_here" in vars(type(node))  # `Stream` itself: no operator
     of_frames = type(node).__module__.startswith("rapidz.dataframe")

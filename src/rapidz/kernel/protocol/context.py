@@ -93,6 +93,7 @@ class OutletContext(Protocol):
     """Takes a `BulkSlice`, if the one node downstream can."""
     capacity: Callable[[], int] | None
     """Returns the capacity for `push_many`, if that has a bound."""
+    run: Any
     linked: bool
     depth: int
     version: int

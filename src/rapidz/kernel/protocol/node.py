@@ -136,7 +136,7 @@ class Node:
     """Whether the node takes what stands for elements on workers, and not the elements."""
 
     _attributes_failures: ClassVar[bool] = False
-    """Whether the step itself attributes what it raises, by `attribution.blame`; else
+    """Whether the step itself attributes what it raises, by `attribution.attribute_to`; else
     the engine does."""
     _needs_local_elements: ClassVar[bool] = False
     """Whether the class, by itself, is a plain operator of the library: it refuses to

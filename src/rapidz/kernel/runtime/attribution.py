@@ -9,7 +9,7 @@ again and again, one that leaves a pipeline and is raised into another, one that
 two branches share.  So what it carries is never taken for granted:
 
 - Where a node calls its own function, and nothing else, that node raised the
-  exception, whatever the exception says (`blame`).
+  exception, whatever the exception says (`attribute_to`).
 - Where an exception may as well come from downstream (`is_attributed_to`), an attribution
   counts if it was made since the step began, by a node of the same pipeline.
 
@@ -30,13 +30,14 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.protocol.push import no_default
 from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.kernel.runtime.exclusion import has_lock, is_entry
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.context import RuntimeContext
     from rapidz.kernel.protocol.node import Node
 
 #: At most so many notes of ours stand on one exception.
-MOST_NOTES = 8
+MAX_NOTES = 8
 
 _serials = itertools.count(1)
 last_serial = 0
@@ -46,7 +47,7 @@ last_serial = 0
 class Attribution:
     """What an exception says about where it was raised; it does not travel."""
 
-    __slots__ = ("_node", "_pipeline", "element", "logged", "notes", "serial", "settled", "tail")
+    __slots__ = ("_node", "_pipeline", "element", "handled", "logged", "notes", "serial", "tail")
 
     def __init__(self, node: Node | None = None, element: str = "", serial: int = 0) -> None:
         self._node = None if node is None else weakref.ref(node)
@@ -57,7 +58,7 @@ class Attribution:
         self.notes: list[str] = []
         """Those of the notes on the exception that are ours."""
         self.logged = False
-        self.settled = False
+        self.handled = False
         """Whether a policy has dealt with the failure, or it has left the pipeline."""
         self.tail: TracebackType | None = None
         """The traceback at that time: it is no part of what comes after."""
@@ -81,21 +82,21 @@ class Attribution:
 # go by what `BaseException` does, and do without where that is not to be had.
 
 
-def _read(error: BaseException, name: str) -> Any:
+def _read_attribute(error: BaseException, name: str) -> Any:
     try:
         return object.__getattribute__(error, "__dict__").get(name)
     except Exception:
         return None
 
 
-def _write(error: BaseException, name: str, value: Any) -> None:
+def _write_attribute(error: BaseException, name: str, value: Any) -> None:
     with contextlib.suppress(Exception):
         object.__getattribute__(error, "__dict__")[name] = value
 
 
 def attribution(error: BaseException) -> Attribution | None:
     """The attribution that *error* itself carries, if any."""
-    found = _read(error, "_rapidz_raised")
+    found = _read_attribute(error, "_rapidz_raised")
     return found if type(found) is Attribution else None
 
 
@@ -107,15 +108,15 @@ def clear_attribution(error: BaseException) -> None:
 
 def add_note(error: BaseException, note: str) -> None:
     """Add *note* to *error*, once, also if its class is frozen; never raises."""
-    notes = _read(error, "__notes__")
+    notes = _read_attribute(error, "__notes__")
     if not isinstance(notes, list):
-        _write(error, "__notes__", [note])
+        _write_attribute(error, "__notes__", [note])
     elif note not in notes:
         notes.append(note)
 
 
 def _remove_notes(error: BaseException, ours: list[str]) -> None:
-    notes = _read(error, "__notes__")
+    notes = _read_attribute(error, "__notes__")
     if isinstance(notes, list):
         notes[:] = [note for note in notes if note not in ours]
 
@@ -123,7 +124,7 @@ def _remove_notes(error: BaseException, ours: list[str]) -> None:
 # --- attribution --------------------------------------------------------------------------
 
 
-def blame(error: BaseException, node: Node | None, x: Any = no_default) -> None:
+def attribute_to(error: BaseException, node: Node | None, x: Any = no_default) -> None:
     """Note on *error* that the function of *node*, and nothing below it, raised it for *x*."""
     global last_serial
     if node is None or not isinstance(error, Exception):
@@ -132,23 +133,23 @@ def blame(error: BaseException, node: Node | None, x: Any = no_default) -> None:
     last_serial = next(_serials)
     record = Attribution(node, "" if x is no_default else short_repr(x), last_serial)
     if before is not None:
-        _continue(error, before, record)
-    _write(error, "_rapidz_raised", record)
-    if len(record.notes) < MOST_NOTES:
+        _continue_record(error, before, record)
+    _write_attribute(error, "_rapidz_raised", record)
+    if len(record.notes) < MAX_NOTES:
         element = f" for element {record.element}" if record.element else ""
-        remark(error, f"raised in {node._describe()}{element}")
+        add_transient_note(error, f"raised in {node._describe()}{element}")
 
 
-def remark(error: BaseException, note: str) -> None:
+def add_transient_note(error: BaseException, note: str) -> None:
     """Add *note* to *error* until it is raised anew."""
     add_note(error, note)
     if (record := attribution(error)) is not None:
         record.notes.append(note)
 
 
-def _continue(error: BaseException, before: Attribution, record: Attribution) -> None:
+def _continue_record(error: BaseException, before: Attribution, record: Attribution) -> None:
     """*error* was raised before: what it says of that stays only if this follows from it."""
-    if before.settled:
+    if before.handled:
         _remove_notes(error, before.notes)
         _cut_traceback(error, before.tail)
     else:
@@ -174,18 +175,18 @@ def is_attributed_to(error: Exception, node: Node | None, x: Any, since: int) ->
     record = attribution(error)
     if record is not None and record.serial > since and record.node is node:
         return True
-    if not node._is_end and comes_from_below(error, node._pipeline, since):
+    if not node._is_end and comes_from_downstream(error, node._pipeline, since):
         return False
-    blame(error, node, x)
+    attribute_to(error, node, x)
     return True
 
 
-def comes_from_below(error: BaseException, pipeline: RuntimeContext, since: int) -> bool:
+def comes_from_downstream(error: BaseException, pipeline: RuntimeContext, since: int) -> bool:
     """Whether a node of *pipeline* was found to have raised *error* after *since*."""
     return any(record.serial > since and record.is_in(pipeline) for record in attributions(error))
 
 
-def failed_in(node: Node) -> Callable[[BaseException, int], bool]:
+def failure_test(node: Node) -> Callable[[BaseException, int], bool]:
     """Tell whether it was the node itself that failed since a step began, and none below it."""
     ref = weakref.ref(node)
 
@@ -214,16 +215,16 @@ def raised_by(error: BaseException) -> Node | None:
     return next((record.node for record in attributions(error)), None)
 
 
-def settled(error: BaseException) -> None:
+def mark_handled(error: BaseException) -> None:
     """Say that *error* is dealt with: when it comes again, that is another failure."""
     for record in attributions(error):
-        record.settled, record.tail = True, error.__traceback__
+        record.handled, record.tail = True, error.__traceback__
 
 
-def leaves(error: BaseException) -> None:
+def mark_raised(error: BaseException) -> None:
     """*error* is raised to whoever called `emit`: it is dealt with, unless that was a node."""
     if not called_by_a_node():
-        settled(error)
+        mark_handled(error)
 
 
 def called_by_a_node() -> bool:
@@ -244,18 +245,14 @@ def _is_entrance(frame: FrameType) -> bool:
     """Whether *frame* is code of the kernel, or a compiled `emit` that went the slow way."""
     code = frame.f_code
     if code.co_filename.startswith(_FUSED):
-        return (
-            "is_attributed_to" in code.co_varnames
-            and frame.f_locals.get("is_attributed_to") is not True
-        )
+        return is_entry(frame) and not has_lock(frame)
     return _is_ours(code.co_filename)
 
 
 _FUSED = "<rapidz "
 _KERNEL = os.path.dirname(os.path.dirname(__file__)) + os.sep
-_LOOPS = os.path.join(
-    os.path.dirname(__file__), "loop.py"
-)  # at the bottom of every stack in the background
+#: At the bottom of every stack in the background.
+_LOOPS = os.path.join(os.path.dirname(__file__), "loop.py")
 
 
 def _is_ours(filename: str) -> bool:

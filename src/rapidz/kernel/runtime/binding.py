@@ -51,7 +51,7 @@ class LoopBinding:
             self._process, loop = os.getpid(), None
         if loop is not None and self._stays_on(loop, here):
             if self.loop_given and loop is here:
-                loops.tell_end(loop, self)
+                loops.notify_end(loop, self)
             return loop
         fresh = self._choose_loop(here)
         if fresh is not self.loop:
@@ -63,7 +63,7 @@ class LoopBinding:
             if rebound:
                 self._resume_on(fresh)
         if fresh is here:
-            loops.tell_end(fresh, self)
+            loops.notify_end(fresh, self)
         return fresh
 
     def _stays_on(
@@ -103,7 +103,7 @@ class LoopBinding:
         if self.asynchronous and self.loop is None:
             self.loop = here
         if here is not None and self.loop is here:
-            loops.tell_end(here, self)
+            loops.notify_end(here, self)
 
     def runs_here(self) -> bool:
         """Return whether the nodes may be run, and compiled, in the calling thread."""

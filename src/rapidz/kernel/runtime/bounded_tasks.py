@@ -35,7 +35,10 @@ class BoundedTasks:
         self._in_flight = 0
         self._delivering = 0
         """How many of these have their result already, and wait for downstream."""
-        gate.makers = lambda: (*drainer.makers(), *self._tasks)  # in order: each may block
+        gate.capacity_owners = lambda: (  # in order: each may block
+            *drainer.capacity_owners(),
+            *self._tasks,
+        )
 
     def pending(self) -> int:
         """Return how many elements have no result yet."""
@@ -46,11 +49,15 @@ class BoundedTasks:
         return self._in_flight >= self.limit
 
     def submit(
-        self, x: Any, call: Coroutine[Any, Any, Any], carry: Carry, pipeline: RuntimeContext
+        self,
+        x: Any,
+        call: Callable[[Any], Coroutine[Any, Any, Any]],
+        carry: Carry,
+        pipeline: RuntimeContext,
     ) -> Pending:
         """Start the task of an element; ``carry`` will consume it in its turn."""
+        task = pipeline.running_on.create_task(call(x))  # there may be no loop: then no call
         self._in_flight += 1
-        task = pipeline.running_on.create_task(call)
         self._tasks.add(task)
         return self._drainer.put((x, task), carry, pipeline)
 

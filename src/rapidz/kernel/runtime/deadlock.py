@@ -42,15 +42,15 @@ class Driven(Protocol):
 Waiting: TypeAlias = Union[Driven, "asyncio.Task[Any]"]
 
 #: How many tasks are followed at most.
-FURTHEST = 64
+MAX_FOLLOWED = 64
 
 #: The code in which the loop calls back: what is further out belongs to no element.
-TURN = asyncio.Handle._run.__code__
+LOOP_CALLBACK_CODE = asyncio.Handle._run.__code__
 #: What is no way to wait.
 _PLAIN = (int, float, str, list, set, tuple, FunctionType, type(None), asyncio.AbstractEventLoop)
 
 #: The code of what runs a `Driven`, whose `self` that is; by id, for code is hashed by content.
-drivers: set[int] = set()
+task_code_ids: set[int] = set()
 
 
 def waits_for_caller(*those: Waiting | None) -> bool:
@@ -78,19 +78,19 @@ def waiting() -> Iterator[Waiting]:
         return
     links: list[tuple[asyncio.Task[Any], object]] = []
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code is not TURN:
-        if id(frame.f_code) in drivers:
+    while frame is not None and frame.f_code is not LOOP_CALLBACK_CODE:
+        if id(frame.f_code) in task_code_ids:
             running = frame.f_locals["self"]
             yield running
-            _behind(running._callbacks, links)
+            _follow_callbacks(running._callbacks, links)
         frame = frame.f_back
     task = asyncio.current_task(here)
     if task is not None:
         yield task
         if not is_top_level():
-            _behind(getattr(task, "_callbacks", None), links)
+            _follow_callbacks(getattr(task, "_callbacks", None), links)
     seen: set[int] = set()
-    while links and len(seen) < FURTHEST:
+    while links and len(seen) < MAX_FOLLOWED:
         task, group = links.pop()
         if id(task) in seen:
             continue
@@ -101,8 +101,8 @@ def waiting() -> Iterator[Waiting]:
         yield task
         for running in driven:
             yield running
-            _behind(running._callbacks, links)
-        _behind(getattr(task, "_callbacks", None), links)
+            _follow_callbacks(running._callbacks, links)
+        _follow_callbacks(getattr(task, "_callbacks", None), links)
 
 
 def _driven_by(task: asyncio.Task[Any], group: object) -> list[Driven] | None:
@@ -116,7 +116,7 @@ def _driven_by(task: asyncio.Task[Any], group: object) -> list[Driven] | None:
     at: Any = task.get_coro()
     while at is not None:
         frame = getattr(at, "cr_frame", None) or getattr(at, "gi_frame", None)
-        if frame is not None and id(frame.f_code) in drivers:
+        if frame is not None and id(frame.f_code) in task_code_ids:
             running: Driven = frame.f_locals["self"]
             driven.append(running)
             if running._driven is not None:  # what wraps it cannot be looked into
@@ -142,7 +142,7 @@ def _locals(frame: FrameType | None) -> Iterable[object]:
     return () if frame is None else frame.f_locals.values()
 
 
-def caller_in(pipeline: Any) -> Driven | None:
+def task_of_caller(pipeline: Any) -> Driven | None:
     """What is in flight in *pipeline* and waits for the code that asks, if anything."""
     for one in waiting():
         if not isinstance(one, asyncio.Task) and one._pipeline.is_one_with(pipeline):
@@ -150,32 +150,32 @@ def caller_in(pipeline: Any) -> Driven | None:
     return None
 
 
-def _behind(callbacks: Iterable[Any] | None, links: list[tuple[Any, object]]) -> None:
+def _follow_callbacks(callbacks: Iterable[Any] | None, links: list[tuple[Any, object]]) -> None:
     """Add to *links* the tasks that have left *callbacks*, and the groups by which they wait."""
     for callback in callbacks or ():
         function = callback[0] if type(callback) is tuple else callback
         owner = getattr(function, "__self__", None)
         if owner is not None:
-            _link(owner, links)
+            _follow(owner, links)
         elif isinstance(function, functools.partial):  # asyncio.wait_for
             for one in function.args:
-                _link(one, links)
+                _follow(one, links)
         else:  # gather, wait, shield, and ours
             for cell in getattr(function, "__closure__", None) or ():
                 try:
-                    _link(cell.cell_contents, links)
+                    _follow(cell.cell_contents, links)
                 except ValueError:  # it is empty
                     continue
 
 
-def _link(one: Any, links: list[tuple[Any, object]]) -> None:
+def _follow(one: Any, links: list[tuple[Any, object]]) -> None:
     """Add to *links* who waits by way of *one*, found in a callback."""
     if isinstance(one, _PLAIN):
         return
     if isinstance(one, asyncio.Task):
         links.append((one, None))
     elif isinstance(one, asyncio.Future):
-        _behind(getattr(one, "_callbacks", None), links)
+        _follow_callbacks(getattr(one, "_callbacks", None), links)
     else:  # a group of tasks, asyncio's or anyio's
         scope = getattr(one, "cancel_scope", None)
         parent = getattr(one, "_parent_task", None) or getattr(scope, "_host_task", None)
@@ -183,7 +183,7 @@ def _link(one: Any, links: list[tuple[Any, object]]) -> None:
             links.append((parent, one))
 
 
-def described(running: Driven) -> str:
+def describe_task(running: Driven) -> str:
     """Return which node and element *running* is about, for a message."""
     node, x = running.about()
     if node is not None:

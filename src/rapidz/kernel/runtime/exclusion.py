@@ -252,17 +252,10 @@ class PipelineLock:
         mark = self._frame if taken is None else taken[1]
         lent = not self._owner and me in self._lent
         while frame is not None:
-            if frame is mark or (not lent and self._is_entrance(frame)):
+            if frame is mark or (not lent and is_entry(frame) and has_lock(frame, self)):
                 return frame
             frame = frame.f_back
         return None
-
-    def _is_entrance(self, frame: FrameType) -> bool:
-        """Whether *frame* is in an entrance of this pipeline that took the turn by the flag."""
-        if "mine" not in frame.f_code.co_varnames:
-            return False
-        values = frame.f_locals
-        return values.get("lock") is self and values.get("mine") is True
 
     def __enter__(self) -> PipelineLock:
         _depth.stack.append(self._take(sys._getframe(1)))
@@ -276,6 +269,17 @@ class PipelineLock:
     ) -> None:
         if _depth.stack.pop():
             self.give()
+
+
+def is_entry(frame: FrameType) -> bool:
+    """Return whether *frame* is of an entry that takes a lock by its flag: it has `has_lock`."""
+    return "has_lock" in frame.f_code.co_varnames
+
+
+def has_lock(frame: FrameType, lock: PipelineLock | None = None) -> bool:
+    """Return whether the entry *frame* has its lock now; only *lock*, if given, counts."""
+    values = frame.f_locals
+    return values.get("has_lock") is True and lock in (None, values.get("lock"))
 
 
 _FINALIZE = weakref.finalize.__call__.__code__

@@ -22,9 +22,9 @@ from rapidz.kernel.protocol.push import Pending, Push, withdraw
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime import loop as loops
-from rapidz.kernel.runtime.attribution import is_attributed_to, settled
+from rapidz.kernel.runtime.attribution import is_attributed_to, mark_handled
 from rapidz.kernel.runtime.tasks import SerialQueue, wait_for
-from rapidz.kernel.runtime.tracking import Entry, current_metadata, fail, unbox
+from rapidz.kernel.runtime.tracking import Entry, current_metadata, mark_failed, unbox
 
 
 class BackPressureError(RuntimeError):
@@ -189,7 +189,7 @@ def guard(node: Node, step: Push[Any], policy: Policy | Retry) -> Push[Any]:
 
     def guarded(x: Any) -> Pending:
         if line.busy():
-            return handler.in_line(step, x)
+            return handler.enqueue(step, x)
         since = attribution.last_serial
         try:
             wait = step(x)
@@ -216,47 +216,47 @@ class Handler:
         self._loses = node._loss_reporter()
         self._loses_outside = node._loss_reporter(behind_all=True)
 
-    def mine(self, error: Exception, x: Any, since: int) -> bool:
+    def raised_here(self, error: Exception, x: Any, since: int) -> bool:
         """Whether this node raised *error* itself."""
         return is_attributed_to(error, self._ref(), unbox(x), since)
 
-    def give_up(self, x: Any, error: Exception, attempts: int) -> Pending:
+    def apply_policy(self, x: Any, error: Exception, attempts: int) -> Pending:
         node = self._ref()
         if node is None or isinstance(self._last, Retry):
             raise error
         node._report_loss()
-        fail(x.metadata if type(x) is Entry else current_metadata(), error)
+        mark_failed(x.metadata if type(x) is Entry else current_metadata(), error)
         if not isinstance(self._last, Raise):
-            settled(error)
+            mark_handled(error)
         return self._last.settle(Failure(unbox(x), error, node, attempts))
 
-    def in_line(self, step: Push[Any], x: Any) -> Pending:
-        return self.line.follow(self._process(step, x), self._pipeline, self._loses_outside)
+    def enqueue(self, step: Push[Any], x: Any) -> Pending:
+        return self.line.enqueue(self._process(step, x), self._pipeline, self._loses_outside)
 
     def recover(self, step: Push[Any], x: Any, error: Exception, since: int) -> Pending:
         """*step* raised at once: try again, or give up."""
-        if not self.mine(error, x, since):
+        if not self.raised_here(error, x, since):
             raise error
         if self._retry is None:
-            return self.give_up(x, error, 1)
+            return self.apply_policy(x, error, 1)
         if loops.running_loop() is None:
             return self._retry_here(step, x, error)
-        trying = self.retry_later(step, x, error, since)
-        return self.line.follow(trying, self._pipeline, self._loses)
+        trying = self.retry_async(step, x, error, since)
+        return self.line.enqueue(trying, self._pipeline, self._loses)
 
     def watch(self, step: Push[Any], x: Any, wait: Awaitable[object], since: int) -> Pending:
         """*step* is under way: see how it ends."""
         settling = self._settled(step, x, wait, since)
         if self._loses is None:
-            return self.line.follow(settling, self._pipeline)
-        return self.line.follow(settling, self._pipeline, lambda: withdraw([wait]))
+            return self.line.enqueue(settling, self._pipeline)
+        return self.line.enqueue(settling, self._pipeline, lambda: withdraw([wait]))
 
     async def _process(self, step: Push[Any], x: Any) -> None:
         since = attribution.last_serial
         try:
             wait = step(x)
         except Exception as error:
-            await self.retry_later(step, x, error, since)
+            await self.retry_async(step, x, error, since)
         else:
             if wait is not None:
                 await self._settled(step, x, wait, since)
@@ -265,15 +265,15 @@ class Handler:
         try:
             await wait
         except Exception as error:
-            await self.retry_later(step, x, error, since)
+            await self.retry_async(step, x, error, since)
 
-    async def retry_later(self, step: Push[Any], x: Any, error: Exception, since: int) -> None:
+    async def retry_async(self, step: Push[Any], x: Any, error: Exception, since: int) -> None:
         attempts = 1
         while True:
-            if not self.mine(error, x, since):
+            if not self.raised_here(error, x, since):
                 raise error
             if self._retry is None or attempts > self._retry.times:
-                return await wait_for(self.give_up(x, error, attempts))
+                return await wait_for(self.apply_policy(x, error, attempts))
             await self._pause(self._retry.pause(attempts))
             attempts += 1
             since = attribution.last_serial
@@ -299,6 +299,6 @@ class Handler:
                 return step(x)
             except Exception as again:
                 error = again
-                if not self.mine(error, x, since):
+                if not self.raised_here(error, x, since):
                     raise
-        return self.give_up(x, error, self._retry.times + 1)
+        return self.apply_policy(x, error, self._retry.times + 1)

@@ -59,7 +59,7 @@ class Gate:
         self._refused = False
         self.hopeless: Callable[[], bool] = bool
         """Returns whether there will never be room again."""
-        self.makers: Callable[[], Iterable[Waiting | None]] = tuple
+        self.capacity_owners: Callable[[], Iterable[Waiting | None]] = tuple
         """Returns what makes room here by its end, and so is not to wait for it."""
         self.withdrawn: Callable[[int], None] = _ignore
         """Called when the element at this place in the line was withdrawn."""
@@ -91,7 +91,7 @@ class Gate:
             pipeline.gates.add(self)
         if pipeline.needs_loop or (loops.running_loop() is not None and not loops.in_notebook()):
             waiter = self.queue(pipeline, admit, refusal)
-            return None if waits_for_caller(*self.makers()) else waiter
+            return None if waits_for_caller(*self.capacity_owners()) else waiter
         pipeline.record_emitters()
         self.line.append(None)
         self._threads += 1
@@ -117,7 +117,7 @@ class Gate:
         self.line.append(waiter)
         return waiter
 
-    def keep_place(self, pipeline: RuntimeContext, at: int, action: Admit) -> None:
+    def queue_at(self, pipeline: RuntimeContext, at: int, action: Admit) -> None:
         """Do *action* when it is the turn of place *at* in the line; nobody waits for it."""
         if at == 0:
             action()
@@ -152,16 +152,16 @@ class Gate:
     def refuse(self) -> None:
         """Turn away all who wait: nobody can make room."""
         self._refused = True
-        self.turn_away()
+        self.refuse_waiting()
 
-    def turn_away(self) -> None:
+    def refuse_waiting(self) -> None:
         """Refuse those who wait now."""
         for waiter in list(self.line):
             if waiter is not None:
                 self._leave(waiter)
                 _settle(waiter, waiter.refusal())
 
-    def readmit(self) -> None:
+    def admit_all(self) -> None:
         """Let in all who waited in a loop that is gone, though there be no room."""
         while self.line:
             waiter = self.line.popleft()

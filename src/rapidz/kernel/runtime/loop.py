@@ -264,7 +264,7 @@ class LoopEnd:
 _END = "_rapidz_end"
 
 
-def tell_end(loop: asyncio.AbstractEventLoop, listener: object) -> None:
+def notify_end(loop: asyncio.AbstractEventLoop, listener: object) -> None:
     """Call ``listener.loop_ended`` when *loop*, which is running here, ends."""
     end: LoopEnd | None = getattr(loop, _END, None)
     if end is None or end.ended:

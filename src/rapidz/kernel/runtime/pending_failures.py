@@ -19,12 +19,17 @@ from collections import deque
 
 from rapidz.kernel.protocol import options
 from rapidz.kernel.runtime import loop as loops
-from rapidz.kernel.runtime.attribution import attributions, leaves, raised_by, remark
+from rapidz.kernel.runtime.attribution import (
+    add_transient_note,
+    attributions,
+    mark_raised,
+    raised_by,
+)
 
 logger = logging.getLogger("rapidz")
 
 #: How many failures a pipeline keeps for its emitters; further ones are counted.
-KEPT_AT_MOST = 100
+MAX_PENDING = 100
 #: How many elements a message names that have failed for one cause.
 FIRST = 5
 
@@ -74,12 +79,12 @@ class PendingFailure:
         """The failure as it is raised; *late*: to who emits another element."""
         error = self.error
         if self.count > 1:
-            remark(error, self.several())
+            add_transient_note(error, self.several())
         if self.logged:
-            remark(error, LOGGED)
+            add_transient_note(error, LOGGED)
         if late:
-            remark(error, LATE)
-        leaves(error)
+            add_transient_note(error, LATE)
+        mark_raised(error)
         return error
 
     def log(self, why: str) -> None:
@@ -111,7 +116,7 @@ class PendingFailures(deque[PendingFailure]):
             if entry.is_caused_like(error):
                 return entry.add(error)
         entry = PendingFailure(error, 0.0 if loop is None else loop.time())
-        if len(self) < KEPT_AT_MOST:
+        if len(self) < MAX_PENDING:
             self.append(entry)
         elif self._overflow is None:
             self._overflow = entry
@@ -160,12 +165,12 @@ class PendingFailures(deque[PendingFailure]):
         """Log, in one message, what there were too many of."""
         first, self._overflow = self._overflow, None
         if first is not None and first.count == 1:
-            first.log(f", besides {KEPT_AT_MOST} others that nothing has taken")
+            first.log(f", besides {MAX_PENDING} others that nothing has taken")
         elif first is not None:
             logger.error(
                 "%d more failed, besides %d that nothing has taken, for %s%s; the first:",
                 first.count,
-                KEPT_AT_MOST,
+                MAX_PENDING,
                 ", ".join(first.elements),
                 ", ..." if first.count > len(first.elements) else "",
                 exc_info=first.error,

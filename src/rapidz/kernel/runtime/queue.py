@@ -63,7 +63,7 @@ class QueueDrainer:
         self.carrier: EagerTask | None = None
         """What carries, while `running`."""
 
-    def makers(self) -> tuple[EagerTask | None]:
+    def capacity_owners(self) -> tuple[EagerTask | None]:
         """What makes room here; what has not begun to carry waits for nobody yet."""
         carrier = self.carrier if self.running else None
         return (carrier if carrier is not None and carrier.begun else None,)

@@ -12,7 +12,7 @@ from typing import Any
 
 from rapidz.kernel.protocol.push import DONE, Done, Failed, Pending
 from rapidz.kernel.runtime import loop as loops
-from rapidz.kernel.runtime.attribution import leaves
+from rapidz.kernel.runtime.attribution import mark_raised
 from rapidz.kernel.runtime.binding import LoopBinding, NoLoop
 from rapidz.kernel.runtime.blocked_threads import LOOK_INTERVAL, BlockedThreads
 from rapidz.kernel.runtime.exclusion import PipelineLock, called_by_interrupt
@@ -95,7 +95,7 @@ class Runner(LoopBinding):
 
     def run_unless_awaited(self, task: EagerTask) -> None:
         """Run *task* as one of the loop's, unless it is awaited in this turn of the loop."""
-        if self.loop is None and task.is_of_one() and loops.running_loop() is None:
+        if self.loop is None and task.is_node_work() and loops.running_loop() is None:
             return task.run_at_once()
         if not self._unawaited:
             (self.loop or self.running_on).call_soon(self._adopt_unawaited)
@@ -158,7 +158,7 @@ class Runner(LoopBinding):
                 self.resume_interrupted()
                 wait = action()
         except Exception as error:
-            leaves(error)
+            mark_raised(error)
             if asynchronous:
                 return self.failed_awaitable(error)
             raise
@@ -197,7 +197,7 @@ class Runner(LoopBinding):
 
     def failed_awaitable(self, error: Exception) -> Awaitable[object]:
         """Return what an asynchronous `emit` returns when the element failed at once."""
-        leaves(error)
+        mark_raised(error)
         if loops.running_loop() is None:
             return Failed(error)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.protocol.push import Pending, Push, being_ended
 from rapidz.kernel.runtime import loop as loops
-from rapidz.kernel.runtime.deadlock import drivers, waits_for_caller
+from rapidz.kernel.runtime.deadlock import task_code_ids, waits_for_caller
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.context import RuntimeContext
@@ -65,9 +65,9 @@ class EagerTask:
     """Whether it carries no element."""
     awaits = False
     """Whether it is a signal that has emitted something, and waits for that."""
-    loses: Callable[[], None] | None = None
+    on_loss: Callable[[], None] | None = None
     """Called if it is withdrawn before it has begun, once what is ahead of it is over."""
-    _losses: list[Callable[[], None]] | None = None
+    _loss_callbacks: list[Callable[[], None]] | None = None
     """What of that kind is to be called when this one is over."""
 
     def done(self) -> bool:
@@ -173,9 +173,9 @@ class EagerTask:
     def _never_begun(self, _: object) -> None:
         """The task was cancelled before it could begin."""
         if not self._done and self._driven is not None:
-            _close(self._driven)
+            _close_unstarted(self._driven)
             self._note_end(True)
-            self.lost_unbegun()
+            self.note_loss()
             self._on_end(asyncio.CancelledError())
 
     def _note_end(self, ended: bool) -> None:
@@ -184,7 +184,7 @@ class EagerTask:
             self._serial_queue.cut_off += 1
         self.withdrawn |= ended
 
-    def is_of_one(self) -> bool:
+    def is_node_work(self) -> bool:
         """Whether it is the work of a node on one element."""
         return self._serial_queue is not None
 
@@ -208,13 +208,13 @@ class EagerTask:
     def abandon(self) -> None:
         """Its loop has gone before it could begin."""
         if not self.begun:
-            _close(self._begin())
+            _close_unstarted(self._begin())
 
-    def lost_unbegun(self) -> None:
+    def note_loss(self) -> None:
         """Note that its element is lost: nothing was done about it yet."""
-        if self.loses is not None:
-            self._losses = [self.loses, *(self._losses or ())]
-            self.loses = None
+        if self.on_loss is not None:
+            self._loss_callbacks = [self.on_loss, *(self._loss_callbacks or ())]
+            self.on_loss = None
 
     def detach(self) -> None:
         """Let it go on whatever becomes of those who await it: it is the pipeline's own."""
@@ -228,7 +228,7 @@ class EagerTask:
         self.withdrawn = True
         if not self.begun:
             self.abandon()
-            self.lost_unbegun()
+            self.note_loss()
             self._on_end(asyncio.CancelledError())
         elif self._task is not None:
             self._task.cancel()
@@ -271,13 +271,13 @@ class EagerTask:
                 line.front = behind
             else:
                 ahead._next, self._ahead = behind, None
-            if self._losses is not None:
-                losses, self._losses = self._losses, None
+            if self._loss_callbacks is not None:
+                losses, self._loss_callbacks = self._loss_callbacks, None
                 if ahead is None:
                     for lost in losses:
                         lost()
                 else:
-                    ahead._losses = [*(ahead._losses or ()), *losses]
+                    ahead._loss_callbacks = [*(ahead._loss_callbacks or ()), *losses]
         if self._callbacks is not None:
             callbacks, self._callbacks = self._callbacks, None
             for callback in callbacks:
@@ -324,7 +324,7 @@ class Unclaimed:
             self.pipeline.record_interruption(error)
 
 
-drivers.update({id(EagerTask.__await__.__code__), id(EagerTask._run.__code__)})
+task_code_ids.update({id(EagerTask.__await__.__code__), id(EagerTask._run.__code__)})
 
 
 class FailedTask(EagerTask):
@@ -393,11 +393,11 @@ class SerialQueue:
             count, running = count + 1, running._next
         return max(0, count - self.emitted)
 
-    def follow(
+    def enqueue(
         self,
         coroutine: Coroutine[Any, Any, object],
         pipeline: RuntimeContext,
-        loses: Callable[[], None] | None = None,
+        on_loss: Callable[[], None] | None = None,
     ) -> Pending:
         """Run *coroutine* after all that came before it; *loses*: see `EagerTask`.
 
@@ -405,11 +405,11 @@ class SerialQueue:
         not wait when it awaits this: it would wait for its own end.
         """
         running = EagerTask(coroutine, pipeline, self)
-        if loses is not None:
-            running.loses = loses
+        if on_loss is not None:
+            running.on_loss = on_loss
         return running
 
-    def follow_signal(self, action: Callable[[], Pending], pipeline: RuntimeContext) -> EagerTask:
+    def enqueue_signal(self, action: Callable[[], Pending], pipeline: RuntimeContext) -> EagerTask:
         """Do *action*, which carries no element, after all that came before it."""
 
         async def act() -> None:
@@ -440,20 +440,20 @@ async def _after(running: EagerTask, coroutine: Coroutine[Any, Any, object]) -> 
         while (ahead := running._ahead) is not None:
             await wait_done(ahead)
     except BaseException:
-        _close(coroutine)
-        running.lost_unbegun()
+        _close_unstarted(coroutine)
+        running.note_loss()
         raise
     del running, ahead  # a traceback would keep them, and what is behind them in the line
     await coroutine
 
 
-def _close(coroutine: Coroutine[Any, Any, object]) -> None:
+def _close_unstarted(coroutine: Coroutine[Any, Any, object]) -> None:
     """Close *coroutine*, which has not begun, and the one that it would have run."""
     frame = getattr(coroutine, "cr_frame", None)
     inner = None if frame is None else frame.f_locals.get("coroutine")
     coroutine.close()
     if inspect.iscoroutine(inner):
-        _close(inner)
+        _close_unstarted(inner)
 
 
 def detach(pipeline: RuntimeContext, wait: Pending) -> Pending:
@@ -514,7 +514,7 @@ async def wait_for(wait: Pending) -> None:
         await wait
 
 
-def following(future: asyncio.Future[None]) -> asyncio.Future[None]:
+def child_future(future: asyncio.Future[None]) -> asyncio.Future[None]:
     """A future of one's own that is done with *future*: to cancel it harms nobody else."""
     detach: asyncio.Future[None] = future.get_loop().create_future()
     future.add_done_callback(lambda _: resolve(detach))

@@ -95,12 +95,12 @@ class ThreadFuture(Generic[T]):
     def __await__(self) -> Generator[Any, Any, T]:
         if not self._done:
             over = asyncio.get_running_loop().create_future()
-            self.add_done_callback(lambda _: tell(over))
+            self.add_done_callback(lambda _: resolve_threadsafe(over))
             yield from over
         return self.result()
 
 
-def tell(future: asyncio.Future[None]) -> None:
+def resolve_threadsafe(future: asyncio.Future[None]) -> None:
     """Resolve *future*, of whatever loop, if anybody still waits for it."""
 
     def resolve() -> None:

@@ -138,7 +138,7 @@ def release(metadata: Iterable[Any] | None, n: int = 1) -> None:
         ref.release(n)
 
 
-def fail(metadata: Iterable[Any] | None, error: BaseException) -> None:
+def mark_failed(metadata: Iterable[Any] | None, error: BaseException) -> None:
     for ref in refs(metadata):
         if hasattr(ref, "fail"):
             ref.fail(error)
@@ -156,7 +156,7 @@ def tracked_push(push: Callable[[], Pending], metadata: Metadata) -> Pending:
     try:
         wait = push()
     except BaseException as error:
-        fail(metadata, error)
+        mark_failed(metadata, error)
         release(metadata)
         raise
     finally:
@@ -171,7 +171,7 @@ def tracked_push(push: Callable[[], Pending], metadata: Metadata) -> Pending:
 
 def _over(wait: Any, metadata: Metadata) -> None:
     if (error := exception_of(wait)) is not None:
-        fail(metadata, error)
+        mark_failed(metadata, error)
     release(metadata)
 
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from rapidz.kernel.runtime.exclusion import PipelineLock
 
 #: How many emits of one pipeline may be on the stack, one within the other.
-MOST_NESTED = 64
+MAX_NESTED = 64
 
 #: How much of Python's stack is left to the functions of users and to long pipelines.
-RESERVE = 300
+STACK_RESERVE = 300
 
 
 class Trampoline:
@@ -76,7 +76,7 @@ class Trampoline:
         """
         if self.nested:
             self.returned += 1
-            if self.nested >= MOST_NESTED or is_deep():
+            if self.nested >= MAX_NESTED or is_deep():
                 queue = self._join_queues.get(get_ident())
                 if queue is not None:
                     queue.append((push, x))
@@ -88,12 +88,12 @@ class Trampoline:
         lock.inside = me
         lock.busy = True
         self.nested += 1
-        mine = True  # pyright: ignore[reportUnusedVariable] - interrupts look for it
+        has_lock = True  # pyright: ignore[reportUnusedVariable] - interrupts look for it
         try:
             return push(x)
         finally:
             self.nested -= 1
-            lock.inside, mine = inside, False  # noqa: F841 # pyright: ignore[reportUnusedVariable]
+            lock.inside, has_lock = inside, False  # noqa: F841 # pyright: ignore[reportUnusedVariable]
             lock.busy = busy
             if lock.waiters and not busy:
                 lock.pass_on()
@@ -167,7 +167,7 @@ def is_deep() -> bool:
     """Return whether little is left of Python's stack."""
     limit = sys.getrecursionlimit()
     try:
-        sys._getframe(max(limit - RESERVE, limit // 2))
+        sys._getframe(max(limit - STACK_RESERVE, limit // 2))
     except ValueError:
         return False
     return True

@@ -230,7 +230,7 @@ class zip_latest(Joining):
 
     def _on_input_end(self, port: int) -> None:
         if self._gate.hopeless():
-            self._gate.turn_away()
+            self._gate.refuse_waiting()
 
     def _on_end(self) -> None:
         log_unpaired(self)

@@ -126,7 +126,7 @@ class zip(Joining):
             return None
         gate = self._gates[upstream]
         take = functools.partial(self._add_loss, upstream)
-        gate.keep_place(self._pipeline, gate.waiting_in_loop(), take)
+        gate.queue_at(self._pipeline, gate.waiting_in_loop(), take)
 
     def _add_loss(self, upstream: Stream[Any]) -> None:
         if upstream in self.buffers:
@@ -198,7 +198,7 @@ class zip(Joining):
         code.nest(f"len({mine}) < {self.maxsize} and not {outside} and not {lost}")
         code.line(f"{mine}.append(x)")
         code.otherwise()
-        code.give(f"{code.bind('hold', self._buffer_push(port))}(x)")
+        code.pass_on(f"{code.bind('hold', self._buffer_push(port))}(x)")
         code.otherwise(nests=2)
         code.line(f"x = (x, {other}.popleft())" if port == 0 else f"x = ({other}.popleft(), x)")
         code.line(
@@ -220,7 +220,7 @@ class zip(Joining):
 
         def withdrawn(at: int) -> None:
             if (node := ref()) is not None and node._aligned(upstream):
-                gate.keep_place(pipeline, at, lambda: node._add_loss(upstream))
+                gate.queue_at(pipeline, at, lambda: node._add_loss(upstream))
 
         gate.withdrawn = withdrawn
 
@@ -267,7 +267,7 @@ class zip(Joining):
                 if gate.line:
                     gate.open(self._pipeline)
                 if gate.line and gate.hopeless():
-                    gate.turn_away()
+                    gate.refuse_waiting()
 
     def _is_exhausted(self, upstream: Stream[Any]) -> bool:
         """Return whether the elements of *upstream* will never have partners again."""
@@ -280,7 +280,7 @@ class zip(Joining):
     def _on_input_end(self, port: int) -> None:
         for gate in self._gates.values():
             if gate.hopeless():
-                gate.turn_away()
+                gate.refuse_waiting()
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._is_repeated(port):

@@ -14,11 +14,11 @@ from rapidz.kernel.protocol.checks import check_callable, check_count
 from rapidz.kernel.protocol.push import SKIP, Pending, Push
 from rapidz.kernel.protocol.signatures import check_arguments
 from rapidz.kernel.runtime import attribution
-from rapidz.kernel.runtime.attribution import blame
+from rapidz.kernel.runtime.attribution import attribute_to
 from rapidz.kernel.runtime.bounded_tasks import BoundedTasks
 from rapidz.kernel.runtime.failures import Handler, StreamClosed
 from rapidz.kernel.runtime.supervision import being_ended, supervised
-from rapidz.kernel.runtime.tracking import Entry, fail, rebox, unbox
+from rapidz.kernel.runtime.tracking import Entry, mark_failed, rebox, unbox
 from rapidz.operators.pace.queued import Queued, refuse_at_capacity, report_withdrawals
 
 
@@ -103,7 +103,7 @@ class map_async(Queued[T]):
         bounded.admit_waiting(pipeline)
 
         def begin(x: Any) -> Pending:
-            return bounded.submit(x, calls.call(x), carry, pipeline)
+            return bounded.submit(x, calls.call, carry, pipeline)
 
         def step(x: Any) -> Pending:
             if stopped_by.value is not None:
@@ -143,11 +143,11 @@ class _AsyncCalls:
         try:
             result = await self._result_of(task)
         except Exception as error:
-            blame(error, self._node(), unbox(x))
+            attribute_to(error, self._node(), unbox(x))
             if self._handler is None:
                 self._fail(x, error)
                 raise
-            retry = self._handler.retry_later
+            retry = self._handler.retry_async
             await retry(lambda x: self._pipeline.start(self._call_again(x)), x, error, since)
         else:
             await self._emit(x, result)
@@ -172,7 +172,7 @@ class _AsyncCalls:
         self._report_loss()
         self._stopped_by.value = error if self._stop_on_exception else None
         if type(x) is Entry:
-            fail(x.metadata, error)
+            mark_failed(x.metadata, error)
 
     def _report_loss(self) -> None:
         if (node := self._node()) is not None:

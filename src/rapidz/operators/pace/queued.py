@@ -26,7 +26,7 @@ class Queued(Stream[T]):
     def __init__(self, upstream: Stream[Any], **kwargs: Any) -> None:
         self._drainer = QueueDrainer()
         self._gate = Gate(shared=False)
-        self._gate.makers = self._drainer.makers
+        self._gate.capacity_owners = self._drainer.capacity_owners
         kwargs["ensure_io_loop"] = True
         super().__init__(upstream, **kwargs)
 
@@ -73,7 +73,7 @@ class Queued(Stream[T]):
     def _on_loop_changed(self) -> None:
         super()._on_loop_changed()
         self._drainer.running = False
-        self._gate.readmit()
+        self._gate.admit_all()
 
 
 def report_withdrawals(node: Queued[Any]) -> None:
@@ -93,7 +93,7 @@ def report_withdrawals(node: Queued[Any]) -> None:
             return None
         return report()
 
-    gate.withdrawn = lambda at: gate.keep_place(pipeline, at, admit)
+    gate.withdrawn = lambda at: gate.queue_at(pipeline, at, admit)
 
 
 def refuse_at_capacity() -> Exception:

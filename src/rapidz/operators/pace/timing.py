@@ -12,7 +12,7 @@ from rapidz.kernel.protocol.checks import read_interval
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.kernel.runtime.deadlock import waits_for_caller
-from rapidz.kernel.runtime.tasks import following, resolve
+from rapidz.kernel.runtime.tasks import child_future, resolve
 from rapidz.operators.pace.queued import Queued
 
 
@@ -105,9 +105,9 @@ class delay(Queued[T]):
 
         def step(x: T) -> Pending:
             drainer.put((clock.time() + interval, space, x), carry, pipeline)
-            if room.value is None or waits_for_caller(*drainer.makers()):
+            if room.value is None or waits_for_caller(*drainer.capacity_owners()):
                 return None
-            return following(room.value)
+            return child_future(room.value)
 
         return step
 
@@ -176,7 +176,7 @@ class rate_limit(Stream[T]):
         def step(x: T) -> Pending:
             now = clock.time()
             if line.busy() or now < left.value + interval:
-                return line.follow(later(x), pipeline, lost)
+                return line.enqueue(later(x), pipeline, lost)
             left.value = now
             return push(x)
 

@@ -14,7 +14,7 @@ from rapidz.kernel.protocol.attributes import Cell, LiveAttribute
 from rapidz.kernel.protocol.checks import check_count, read_interval
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Pending, Push
-from rapidz.kernel.runtime.attribution import blame
+from rapidz.kernel.runtime.attribution import attribute_to
 from rapidz.kernel.runtime.pending import PendingToken
 from rapidz.kernel.runtime.supervision import push_supervised
 from rapidz.kernel.runtime.tasks import detached_push
@@ -143,7 +143,7 @@ class partition(Stream[tuple[T, ...]]):
                 k = key(x)
                 batch = batches.setdefault(k, [])
             except Exception as error:
-                blame(error, ref(), x)
+                attribute_to(error, ref(), x)
                 raise
             batch.append(x)
             if len(batch) < n:

@@ -12,11 +12,11 @@ from rapidz.kernel.protocol.attributes import LiveAttribute
 from rapidz.kernel.protocol.checks import read_interval
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Pending, Push
-from rapidz.kernel.runtime.attribution import blame
+from rapidz.kernel.runtime.attribution import attribute_to
 from rapidz.kernel.runtime.deadlock import waits_for_caller
 from rapidz.kernel.runtime.pending import PendingToken
 from rapidz.kernel.runtime.supervision import SupervisedPush, push_supervised
-from rapidz.kernel.runtime.tasks import following
+from rapidz.kernel.runtime.tasks import child_future
 from rapidz.kernel.runtime.timer import Timer
 from rapidz.operators.window.keys import (
     Key,
@@ -82,12 +82,12 @@ class TimedWindow(Stream[Any]):
             try:
                 add(x)
             except Exception as error:
-                blame(error, ref(), x)
+                attribute_to(error, ref(), x)
                 raise
             token.begin(pipeline)
             node = ref()
             wait = None if node is None else node._pending_push
-            return None if wait is None or waits_for_caller(wait.carried) else following(wait)
+            return None if wait is None or waits_for_caller(wait.carried) else child_future(wait)
 
         return step
 
@@ -117,7 +117,7 @@ class TimedWindow(Stream[Any]):
         if wait is not None:
             self._pending_push = wait
             wait.add_done_callback(self._on_delivered)
-            return following(wait)
+            return child_future(wait)
         self._end_token_if_idle()
         return None
 
@@ -143,7 +143,7 @@ class TimedWindow(Stream[Any]):
     def _emit_buffered(self) -> Pending:
         if self._window_size():
             return self._emit_window(self._take())
-        return None if self._pending_push is None else following(self._pending_push)
+        return None if self._pending_push is None else child_future(self._pending_push)
 
     def _stop_background_work(self) -> None:
         self._timer.cancel()  # else empty windows would delay an end that is queued behind them

@@ -13,7 +13,7 @@ import inspect
 from collections.abc import Callable, Generator
 from typing import Any
 
-from rapidz.kernel.compile.entry import push_below
+from rapidz.kernel.compile.entry import push_downstream
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.failures import interrupted
@@ -57,5 +57,5 @@ def emit_on_pipeline_loop(node: Stream[Any], x: Any, metadata: Any) -> LoopEmiss
     pipeline = node._pipeline
     if not pipeline.needs_loop or loops.running_loop() is pipeline.running_on:
         return None
-    call = functools.partial(push_below, node, x, metadata)
+    call = functools.partial(push_downstream, node, x, metadata)
     return LoopEmission(pipeline.call_on_loop(call))

@@ -111,4 +111,4 @@ def _disown_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_disown_all)
-shutdown.after_giving_up.append(_kill_all)
+shutdown.after_exit_timeout.append(_kill_all)

@@ -93,7 +93,7 @@ def one_branch_after_the_other(
 
     def step(x: Any) -> Pending:
         if line.busy():
-            return line.follow(rest(x, None, pushes), pipeline)
+            return line.enqueue(rest(x, None, pushes), pipeline)
         errors: list[Exception] = []
         for at, push in enumerate(pushes, 1):
             try:
@@ -102,7 +102,7 @@ def one_branch_after_the_other(
                 errors.append(error)
                 continue
             if wait is not None:
-                return line.follow(rest(x, when_all([wait], errors), pushes[at:]), pipeline)
+                return line.enqueue(rest(x, when_all([wait], errors), pushes[at:]), pipeline)
         if errors:
             raise exception_group(errors, "branches")
         return None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rapidz.kernel.compile.alignment import LOST
 from rapidz.kernel.protocol.push import Pending, Push, exception_group, when_all
-from rapidz.kernel.runtime.attribution import blame
+from rapidz.kernel.runtime.attribution import attribute_to
 from rapidz.kernel.runtime.failures import Handler, Raise, Retry
 from rapidz.kernel.runtime.tasks import EagerTask, SerialQueue, resolve, wait_done, wait_for
 from rapidz.parallel.scheduling.batch import ElementBatch
@@ -165,7 +165,7 @@ async def _as_the_policy_says(batch: ElementBatch, bad: FailedElement) -> Any:
         node, error = batch.nodes[bad.at](), bad.restore_error()
         if node is None:
             raise error
-        blame(error, node, bad.element)
+        attribute_to(error, node, bad.element)
         policy = node._effective_policy
         keeps_state = batch.chain.stateful and bad.at == 0  # such a one is tried again in its task
         if isinstance(policy, Retry) and not keeps_state and attempts <= policy.times:
@@ -179,7 +179,9 @@ async def _as_the_policy_says(batch: ElementBatch, bad: FailedElement) -> Any:
             attempts = attempts + 1 if again.at == bad.at else 1
             bad = again
         else:
-            await wait_for(Handler(node, policy or Raise()).give_up(bad.element, error, attempts))
+            await wait_for(
+                Handler(node, policy or Raise()).apply_policy(bad.element, error, attempts)
+            )
             return FAILURE_HANDLED
 
 
@@ -274,7 +276,7 @@ class Crowd(SerialQueue):
         running.add_done_callback(self._members.discard)
         return running
 
-    def follow(
+    def enqueue(
         self,
         coroutine: Coroutine[Any, Any, object],
         pipeline: RuntimeContext,
@@ -299,7 +301,7 @@ def in_order(line: SerialQueue, pipeline: RuntimeContext, begin: Callable[[Any],
     """Make the step that does the coroutine ``begin(x)`` for every element in *line*."""
     if isinstance(line, Crowd):
         return lambda x: line.enter(begin(x), pipeline)
-    return lambda x: line.follow(begin(x), pipeline)
+    return lambda x: line.enqueue(begin(x), pipeline)
 
 
 class Allowance:
@@ -358,7 +360,7 @@ class Entrance:
                 errors.append(error)
             await when_all(waits, errors, "elements")
 
-        entered = self._line.follow(each_of(x, conclude, enter, self._lost), self._pipeline)
+        entered = self._line.enqueue(each_of(x, conclude, enter, self._lost), self._pipeline)
         return self._pipeline.start(through(entered))
 
 

@@ -183,7 +183,7 @@ class ParallelStream(Stream[T]):
 
     def _report_on_the_way_out(self) -> Pending:
         def report() -> Pending:
-            alignment.report(self)
+            alignment.report_loss(self)
             return None
 
         return self._after(list(self._exits.values()), report)
@@ -266,7 +266,7 @@ class ParallelStream(Stream[T]):
         for at, line in enumerate(lines):
             if line.busy():
                 turn = run_async(functools.partial(self._after, lines[at + 1 :], action))
-                return line.follow(turn, self._pipeline)
+                return line.enqueue(turn, self._pipeline)
         return action()
 
     def _exit(self, key: object) -> SerialQueue:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from rapidz.kernel.graph.stream import Stream
-from rapidz.kernel.runtime.tasks import following, resolve
+from rapidz.kernel.runtime.tasks import child_future, resolve
 from rapidz.parallel.scheduling.task import Task, TaskOwner
 from rapidz.parallel.wire.outcomes import PENDING, REMOTE, Expanded, TaskResult
 from rapidz.parallel.wire.program import Chain
@@ -109,7 +109,7 @@ class ElementBatch:
         future = self._waiters.get(index)
         if future is None:
             future = self._waiters[index] = asyncio.get_running_loop().create_future()
-        return following(future)
+        return child_future(future)
 
     def wait_sent(self) -> asyncio.Future[None]:
         """Return a future that is done once more elements were cut into tasks."""
