@@ -43,7 +43,7 @@ def test_fences_and_targets_of_links_in_pages_are_not_read() -> None:
     assert found(page, "docs/page.md") == [(7, "Nobody")]
 
 
-def test_the_line_that_names_other_libraries_is_exempt_on_pages_of_operators() -> None:
+def test_the_line_on_other_libraries_is_exempt_on_pages_of_operators() -> None:
     assert found("**Elsewhere:** RxPY.\n", "docs/operators/map.md") == []
     assert found("**Elsewhere:** RxPY.\n", "docs/guide.md") == [(1, "Elsewhere")]
 
