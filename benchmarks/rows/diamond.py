@@ -1,7 +1,7 @@
 """Two branches of one source, zipped again.
 
-By hand nobody would queue anything: both values are there, so the pair is built on the spot. A hand
-that does not know whether the branches keep step needs a queue for each, which is timed as well.
+The hand-written loop needs no queue: both values are available, so it builds the pair at once. Code
+that does not know whether the branches stay aligned needs a queue for each; it is timed as well.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """``import rapidz`` in a fresh process, without the start-up time of Python itself.
 
-All modules are there as bytecode, as an installed package has them: a first
-run, not counted, writes it.
+All modules have bytecode, as in an installed package: a first run, which is not counted,
+writes it.
 """
 
 from __future__ import annotations
