@@ -506,7 +506,7 @@ def test_system_exit_of_a_function_reaches_the_emitter_in_every_way(way: Way) ->
             source.close()
 
 
-def test_a_failure_that_left_by_the_slow_path_is_another_one_when_raised_again() -> None:
+def test_a_failure_that_left_by_the_slow_path_is_new_when_raised_again() -> None:
     """A call that the compiled `emit` passes on is no node of the pipeline."""
     error = ZeroDivisionError("always the same")
 
