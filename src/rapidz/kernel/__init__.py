@@ -1,1 +1,1 @@
-"""Floor 1: the graph and how it runs. Knows no operator."""
+"""Kernel layer: the graph and how it runs; knows no operator."""

@@ -40,7 +40,7 @@ LOST: Final[Any] = _Lost()
 
 
 class Alignment:
-    """Which inputs of which joins are aligned, and which edges lead there; holds nodes weakly."""
+    """Which inputs of which joins are aligned, and the edges to them; refers to nodes weakly."""
 
     def __init__(self, joins: Iterable[Node]) -> None:
         self._groups: weakref.WeakKeyDictionary[Node, list[weakref.WeakSet[Node]]]

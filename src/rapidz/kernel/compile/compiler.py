@@ -69,13 +69,13 @@ class Outlet:
         self.invalidate()
 
     def invalidate(self) -> None:
-        """The graph below has changed: link anew before the next element."""
+        """Link anew before the next element: the graph downstream has changed."""
         self.linked = False
         self.version += 1
         self.run = FusedRun()
         self.depth = 0
         self.push_many: Callable[[BulkSlice], Pending] | None = None
-        """Takes several elements at once, if the one node below can do that."""
+        """Takes several elements at once, if the one node downstream can do that."""
         self.capacity: Callable[[], int] | None = None
         """How many elements `push_many` takes without a wait, if there is a bound."""
         self.push: Push[Any] = self._link_and_push
@@ -220,7 +220,7 @@ def trace_branch(down: Node, port: int, in_progress: InProgress, policies: Polic
 
 
 def is_simple(node: Node, policies: Policies) -> bool:
-    """Whether the node can be a few lines of a fused function."""
+    """Return whether the node can be a few lines of a fused function."""
     pipeline = node._pipeline
     return (
         node._fusible
@@ -255,6 +255,7 @@ def finish_branch(branch: Branch, in_progress: InProgress, policies: Policies) -
 
 
 def frames_of_step(node: Node) -> int:
+    """Return how many Python frames the step of *node* takes, at most."""
     return 8 if interpreted(node) or node._pipeline.policies or node._pipeline.tracked else 1
 
 

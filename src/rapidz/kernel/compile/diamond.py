@@ -61,7 +61,7 @@ def fused_joins(origin: Node, branches: Sequence[Branch], start: Start) -> list[
 
 
 def _join_of(origin: Node, branch: Branch) -> tuple[Node, Node, int] | None:
-    """The join that *branch* leads to, the input by which, and its place in the run."""
+    """Return the join that *branch* leads to, its input, and its place in the run, if any."""
     upstream = origin
     for at, (ref, _) in enumerate(branch.run.nodes):
         node = ref()
@@ -88,7 +88,7 @@ def _fusable(join: Node) -> bool:
 
 
 def _rest(join: Node, branches: Sequence[Branch]) -> FusedRun | None:
-    """What comes after *join*; None if an element goes there by way of the trampoline."""
+    """Return what comes after *join*; None if elements reach that by the trampoline."""
     for branch in branches:
         nodes = [ref() for ref, _ in branch.run.nodes]
         if join in nodes and not (branch.by_trampoline and nodes[-1] is join):

@@ -44,7 +44,7 @@ IN_MEMORY_ITERATORS = frozenset(type(iter(each)) for each in _COLLECTIONS)
 
 
 class Validity:
-    """Whether what was compiled still holds: looked at with every element."""
+    """Validity flag of what was compiled: read with every element."""
 
     __slots__ = ("over",)
 
@@ -194,11 +194,12 @@ def push_with(node: Node, metadata: Any) -> Callable[[Any], Pending]:
 
 
 def closed_error(node: Node, x: Any) -> StreamClosed:
+    """Return the error of an element that comes after the end."""
     return StreamClosed(f"{node}: the stream has ended; got {short_repr(x)}")
 
 
 def refuse_by_failure(node: Node, x: Any, metadata: Any) -> Pending:
-    """Say that an earlier element failed; take *x* only if nobody listens."""
+    """Report that an earlier element failed; take *x* only if the result is not awaited."""
     pipeline = node._pipeline
 
     async def push_late() -> None:
@@ -209,6 +210,7 @@ def refuse_by_failure(node: Node, x: Any, metadata: Any) -> Pending:
 
 
 def push_tracked(node: Node, x: Any, metadata: Any) -> Pending:
+    """Push *x* downstream of *node*, with its metadata if elements are tracked."""
     pipeline = node._pipeline
     if node._ended:
         raise closed_error(node, x)
@@ -236,7 +238,7 @@ def push_downstream(node: Node, x: Any, metadata: Any) -> Pending:
 
 
 def emit_many(node: Node, elements: Iterable[Any]) -> Any:
-    """Take *elements* into *node* one after the other, each when there is room.
+    """Take *elements* into *node* one after the other, each as capacity allows.
 
     No more is taken from an iterator than is pushed.  One that may be slow, or
     belongs to a thread, is asked for elements in the thread that calls.
@@ -361,7 +363,7 @@ def _tell_end(ended: list[bool]) -> Iterator[Any]:
 
 
 def _take_together(node: Node, rest: BulkSlice) -> Pending:
-    """Take in what is left of a chunk, as much at once as the nodes below can."""
+    """Take in the rest of a chunk, as much at once as the nodes downstream can."""
     pipeline = node._pipeline
     while rest.at < rest.stop:
         if not (node._ended or pipeline.tracked or node._outlet.linked):

@@ -7,7 +7,7 @@ of nodes, and of the runs it forks into, make one function, in one of four forms
 ``push``
     for one element that comes along an edge;
 ``emit``
-    for one element that comes from outside, when it is nobody else's turn;
+    for one element that comes from outside, while the lock is free;
 ``bulk``
     for an iterator of elements, the loop inside;
 ``batch``
@@ -62,7 +62,7 @@ class Code:
         self._node: weakref.ref[Node] | None = None
 
     def at(self, node: Node | None) -> None:
-        """What is written from now on is the work of *node*."""
+        """Attribute what is written from now on to *node*."""
         self._node = None if node is None else weakref.ref(node)
 
     def bind(self, hint: str, value: Any) -> str:
@@ -82,7 +82,7 @@ class Code:
         self.depth += 1
 
     def otherwise(self, nests: int = 1) -> None:
-        """Do the rest only if the condition of the *nests*-th last `nest` does not hold."""
+        """Do the rest only if the condition of the *nests*-th last `nest` is false."""
         self.depth -= nests
         self.line("else:")
         self.depth += 1
@@ -128,7 +128,7 @@ class Code:
             self.owned = self.owned or self.bind("detach", own_wait)
 
     def write(self, run: FusedRun) -> None:
-        """Write *run*, and all that comes of it."""
+        """Write *run*, and all that is downstream of it."""
         self.work(run)
         if run.tail is not None:
             self.pass_on(f"{self.bind('push', run.tail)}(x)")
@@ -228,7 +228,7 @@ class Place:
 
 
 def without_joints(run: FusedRun, start: Start) -> Push[Any]:
-    """The fork *run* in its general form, compiled when it is first needed."""
+    """Return the fork *run* in its general form, compiled when it is first needed."""
     general = FusedRun()
     general.forks = run.forks
     made: list[Push[Any]] = []
@@ -242,7 +242,7 @@ def without_joints(run: FusedRun, start: Start) -> Push[Any]:
 
 
 def pass_through(awaitable: Awaitable[object]) -> Pending:
-    """The start of a run that cannot fork: nothing comes of it to be waited for."""
+    """Return *awaitable*: the start of a run that cannot fork."""
     return awaitable
 
 
@@ -268,7 +268,7 @@ def fuse(
     head, foot = _FRAMES[form]
     table = [None] * len(head) + code.nodes
     values = {**code.values, **surroundings}
-    if form in ("bulk", "batch"):  # locals are quicker to read than what a closure holds
+    if form in ("bulk", "batch"):  # locals are quicker to read than variables of a closure
         head = [f"    def {form}(elements, *, {', '.join(f'{v}={v}' for v in values)}):", *head[1:]]
     values["attribute_line"] = functools.partial(attribute_line, table)
     values["table"] = table
@@ -363,7 +363,7 @@ _known: deque[str] = deque()
 
 
 def line_of(table: list[weakref.ref[Node] | None], error: BaseException) -> tuple[Node | None, Any]:
-    """The node whose line of a fused function raised *error*, and the element there."""
+    """Return the node whose line of a fused function raised *error*, and the element."""
     traceback = error.__traceback__
     if traceback is None:
         return None, None

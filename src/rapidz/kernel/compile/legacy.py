@@ -23,7 +23,7 @@ from rapidz.kernel.runtime.tracking import boxing, current_metadata, tracked_pus
 
 
 def interpreted(node: Node) -> bool:
-    """Whether the node's work is in an ``update`` of its own."""
+    """Return whether the node's work is in an ``update`` of its own."""
     if "update" in node.__dict__:
         return True
     for cls in type(node).__mro__:
@@ -36,7 +36,7 @@ def interpreted(node: Node) -> bool:
 
 
 def has_async_update(node: Node) -> bool:
-    """Whether the node's work is in an asynchronous ``update``: it needs a loop."""
+    """Return whether the node's work is in an asynchronous ``update``: it needs a loop."""
     if is_engine_default(type(node).update) and "update" not in node.__dict__:
         return False
     check_writes(type(node).__name__, "update", node.update)
@@ -44,12 +44,12 @@ def has_async_update(node: Node) -> bool:
 
 
 def overridden_emit(node: Node) -> bool:
-    """Whether elements are to go through the node's own ``_emit``."""
+    """Return whether elements are to go through the node's own ``_emit``."""
     return not is_engine_default(type(node)._emit) or "_emit" in node.__dict__
 
 
 def takes_keyword(func: Callable[..., Any], name: str) -> bool:
-    """Whether *func* may be called with the keyword *name*."""
+    """Return whether *func* may be called with the keyword *name*."""
     try:
         parameters = inspect.signature(func).parameters.values()
     except (TypeError, ValueError):

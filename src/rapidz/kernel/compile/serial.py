@@ -83,7 +83,7 @@ class Function:
 
 
 class CallTask(EagerTask):
-    """A `Function.work` that nobody is ahead of, made only where its caller does not await it.
+    """A `Function.work` with nothing ahead of it, made only where its caller does not await it.
 
     Who does runs the function itself, with nothing in between but this.
     """
@@ -91,7 +91,7 @@ class CallTask(EagerTask):
     def __init__(self, x: Any, function: Function) -> None:
         self._x, self._function = x, function
         self._pipeline, self._serial_queue = pipeline, line = function.pipeline, function.line
-        line.front = line.last = self  # before anything runs: an eager task is over at once
+        line.front = line.last = self  # before anything runs: an eager task ends at once
         pipeline.active.add(self)
         if pipeline.tracked:
             self.adopt()
@@ -200,7 +200,7 @@ def attribute_failure(node: Node | None, x: Any, error: BaseException) -> None:
 
 
 def push_each(node: Node) -> Callable[[Iterable[Any]], Pending]:
-    """Make a push for many elements at once, each when there is room for it.
+    """Make a push for many elements at once, each as capacity allows.
 
     All of them are tried; then one failure is raised, or several as a group.
     """
@@ -277,7 +277,7 @@ def push_all(node: Node, elements: Iterable[Any]) -> Pending:
 
 
 def queue_behind(node: Node, step: Push[Any]) -> Push[Any]:
-    """Make the step of a node some of whose elements are still under way.
+    """Make the step of a node some of whose elements are still in flight.
 
     They came when its function was asynchronous; what comes now must not
     overtake them.  Once they are through, the node is compiled anew.

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def _nothing() -> None:
-    """Called on every change of a set that nobody watches."""
+    """Do nothing: the set is not watched."""
 
 
 class _Watched(OrderedDict[Any, None]):
@@ -99,7 +99,7 @@ class OrderedWeakrefSet(weakref.WeakSet[Any]):
 
 
 class Downstreams(OrderedWeakrefSet):
-    """The nodes below a node; a change is told to their owner."""
+    """The nodes downstream of a node; reports changes to their owner."""
 
     def __init__(self, changed: weakref.WeakMethod[Any]) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class Downstreams(OrderedWeakrefSet):
 
 
 class Upstreams(list[Any]):
-    """The nodes above a node.
+    """The nodes upstream of a node.
 
     A source has none.  Old code says so in two ways, ``[]`` and ``[None]``;
     both compare equal.

@@ -12,7 +12,7 @@ S = TypeVar("S", bound=Stream[Any])
 
 
 def destroy_pipeline(source_node: Stream[Any]) -> None:
-    """Destroy *source_node* and every node below it.
+    """Destroy *source_node* and every node downstream of it.
 
     >>> source = Stream()
     >>> shown = source.map(str).sink(print)

@@ -147,7 +147,7 @@ class EngineNode(Node):
         return pipeline.run(lambda: push_in(self, x, metadata), asynchronous=asynchronous)
 
     def _compiled_entry(self) -> CompiledEntry:
-        """The compiled ways in, made now if need be; `emit` is found on the instance then."""
+        """Return the compiled entry, made now if need be; `emit` is set on the instance then."""
         entry = self._entry
         if entry is None:
             with self._pipeline.lock:

@@ -37,12 +37,12 @@ class FunctionNode(Stream[T]):
         return not is_async(self.func)
 
     def _inline_call(self, code: Code) -> str:
-        """The call as it stands in a fused function."""
+        """Return the source of the call in a fused function."""
         x = "*x" if self._unpacks_elements else "x"
         return code.call(code.bind("func", self.func), self.args, self.kwargs, x)
 
     def _call(self) -> Callable[[Any], Awaitable[Any]]:
-        """The call of an asynchronous function."""
+        """Return the call of an asynchronous function."""
         func, args, kwargs = self.func, self.args, self.kwargs
         if self._unpacks_elements:
             return lambda x: func(*x, *args, **kwargs)

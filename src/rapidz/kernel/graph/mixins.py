@@ -49,7 +49,7 @@ def give_way(cls: type[Node], base: type[Node]) -> None:
 
 
 def gives_way(node: Node, base: type[Node], name: str) -> bool:
-    """Whether the class of *node* has *name* from a mixin, and *base* has another."""
+    """Return whether the class of *node* has *name* from a mixin, and *base* has another."""
     mro = type(node).__mro__
     value = next(vars(other)[name] for other in mro if name in vars(other))
     after = mro[mro.index(base) :]

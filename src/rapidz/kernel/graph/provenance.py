@@ -12,12 +12,12 @@ C = TypeVar("C", bound=type)
 
 
 def _weakref_node(x: Any) -> Any:
-    """A weak reference in place of a node; anything else as it is."""
+    """Return a weak reference in place of a node; anything else as it is."""
     return weakref.ref(x) if isinstance(x, Node) else x
 
 
 def _deref_weakref(x: Any) -> Any:
-    """The node that a weak reference stands for; anything else as it is."""
+    """Return the node that a weak reference stands for; anything else as it is."""
     return x() if isinstance(x, weakref.ref) else x
 
 
@@ -30,7 +30,7 @@ def remember(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
 def args_kwargs(cls: C) -> C:
     """Class decorator: instances know the arguments they were made with.
 
-    ``node._init_args`` and ``node._init_kwargs`` hold them, streams as weak
+    ``node._init_args`` and ``node._init_kwargs`` are these, streams as weak
     references.  Every `Stream` class does so by itself; the decorator is for
     classes that change the arguments before they pass them on.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=Callable[..., Any])
 
-#: Entry-point groups by what they hold; those of streamz are honoured too.
+#: Entry-point groups by their kind; those of streamz are honoured too.
 GROUPS = {
     "nodes": ("rapidz.nodes", "streamz.nodes"),
     "sources": ("rapidz.sources", "streamz.sources"),
@@ -26,6 +26,7 @@ GROUPS = {
 
 
 def identity(x: Any) -> Any:
+    """Return *x*."""
     return x
 
 
@@ -140,9 +141,7 @@ class APIRegisterMixin(metaclass=_LooksForPlugins):
             return node(*args, **kwargs)
 
         stub.__name__ = entry_point.name
-        stub.__doc__ = (
-            f"Plug-in {_target(entry_point)}; its documentation is there once it is used."
-        )
+        stub.__doc__ = f"Plug-in {_target(entry_point)}; its first use loads its documentation."
         setattr(cls, entry_point.name, modifier(stub))
 
 
@@ -160,7 +159,7 @@ def _target(entry_point: EntryPoint) -> str:
 
 
 def get_entry_point(eps: Any, group: str) -> Iterable[EntryPoint]:
-    """The entry points of *group* in *eps*."""
+    """Return the entry points of *group* in *eps*."""
     found: Iterable[EntryPoint] = (
         eps.select(group=group) if hasattr(eps, "select") else eps.get(group, [])
     )

@@ -39,11 +39,12 @@ after_exit_timeout: list[Callable[[], object]] = []
 #: How many nodes a report names.
 NODES_NAMED = 5
 
-#: How long the interpreter waits, when it exits, for elements under way, in seconds.
+#: How long the interpreter waits, when it exits, for elements in flight, in seconds.
 EXIT_SECONDS = 10.0
 
 
 def flush(node: EngineNode) -> Any:
+    """Send a flush from *node*, where its nodes run; return what `emit` does."""
     if node._pipeline.needs_running_loop():
         return _in_loop(lambda: flush(node))
 
@@ -63,6 +64,7 @@ async def _in_loop(action: Callable[[], Any]) -> None:
 
 
 def join(node: EngineNode, timeout: float | None) -> Any:
+    """Wait until the pipeline of *node* is idle; refuse calls that would wait for themselves."""
     pipeline = node._pipeline
     if pipeline.needs_running_loop():
         return _in_loop(lambda: join(node, timeout))
@@ -91,7 +93,7 @@ def close(node: EngineNode, timeout: float | None, *, at_once: bool = False) -> 
     wait: Any = None
     try:
         wait = pipeline.run(lambda: detach(pipeline, signals.send(node, Signal.END)))
-    except Exception as error:  # what was given up at the end failed; the rest goes on
+    except Exception as error:  # what was flushed at the end failed; the rest goes on
         failure = error
     if by_itself:  # it goes on by itself: the caller would wait for itself
         return (
@@ -107,7 +109,7 @@ def close(node: EngineNode, timeout: float | None, *, at_once: bool = False) -> 
         if failure is not None:
             raise failure
         return result
-    if isinstance(wait, ThreadFuture):  # in flight on a loop that is elsewhere
+    if isinstance(wait, ThreadFuture):  # in flight on a loop of another thread
         return pipeline.call_on_loop(
             lambda: asyncio.ensure_future(_finish_close(wait, pipeline, timeout))
         )
@@ -176,13 +178,13 @@ def _close_later(node: EngineNode) -> Any:
 
 
 async def _finish_close(wait: Awaitable[object], pipeline: Pipeline, timeout: float | None) -> None:
-    """Return when all have got the end and nothing is under way; raise what failed."""
+    """Return when all nodes have ended and nothing is in flight; raise what failed."""
     drain = asyncio.ensure_future(wait_drained(pipeline, timeout))
     await when_all([wait, drain], [], "elements")
 
 
 def wait_until_idle(pipeline: Pipeline, timeout: float | None) -> Any:
-    """Wait, in the manner of the pipeline, until nothing is under way."""
+    """Wait, in the manner of the pipeline, until nothing is in flight."""
     here = loops.running_loop()
     if pipeline.has_queued_elements():
         pipeline.bind()
@@ -233,9 +235,9 @@ def end_streams_of_failures(pipeline: Pipeline) -> bool:
 async def wait_drained(
     pipeline: Pipeline, timeout: float | None, left: threading.Event | None = None
 ) -> None:
-    """Return when nothing is under way in *pipeline*; raise what it kept.
+    """Return when nothing is in flight in *pipeline*; raise its pending failures.
 
-    *left*: set if nobody waits for that any more.
+    *left*: set if no caller waits for that any more.
     """
     try:
         async with asyncio.timeout(timeout):
@@ -268,7 +270,7 @@ def drain_at_exit() -> None:
     return _log_kept()
 
 
-#: When to give up, once the program has begun to end: it may be asked to drain several times.
+#: When the drain at exit times out: the program may ask for it several times.
 _deadline: list[float] = []
 #: The pipelines that were still busy then.
 _still_busy: list[weakref.ref[Pipeline]] = []
@@ -342,7 +344,7 @@ def _log_kept() -> None:
 
 
 def drain_first() -> None:
-    """See to it that pipelines drain before all that registered so far shuts down.
+    """Register the drain of pipelines ahead of all that registered so far to shut down.
 
     The pools of threads and processes must be there still: `atexit` comes too late. What
     registered last is called first, so whoever brings in more pools calls this again.
@@ -356,7 +358,7 @@ atexit.register(report_at_exit)
 
 
 async def wait_idle(pipeline: Pipeline) -> None:
-    """Return when nothing is under way in *pipeline*."""
+    """Return when nothing is in flight in *pipeline*."""
     while pipeline.active:
         for running in list(pipeline.active):
             await wait_done(running)

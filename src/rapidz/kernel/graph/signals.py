@@ -1,10 +1,10 @@
-"""What travels beside the elements: flush and end.
+"""Control signals: flush and end, which travel in order with the elements.
 
 A signal goes along the same edges as the elements and in order with them: a
-node that still has elements under way takes it up behind these.  A node with
+node that has elements in flight acts after these.  A node with
 several inputs acts once all of them have delivered it, save those that steer
 it or are fed from what lies below it.  What a node does is in its hooks:
-`Stream._emit_buffered` gives up what it holds, `Stream._on_end` frees what it
+`Stream._emit_buffered` emits what it buffers, `Stream._on_end` frees what it
 uses.
 
 Elements that a flush sends round a cycle, by an edge or by an `emit` from
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Signal(enum.Enum):
-    """What a pipeline is told from outside."""
+    """Control signal that a caller sends through a pipeline."""
 
     FLUSH = "flush"
     DRAIN = "drain"
@@ -52,11 +52,11 @@ class SignalBarrier:
         self._ended: set[int] = set()
 
     def ended(self, port: int) -> bool:
-        """Whether nothing comes at *port* any more."""
+        """Return whether nothing comes at *port* any more."""
         return port in self._ended
 
     def complete(self, signal: Signal, port: int, awaited: list[int]) -> bool:
-        """Note that *signal* came in at *port*; whether it has at all that are *awaited*."""
+        """Note *signal* at *port*; return whether it has come to all that are *awaited*."""
         if signal is Signal.END:
             self._ended.add(port)
         else:
@@ -71,7 +71,7 @@ class SignalBarrier:
 
 
 def _nothing() -> None:
-    """Called when a wave has been everywhere before anybody could wait for that."""
+    """Do nothing: the wave has ended before anything could wait for that."""
 
 
 class SignalWave:
@@ -116,7 +116,7 @@ class SignalWave:
         node._run_in_order(go_on)
 
     def reaches(self, down: EngineNode, port: int) -> bool:
-        """Whether *down* is to act, now that the signal has come to *port*."""
+        """Return whether *down* is to act, now that the signal has come to *port*."""
         if port in down._side_ports or (down, port) in self.feedback or down in self.acted:
             return False
         if len(down.upstreams) <= 1:
@@ -152,7 +152,7 @@ class SignalWave:
 
 
 def nodes_that_end(first: EngineNode) -> frozenset[EngineNode]:
-    """The nodes that an end sent at *first* comes to: all their inputs end."""
+    """Return the nodes that an end sent at *first* ends: all their inputs end."""
     feedback = feedback_edges(first._pipeline, first)
     found, ahead = {first}, [first]
     while ahead:
@@ -170,7 +170,7 @@ def nodes_that_end(first: EngineNode) -> frozenset[EngineNode]:
 
 
 def feedback_edges(pipeline: Pipeline, first: EngineNode) -> set[tuple[EngineNode, int]]:
-    """The edges that lead back to where an element from *first*, or elsewhere, has been."""
+    """Return the edges that lead back to a node on the way of an element."""
     feedback: set[tuple[EngineNode, int]] = set()
     done: set[EngineNode] = set()
     on_path: set[EngineNode] = set()
@@ -246,7 +246,7 @@ class DrainRounds:
         return None
 
     def _later(self) -> None:
-        """The signal has been everywhere, at last: see what came back, in a task of its own.
+        """Look, in a task of its own, what has come back: the signal has been everywhere.
 
         What called this may be the very queue that has to take what another round sends.
         """
@@ -300,7 +300,7 @@ def _is_left(node: EngineNode, came_back: bool) -> bool:
 
 
 def described_cycle(wave: SignalWave, rest: list[EngineNode]) -> str:
-    """The nodes of the cycle that *wave* went round, or where elements are if no edge closes it."""
+    """Describe the cycle that *wave* went round, or where elements are if no edge closes it."""
     for down, port in wave.feedback:
         if down in wave.acted:
             return " → ".join(map(str, _path(down, down.upstreams[port])))
@@ -308,7 +308,7 @@ def described_cycle(wave: SignalWave, rest: list[EngineNode]) -> str:
 
 
 def _path(start: EngineNode, end: EngineNode) -> list[EngineNode]:
-    """The nodes from *start* down to *end*."""
+    """Return the nodes from *start* down to *end*."""
     came: dict[EngineNode, EngineNode | None] = {start: None}
     ahead = [start]
     for node in ahead:
@@ -332,14 +332,14 @@ def refuse(node: EngineNode) -> None:
 
 
 def send(node: EngineNode, signal: Signal) -> Pending:
-    """Give *signal* to *node* and all below it; return what to wait for."""
+    """Send *signal* to *node* and all nodes downstream; return what to wait for."""
     if signal is Signal.END:
         refuse(node)
     return DrainRounds(node, signal).go()
 
 
 def _carry(wave: SignalWave, node: EngineNode, *, in_turn: bool = False) -> Pending:
-    """Carry *wave* on from *node*; *in_turn*: all elements under way there are through."""
+    """Carry *wave* on from *node*; *in_turn*: the elements in flight there have gone through."""
     waits: list[Awaitable[object]] = []
     stack = [node]
     while stack:
@@ -349,7 +349,7 @@ def _carry(wave: SignalWave, node: EngineNode, *, in_turn: bool = False) -> Pend
             continue
         if at not in wave.acted and (wait := wave.act(at)) is not None:
             waits.append(wait)
-            if at._is_busy():  # it has more to give up than there is room for now
+            if at._is_busy():  # it has more to emit than there is capacity for now
                 wave.queue(at)
                 continue
         stack.extend(down for down, port in reversed(edges(at)) if wave.reaches(down, port))
@@ -362,7 +362,7 @@ def _carry(wave: SignalWave, node: EngineNode, *, in_turn: bool = False) -> Pend
 
 
 def streams_of_failures(pipeline: Pipeline, *, ended: bool) -> list[EngineNode]:
-    """The streams that failures are sent down; if *ended*, those that will get none any more."""
+    """Return the dead-letter streams; if *ended*, those that will get no failures any more."""
     senders: dict[EngineNode, list[EngineNode]] = {}
     for node in list(pipeline.nodes):
         for stream in {node._errors, getattr(last(node._policy), "stream", None)}:
@@ -376,5 +376,5 @@ def streams_of_failures(pipeline: Pipeline, *, ended: bool) -> list[EngineNode]:
 
 
 def last(policy: Any) -> Any:
-    """What a policy comes down to, when all tries have failed."""
+    """Return what a policy does at last, when all tries have failed."""
     return getattr(policy, "then", policy)

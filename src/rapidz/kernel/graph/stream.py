@@ -47,13 +47,13 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
     """An infinite sequence of elements, and a node of a pipeline.
 
     Streams subscribe to each other: what one emits goes to all those below it.
-    `Stream()` is the start of a pipeline, where elements come in by `emit`;
+    `Stream()` is the start of a pipeline, where elements enter by `emit`;
     each operator is a method that returns the next node.
 
     Parameters
     ----------
     upstream, upstreams : Stream or list of Stream, optional
-        The node or nodes above.
+        The node or nodes upstream.
     stream_name : str, optional
         Shown in pictures and error messages.
     loop : IOLoop or asyncio loop, optional
@@ -61,7 +61,7 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
     asynchronous : bool, optional
         True: `emit` is called within an event loop and returns an awaitable.
         False: nodes run on a loop in a background thread and `emit` blocks
-        until there is room.  Not given: nodes run in the thread that emits; as
+        while at capacity.  Not given: nodes run in the thread that emits; as
         soon as one needs a loop, on the loop that is running there, or else in
         the background.
     ensure_io_loop : bool
@@ -133,16 +133,16 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
         asynchronous : bool
             Return an awaitable in any case.
         metadata : list of dict, optional
-            Travels with all that comes of the element; ``{"ref": RefCounter}``
+            Travels with all that results from the element; ``{"ref": RefCounter}``
             tells when that is done.
 
         Returns
         -------
         None
-            in a pipeline that needs no loop, and, once there is room for the
+            in a pipeline that needs no loop, and, once it has capacity for the
             next element, in one whose loop runs in the background;
         awaitable
-            in an asynchronous pipeline: it resolves when there is room, or
+            in an asynchronous pipeline: it resolves when there is capacity, or
             raises what failed.  To drop it is to lose the back pressure only.
 
         Raises whatever a node raised for which there is no policy; what failed
@@ -162,7 +162,7 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
         return entry.emit(x, asynchronous, metadata)
 
     def emit_many(self, elements: Iterable[T]) -> Any:
-        """Push *elements* one after the other, each when there is room for it.
+        """Push *elements* one after the other, each as capacity allows.
 
         Returns and raises what `emit` does.  What comes after an element that
         failed is not taken from *elements*.  A collection goes in as one batch,
@@ -187,7 +187,7 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
 
     @engine_default
     def _emit(self, x: Any, metadata: Any = None) -> list[Awaitable[object]]:
-        """Push *x* to the nodes below, as old node classes do."""
+        """Push *x* downstream, as old node classes do."""
         abroad = self._emit_on_other_loop
         if abroad is not None and (hop := abroad(self, x, metadata)) is not None:
             return [hop]
@@ -201,8 +201,8 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
     def connect(self, downstream: Stream[Any]) -> None:
         """Let *downstream* get what this node emits, besides what it gets already.
 
-        To connect the same two again is no matter.  Safe while elements flow:
-        it holds from the next element on.
+        To connect the same two again has no effect.  Safe while elements flow:
+        it takes effect with the next element.
 
         >>> a, b = Stream(), Stream()
         >>> shown = b.sink(print)
@@ -226,7 +226,7 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
         pipeline.edit(edit)
 
     def disconnect(self, downstream: Stream[Any]) -> None:
-        """Let *downstream* get nothing more from this node; no matter if it did not."""
+        """Let *downstream* get nothing more from this node, if it does."""
 
         def edit() -> None:
             if downstream in self.downstreams:
@@ -241,7 +241,7 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
         self._pipeline.edit(edit)
 
     def destroy(self, streams: Iterable[Stream[Any]] | None = None) -> None:
-        """Take the node out of the pipeline: away from *streams*, or all nodes above."""
+        """Take the node out of the pipeline: away from *streams*, or all its inputs."""
         for upstream in list(self.upstreams if streams is None else streams):
             upstream.disconnect(self)
 
@@ -260,7 +260,7 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
 
     @property
     def upstream(self) -> Stream[Any] | None:
-        """The node above; None for a source, ValueError if there are several."""
+        """The node upstream; None for a source, ValueError if there are several."""
         if len(self.upstreams) > 1:
             raise ValueError("Stream has multiple upstreams: use `upstreams`")
         return self.upstreams[0] if self.upstreams else None
@@ -330,7 +330,7 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
     # --- the end ---------------------------------------------------------------------------
 
     def flush(self, _: object = None) -> Any:
-        """Tell this node and all below to give up what they hold, in order with the elements.
+        """Emit what this node and all nodes downstream buffer, in order with the elements.
 
         Returns what `emit` does.
 
@@ -343,9 +343,9 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
         return shutdown.flush(self)
 
     def join(self, timeout: Interval | None = None) -> Any:
-        """Wait until nothing is under way in the pipeline any more.
+        """Wait until nothing is in flight in the pipeline any more.
 
-        Raises what failed meanwhile and nobody took, TimeoutError after
+        Raises what failed meanwhile and was not raised yet, TimeoutError after
         *timeout* (seconds, or a string such as ``"2s"``).  In an asynchronous
         pipeline returns an awaitable.
         """
@@ -354,7 +354,7 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
     def close(self, timeout: Interval | None = None) -> Any:
         """End the stream here: flush, wait until all is through, and free the sinks.
 
-        An `emit` after it raises `StreamClosed`.  To close again is no matter.
+        An `emit` after it raises `StreamClosed`.  To close again has no effect.
         Raises and returns what `join` does.  The close of a source that runs
         waits for the end of its data, if they end, for *timeout* seconds at most.
         Called from within a step of the pipeline, or by a signal handler that
@@ -378,7 +378,7 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
             return
         if loop.running_loop() is not None:
             raise RuntimeError(f"{self}: use `async with` in an asynchronous pipeline")
-        wait.result()  # it ends on a loop that runs elsewhere
+        wait.result()  # it ends on a loop of another thread
 
     async def __aenter__(self) -> Self:
         return self

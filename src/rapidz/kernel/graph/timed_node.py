@@ -164,7 +164,7 @@ class TimedNode(Stream[T]):
         return timer is not None
 
     def start_task(self, coroutine: Awaitable[object]) -> None:
-        """Run *coroutine* on the pipeline's loop, beside the elements.
+        """Run *coroutine* on the pipeline's loop, concurrently with the elements.
 
         To be called from `on_element`, `on_timer` or a task.  What it raises goes
         to the node's policy, with None for an element; it cannot be tried again.

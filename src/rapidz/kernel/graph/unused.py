@@ -2,8 +2,8 @@
 
 Nothing refers to a chain of operators that does not end in a sink and is not
 kept in a variable, so it goes away at once, and with it what it was built for.
-That is told when it happens.  A pipeline that goes as a whole is nobody's
-mistake: nothing could have been emitted into it any more.
+A warning reports that when it happens, but not when a pipeline goes as a whole:
+nothing could have been emitted into it any more.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ V = TypeVar("V")
 
 
 class LiveAttribute(Generic[V]):
-    """An attribute of a node whose assignment holds from the next element on."""
+    """Attribute of a node; an assignment takes effect with the next element."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name

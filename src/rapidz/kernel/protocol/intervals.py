@@ -71,7 +71,7 @@ def _read(value: Real | str | timedelta) -> float | None:
 
 
 def _parse(text: str) -> float | None:
-    """The seconds that `text` means, None if it means nothing. Exact until the last step."""
+    """Return the seconds that `text` means, None if it is no duration; exact but for rounding."""
     total = Fraction(0)
     position = 0
     while part := _PART.match(text, position):

@@ -105,7 +105,7 @@ class Node:
     _is_end: ClassVar[bool] = False
     """Whether elements end here: nothing can be downstream.  A sink's is True."""
     _keeps_elements: ClassVar[bool] = False
-    """Whether the node keeps elements beyond the step that they came in, so that
+    """Whether the node keeps elements beyond the step in which they arrive, so that
     their metadata must be kept with them."""
     _combines_elements: ClassVar[bool] = False
     """Whether what the node emits carries more than the element that has just come."""

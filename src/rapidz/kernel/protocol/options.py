@@ -46,7 +46,7 @@ _read: dict[str, Any] = {name: option.read(option.default) for name, option in O
 class options:
     """Set process-wide options; as a context manager, for the length of a block.
 
-    They hold at once, in all threads and for all pipelines, those that run
+    They apply at once, in all threads and for all pipelines, those that run
     already included.  The end of a ``with`` block puts back what the options
     named there were before; blocks of several threads that overlap should not
     name the same options.  Without arguments nothing is set: the result shows
@@ -58,7 +58,7 @@ class options:
     Parameters
     ----------
     pending_failure_log : float, str, timedelta or None
-        How long a failure that no emitter was there to take may wait to be
+        How long a failure that no emitter could take may wait to be
         raised before it is logged too, once, to the logger ``rapidz``.
         None: not before the program ends.  ``"2s"`` by default.
 
@@ -118,5 +118,5 @@ def _option(name: str) -> Option:
 
 
 def value_of(name: str) -> Any:
-    """The present value of an option, as it was read: a length of time is in seconds."""
+    """Return the present value of an option, as it was read: durations are in seconds."""
     return _read[name]

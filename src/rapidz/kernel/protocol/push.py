@@ -1,7 +1,7 @@
 """The protocol every part of a pipeline speaks: push one element, maybe wait.
 
 A push takes one element and returns ``None`` when it is done with, or an
-awaitable that is *already under way* and resolves once there is room for the
+awaitable that is *already in flight* and resolves once there is capacity for the
 next element.  Dropping that awaitable loses the back pressure, never the
 element.
 """
@@ -116,7 +116,7 @@ class Failed:
 
 
 def discard(_: object) -> None:
-    """Push for a node that nobody listens to."""
+    """Do nothing: the push of a node without edges."""
 
 
 def exception_group(errors: Sequence[Exception], what: str) -> Exception:
@@ -147,7 +147,7 @@ async def when_all(
 
 
 def being_ended(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
-    """Whether *error* ends the coroutine that calls this, and was not raised by what it awaits.
+    """Return whether *error* ends the coroutine that calls this, and was not raised by what it awaits.
 
     *task*: the one that the coroutine runs in, as it was when that began.
     """

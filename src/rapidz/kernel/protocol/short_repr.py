@@ -150,7 +150,7 @@ _CONTAINERS: dict[Any, Callable[[_Writer, Any, int], str]] = {
 
 
 def _outline(value: Any) -> str:
-    """A container that is nested too deep to be shown, or anything else, in short."""
+    """Return a container nested too deep to be shown, or anything else, in short."""
     for base, outline in ((list, "[...]"), (tuple, "(...)"), (dict, "{...}"), (set, "{...}")):
         if isinstance(value, base):
             return outline if len(value) else repr(base())
@@ -160,7 +160,7 @@ def _outline(value: Any) -> str:
 
 
 def _fields(value: Any, kind: Any) -> tuple[str, ...]:
-    """The fields of a named tuple or data class whose repr is the generated one."""
+    """Return the fields of a named tuple or data class whose repr is the generated one."""
     made = getattr(kind, "__dataclass_params__", None)
     if made is not None:
         if made.repr and hasattr(kind.__repr__, "__wrapped__"):

@@ -33,7 +33,7 @@ def check_arguments(
 ) -> None:
     """Refuse *args* and *kwargs* that *func* cannot take besides its *elements*.
 
-    *elements*: how many arguments come of each element, None if that is not known.
+    *elements*: how many arguments each element gives, None if that is not known.
 
     >>> def scaled(x, *, factor=1):
     ...     return x * factor
@@ -58,7 +58,7 @@ def check_arguments(
 
 
 def _takes_too_few(func: Any, elements: int) -> bool:
-    """Whether a plain function has fewer parameters than that: found out at no cost."""
+    """Return whether a plain function has fewer parameters than that: found out at no cost."""
     if type(func) is not FunctionType:
         return False
     code = func.__code__
@@ -66,7 +66,7 @@ def _takes_too_few(func: Any, elements: int) -> bool:
 
 
 def _parameters(func: Any) -> list[inspect.Parameter] | None:
-    """The parameters of *func*; None if they cannot be known for certain."""
+    """Return the parameters of *func*; None if they cannot be known for certain."""
     inner = func
     while isinstance(inner, functools.partial):
         inner = inner.func
@@ -160,7 +160,7 @@ def _keywords_of_all(node: object) -> Iterator[str]:
 
 
 def _own_keywords(node: object) -> list[str]:
-    """The keywords of the operator itself."""
+    """Return the keywords of the operator itself."""
     return [
         parameter.name
         for cls in type(node).__mro__

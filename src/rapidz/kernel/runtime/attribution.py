@@ -68,7 +68,7 @@ class Attribution:
         return None if self._node is None else self._node()
 
     def is_in(self, pipeline: RuntimeContext) -> bool:
-        """Whether a node of *pipeline* raised it."""
+        """Return whether a node of *pipeline* raised it."""
         own = None if self._pipeline is None else self._pipeline()
         return own is not None and own.is_one_with(pipeline)
 
@@ -95,7 +95,7 @@ def _write_attribute(error: BaseException, name: str, value: Any) -> None:
 
 
 def attribution(error: BaseException) -> Attribution | None:
-    """The attribution that *error* itself carries, if any."""
+    """Return the attribution that *error* itself carries, if any."""
     found = _read_attribute(error, "_rapidz_raised")
     return found if type(found) is Attribution else None
 
@@ -166,7 +166,7 @@ def _cut_traceback(error: BaseException, tail: TracebackType | None) -> None:
 
 
 def is_attributed_to(error: Exception, node: Node | None, x: Any, since: int) -> bool:
-    """Whether *node* raised *error* itself, rather than a node below it.
+    """Return whether *node* raised *error* itself, rather than a node downstream.
 
     Notes it on *error* if so.  *since*: `last_serial` when the step of *node* began.
     """
@@ -182,7 +182,7 @@ def is_attributed_to(error: Exception, node: Node | None, x: Any, since: int) ->
 
 
 def comes_from_downstream(error: BaseException, pipeline: RuntimeContext, since: int) -> bool:
-    """Whether a node of *pipeline* was found to have raised *error* after *since*."""
+    """Return whether a node of *pipeline* was found to have raised *error* after *since*."""
     return any(record.serial > since and record.is_in(pipeline) for record in attributions(error))
 
 
@@ -201,7 +201,7 @@ def failure_test(node: Node) -> Callable[[BaseException, int], bool]:
 
 
 def attributions(error: BaseException) -> Iterator[Attribution]:
-    """The attribution of *error*, or those of the errors in a group."""
+    """Yield the attribution of *error*, or those of the errors in a group."""
     record = attribution(error)
     if record is not None:
         yield record
@@ -211,7 +211,7 @@ def attributions(error: BaseException) -> Iterator[Attribution]:
 
 
 def raised_by(error: BaseException) -> Node | None:
-    """The node that raised *error*, or the first error of a group, as far as is known."""
+    """Return the node that raised *error*, or the first error of a group, if known."""
     return next((record.node for record in attributions(error)), None)
 
 
@@ -228,7 +228,7 @@ def mark_raised(error: BaseException) -> None:
 
 
 def called_by_a_node() -> bool:
-    """Whether the code that called into the library was itself called by a node."""
+    """Return whether the code that called into the library was itself called by a node."""
     frame: Any = sys._getframe(2)
     if frame.f_code.co_filename.startswith(_FUSED):
         frame = frame.f_back  # the compiled `emit` that it leaves
@@ -242,7 +242,7 @@ def called_by_a_node() -> bool:
 
 
 def _is_entrance(frame: FrameType) -> bool:
-    """Whether *frame* is code of the kernel, or a compiled `emit` that went the slow way."""
+    """Return whether *frame* is code of the kernel, or a compiled `emit` that went the slow way."""
     code = frame.f_code
     if code.co_filename.startswith(_FUSED):
         return is_entry(frame) and not has_lock(frame)

@@ -1,7 +1,7 @@
 """Awaitables where none belong: a function that is not ``async def``, but returns one.
 
 Such a function does not look asynchronous, so its node was compiled for results
-that are there at once.  `filter` looks at every result that is not a bool,
+that are values.  `filter` looks at every result that is not a bool,
 `map` and `accumulate` at the first one of each compilation, and all only if the
 function could return a coroutine, by what it names.  Futures and tasks are elements like
 any others there: old code maps `Client.submit`.
@@ -42,7 +42,7 @@ _UNKNOWN = object()
 
 
 def _named_in(func: FunctionType) -> Iterator[Any]:
-    """What the names in a function stand for now: globals, builtins, variables around it."""
+    """Yield what the names in a function refer to: globals, builtins, variables around it."""
     for name in func.__code__.co_names:
         yield func.__globals__.get(name, getattr(builtins, name, _UNKNOWN))
     for cell in func.__closure__ or ():

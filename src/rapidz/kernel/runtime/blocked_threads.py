@@ -49,7 +49,7 @@ class BlockedThreads:
         return threading.current_thread() in self.waiting
 
     def blocked(self, condition: Callable[[], bool]) -> BlockedThread:
-        """Return a context manager for a block that waits while *condition* holds."""
+        """Return a context manager for a block that waits while *condition* is true."""
         return BlockedThread(self, condition)
 
     def is_deadlocked(self, looks: int) -> bool:

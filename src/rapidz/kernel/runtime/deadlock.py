@@ -106,7 +106,7 @@ def waiting() -> Iterator[Waiting]:
 
 
 def _driven_by(task: asyncio.Task[Any], group: object) -> list[Driven] | None:
-    """What *task* runs around the place where it waits.
+    """Return what *task* runs around the place where it waits.
 
     Or around that where it uses *group*: it will wait for that there.  None if
     it does not.
@@ -143,7 +143,7 @@ def _locals(frame: FrameType | None) -> Iterable[object]:
 
 
 def task_of_caller(pipeline: Any) -> Driven | None:
-    """What is in flight in *pipeline* and waits for the code that asks, if anything."""
+    """Return what is in flight in *pipeline* and waits for the code that asks, if anything."""
     for one in waiting():
         if not isinstance(one, asyncio.Task) and one._pipeline.is_one_with(pipeline):
             return one

@@ -8,7 +8,7 @@ does just that; everything rarer goes through `PipelineLock` itself.  Without su
 lock there are no compiled entrances, and one atomic operation of a dict does
 the work.
 
-Signal handlers and finalizers may come in anywhere, here too, and may emit.  So
+Signal handlers and finalizers may interrupt anything, this too, and may emit.  So
 nothing in this module waits for a lock that its own thread may have: whoever
 waits has a lock of its own, which others release.
 """
@@ -39,7 +39,7 @@ ATOMIC = (
     and getattr(sys, "_is_gil_enabled", lambda: True)()
 )
 
-#: How often a thread that waits for its turn looks whether anybody has it, in seconds.
+#: How often a thread that waits for the lock looks whether it was abandoned, in seconds.
 PATIENCE = 0.2
 
 
@@ -58,7 +58,7 @@ class PipelineLock:
         self.inside = 0
         """The thread, once it is known to run nodes: what it emits comes from within."""
         self._owner = 0
-        """The thread, if it came in by `take`; 0 if by a compiled entrance."""
+        """The thread, if it called `take`; 0 if a compiled entry took the lock."""
         self._frame: FrameType | None = None
         """Where that thread took it."""
         self._cell: dict[int, tuple[int, FrameType]] = {}
@@ -113,11 +113,11 @@ class PipelineLock:
         finally:
             with contextlib.suppress(ValueError):
                 self.waiters.remove(lock)
-            if self.waiters and not self.busy:  # an interrupt: it was told, and leaves
+            if self.waiters and not self.busy:  # an interrupt: it was woken, and leaves
                 self.pass_on()
 
     def _is_abandoned(self) -> bool:
-        """Whether the thread that took the turn has left the place where it did.
+        """Return whether the thread that took the turn has left the place where it did.
 
         A KeyboardInterrupt may come between taking the turn and the block that
         would end it, or a thread may be killed.
@@ -152,12 +152,12 @@ class PipelineLock:
             except IndexError:  # another thread was quicker
                 return
             if isinstance(first, LockType):
-                with contextlib.suppress(RuntimeError):  # it has been told already
+                with contextlib.suppress(RuntimeError):  # it has been woken already
                     first.release()
                 return
             if not self._try(me, frame):
                 self.waiters.appendleft(first)
-                continue  # whoever has the turn does it, unless that is over already
+                continue  # whichever thread has the lock does it, unless it has it no more
             try:
                 first()
             finally:
@@ -236,7 +236,7 @@ class PipelineLock:
         return self._holder(sys._getframe(1)) is not None
 
     def _is_inside(self, me: int, frame: FrameType) -> bool:
-        """Whether it is the calling thread's turn already."""
+        """Return whether it is the calling thread's turn already."""
         if (taken := self._cell.get(0)) is not None:
             return taken[0] == me
         if self._owner:
@@ -286,7 +286,7 @@ _FINALIZE = weakref.finalize.__call__.__code__
 
 
 def is_interrupt(frame: FrameType) -> bool:
-    """Return whether *frame* was not called by the one below, but came in between.
+    """Return whether *frame* was not called by the one before it, but interrupted it.
 
     That is a finalizer, the callback of a weak reference, or a signal handler:
     the interpreter gives it the frame that it interrupts.
@@ -312,7 +312,7 @@ def is_interrupt(frame: FrameType) -> bool:
 def called_by_interrupt(frame: FrameType | None) -> bool:
     """Return whether a signal handler or a finalizer is among the callers of *frame*.
 
-    Frames are told by their code alone, unlike in `is_interrupt`: to look at the arguments
+    Frames are known by their code alone, unlike in `is_interrupt`: to look at the arguments
     of a frame would keep what its variables refer to.  So the callback of a weak
     reference is not found.
     """

@@ -2,7 +2,7 @@
 
 A failure belongs to the node whose own function raised it (`attribution`).
 `guard` is the compilation of a node that has a policy: it handles what the node
-itself has raised and lets pass what comes from below, where another policy, or
+itself has raised and lets pass what comes from downstream, where another policy, or
 none, has spoken already.
 """
 
@@ -28,7 +28,7 @@ from rapidz.kernel.runtime.tracking import Entry, current_metadata, mark_failed,
 
 
 class BackPressureError(RuntimeError):
-    """There is no room, and only the caller itself could make some.
+    """The pipeline is at capacity, and only the caller itself could free some.
 
     Raised instead of waiting for ever.  The element was not taken.
     """
@@ -173,7 +173,7 @@ def make_policy(node: Node, policy: Any) -> Policy | Retry:
 
 
 def interrupted(error: BaseException) -> Exception:
-    """The failure of an element whose function was cancelled, or asked the program to end."""
+    """Return the failure of an element whose function was cancelled, or ended the program."""
     failure = RuntimeError(f"{type(error).__name__} stopped an element on its way")
     failure.__cause__ = error
     return failure
@@ -217,7 +217,7 @@ class Handler:
         self._loses_outside = node._loss_reporter(behind_all=True)
 
     def raised_here(self, error: Exception, x: Any, since: int) -> bool:
-        """Whether this node raised *error* itself."""
+        """Return whether this node raised *error* itself."""
         return is_attributed_to(error, self._ref(), unbox(x), since)
 
     def apply_policy(self, x: Any, error: Exception, attempts: int) -> Pending:
@@ -234,7 +234,7 @@ class Handler:
         return self.line.enqueue(self._process(step, x), self._pipeline, self._loses_outside)
 
     def recover(self, step: Push[Any], x: Any, error: Exception, since: int) -> Pending:
-        """*step* raised at once: try again, or give up."""
+        """Try again, or apply the policy: *step* raised at once."""
         if not self.raised_here(error, x, since):
             raise error
         if self._retry is None:
@@ -245,7 +245,7 @@ class Handler:
         return self.line.enqueue(trying, self._pipeline, self._loses)
 
     def watch(self, step: Push[Any], x: Any, wait: Awaitable[object], since: int) -> Pending:
-        """*step* is under way: see how it ends."""
+        """Wait for the end of *step*, which is in flight."""
         settling = self._settled(step, x, wait, since)
         if self._loses is None:
             return self.line.enqueue(settling, self._pipeline)

@@ -1,4 +1,4 @@
-"""Room for one more: where the fast side of a node waits for the slow one."""
+"""Gate: back pressure for the fast side of a node, until its slow side has capacity."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ class Waiter(asyncio.Future[Any]):
         if gate is not None:
             at = gate.line.index(self)
             gate.line.remove(self)
-            self.admit = _nothing  # it holds the element
+            self.admit = _nothing  # it refers to the element
             gate.withdrawn(at)
         return super().cancel(msg)
 
     def __del__(self) -> None:
-        if self._log_traceback:  # it failed, and nobody has looked
+        if self._log_traceback:  # it failed, and was not retrieved
             self._log_traceback = False
             if isinstance(error := self._exception, Exception):
                 self.pipeline.record_failure(error)
 
 
 class Gate:
-    """Elements that wait outside until a node has room for them.
+    """Elements that wait outside until a node has capacity for them.
 
     On a loop each waits with a future, first come, first served, and one slot
     wakes one of them.  Without a loop the thread that emits waits, and lets
-    others into the pipeline meanwhile.  A gate is *shared* if room is made by
+    others into the pipeline meanwhile.  A gate is *shared* if capacity is freed by
     other emitters only, and not by the node itself.
     """
 
@@ -58,9 +58,9 @@ class Gate:
         self._threads = 0
         self._refused = False
         self.hopeless: Callable[[], bool] = bool
-        """Returns whether there will never be room again."""
+        """Returns whether there will never be capacity again."""
         self.capacity_owners: Callable[[], Iterable[Waiting | None]] = tuple
-        """Returns what makes room here by its end, and so is not to wait for it."""
+        """Returns what frees capacity by its end, and so is not to wait for it."""
         self.withdrawn: Callable[[int], None] = _ignore
         """Called when the element at this place in the line was withdrawn."""
         self.line: deque[Waiter | None] = deque()
@@ -81,7 +81,7 @@ class Gate:
         admit: Admit,
         refusal: Refusal,
     ) -> Pending:
-        """Call *admit* once there is room; return what to wait for till then.
+        """Call *admit* once there is capacity; return what to wait for till then.
 
         *refusal* makes the error for a thread that only itself could let in.
         """
@@ -110,7 +110,7 @@ class Gate:
     def queue(
         self, pipeline: RuntimeContext, admit: Admit, refusal: Refusal
     ) -> asyncio.Future[Any]:
-        """Call *admit* when it is its turn to come in."""
+        """Call *admit* in turn."""
         waiter = Waiter(loop=pipeline.running_on)
         waiter.admit, waiter.refusal = admit, refusal
         waiter.gate, waiter.pipeline = self, pipeline
@@ -118,7 +118,7 @@ class Gate:
         return waiter
 
     def queue_at(self, pipeline: RuntimeContext, at: int, action: Admit) -> None:
-        """Do *action* when it is the turn of place *at* in the line; nobody waits for it."""
+        """Call *action* in the turn of place *at* in the line; no caller waits for it."""
         if at == 0:
             action()
             return
@@ -132,7 +132,7 @@ class Gate:
         waiter.gate = None
 
     def open(self, pipeline: RuntimeContext) -> None:
-        """A slot is free: let the next one in."""
+        """Let the next one in: a slot is free."""
         if self._threads:
             pipeline.lock.wake()
         while (waiter := next((w for w in self.line if w is not None), None)) is not None:
@@ -150,7 +150,7 @@ class Gate:
             return
 
     def refuse(self) -> None:
-        """Turn away all who wait: nobody can make room."""
+        """Refuse all that wait: nothing can free capacity."""
         self._refused = True
         self.refuse_waiting()
 
@@ -162,7 +162,7 @@ class Gate:
                 _settle(waiter, waiter.refusal())
 
     def admit_all(self) -> None:
-        """Let in all who waited in a loop that is gone, though there be no room."""
+        """Let in, beyond capacity, all that waited in a loop that has ended."""
         while self.line:
             waiter = self.line.popleft()
             if waiter is not None:
@@ -179,17 +179,17 @@ def _no_refusal() -> Exception:
 
 
 def _ignore(_: int) -> None:
-    """Called where nobody asks what was withdrawn."""
+    """Do nothing: withdrawals are not watched."""
 
 
 def _unwatched(future: asyncio.Future[Any]) -> None:
-    """Called for a place in the line that nobody waits for."""
+    """Retrieve the outcome of a place in the line that no caller waits for."""
     if not future.cancelled():
         future.exception()
 
 
 def _pass_on(future: asyncio.Future[Any], wait: Any) -> None:
-    if not future.cancelled():  # else nobody is there to take a failure
+    if not future.cancelled():  # else no caller takes a failure
         _settle(future, wait.exception())
 
 

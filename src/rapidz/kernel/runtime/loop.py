@@ -1,7 +1,7 @@
 """Which event loop, and from which thread.
 
-The engine speaks asyncio.  This is the only file of the lower floors that
-knows Tornado: its loops come in by `asyncio_loop` and go out by `io_loop`, and
+The engine speaks asyncio.  This is the only file of the lower layers that
+knows Tornado: its loops enter by `asyncio_loop` and leave by `io_loop`, and
 `is_async` knows its coroutines.
 """
 
@@ -32,7 +32,7 @@ from rapidz.kernel.runtime.thread_future import ThreadFuture
 running_loop = asyncio._get_running_loop
 
 _io_loops: list[IOLoop] = []
-_starting = threading.RLock()  # a signal handler may come in between
+_starting = threading.RLock()  # a signal handler may interrupt
 _background: Background | None = None
 
 
@@ -151,7 +151,7 @@ def in_notebook() -> bool:
 
 
 def in_background() -> bool:
-    """Whether the caller runs on the background loop."""
+    """Return whether the caller runs on the background loop."""
     return _background is not None and running_loop() is _background.loop
 
 
@@ -166,7 +166,7 @@ def stop_background_loop() -> None:
 
 
 def _forget_after_fork() -> None:
-    """A forked child has the parent's loop but not its thread."""
+    """Replace the loop in a forked child, which does not have its thread."""
     global _background, _starting
     _background, _starting = None, threading.RLock()
     _io_loops.clear()
@@ -202,7 +202,7 @@ def get_io_loop(asynchronous: bool | None = None) -> IOLoop:
 
 
 def is_async(func: Any) -> bool:
-    """Whether calling *func* gives an awaitable: ``async def`` or a Tornado coroutine.
+    """Return whether calling *func* gives an awaitable: ``async def`` or a Tornado coroutine.
 
     Wrapped in partials or as the ``__call__`` of an object, too.
     """
@@ -235,7 +235,7 @@ def sync(loop: Any, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 class LoopEnd:
     """Notification that a loop ends: calls its listeners when asyncio shuts the loop down.
 
-    A loop tells nobody when it ends, but it closes its asynchronous generators,
+    A loop does not notify when it ends, but it closes its asynchronous generators,
     after it has cancelled its tasks.  So one of ours waits on each loop.
     """
 
@@ -260,7 +260,7 @@ class LoopEnd:
                 listener.loop_ended(self)
 
 
-#: The attribute of a loop that holds its `LoopEnd`; the two refer to each other.
+#: The attribute of a loop with its `LoopEnd`; the two refer to each other.
 _END = "_rapidz_end"
 
 
@@ -289,12 +289,12 @@ _kept: set[asyncio.Future[Any]] = set()
 
 
 def keep_running(loop: asyncio.AbstractEventLoop, awaitable: Any) -> None:
-    """Run *awaitable* on *loop* and hold on to it until it is over."""
+    """Run *awaitable* on *loop* and keep a reference to it until it is done."""
     future = asyncio.ensure_future(awaitable, loop=loop)
     _kept.add(future)
     future.add_done_callback(_kept.discard)
 
 
 def new_condition() -> Condition:
-    """A condition as node classes of the old libraries use them."""
+    """Return a condition as node classes of the old libraries use them."""
     return Condition()

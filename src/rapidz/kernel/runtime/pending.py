@@ -20,7 +20,7 @@ class PendingToken:
     def begin(self, pipeline: RuntimeContext) -> None:
         if self._token is None:
             token = pipeline.running_on.create_future()
-            if self._token is None:  # a finalizer may have come in between
+            if self._token is None:  # a finalizer may have interrupted
                 self._token = token
                 pipeline.active.add(token)
 

@@ -1,4 +1,4 @@
-"""Pending failures: those that no emitter was there to take.
+"""Pending failures: those that no emitter could take.
 
 They wait in the pipeline for the next `emit`, `join` or `close`, which raises
 them.  One that has waited for some time (`options.pending_failure_log`) is
@@ -55,7 +55,7 @@ class PendingFailure:
         self.add(error)
 
     def is_caused_like(self, error: Exception) -> bool:
-        """Whether *error* has the same cause."""
+        """Return whether *error* has the same cause."""
         own = self.error
         if own is error:
             return True
@@ -76,7 +76,7 @@ class PendingFailure:
         return f"{self.count} elements failed for this cause: {shown}{more}"
 
     def raised(self, *, late: bool) -> Exception:
-        """The failure as it is raised; *late*: to who emits another element."""
+        """Return the failure to raise; *late*: to the emitter of another element."""
         error = self.error
         if self.count > 1:
             add_transient_note(error, self.several())
@@ -101,7 +101,7 @@ class PendingFailure:
 
 
 class PendingFailures(deque[PendingFailure]):
-    """The failures of one pipeline that nobody has taken, oldest first."""
+    """The pending failures of one pipeline, oldest first."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -156,7 +156,7 @@ class PendingFailures(deque[PendingFailure]):
         return ExceptionGroup(f"{count} elements failed", errors)
 
     def log_all(self) -> None:
-        """The program ends: log what nobody has taken, unless it was logged before."""
+        """Log what was not raised, unless it was logged before: the program ends."""
         while self:
             self.popleft().log(", and nothing called join() or close()")
         self.log_overflow()

@@ -56,7 +56,7 @@ class QueueDrainer:
     def __init__(self) -> None:
         self.entries = Entries()
         self.gate: Gate | None = None
-        """Where elements wait that there is no room for here."""
+        """Where elements wait while the queue is at capacity."""
         self.running = False
         self.cut_off = 0
         """How many elements were on their way from here when the loop ended."""
@@ -64,7 +64,7 @@ class QueueDrainer:
         """What carries, while `running`."""
 
     def capacity_owners(self) -> tuple[EagerTask | None]:
-        """What makes room here; what has not begun to carry waits for nobody yet."""
+        """Return what frees capacity; a task that has not begun waits for nothing yet."""
         carrier = self.carrier if self.running else None
         return (carrier if carrier is not None and carrier.begun else None,)
 

@@ -35,7 +35,7 @@ def supervised(error: BaseException) -> Exception:
 
 
 def record_outcome(pipeline: RuntimeContext, error: BaseException) -> None:
-    """Keep *error*, which ended an element that nobody waits for."""
+    """Keep *error*, which ended an element that no caller waits for."""
     pipeline.record_failure(supervised(error))
 
 

@@ -1,4 +1,4 @@
-"""What is under way: a coroutine that somebody waits for, or nobody."""
+"""Eager tasks: coroutines in flight, run by what awaits them first, and their serial queue."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class EagerTask:
-    """A coroutine under way in a pipeline.
+    """A coroutine in flight in a pipeline.
 
     Whoever awaits it in the same turn of the loop runs it, in their own task
     and at the cost of a plain ``await``; otherwise the loop does, in a task of
     its own.  So to drop it is to lose the back pressure and not the element.
-    A failure that nobody took is kept by the pipeline.
+    The pipeline keeps a failure that was not retrieved.
     """
 
     _callbacks: list[Callable[[EagerTask], object]] | None = None
@@ -48,7 +48,7 @@ class EagerTask:
         self._coroutine: Coroutine[Any, Any, object] | None = coroutine
         self._pipeline = pipeline
         self._serial_queue = line
-        if line is not None:  # before anything runs: an eager task is over at once
+        if line is not None:  # before anything runs: an eager task ends at once
             ahead, line.last = line.last, self
             if ahead is None:
                 line.front = self
@@ -66,31 +66,31 @@ class EagerTask:
     awaits = False
     """Whether it is a signal that has emitted something, and waits for that."""
     on_loss: Callable[[], None] | None = None
-    """Called if it is withdrawn before it has begun, once what is ahead of it is over."""
+    """Called if it is withdrawn before it has begun, once what is ahead of it has ended."""
     _loss_callbacks: list[Callable[[], None]] | None = None
-    """What of that kind is to be called when this one is over."""
+    """Callbacks of that kind to be called when this one has ended."""
 
     def done(self) -> bool:
-        """Whether it is over, well or ill."""
+        """Return whether it has ended, with or without a failure."""
         return self._done
 
     def cancelled(self) -> bool:
         return isinstance(self._error, asyncio.CancelledError)
 
     def exception(self) -> BaseException | None:
-        """What it failed with; None as long as it has not."""
+        """Return what it failed with; None as long as it has not."""
         self._claim()
         return self._error
 
     def result(self) -> None:
-        """Raise what it failed with, or InvalidStateError while it is under way."""
+        """Raise what it failed with, or InvalidStateError while it is in flight."""
         if not self._done:
             raise asyncio.InvalidStateError("the element is still under way")
         if (error := self.exception()) is not None:
             raise error
 
     def add_done_callback(self, callback: Callable[[EagerTask], object]) -> None:
-        """Call *callback* with this, in the loop, once it is over."""
+        """Call *callback* with this, in the loop, once it has ended."""
         if self._done:
             self._pipeline.running_on.call_soon(callback, self)
         elif self._callbacks is None:
@@ -124,11 +124,11 @@ class EagerTask:
         return None, None
 
     def _is_circular(self) -> bool:
-        """Whether the caller would wait here for its own end."""
+        """Return whether the caller would wait here for its own end."""
         return self._serial_queue is not None and waits_for_caller(self._serial_queue.front)
 
     def _watch(self) -> Generator[Any, Any, None]:
-        """Wait for what somebody else runs."""
+        """Wait for what another task runs."""
         if not self._done:
             wait_done = self._pipeline.running_on.create_future()
 
@@ -146,9 +146,9 @@ class EagerTask:
             raise self._error
 
     def _unwatched(self, wake: Callable[[EagerTask], object]) -> None:
-        """Who watched has been cancelled: if nobody else does at the end, a failure is kept.
+        """Note that a waiter was cancelled: without another one, a failure is kept.
 
-        Not only when it is collected, for the traceback of that cancellation holds it.
+        Not only when it is collected, for the traceback of that cancellation refers to it.
         """
         if self._callbacks is not None and wake in self._callbacks:
             self._callbacks.remove(wake)
@@ -164,14 +164,14 @@ class EagerTask:
             self._pipeline.record_failure(error)
 
     def adopt(self) -> None:
-        """Run it as a task, unless somebody has awaited it already."""
+        """Run it as a task, unless it was awaited already."""
         if not self.begun:
             coroutine = self._driven = self._begin()
             self._task = task = self._pipeline.running_on.create_task(self._run(coroutine))
             task.add_done_callback(self._never_begun)
 
     def _never_begun(self, _: object) -> None:
-        """The task was cancelled before it could begin."""
+        """Close the coroutine: the task was cancelled before it could begin."""
         if not self._done and self._driven is not None:
             _close_unstarted(self._driven)
             self._note_end(True)
@@ -185,7 +185,7 @@ class EagerTask:
         self.withdrawn |= ended
 
     def is_node_work(self) -> bool:
-        """Whether it is the work of a node on one element."""
+        """Return whether it is the work of a node on one element."""
         return self._serial_queue is not None
 
     def run_at_once(self) -> None:
@@ -250,8 +250,8 @@ class EagerTask:
             if not getattr(outcome, "_rapidz_told", False):  # else who watched it tells it again
                 outcome._rapidz_told = True  # type: ignore[union-attr]
                 raise outcome  # the loop is the user's, and is to end
-        # The traceback holds this frame: let go, so that a failure which
-        # nobody is left to take is noticed at once and not by the collector.
+        # The traceback refers to this frame: drop the references, so that a failure which
+        # nothing retrieves is noticed at once and not by the collector.
         del self, coroutine, outcome, task
 
     def _on_end(self, error: BaseException | None = None) -> None:
@@ -297,7 +297,7 @@ class EagerTask:
             self._unclaimed = Unclaimed(self._pipeline, error)
 
     def _claim(self) -> None:
-        """Somebody takes what it fails with."""
+        """Note that its failure will be retrieved."""
         self._claimed = True
         if self._unclaimed is not None:
             self._unclaimed.error = None
@@ -305,7 +305,7 @@ class EagerTask:
 
 
 class Unclaimed:
-    """A failure that nobody has taken: dropped with what failed, it is kept by the pipeline.
+    """Failure that was not retrieved: collected with its task, it is kept by the pipeline.
 
     What did not fail needs no finalizer, which costs as much as a call.
     """
@@ -330,7 +330,7 @@ task_code_ids.update({id(EagerTask.__await__.__code__), id(EagerTask._run.__code
 class FailedTask(EagerTask):
     """An element that comes while a failure is kept: who awaits it gets that instead.
 
-    If nobody awaits it, the element goes in, and the failure stays for others.
+    If it is not awaited, the element enters, and the failure stays for others.
     """
 
     _looked = False
@@ -376,14 +376,14 @@ class SerialQueue:
         self.front: EagerTask | None = None
         """What is at work."""
         self.last: EagerTask | None = None
-        """What came in last."""
+        """What arrived last."""
         self.emitted = 0
         """How much of what is at work has emitted its element, and waits for downstream."""
         self.cut_off = 0
         """How many elements were in line when the loop ended, with no emitter that waited."""
 
     def busy(self) -> bool:
-        """Whether something is in line: what comes now must queue behind it."""
+        """Return whether something is in line: what comes now must queue behind it."""
         return self.last is not None
 
     def count(self) -> int:
@@ -432,7 +432,7 @@ class SerialQueue:
 
 
 async def _after(running: EagerTask, coroutine: Coroutine[Any, Any, object]) -> None:
-    """Run *coroutine* once nobody is ahead of *running* in its line.
+    """Run *coroutine* once nothing is ahead of *running* in its line.
 
     Whoever is ahead may be withdrawn: then those ahead of that one remain.
     """
@@ -457,7 +457,7 @@ def _close_unstarted(coroutine: Coroutine[Any, Any, object]) -> None:
 
 
 def detach(pipeline: RuntimeContext, wait: Pending) -> Pending:
-    """Let *wait* go on by itself: to cancel who awaits it is to give up the wait alone.
+    """Let *wait* go on by itself: to cancel a task that awaits it ends that wait alone.
 
     For what carries more than the element that set it off: a batch, a window, a
     pair, a flush.
@@ -480,7 +480,7 @@ def detached_push(pipeline: RuntimeContext, push: Push[Any]) -> Push[Any]:
 
 
 async def wait_done(running: EagerTask) -> None:
-    """Wait until *running* is over, whatever became of it; its failure is others' to take."""
+    """Wait until *running* has ended; its failure is for others to retrieve."""
     if not running.done():
         future = asyncio.get_running_loop().create_future()
         running.add_done_callback(lambda _: resolve(future))
@@ -488,13 +488,13 @@ async def wait_done(running: EagerTask) -> None:
 
 
 def resolve(future: asyncio.Future[None]) -> None:
-    """Say that what *future* stands for is over, if anybody still waits for it."""
+    """Set the result of *future*, unless it is done."""
     if not future.done():
         future.set_result(None)
 
 
 def exception_of(wait: Any) -> BaseException | None:
-    """What *wait*, which is over, failed with; it stays there for others to take."""
+    """Return what *wait*, which has ended, failed with; others may still retrieve it."""
     if isinstance(wait, EagerTask):
         return wait._error
     if wait.cancelled():
@@ -515,11 +515,12 @@ async def wait_for(wait: Pending) -> None:
 
 
 def child_future(future: asyncio.Future[None]) -> asyncio.Future[None]:
-    """A future of one's own that is done with *future*: to cancel it harms nobody else."""
+    """Return a future that is done with *future*, and may be cancelled without effect on it."""
     detach: asyncio.Future[None] = future.get_loop().create_future()
     future.add_done_callback(lambda _: resolve(detach))
     return detach
 
 
 async def as_coroutine(awaitable: Awaitable[object]) -> object:
+    """Await *awaitable*."""
     return await awaitable

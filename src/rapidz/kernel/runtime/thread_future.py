@@ -32,7 +32,7 @@ class ThreadFuture(Generic[T]):
         return self._done
 
     def cancelled(self) -> bool:
-        """Return False: to cancel who waits does not cancel what goes on elsewhere."""
+        """Return False: to cancel a waiter does not cancel the work that it waits for."""
         return False
 
     def result(self, timeout: float | None = None) -> T:
@@ -101,7 +101,7 @@ class ThreadFuture(Generic[T]):
 
 
 def resolve_threadsafe(future: asyncio.Future[None]) -> None:
-    """Resolve *future*, of whatever loop, if anybody still waits for it."""
+    """Set the result of *future*, of whatever loop, unless it is done."""
 
     def resolve() -> None:
         if not future.done():

@@ -1,8 +1,8 @@
-"""Who still holds an element: metadata, reference counters and their release.
+"""Element tracking: metadata, reference counters and their release.
 
 A pipeline whose elements carry metadata is compiled for it.  The metadata of
-the element under way is ambient (`metadata_of_element`), so nodes that pass an
-element on at once need not know of it.  A node that holds elements back gets
+the element in flight is ambient (`metadata_of_element`), so nodes that pass an
+element on at once need not know of it.  A node that keeps elements gets
 each in an `Entry`; what it pushes is taken out of its entries again, and with
 the last reference to an entry its counters are released.
 """
@@ -28,10 +28,10 @@ _NONE: Metadata = []
 
 
 class RefCounter:
-    """Counts who still holds an element, and tells when nobody does.
+    """Counts the references to an element, and reports when none is left.
 
     Give it with the element, ``emit(x, metadata=[{"ref": RefCounter(cb=done)}])``.
-    It tells once: when all that came of the element is done, sinks included.
+    It reports once: when all that resulted from the element is done, sinks included.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class RefCounter:
     loop : IOLoop or asyncio loop, optional
         Where to call; the running loop, else the library's own.
     on_failure : callable, optional
-        Called instead of *cb*, with the exception, if something that came of
+        Called instead of *cb*, with the exception, if something that resulted from
         the element failed.
 
     >>> import threading
@@ -72,18 +72,18 @@ class RefCounter:
         self.told = False
 
     def retain(self, n: int = 1) -> None:
-        """Somebody else holds the element, or *n* of them."""
+        """Count another reference to the element, or *n* of them."""
         self.count += n
 
     def release(self, n: int = 1) -> None:
-        """Somebody is done with the element; with the last one, tell."""
+        """Release a reference, or *n*; with the last one, report."""
         self.count -= n
         if self.count <= 0 and not self.told:
             self.told = True
             self._tell()
 
     def fail(self, error: BaseException) -> None:
-        """Something that came of the element failed: tell that, not success."""
+        """Note a failure of something that resulted from the element: report that at the end."""
         if self.failure is None:
             self.failure = without_traceback(error)
 
@@ -122,35 +122,38 @@ def without_traceback(error: BaseException) -> BaseException:
 
 
 def refs(metadata: Iterable[Any] | None) -> Iterator[RefCounter]:
-    """The counters in *metadata*."""
+    """Yield the counters in *metadata*."""
     for item in metadata or ():
         if isinstance(item, dict) and "ref" in item:
             yield item["ref"]
 
 
 def retain(metadata: Iterable[Any] | None, n: int = 1) -> None:
+    """Retain *n* references for every counter in *metadata*."""
     for ref in refs(metadata):
         ref.retain(n)
 
 
 def release(metadata: Iterable[Any] | None, n: int = 1) -> None:
+    """Release *n* references for every counter in *metadata*."""
     for ref in refs(metadata):
         ref.release(n)
 
 
 def mark_failed(metadata: Iterable[Any] | None, error: BaseException) -> None:
+    """Report *error* to every counter in *metadata*."""
     for ref in refs(metadata):
         if hasattr(ref, "fail"):
             ref.fail(error)
 
 
 def current_metadata() -> Metadata:
-    """The metadata of the element under way."""
+    """Return the metadata of the element in flight."""
     return metadata_of_element.get(_NONE)
 
 
 def tracked_push(push: Callable[[], Pending], metadata: Metadata) -> Pending:
-    """Push with *metadata* ambient and held until all that came of it is done."""
+    """Push with *metadata* ambient and retained until all that results is done."""
     token = metadata_of_element.set(metadata)
     retain(metadata)
     try:
@@ -176,7 +179,7 @@ def _over(wait: Any, metadata: Metadata) -> None:
 
 
 class Entry:
-    """An element that a node holds back, with its metadata."""
+    """An element that a node keeps, with its metadata."""
 
     __slots__ = ("metadata", "x")
 
@@ -186,7 +189,7 @@ class Entry:
         retain(self.metadata)
 
     def release(self) -> None:
-        """The node is done with it."""
+        """Release the metadata: the node is done with the element."""
         metadata, self.metadata = self.metadata, _NONE
         release(metadata)
 
@@ -196,18 +199,18 @@ class Entry:
         return f"Entry({short_repr(self.x)})"
 
 
-def unbox(held: Any) -> Any:
-    """The element in an entry, or *held* itself."""
-    return held.x if type(held) is Entry else held
+def unbox(kept: Any) -> Any:
+    """Return the element in an entry, or *kept* itself."""
+    return kept.x if type(kept) is Entry else kept
 
 
-def rebox(held: Any, result: Any) -> Any:
-    """What became of an element, with the metadata of the entry it was *held* in."""
-    return Entry(result, held.metadata) if type(held) is Entry else result
+def rebox(kept: Any, result: Any) -> Any:
+    """Return *result*, with the metadata of the entry that it results from, if any."""
+    return Entry(result, kept.metadata) if type(kept) is Entry else result
 
 
 def boxing(step: Push[Any], failed_here: Callable[[BaseException, int], bool]) -> Push[Any]:
-    """Compile *step* of a node that holds elements: it gets entries."""
+    """Compile *step* of a node that keeps elements: it gets entries."""
 
     def boxed(x: Any) -> Pending:
         entry, since = Entry(x), attribution.last_serial
@@ -221,21 +224,21 @@ def boxing(step: Push[Any], failed_here: Callable[[BaseException, int], bool]) -
     return boxed
 
 
-def unboxing(push: Push[Any], still_holds: Callable[[Any], bool]) -> Push[Any]:
+def unboxing(push: Push[Any], still_kept: Callable[[Any], bool]) -> Push[Any]:
     """Compile the *push* that such a node calls: out of entries come elements.
 
-    *still_holds* tells whether the node goes on holding one that it has pushed.
+    *still_kept* returns whether the node keeps one that it has pushed.
     """
 
-    def send(held: Any) -> Pending:
+    def send(kept: Any) -> Pending:
         entries: list[Entry]
-        if type(held) is Entry:
-            entries, x = [held], held.x
-        elif isinstance(held, (tuple, list)):
-            entries = [item for item in held if type(item) is Entry]
-            x = type(held)(unbox(item) for item in held) if entries else held
+        if type(kept) is Entry:
+            entries, x = [kept], kept.x
+        elif isinstance(kept, (tuple, list)):
+            entries = [item for item in kept if type(item) is Entry]
+            x = type(kept)(unbox(item) for item in kept) if entries else kept
         else:
-            entries, x = [], held
+            entries, x = [], kept
         if not entries:
             return push(x)
         metadata = [item for entry in entries for item in entry.metadata]
@@ -243,7 +246,7 @@ def unboxing(push: Push[Any], still_holds: Callable[[Any], bool]) -> Push[Any]:
             return tracked_push(lambda: push(x), metadata)
         finally:
             for entry in entries:  # a traceback may keep them alive: do not wait for that
-                if not still_holds(entry):
+                if not still_kept(entry):
                     entry.release()
 
     return send

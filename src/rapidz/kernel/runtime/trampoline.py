@@ -28,7 +28,7 @@ class Trampoline:
     """Takes up elements one after the other that would else pile up on the stack.
 
     The first push through a trampoline runs at once and then takes up all those
-    that came in meanwhile, in the same thread; these return at once.  What an
+    that arrived meanwhile, in the same thread; these return at once.  What an
     interruption (`KeyboardInterrupt`, `SystemExit` …) leaves in the queue is
     taken up by `resume`.
     """
@@ -53,7 +53,7 @@ class Trampoline:
         """Return *push* by way of the trampoline.
 
         An element that is *fed back* is not waited for: it may have to queue
-        behind the very element that it came of.
+        behind the very element that it results from.
         """
 
         def hop(x: Any) -> Pending:
@@ -82,7 +82,7 @@ class Trampoline:
                     queue.append((push, x))
                     return None
                 return self._drive(push, x)
-        # From here to `try` there is no call, so that no interruption comes in between.
+        # From here to `try` there is no call, so that no interruption can arrive in between.
         lock, me = self._lock, get_ident()
         inside, busy = lock.inside, lock.busy
         lock.inside = me
@@ -174,5 +174,5 @@ def is_deep() -> bool:
 
 
 def _is_well(wait: Any) -> bool:
-    """Return whether *wait* is over, and nothing failed."""
+    """Return whether *wait* has ended, and nothing failed."""
     return isinstance(wait, asyncio.Future) and wait.done() and exception_of(wait) is None
