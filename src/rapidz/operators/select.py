@@ -219,9 +219,14 @@ class unique(Stream[T]):
         """The remembered keys, oldest first."""
         return self._seen.listed or self._seen.hashed
 
+    def _compiled_key(self) -> Any:
+        """Return the key that the step reads; overridden where the elements are handles."""
+        return self.key
+
     def inline(self, code: Code, port: int = 0) -> None:
         is_new = code.bind("is_new", self._seen.is_new)
-        key = "x" if self.key is identity else f"{code.bind('key', self.key)}(x)"
+        read = self._compiled_key()
+        key = "x" if read is identity else f"{code.bind('key', read)}(x)"
         code.nest(f"{is_new}({key})")
 
 

@@ -119,7 +119,8 @@ class partition(Stream[tuple[T, ...]]):
         if self._can_inline():
             return self._compile_inline(push, port)
         n, timeout, batches, timers = self.n, self.timeout, self._batches, self._timers
-        key = (lambda _: None) if self.key is None else key_function(self, self.key)
+        read = self._compiled_key()
+        key = (lambda _: None) if read is None else key_function(self, read)
         pipeline, token, ref = self._pipeline, self._token, weakref.ref(self)
         push = detached_push(pipeline, push)
 
@@ -164,6 +165,10 @@ class partition(Stream[tuple[T, ...]]):
 
     def _resumes_queue(self) -> bool:
         return self.timeout is not None and bool(self._batches)
+
+    def _compiled_key(self) -> Any:
+        """Return the key that the step reads; overridden where the elements are handles."""
+        return self.key
 
     def _get_key(self, x: T) -> Any:
         """Return the key of *x*; used by code for streamz."""

@@ -55,12 +55,16 @@ class UniqueWindow(Stream[tuple[T, ...]]):
         """Return the key of *x*; used by code for streamz."""
         return read_key(self.key, x)
 
+    def _compiled_key(self) -> Any:
+        """Return the key that the step reads; overridden where the elements are handles."""
+        return self.key
+
     def _check_keep(self) -> None:
         check_choice(type(self).__name__, "keep", self.keep, ("first", "last"))
 
     def _make_add_unique(self, elements: dict[Any, Any]) -> Callable[[Any], None]:
         """Return the function that adds an element under its key."""
-        key = key_function(self, self.key)
+        key = key_function(self, self._compiled_key())
         if self.keep == "first":
 
             def add_first(x: Any) -> None:

@@ -1,1 +1,1 @@
-"""Nodes of scattered streams."""
+"""Nodes: the operators of scattered streams, which push handles in the place of elements."""

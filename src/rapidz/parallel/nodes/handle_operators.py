@@ -1,13 +1,15 @@
-"""Operators that stay here and handle what stands for elements that are elsewhere.
+"""Handle operators: those that stay in the process, and process handles of elements.
 
-They count, pair, order or time elements; before all but `union` and `buffer`
-it must be known which elements there are (see `settling`).  They are the
-operators of plain streams, and get handles for elements.
+They count, pair, order or time elements.  All but `union` and `buffer` get
+only resolved handles (see `resolution`).  They inherit from the operators of
+plain streams, and treat a handle like an element.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
+import functools
 import operator
 import types
 import weakref
@@ -22,16 +24,15 @@ from rapidz.kernel.runtime.gate import Gate
 from rapidz.kernel.runtime.pipeline import Pipeline
 from rapidz.kernel.runtime.supervision import being_ended, record_outcome
 from rapidz.kernel.runtime.tasks import wait_done, wait_for
-from rapidz.operators.pace.queued import refuse_at_capacity as no_room
-from rapidz.parallel.nodes.reconvergence import allowance_below
+from rapidz.operators.pace.queued import refuse_at_capacity
+from rapidz.parallel.nodes.credits import Credits
+from rapidz.parallel.nodes.queues import enqueue_each
+from rapidz.parallel.nodes.reconvergence import credits_downstream
 from rapidz.parallel.nodes.resolution import (
-    Allowance,
-    brought,
-    conclude,
-    each_of,
-    in_order,
-    keyed,
-    there,
+    fetch_values,
+    push_resolved,
+    resolve_element,
+    wait_resolved,
 )
 from rapidz.parallel.nodes.stream import ParallelStream
 from rapidz.parallel.scheduling.batch_sizer import BatchSizer
@@ -41,76 +42,73 @@ from rapidz.parallel.scheduling.handles import HANDLES, HandleRange
 from rapidz.parallel.wire.program import Chain, OperatorSpec
 
 
-class Settled(ParallelStream[T]):
-    """A node that counts, pairs, orders or times elements, wherever they are."""
+class HandleOperator(ParallelStream[T]):
+    """Node that counts, pairs, orders or times elements by their resolved handles."""
 
-    _settles: ClassVar[bool] = True
+    _resolves_input: ClassVar[bool] = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super(ParallelStream, self).__init__(*args, **kwargs)
-        self._join_dispatcher(_no_dispatcher)
+        self._join_dispatcher(_refuse_plain_upstream)
 
 
-def _no_dispatcher() -> Dispatcher:
+def _refuse_plain_upstream() -> Dispatcher:
     raise TypeError("upstream must be scattered")
 
 
-class Keyed(Settled[T]):
-    """One that looks at a key of each element: computed there, and fetched."""
+class KeyedHandleOperator(HandleOperator[T]):
+    """Node that reads a key of each element: the workers compute it, and it is fetched."""
 
-    _asks: ClassVar[bool] = True
+    _computes_keys: ClassVar[bool] = True
 
     key: Any
 
     def _wrap_input(self, step: Push[Any], port: int) -> Push[Any]:
         if self.key is None:
             return super()._wrap_input(step, port)
-        dispatcher, front, pipeline = self._here(), self._front(port), self._pipeline
-        add = self._keys().add
+        add = self._key_batcher().add
+        dispatcher = self._dispatcher
         pack = Batcher(dispatcher, Chain([], "pack"), BatchSizer(dispatcher.batch)).add
 
-        async def arrive(pair: tuple[Any, Any]) -> None:
-            x, handle = pair
+        async def enter(pair: tuple[Any, Any]) -> None:
+            x, key_handle = pair
 
-            async def enter(found: Any) -> None:
+            async def push(found: Any) -> None:
                 whole = found if type(found) in HANDLES else pack(found)
-                for key in await brought(handle if found is x else add(found), dispatcher):
-                    await wait_for(step(keyed(whole, key)))
+                key_of_found = key_handle if found is x else add(found)
+                for key in await fetch_values(key_of_found, dispatcher):
+                    await wait_for(step(_with_key(whole, key)))
 
-            await each_of(x, conclude, enter)
+            await push_resolved(x, resolve_element, push)
 
-        later = in_order(front, pipeline, arrive)
-        allowance = allowance_below(self) or Allowance(lambda: 0)
-        return lambda x: allowance.take_over(later((x, add(x))))
+        enter_later = enqueue_each(self._input_queue(port), self._pipeline, enter)
+        credits = credits_downstream(self) or Credits(lambda: 0)
+        return lambda x: credits.spend(enter_later((x, add(x))))
 
-    def _keys(self) -> Batcher:
-        """The batcher that computes keys."""
-        spec = (
-            OperatorSpec("map", (self.key,), {})
-            if callable(self.key)
-            else OperatorSpec("pluck", (self.key,), {})
-        )
-        batcher = Batcher(
-            self._dispatcher,
-            Chain([spec], f"key-{type(self).__name__}"),
-            BatchSizer(self._dispatcher.batch),
-        )
+    def _key_batcher(self) -> Batcher:
+        """Return the batcher that computes keys."""
+        dispatcher = self._bound_dispatcher()
+        spec = OperatorSpec("map" if callable(self.key) else "pluck", (self.key,), {})
+        chain = Chain([spec], f"key-{type(self).__name__}")
+        batcher = Batcher(dispatcher, chain, BatchSizer(dispatcher.batch))
         batcher.nodes = [weakref.ref(self)]
         return batcher
 
-    def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
-        if self.key is None:
-            return super().compile(push, port)
-        key = self.key
-        vars(self)["key"] = operator.attrgetter("key")
-        try:
-            return super().compile(push, port)
-        finally:
-            vars(self)["key"] = key
+    def _compiled_key(self) -> Any:
+        return None if self.key is None else operator.attrgetter("key")
 
 
-def on_handles(plain_operator: type[Stream[Any]], kind: type[ParallelStream[Any]] = Settled) -> Any:
-    """The *plain_operator* for scattered streams: it handles what stands for the elements."""
+def _with_key(x: Any, key: Any) -> Any:
+    """Return a handle like *x* that knows its key."""
+    handle = copy.copy(x)
+    handle.key = key
+    return handle
+
+
+def on_handles(
+    plain_operator: type[Stream[Any]], kind: type[ParallelStream[Any]] = HandleOperator
+) -> Any:
+    """Return the *plain_operator* for scattered streams, which gets handles for elements."""
     name = plain_operator.__name__
     doc = f"`rapidz.{name}`, on scattered elements."
     made = types.new_class(
@@ -131,47 +129,47 @@ latest = on_handles(plain.latest)
 zip = on_handles(plain.zip)
 zip_latest = on_handles(plain.zip_latest)
 combine_latest = on_handles(plain.combine_latest)
-partition = on_handles(plain.partition, Keyed)
-partition_unique = on_handles(plain.partition_unique, Keyed)
-timed_window_unique = on_handles(plain.timed_window_unique, Keyed)
-unique = on_handles(plain.unique, Keyed)
+partition = on_handles(plain.partition, KeyedHandleOperator)
+partition_unique = on_handles(plain.partition_unique, KeyedHandleOperator)
+timed_window_unique = on_handles(plain.timed_window_unique, KeyedHandleOperator)
+unique = on_handles(plain.unique, KeyedHandleOperator)
 
 
-class Passing(Settled[T]):
-    """A node that lets elements pass without a look at them."""
+class PassThroughOperator(HandleOperator[T]):
+    """Node that passes handles on, resolved or not."""
 
-    _settles: ClassVar[bool] = False
-
-
-union = on_handles(plain.union, Passing)
+    _resolves_input: ClassVar[bool] = False
 
 
-class Carrier:
-    """Carries on what a buffer has held, and lets in what waits outside."""
+union = on_handles(plain.union, PassThroughOperator)
 
-    __slots__ = ("_gate", "_held", "_maxsize", "_outlet", "_pipeline")
+
+class BufferOutput:
+    """Output of a buffer: pushes what is taken from it, and admits what waits upstream."""
+
+    __slots__ = ("_gate", "_maxsize", "_outlet", "_pipeline", "_size")
 
     def __init__(
-        self, outlet: Any, gate: Gate, held: Cell[int], maxsize: int, pipeline: Pipeline
+        self, outlet: Any, gate: Gate, size: Cell[int], maxsize: int, pipeline: Pipeline
     ) -> None:
         self._outlet, self._gate, self._pipeline = outlet, gate, pipeline
-        self._held, self._maxsize = held, maxsize
+        self._size, self._maxsize = size, maxsize
 
     def __call__(self, x: Any) -> Any:
         if type(x) is HandleRange:
-            return self._carry_all(x)
-        self._freed(1)
+            return self._push_range(x)
+        self._release(1)
         return self._outlet.send(x)
 
-    async def _carry_all(self, span: HandleRange) -> None:
+    async def _push_range(self, handles: HandleRange) -> None:
         outlet, task = self._outlet, asyncio.current_task()
-        while (at := span.at) < span.stop:
+        while (at := handles.at) < handles.stop:
             try:
                 try:
                     many = outlet.push_many
-                    wait = outlet.send(span.next()) if many is None else many(span)
+                    wait = outlet.send(handles.next()) if many is None else many(handles)
                 finally:
-                    self._freed(span.at - at)
+                    self._release(handles.at - at)
                 if wait is not None:
                     await wait
             except BaseException as error:
@@ -179,97 +177,100 @@ class Carrier:
                     raise
                 record_outcome(self._pipeline, error)
 
-    def _freed(self, count: int) -> None:
-        self._held.value -= count
-        while self._gate.line and self._held.value < self._maxsize:
+    def _release(self, count: int) -> None:
+        self._size.value -= count
+        while self._gate.line and self._size.value < self._maxsize:
             self._gate.open(self._pipeline)
 
 
 @ParallelStream.register_api()
-class buffer(Passing[T], plain.buffer[T]):
-    """`rapidz.buffer`: how many elements may be under way, or done and not yet taken.
+class buffer(PassThroughOperator[T], plain.buffer[T]):
+    """`rapidz.buffer`: how many elements may be in flight, or done and not yet taken.
 
-    If order does not matter, those go on first that are there first.
+    If order does not matter, elements leave in the order in which they are done.
     """
 
     _emits_one_for_one: ClassVar[bool] = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._held = held = Cell(0)
-        vacant = weakref.ref(self)
-        self._allowance = Allowance(
-            lambda: 0 if (node := vacant()) is None else node.maxsize - held.value
-        )
-        self._coming: set[Any] = set()
-        """What is not there yet, and takes its place in the queue then."""
+        self._size = Cell(0)
+        """How many elements are in the buffer."""
+        self._credits = Credits(functools.partial(_free_capacity, weakref.ref(self)))
+        self._unresolved: set[Any] = set()
+        """Elements that enter the queue once they are resolved."""
         super().__init__(*args, **kwargs)
 
     def _on_loop_changed(self) -> None:
-        self._drainer.entries.clear()  # what was under way in the old loop was lost with it
-        self._held.value = 0
-        self._coming.clear()
+        self._drainer.entries.clear()  # what was in flight in the old loop was lost with it
+        self._size.value = 0
+        self._unresolved.clear()
         super()._on_loop_changed()
 
     def _buffered(self) -> int:
-        return self._held.value + self._gate.waiting()
+        return self._size.value + self._gate.waiting()
 
     def _has_in_flight(self) -> bool:
-        return bool(self._coming) or super()._has_in_flight()
+        return bool(self._unresolved) or super()._has_in_flight()
 
     def _queue_action(self, action: Callable[[], Pending]) -> bool:
-        if not self._coming:
+        if not self._unresolved:
             return super()._queue_action(action)
 
-        async def when_all_are_there() -> None:
-            for running in list(self._coming):
+        async def act_when_resolved() -> None:
+            for running in list(self._unresolved):
                 await wait_done(running)
             await wait_for(self._run_in_own_order(action))
 
-        self._pipeline.start(when_all_are_there())
+        self._pipeline.start(act_when_resolved())
         return True
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
-        conveyor, gate, maxsize, held = self._drainer, self._gate, self.maxsize, self._held
-        conveyor.gate = gate
+        drainer, gate, maxsize, size = self._drainer, self._gate, self.maxsize, self._size
+        drainer.gate = gate
         pipeline, line = self._pipeline, gate.line
-        carry = Carrier(self._outlet, gate, held, maxsize, pipeline)
-        conveyor.resume(carry, pipeline)
+        output = BufferOutput(self._outlet, gate, size, maxsize, pipeline)
+        drainer.resume(output, pipeline)
+        ordered = self._dispatcher.ordered
 
         def put(x: Any) -> Pending:
-            return conveyor.put(x, carry, pipeline)
+            return drainer.put(x, output, pipeline)
 
-        enter = put if self._dispatcher.ordered else self._when_there(put)
+        put_or_wait = put if ordered else self._put_when_resolved(put)
 
         def admit(x: Any) -> Pending:
-            held.value += 1
-            return enter(x)
+            size.value += 1
+            return put_or_wait(x)
 
         def step(x: Any) -> Pending:
-            if held.value < maxsize and not line:
+            if size.value < maxsize and not line:
                 return admit(x)
-            return gate.enter(pipeline, lambda: held.value >= maxsize, lambda: admit(x), no_room)
+            return gate.enter(
+                pipeline, lambda: size.value >= maxsize, lambda: admit(x), refuse_at_capacity
+            )
 
-        if self._dispatcher.ordered:
+        def many(handles: HandleRange) -> Pending:
+            size.value += handles.stop - handles.at
+            return put(handles)
 
-            def many(span: HandleRange) -> Pending:
-                held.value += span.stop - span.at
-                return put(span)
+        return Step(step, many, lambda: 0 if line else maxsize - size.value) if ordered else step
 
-            return Step(step, many, lambda: 0 if line else maxsize - held.value)
-        return step
+    def _put_when_resolved(self, put: Callable[[Any], Pending]) -> Callable[[Any], Pending]:
+        """Make a step that puts elements into the queue in the order in which they are done."""
+        pipeline, unresolved = self._pipeline, self._unresolved
 
-    def _when_there(self, put: Callable[[Any], Pending]) -> Callable[[Any], Pending]:
-        """Put elements into the queue as they are there, whatever their order."""
-        pipeline, coming = self._pipeline, self._coming
-
-        async def later(x: Any) -> None:
-            await there(x)
+        async def put_later(x: Any) -> None:
+            await wait_resolved(x)
             put(x)
 
         def enter(x: Any) -> Pending:
-            running: Any = pipeline.start(later(x))
-            coming.add(running)
-            running.add_done_callback(coming.discard)
+            running: Any = pipeline.start(put_later(x))
+            unresolved.add(running)
+            running.add_done_callback(unresolved.discard)
             return None
 
         return enter
+
+
+def _free_capacity(ref: weakref.ref[buffer[Any]]) -> int:
+    node = ref()
+    return 0 if node is None else node.maxsize - node._size.value

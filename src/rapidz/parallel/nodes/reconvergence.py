@@ -1,37 +1,38 @@
-"""Branches that meet again: what took longer in one must not be overtaken in the other."""
+"""Reconvergence: branches of a scattered node that meet again, with the order of elements kept."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.context import RuntimeContext
 from rapidz.kernel.protocol.node import edges
 from rapidz.kernel.protocol.push import Pending, Push, exception_group, when_all
-from rapidz.kernel.runtime.pipeline import Pipeline
 from rapidz.kernel.runtime.tasks import SerialQueue, wait_for
-from rapidz.operators import zip as paired
-from rapidz.parallel.nodes.resolution import Allowance
+from rapidz.operators import zip as plain_zip
+from rapidz.parallel.nodes.credits import Credits
 
 
-def reach(node: Stream[Any]) -> set[Stream[Any]]:
-    """*node* and all below it."""
-    found = {node}
+def _walk_downstream(node: Stream[Any]) -> Iterator[Stream[Any]]:
+    """Yield *node* and all nodes downstream of it, each once."""
+    seen = {node}
     ahead = [node]
     while ahead:
-        for down, _ in edges(ahead.pop()):
-            if down not in found:
-                found.add(down)
+        node = ahead.pop()
+        yield node
+        for down, _ in edges(node):
+            if down not in seen:
+                seen.add(down)
                 ahead.append(down)
-    return found
 
 
-def meet_in_disorder(node: Stream[Any]) -> bool:
-    """Whether branches of *node* meet again where order counts, and elements wait in one of them.
+def needs_sequential_branches(node: Stream[Any]) -> bool:
+    """Return whether branches of *node* meet again and may get out of order meanwhile.
 
-    Where they are paired by `zip`, what comes first by which branch does not matter.
+    Where they are paired by `zip`, the order in which branches deliver does not matter.
     """
-    branches = [reach(down) for down, _ in edges(node)]
+    branches = [set(_walk_downstream(down)) for down, _ in edges(node)]
     shared = {
         below for branch in branches for below in branch if sum(below in b for b in branches) > 1
     }
@@ -39,52 +40,52 @@ def meet_in_disorder(node: Stream[Any]) -> bool:
     meeting = [
         below for below in shared if any(up is node or up in alone for up in below.upstreams)
     ]
-    if all(isinstance(below, paired) for below in meeting):
+    if all(isinstance(below, plain_zip) for below in meeting):
         return False
-    return bool(meeting) and (multiplied(node) or any(_waits(below) for below in alone))
+    return bool(meeting) and (may_expand(node) or any(_may_queue(below) for below in alone))
 
 
-def multiplied(node: Stream[Any]) -> bool:
-    """Whether a handle at *node* may stand for several elements."""
+def may_expand(node: Stream[Any]) -> bool:
+    """Return whether a handle at *node* may stand for several elements."""
     seen: set[Stream[Any]] = set()
     ahead = [node]
     while ahead:
         at: Any = ahead.pop()
-        if at not in seen and hasattr(at, "_multiplies"):
+        if at not in seen and hasattr(at, "_may_expand"):
             seen.add(at)
-            if at._multiplies():
+            if at._may_expand():
                 return True
             ahead.extend(up for up in at.upstreams if up is not None)
     return False
 
 
-def _waits(node: Stream[Any]) -> bool:
-    waits = getattr(node, "_waits", None)
-    return waits() if waits is not None else node._accepts_handles
+def _may_queue(node: Stream[Any]) -> bool:
+    may_queue = getattr(node, "_may_queue", None)
+    return may_queue() if may_queue is not None else node._accepts_handles
 
 
-def allowance_below(node: Stream[Any]) -> Allowance | None:
-    """What the next buffer grants to *node*; None if there is none before the elements part."""
+def credits_downstream(node: Stream[Any]) -> Credits | None:
+    """Return the credits of the next buffer; None if none comes before the elements branch."""
     seen = {node}
     while len(below := edges(node)) == 1 and below[0][0] not in seen:
         node = below[0][0]
-        if len(node.upstreams) > 1 and not isinstance(node, paired):
-            return None  # what comes by another input must not overtake it
+        if len(node.upstreams) > 1 and not isinstance(node, plain_zip):
+            return None  # an element of another input must not overtake it
         seen.add(node)
-        allowance: Allowance | None = getattr(node, "_allowance", None)
-        if allowance is not None:
-            return allowance
+        credits: Credits | None = getattr(node, "_credits", None)
+        if credits is not None:
+            return credits
     return None
 
 
-def one_branch_after_the_other(
-    pushes: Sequence[Push[Any]], line: SerialQueue, pipeline: Pipeline
+def push_sequentially(
+    pushes: Sequence[Push[Any]], queue: SerialQueue, pipeline: RuntimeContext
 ) -> Push[Any]:
-    """Make a push that feeds a branch when the element is through the one before."""
+    """Make a push that feeds each branch once the element is through the one before."""
 
-    async def rest(x: Any, wait: Pending, further: Sequence[Push[Any]]) -> None:
+    async def push_rest(x: Any, wait: Pending, rest: Sequence[Push[Any]]) -> None:
         errors: list[Exception] = []
-        for push in (lambda _: wait, *further):
+        for push in (lambda _: wait, *rest):
             try:
                 await wait_for(push(x))
             except Exception as error:
@@ -92,8 +93,8 @@ def one_branch_after_the_other(
         await when_all([], errors)
 
     def step(x: Any) -> Pending:
-        if line.busy():
-            return line.enqueue(rest(x, None, pushes), pipeline)
+        if queue.busy():
+            return queue.enqueue(push_rest(x, None, pushes), pipeline)
         errors: list[Exception] = []
         for at, push in enumerate(pushes, 1):
             try:
@@ -102,7 +103,8 @@ def one_branch_after_the_other(
                 errors.append(error)
                 continue
             if wait is not None:
-                return line.enqueue(rest(x, when_all([wait], errors), pushes[at:]), pipeline)
+                first = when_all([wait], errors)
+                return queue.enqueue(push_rest(x, first, pushes[at:]), pipeline)
         if errors:
             raise exception_group(errors, "branches")
         return None

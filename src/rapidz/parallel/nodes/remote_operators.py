@@ -1,7 +1,7 @@
-"""Operators that are sent to where the elements are: those that look at one at a time.
+"""Remote operators: those that look at one element at a time, and run where it is.
 
-Neighbours make one chain, whose first node, the head, sends it.  They are the
-operators of plain streams, whose configuration and checks they share.
+Neighbours form one chain, whose first node, the head, sends it.  They inherit
+from the operators of plain streams, whose configuration and checks they share.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from rapidz.kernel.protocol.node import edges
 from rapidz.kernel.protocol.push import Push, Step, no_default
 from rapidz.kernel.runtime.failures import Retry
 from rapidz.parallel.backends.registry import find_backend
-from rapidz.parallel.nodes.reconvergence import allowance_below
-from rapidz.parallel.nodes.resolution import settled
 from rapidz.parallel.nodes.stream import ParallelStream
 from rapidz.parallel.scheduling.batch_sizer import BatchSizer
 from rapidz.parallel.scheduling.batcher import Batcher
@@ -26,22 +24,22 @@ from rapidz.parallel.wire.outcomes import DROPPED, SetState
 from rapidz.parallel.wire.program import Chain, OperatorSpec
 
 
-class Head(ParallelStream[T]):
-    """A node that may send elements, through a chain of operators, to the workers."""
+class ChainHead(ParallelStream[T]):
+    """Node that may send elements, through a chain of operators, to the workers."""
 
     _batcher: Batcher | None = None
     _sizer: BatchSizer | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super(ParallelStream, self).__init__(*args, **kwargs)
-        self._join_dispatcher(self._new_dispatcher)
+        self._join_dispatcher(self._make_dispatcher)
 
-    def _new_dispatcher(self) -> Dispatcher:
+    def _make_dispatcher(self) -> Dispatcher:
         return Dispatcher(find_backend("dask"))
 
-    def _batcher_of(self, ops: list[Operator[Any]], *, raw: bool = False) -> Batcher:
-        """The batcher of this node, from now on for the chain *ops*."""
-        dispatcher = self._here()
+    def _batcher_of(self, ops: list[RemoteOperator[Any]], *, raw: bool = False) -> Batcher:
+        """Return the batcher of this node, from now on for the chain *ops*."""
+        dispatcher = self._bound_dispatcher()
         chain = Chain([op._spec() for op in ops], label_of(ops))
         if self._batcher is None:
             self._sizer = self._sizer or BatchSizer(dispatcher.batch)
@@ -49,7 +47,7 @@ class Head(ParallelStream[T]):
         batcher = self._batcher
         batcher.set_chain(chain, [weakref.ref(op) for op in ops])
         batcher.raw = raw
-        batcher.values, batcher.has_dependents = wanted(ops[-1])
+        batcher.values, batcher.has_dependents = find_consumers(ops[-1])
         return batcher
 
     def _on_loop_changed(self) -> None:
@@ -57,8 +55,8 @@ class Head(ParallelStream[T]):
         self._batcher = None
 
 
-class Operator(Head[T]):
-    """A node whose function is sent to where the elements are."""
+class RemoteOperator(ChainHead[T]):
+    """Node whose function is sent to where the elements are."""
 
     _handles_carry_failures: ClassVar[bool] = True
 
@@ -71,36 +69,38 @@ class Operator(Head[T]):
             raise
 
     def _spec(self) -> OperatorSpec:
-        """What a worker needs to know of the node."""
+        """Return the description by which a worker builds the operator."""
         raise NotImplementedError
 
     def compile(self, push: Push[Any], port: int = 0) -> Any:
-        if follows(self):  # the head of the chain does it all
+        if is_follower(self):  # the head of the chain sends it
             return Step(push, self._outlet.push_many, self._outlet.capacity)
         add = self._batcher_of([self, *followers(self)]).add
         return lambda x: push(add(x))
 
 
-def follows(node: Stream[Any]) -> bool:
-    """Whether *node* is part of the chain of the node above it."""
-    if not isinstance(node, Operator) or isinstance(node, accumulate) or len(node.upstreams) != 1:
+def is_follower(node: Stream[Any]) -> bool:
+    """Return whether *node* is part of the chain of the node upstream."""
+    if not isinstance(node, RemoteOperator) or isinstance(node, accumulate):
+        return False
+    if len(node.upstreams) != 1:
         return False
     above = node.upstreams[0]
-    whole = isinstance(above, Head) and len(edges(above)) == 1 and above._record is None
-    return whole and not above._is_entry
+    fused = isinstance(above, ChainHead) and len(edges(above)) == 1 and above._record is None
+    return fused and not above._is_entry
 
 
-def followers(node: Stream[Any]) -> list[Operator[Any]]:
-    """The nodes below *node* that are part of its chain."""
-    found: list[Operator[Any]] = []
-    while len(below := edges(node)) == 1 and follows(below[0][0]) and below[0][0] not in found:
+def followers(node: Stream[Any]) -> list[RemoteOperator[Any]]:
+    """Return the nodes downstream of *node* that are part of its chain."""
+    found: list[RemoteOperator[Any]] = []
+    while len(below := edges(node)) == 1 and is_follower(below[0][0]) and below[0][0] not in found:
         node = below[0][0]
         found.append(node)  # type: ignore[arg-type]
     return found
 
 
-def label_of(ops: list[Operator[Any]]) -> str:
-    """How the tasks of a chain are called, such as ``map-inc``; Dask's dashboard shows it."""
+def label_of(ops: list[RemoteOperator[Any]]) -> str:
+    """Return the name of the tasks of a chain, such as ``map-inc``, for Dask's dashboard."""
     words: list[str] = []
     for op in ops[:4]:
         func = vars(op).get("func") or vars(op).get("predicate")
@@ -109,9 +109,9 @@ def label_of(ops: list[Operator[Any]]) -> str:
     return "-".join(word for word in words if word)
 
 
-def wanted(last: Stream[Any]) -> tuple[bool, bool]:
-    """What is to become of what *last* makes: whether it is fetched, whether others take it."""
-    fetched = taken = False
+def find_consumers(last: Stream[Any]) -> tuple[bool, bool]:
+    """Return whether results of *last* are fetched, and whether other tasks depend on them."""
+    fetched = needed = False
     seen: set[Stream[Any]] = set()
     ahead = [last]
     while ahead:
@@ -121,20 +121,20 @@ def wanted(last: Stream[Any]) -> tuple[bool, bool]:
             seen.add(node)
             if not isinstance(node, ParallelStream):
                 fetched |= node._accepts_handles
-                taken |= not node._accepts_handles
-            elif isinstance(node, Operator):
-                taken = True
+                needed |= not node._accepts_handles
+            elif isinstance(node, RemoteOperator):
+                needed = True
             else:
-                taken |= node._asks
+                needed |= node._computes_keys
                 ahead.append(node)
-    return fetched, taken
+    return fetched, needed
 
 
-# --- operators that go to the elements ---------------------------------------------------------
+# --- operators ---------------------------------------------------------------------------------
 
 
 @ParallelStream.register_api()
-class map(Operator[T], plain.map[T]):
+class map(RemoteOperator[T], plain.map[T]):
     """`rapidz.map`, applied where the elements are."""
 
     _emits_one_for_one: ClassVar[bool] = True
@@ -149,15 +149,15 @@ class starmap(map[T], plain.starmap[T]):
 
 
 @ParallelStream.register_api()
-class filter(Operator[T], plain.filter[T]):
-    """`rapidz.filter`, applied where the elements are; the others leave no trace."""
+class filter(RemoteOperator[T], plain.filter[T]):
+    """`rapidz.filter`, applied where the elements are."""
 
     def _spec(self) -> OperatorSpec:
         return OperatorSpec("filter", (self.predicate, *self.args), dict(self.kwargs))
 
 
 @ParallelStream.register_api()
-class pluck(Operator[Any], plain.pluck):
+class pluck(RemoteOperator[Any], plain.pluck):
     """`rapidz.pluck`, applied where the elements are."""
 
     _emits_one_for_one: ClassVar[bool] = True
@@ -168,18 +168,18 @@ class pluck(Operator[Any], plain.pluck):
 
 @ParallelStream.register_api()
 @ParallelStream.register_api(attribute_name="concat")
-class flatten(Operator[T], plain.flatten[T]):
+class flatten(RemoteOperator[T], plain.flatten[T]):
     """`rapidz.flatten`, applied where the elements are."""
 
     def _spec(self) -> OperatorSpec:
         return OperatorSpec("flatten", (), {})
 
-    def _multiplies(self) -> bool:
+    def _may_expand(self) -> bool:
         return True
 
 
 @ParallelStream.register_api()
-class map_async(Operator[T], plain.map_async[T]):
+class map_async(RemoteOperator[T], plain.map_async[T]):
     """`rapidz.map_async`, applied where the elements are: *parallelism* at once in a task."""
 
     _emits_one_for_one: ClassVar[bool] = True
@@ -198,11 +198,11 @@ class map_async(Operator[T], plain.map_async[T]):
 
 @ParallelStream.register_api()
 @ParallelStream.register_api(attribute_name="scan")
-class accumulate(Operator[T], plain.accumulate[T]):
+class accumulate(RemoteOperator[T], plain.accumulate[T]):
     """`rapidz.accumulate`, applied where the elements are, one task after the other.
 
-    The state stays there; a small one is known here too, after each task, so
-    that nothing is lost with a worker.
+    The state stays there; this process fetches a small one after each task, a
+    large one now and then, so that it can be rebuilt when a worker is lost.
     """
 
     _emits_one_for_one: ClassVar[bool] = True
@@ -213,7 +213,7 @@ class accumulate(Operator[T], plain.accumulate[T]):
 
     @property
     def state(self) -> Any:
-        """The newest state that is known here; `no_default` before the first."""
+        """Newest state that is known in this process; `no_default` before the first."""
         if self._batcher is not None:
             known = self._batcher.known_state()
             self._state.value = no_default if known is DROPPED else known
@@ -238,24 +238,14 @@ class accumulate(Operator[T], plain.accumulate[T]):
         add = batcher.add
         return lambda x: push(add(x))
 
-    def _waits(self) -> bool:
-        # What failed above may come out well after all, and has its place in the order; and what
-        # puts the start back must be known to be there.
+    def _may_queue(self) -> bool:
+        # An element that failed upstream may succeed in a retry, and has its place in the order;
+        # whether one puts the start back must be known.
         return bool(self._pipeline.policies or self._side_ports)
 
     def _wrap_input(self, step: Push[Any], port: int) -> Push[Any]:
-        if self._waits():
-            front, one = self._front(-1), not self._side_ports
-            allowance = allowance_below(self)
-            return settled(
-                self._here(),
-                front,
-                self._pipeline,
-                step,
-                allowance,
-                lost=self._lost_at(port),
-                one_input=one,
-            )
+        if self._may_queue():
+            return self._resolve_before(step, port, -1, not self._side_ports)
         return super()._wrap_input(step, port)
 
     def _on_loop_changed(self) -> None:

@@ -1,24 +1,27 @@
-"""Before a node can count, pair or order elements, it must be known which of them are there.
+"""Resolution of handles: which elements there are, once the outcomes of their tasks are known.
 
-An element whose result is not there yet may have been filtered out, may have failed, or may have
-been flattened into several.  `conclude` waits until that is known, lets the policies speak that
-are in force where it failed, and returns handles of what is there.
+An element in flight may turn out to be filtered out, to have failed, or to be flattened into
+several.  `resolve_element` waits for the outcome, applies the policy of the node that failed, and
+returns the handles of the elements that result.
 """
 
 from __future__ import annotations
 
 import asyncio
-import copy
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 from rapidz.kernel.compile.alignment import LOST
+from rapidz.kernel.protocol.context import RuntimeContext
 from rapidz.kernel.protocol.push import Pending, Push, exception_group, when_all
 from rapidz.kernel.runtime.attribution import attribute_to
 from rapidz.kernel.runtime.failures import Handler, Raise, Retry
-from rapidz.kernel.runtime.tasks import EagerTask, SerialQueue, resolve, wait_done, wait_for
+from rapidz.kernel.runtime.tasks import SerialQueue, resolve, wait_for
+from rapidz.parallel.nodes.credits import Credits
+from rapidz.parallel.nodes.queues import enqueue_each
 from rapidz.parallel.scheduling.batch import ElementBatch
 from rapidz.parallel.scheduling.dependencies import futures_in
+from rapidz.parallel.scheduling.dispatcher import Dispatcher
 from rapidz.parallel.scheduling.handles import (
     HANDLES,
     ItemHandle,
@@ -40,28 +43,29 @@ from rapidz.parallel.wire.outcomes import (
     FailedElement,
 )
 
-if TYPE_CHECKING:
-    from rapidz.kernel.protocol.context import RuntimeContext
-    from rapidz.parallel.scheduling.dispatcher import Dispatcher
+OnLoss: TypeAlias = Callable[[], None]
+"""Called, in order with the elements, for one that has failed."""
+Find: TypeAlias = Callable[[Any, list[Exception]], Awaitable[list[Any]]]
+"""Returns what an element results in; `LOST` in the place of an item that failed."""
 
 
-Lost: TypeAlias = Callable[[], None]
+def ignore_loss() -> None:
+    """Ignore the loss of an element, where it has no partners."""
 
 
-def nothing_lost() -> None:
-    """Called for a loss where no partners can be."""
+# --- one element -------------------------------------------------------------------------------
 
 
-async def conclude(x: Any, errors: list[Exception]) -> list[Any]:
-    """The handles of what came of *x*, and LOST in the place of each item that failed.
+async def resolve_element(x: Any, errors: list[Exception]) -> list[Any]:
+    """Return the handles of the elements that *x* results in; `LOST` for an item that failed.
 
     What a policy raises is added to *errors*: the other items of *x* go on.
     """
     if type(x) is not RemoteHandle and type(x) is not ItemHandle:
         return [x]
-    await there(x)
+    await wait_resolved(x)
     if type(x.outcome()) is FailedElement:
-        await settle(x, errors)
+        await resolve_failure(x, errors)
     outcome = x.outcome()
     if outcome is DROPPED:
         return []
@@ -70,86 +74,87 @@ async def conclude(x: Any, errors: list[Exception]) -> list[Any]:
     if type(outcome) is Expanded:
         found = []
         for at in range(len(outcome.outcomes)):
-            found += await conclude(ItemHandle(x, at), errors)
+            found += await resolve_element(ItemHandle(x, at), errors)
         return found
     return [x]
 
 
-def without_losses(found: list[Any]) -> list[Any]:
-    return [x for x in found if x is not LOST]
+async def wait_resolved(x: Any) -> None:
+    """Wait until the outcome of every handle in *x* is known."""
+    for handle in iter_handles(x):
+        while type(handle) is not LocalHandle and handle.outcome() is PENDING:
+            root = handle.root()
+            await root.batch.wait_known(root.index)
 
 
-Find: TypeAlias = Callable[[Any, list[Exception]], Awaitable[list[Any]]]
-
-
-async def each_of(
-    x: Any, find: Find, send: Push[Any], lost: Lost = nothing_lost, line: SerialQueue | None = None
+async def push_resolved(
+    x: Any,
+    find: Find,
+    push: Push[Any],
+    on_loss: OnLoss = ignore_loss,
+    queue: SerialQueue | None = None,
 ) -> None:
-    """*send* all that *find* makes of *x*, one after the other; call *lost* for what failed.
+    """Push all that *find* makes of *x*, one after the other; call *on_loss* for what failed.
 
-    All of it is tried; then the failures are raised.  *line* is told what waits for downstream.
+    All of it is tried; then the failures are raised.  *queue* counts what waits for downstream.
     """
     errors: list[Exception] = []
-    for found in await reporting(x, find, errors, lost):
+    for found in await find_or_lose(x, find, errors, on_loss):
         if found is LOST:
-            lost()
+            on_loss()
             continue
         try:
-            if (wait := send(found)) is not None:
-                await _emitted(wait, line)
+            if (wait := push(found)) is not None:
+                await _count_emitted(wait, queue)
         except Exception as error:
             errors.append(error)
     if errors:
         raise exception_group(errors, "elements")
 
 
-async def _emitted(wait: Awaitable[object], line: SerialQueue | None) -> None:
-    if line is None:
+async def _count_emitted(wait: Awaitable[object], queue: SerialQueue | None) -> None:
+    if queue is None:
         await wait
         return
-    line.emitted += 1
+    queue.emitted += 1
     try:
         await wait
     finally:
-        line.emitted -= 1
+        queue.emitted -= 1
 
 
-async def reporting(x: Any, find: Find, errors: list[Exception], lost: Lost) -> list[Any]:
-    """Return what *find* makes of *x*; call *lost* if that fails as a whole."""
+async def find_or_lose(x: Any, find: Find, errors: list[Exception], on_loss: OnLoss) -> list[Any]:
+    """Return what *find* makes of *x*; call *on_loss* if that fails as a whole."""
     try:
         return await find(x, errors)
     except BaseException:
-        lost()
+        on_loss()
         raise
 
 
-async def there(x: Any) -> None:
-    """Wait until it is known what became of *x*."""
-    for part in iter_handles(x):
-        while type(part) is not LocalHandle and part.outcome() is PENDING:
-            remote = part.root()
-            await remote.batch.wait_known(remote.index)
+# --- failures ----------------------------------------------------------------------------------
 
 
-async def settle(x: RemoteHandle | ItemHandle, errors: list[Exception]) -> None:
-    """See to the failure of *x*, once for all who have to do with it.
+async def resolve_failure(x: RemoteHandle | ItemHandle, errors: list[Exception]) -> None:
+    """Replace the outcome of *x*, which failed, by what the policy makes of it.
 
-    The first of them has what the policy raises added to its *errors*.
+    That is done once, however many nodes wait for it.  The first of them has what the policy
+    raises added to its *errors*.
     """
     root = x.root()
     batch, place = root.batch, (root.index, *x.path())
-    under_way = batch.resolving.get(place)
-    if under_way is not None:
-        await asyncio.shield(under_way)
+    in_flight = batch.resolving.get(place)
+    if in_flight is not None:
+        await asyncio.shield(in_flight)
         return
     batch.resolving[place] = future = asyncio.get_running_loop().create_future()
     outcome: Any = FAILURE_HANDLED
     try:
-        bad = x.outcome()
-        if bad.chain == batch.chain.uid:
-            outcome = await _as_the_policy_says(batch, bad)
+        failure = x.outcome()
+        if failure.chain == batch.chain.uid:
+            outcome = await apply_policy(batch, failure)
         else:
-            outcome = await _inherited(x, bad, errors)
+            outcome = await _resolve_inherited(x, failure, errors)
     except Exception as error:
         errors.append(error)
     finally:
@@ -158,92 +163,91 @@ async def settle(x: RemoteHandle | ItemHandle, errors: list[Exception]) -> None:
         resolve(future)
 
 
-async def _as_the_policy_says(batch: ElementBatch, bad: FailedElement) -> Any:
-    """Try again, skip or send on: what the policy of the node that failed says."""
-    attempts = bad.attempts
+async def apply_policy(batch: ElementBatch, failure: FailedElement) -> Any:
+    """Apply the policy of the node that failed: retry, skip, send or raise; return the outcome."""
+    attempts = failure.attempts
     while True:
-        node, error = batch.nodes[bad.at](), bad.restore_error()
+        node, error = batch.nodes[failure.at](), failure.restore_error()
         if node is None:
             raise error
-        attribute_to(error, node, bad.element)
+        attribute_to(error, node, failure.element)
         policy = node._effective_policy
-        keeps_state = batch.chain.stateful and bad.at == 0  # such a one is tried again in its task
-        if isinstance(policy, Retry) and not keeps_state and attempts <= policy.times:
-            await asyncio.sleep(policy.pause(attempts))
-            outcome = await batch.owner.rerun(batch.chain, bad.at, bad.element, raw=True)
-            again = (
-                outcome.outcomes[-1] if type(outcome) is Expanded and outcome.outcomes else outcome
-            )
-            if type(again) is not FailedElement:
-                return outcome
-            attempts = attempts + 1 if again.at == bad.at else 1
-            bad = again
-        else:
-            await wait_for(
-                Handler(node, policy or Raise()).apply_policy(bad.element, error, attempts)
-            )
+        in_task = batch.chain.stateful and failure.at == 0  # an accumulation retries in its task
+        if not isinstance(policy, Retry) or in_task or attempts > policy.times:
+            handler = Handler(node, policy or Raise())
+            await wait_for(handler.apply_policy(failure.element, error, attempts))
             return FAILURE_HANDLED
+        await asyncio.sleep(policy.pause(attempts))
+        outcome = await batch.owner.rerun(batch.chain, failure.at, failure.element, raw=True)
+        expanded = type(outcome) is Expanded and outcome.outcomes
+        last = outcome.outcomes[-1] if expanded else outcome
+        if type(last) is not FailedElement:
+            return outcome
+        attempts = attempts + 1 if last.at == failure.at else 1
+        failure = last
 
 
-async def _inherited(
-    x: RemoteHandle | ItemHandle, bad: FailedElement, errors: list[Exception]
+async def _resolve_inherited(
+    x: RemoteHandle | ItemHandle, failure: FailedElement, errors: list[Exception]
 ) -> Any:
-    """An element failed further up: see to it there, and go on with what comes of that."""
+    """Resolve the failure of a chain upstream, then send what results through that of *x*."""
     root = x.root()
-    source: Any = root.source()
+    batch, source = root.batch, root.source()
     if type(source) is not RemoteHandle and type(source) is not ItemHandle:
-        own = FailedElement(
-            root.batch.chain.uid, 0, bad.element, bad.restore_error()
-        )  # it got lost on its way
-        return await _as_the_policy_says(root.batch, own)
+        # It failed on the way to the worker.
+        own = FailedElement(batch.chain.uid, 0, failure.element, failure.restore_error())
+        return await apply_policy(batch, own)
     for at in x.path():
         source = ItemHandle(source, at)
     outcomes = [
         FAILURE_HANDLED
         if handle is LOST
-        else await root.batch.owner.rerun(root.batch.chain, 0, handle, raw=False)
-        for handle in await conclude(source, errors)
+        else await batch.owner.rerun(batch.chain, 0, handle, raw=False)
+        for handle in await resolve_element(source, errors)
     ]
     if not outcomes:
         return DROPPED
     return outcomes[0] if len(outcomes) == 1 else Expanded(outcomes)
 
 
-async def brought(x: Any, dispatcher: Dispatcher) -> list[Any]:
-    """The values that came of *x*, fetched from wherever they are."""
+# --- values ------------------------------------------------------------------------------------
+
+
+async def fetch_values(x: Any, dispatcher: Dispatcher) -> list[Any]:
+    """Return the values of the elements that *x* results in; raise if any has failed."""
     errors: list[Exception] = []
-    values = await bring(x, errors, dispatcher)
+    values = await find_values(x, errors, dispatcher)
     if errors:
         raise exception_group(errors, "elements")
-    return without_losses(values)
+    return [value for value in values if value is not LOST]
 
 
-async def bring(x: Any, errors: list[Exception], dispatcher: Dispatcher) -> list[Any]:
-    """The values that came of *x*; LOST and *errors* are as for `conclude`."""
+async def find_values(x: Any, errors: list[Exception], dispatcher: Dispatcher) -> list[Any]:
+    """Return the values that *x* results in; `LOST` and *errors* are as for `resolve_element`."""
     values: list[Any] = []
-    for handle in await conclude(x, errors):
+    for handle in await resolve_element(x, errors):
         if handle is LOST:
             values.append(LOST)
             continue
-        whole = handle if type(handle) in HANDLES else await resolved(handle, dispatcher)
-        for part in iter_handles(whole):
+        local = handle if type(handle) in HANDLES else await _await_futures(handle, dispatcher)
+        for part in iter_handles(local):
             if not is_local(part):
                 await dispatcher.fetch(part.root())
-        outcome = outcome_of(whole)
-        if type(outcome) in SPECIAL:  # it was made again, and came out otherwise
-            values += await bring(handle, errors, dispatcher)
+        outcome = outcome_of(local)
+        if type(outcome) in SPECIAL:  # it ran again, and its outcome is another one
+            values += await find_values(handle, errors, dispatcher)
         else:
             values.append(outcome)
     return values
 
 
-async def resolved(x: Any, dispatcher: Dispatcher) -> Any:
-    """Put handles of values in the place of the futures that a node of the user's has emitted."""
+async def _await_futures(x: Any, dispatcher: Dispatcher) -> Any:
+    """Replace the futures in *x*, which a user's node has emitted, by handles of their values."""
     futures = futures_in(x, dispatcher.backend)
     if not futures:
         return x
     waits = await wait_all([dispatcher.backend.value_future(future) for future in futures])
-    errors = [_error_of(wait) for wait in waits]  # each is asked, so that none goes unnoticed
+    errors = [_exception_of(wait) for wait in waits]  # of all: asyncio logs one that is not read
     for error in errors:
         if error is not None:
             raise error
@@ -251,108 +255,37 @@ async def resolved(x: Any, dispatcher: Dispatcher) -> Any:
     return map_leaves(x, lambda leaf: known.get(id(leaf), leaf))
 
 
-def _error_of(wait: asyncio.Future[Any]) -> BaseException | None:
+def _exception_of(wait: asyncio.Future[Any]) -> BaseException | None:
     return RuntimeError("the future was cancelled") if wait.cancelled() else wait.exception()
 
 
-class Crowd(SerialQueue):
-    """A line without order: what comes in need not wait, and what follows waits for all."""
-
-    __slots__ = ("_members",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._members: set[EagerTask] = set()
-
-    def busy(self) -> bool:
-        return bool(self._members)
-
-    def count(self) -> int:
-        return max(0, len(self._members) - self.emitted)
-
-    def enter(self, coroutine: Coroutine[Any, Any, object], pipeline: RuntimeContext) -> Pending:
-        running = EagerTask(coroutine, pipeline)
-        self._members.add(running)
-        running.add_done_callback(self._members.discard)
-        return running
-
-    def enqueue(
-        self,
-        coroutine: Coroutine[Any, Any, object],
-        pipeline: RuntimeContext,
-        loses: Callable[[], None] | None = None,
-    ) -> Pending:
-        return self.enter(self._after_all(list(self._members), coroutine), pipeline)
-
-    async def _after_all(
-        self, members: list[EagerTask], coroutine: Coroutine[Any, Any, object]
-    ) -> None:
-        for running in members:
-            await wait_done(running)
-        await coroutine
+# --- in front of a node ------------------------------------------------------------------------
 
 
-def new_line(dispatcher: Dispatcher) -> SerialQueue:
-    """Where elements wait: in a line, or in a crowd if order does not matter."""
-    return SerialQueue() if dispatcher.ordered else Crowd()
+class InputResolver:
+    """Resolver in front of a step: it passes resolved elements on, in the order of arrival."""
 
-
-def in_order(line: SerialQueue, pipeline: RuntimeContext, begin: Callable[[Any], Any]) -> Push[Any]:
-    """Make the step that does the coroutine ``begin(x)`` for every element in *line*."""
-    if isinstance(line, Crowd):
-        return lambda x: line.enter(begin(x), pipeline)
-    return lambda x: line.enqueue(begin(x), pipeline)
-
-
-class Allowance:
-    """How many elements may wait in front of nodes because a buffer below has room for them.
-
-    Nobody need wait for these to come in, as nobody waits for what is in the buffer: so they are
-    under way together.
-    """
-
-    __slots__ = ("room", "waiting")
-
-    def __init__(self, room: Callable[[], int]) -> None:
-        self.room = room
-        """How much room there is in the buffer itself."""
-        self.waiting = 0
-
-    def take_over(self, wait: Any) -> Pending:
-        """Let *wait* go on by itself if there is room, else return it."""
-        if wait is None or self.room() <= self.waiting:
-            return wait  # type: ignore[no-any-return]
-        self.waiting += 1
-        wait.add_done_callback(self._over)
-        return None
-
-    def _over(self, _: object) -> None:
-        self.waiting -= 1
-
-
-class Entrance:
-    """Lets a step have only what is known to be there, in the order in which it came."""
-
-    __slots__ = ("_line", "_lost", "_pipeline", "_step")
+    __slots__ = ("_on_loss", "_pipeline", "_queue", "_step")
 
     def __init__(
-        self, line: SerialQueue, pipeline: RuntimeContext, step: Push[Any], lost: Lost
+        self, queue: SerialQueue, pipeline: RuntimeContext, step: Push[Any], on_loss: OnLoss
     ) -> None:
-        self._line, self._pipeline, self._step, self._lost = line, pipeline, step, lost
+        self._queue, self._pipeline, self._step = queue, pipeline, step
+        self._on_loss = on_loss
 
-    async def arrive(self, x: Any) -> None:
-        """Let *x* enter; wait until it is through."""
-        await each_of(x, conclude, self._step, self._lost, self._line)
+    async def enter(self, x: Any) -> None:
+        """Resolve *x* and pass it on; wait for downstream."""
+        await push_resolved(x, resolve_element, self._step, self._on_loss, self._queue)
 
-    def arrive_by_one_of_several(self, x: Any) -> Pending:
-        """Let *x* enter in its turn; the line is free again before it is through."""
+    def enter_by_port(self, x: Any) -> Pending:
+        """Resolve *x* and pass it on in its turn; the queue does not wait for downstream."""
         waits: list[Awaitable[object]] = []
 
-        def enter(handle: Any) -> None:
+        def push(handle: Any) -> None:
             if (wait := self._step(handle)) is not None:
                 waits.append(wait)
 
-        async def through(entered: Pending) -> None:
+        async def wait_downstream(entered: Pending) -> None:
             errors: list[Exception] = []
             try:
                 await wait_for(entered)
@@ -360,34 +293,34 @@ class Entrance:
                 errors.append(error)
             await when_all(waits, errors, "elements")
 
-        entered = self._line.enqueue(each_of(x, conclude, enter, self._lost), self._pipeline)
-        return self._pipeline.start(through(entered))
+        coroutine = push_resolved(x, resolve_element, push, self._on_loss)
+        entered = self._queue.enqueue(coroutine, self._pipeline)
+        return self._pipeline.start(wait_downstream(entered))
 
 
-def settled(
-    dispatcher: Dispatcher,
-    line: SerialQueue,
-    pipeline: RuntimeContext,
+def resolve_before(
     step: Push[Any],
-    allowance: Allowance | None = None,
+    queue: SerialQueue,
+    pipeline: RuntimeContext,
     *,
-    lost: Lost = nothing_lost,
+    ordered: bool,
+    credits: Credits | None = None,
+    on_loss: OnLoss = ignore_loss,
     one_input: bool = True,
 ) -> Push[Any]:
-    """Compile *step* anew such that it gets only what is known to be there.
+    """Make a step that resolves elements before it passes them to *step*.
 
-    Inputs of one node share a *line*, so that what came first enters first. It is free again
-    as soon as the element has entered: one input may wait there for what comes by another.
-    *lost* is called for an element that failed, in its turn.
+    The inputs of one node share a *queue*, so that elements enter in the order of arrival.  With
+    several inputs it does not wait for downstream: one may wait there for an element of another.
     """
-    entrance = Entrance(line, pipeline, step, lost)
-    if one_input or not dispatcher.ordered:
-        later = in_order(line, pipeline, entrance.arrive)
+    resolver = InputResolver(queue, pipeline, step, on_loss)
+    if one_input or not ordered:
+        resolve_later = enqueue_each(queue, pipeline, resolver.enter)
     else:
-        later = entrance.arrive_by_one_of_several
+        resolve_later = resolver.enter_by_port
 
     def enter(x: Any) -> Pending:
-        if line.last is None:
+        if queue.last is None:
             kind = type(x)
             if kind is RemoteHandle:
                 outcome = x.batch.outcomes[x.index]
@@ -395,14 +328,7 @@ def settled(
                     return step(x)
             elif kind is not ItemHandle:
                 return step(x)
-        wait = later(x)
-        return wait if allowance is None else allowance.take_over(wait)
+        wait = resolve_later(x)
+        return wait if credits is None else credits.spend(wait)
 
     return enter
-
-
-def keyed(x: Any, key: Any) -> Any:
-    """A handle like *x* that knows its key."""
-    handle = copy.copy(x)
-    handle.key = key
-    return handle

@@ -1,11 +1,11 @@
-"""Where a stream iter_leaves the process, and where it comes back: scatter and gather."""
+"""Scatter and gather: where a stream leaves the process, and where it returns."""
 
 from __future__ import annotations
 
 import functools
 import operator
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from rapidz.kernel.compile.fusion import EDITED
@@ -14,8 +14,9 @@ from rapidz.kernel.protocol.push import BulkSlice, Pending, Push, Step
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime.tasks import SerialQueue, detached_push
 from rapidz.parallel.backends.registry import find_backend
-from rapidz.parallel.nodes.remote_operators import Head, followers
-from rapidz.parallel.nodes.resolution import bring, each_of, in_order, new_line
+from rapidz.parallel.nodes.queues import enqueue_each, new_queue
+from rapidz.parallel.nodes.remote_operators import ChainHead, followers
+from rapidz.parallel.nodes.resolution import find_values, push_resolved
 from rapidz.parallel.nodes.stream import ParallelStream
 from rapidz.parallel.scheduling.dispatcher import Dispatcher
 from rapidz.parallel.scheduling.handles import HandleRange, LocalHandle, RemoteHandle
@@ -23,14 +24,14 @@ from rapidz.parallel.wire.outcomes import SPECIAL
 
 
 @Stream.register_api()
-class scatter(Head[T]):
-    """Send elements to a cluster or a pool, where the operators below work on them.
+class scatter(ChainHead[T]):
+    """Send elements to a cluster or a pool, where the operators downstream process them.
 
-    Emits at once.  What stands below, up to `gather`, looks as if it worked on
-    elements, and sends functions to where these are: neighbouring `map`,
-    `filter` and the like as one task, and elements that wait together in one
-    batch.  Holds back while what is below does: put a `buffer` above `gather`
-    to let so many elements be under way.
+    Emits at once.  The nodes downstream, up to `gather`, are used like those
+    of a plain stream, and send functions to where the elements are:
+    neighbouring `map`, `filter` and the like as one task, and elements that
+    wait together in one batch.  Applies back pressure when downstream does: a
+    `buffer` upstream of `gather` lets so many elements be in flight.
 
     Parameters
     ----------
@@ -48,8 +49,8 @@ class scatter(Head[T]):
     ordered : bool
         Whether elements keep their order.
 
-    Raises ValueError or TypeError for a backend that is not there, and
-    RuntimeError for ``"dask"`` if there is no client.
+    Raises ValueError or TypeError for an unknown backend, and RuntimeError
+    for ``"dask"`` without a client.
 
     >>> source = Stream()
     >>> words = source.scatter("thread").map(str.upper).buffer(10).gather().sink_to_list()
@@ -82,21 +83,22 @@ class scatter(Head[T]):
             )
         if not isinstance(ordered, bool):
             raise TypeError(f"scatter: ordered must be True or False, got {short_repr(ordered)}")
-        self._found = Dispatcher(find_backend(backend, client), batch=batch, ordered=ordered)
+        self._dispatcher = Dispatcher(find_backend(backend, client), batch=batch, ordered=ordered)
         super().__init__(upstream, **kwargs)
 
-    def _new_dispatcher(self) -> Dispatcher:
-        return self._found
+    def _make_dispatcher(self) -> Dispatcher:
+        return self._dispatcher
 
     def _on_end(self) -> None:
         super()._on_end()
         self._dispatcher.close_when_idle()
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
-        push = detached_push(self._pipeline, push)  # it may be on a worker, and in a state, already
+        # Detached: a cancelled emit must not withdraw an element that was submitted.
+        push = detached_push(self._pipeline, push)
         ops = followers(self)
         if not ops:
-            self._here()
+            self._bound_dispatcher()
             return lambda x: push(LocalHandle(x))
         batcher = self._batcher_of(ops, raw=True)
         add = batcher.add
@@ -104,31 +106,31 @@ class scatter(Head[T]):
         def step(x: Any) -> Pending:
             return push(add(x))
 
-        further, room = self._outlet.push_many, self._outlet.capacity
-        if further is not None and room is not None:
+        push_many, capacity = self._outlet.push_many, self._outlet.capacity
+        if push_many is None or capacity is None:
+            return step
 
-            def many(several: BulkSlice) -> Pending:
-                while several.at < several.stop:
-                    start = several.at
-                    stop = min(several.stop, start + room())
-                    if start == stop:  # one by one waits outside until there is room again
-                        several.at += 1
-                        return step(several.items[start])
-                    several.at = stop
-                    further(batcher.add_many(several.items[start:stop]))
-                return None
+        def many(elements: BulkSlice) -> Pending:
+            while elements.at < elements.stop:
+                start = elements.at
+                stop = min(elements.stop, start + capacity())
+                if start == stop:  # at capacity: one by one, with back pressure
+                    elements.at += 1
+                    return step(elements.items[start])
+                elements.at = stop
+                push_many(batcher.add_many(elements.items[start:stop]))
+            return None
 
-            return Step(step, many)
-        return step
+        return Step(step, many)
 
 
 class gather(Stream[T]):
-    """Bring the elements of a scattered stream back.
+    """Return the elements of a scattered stream to the process.
 
     Emits them in the order in which they were scattered, unless that was done
-    with ``ordered=False``.  Holds back until the element is there and
-    downstream has room; a `buffer` above lets so many be under way.  An
-    element that failed is dealt with as the policy of the operator says that
+    with ``ordered=False``.  Applies back pressure until the element has
+    arrived and downstream has capacity; a `buffer` upstream lets so many be in
+    flight.  The failure of an element goes to the policy of the operator that
     failed.
 
     >>> source = Stream()
@@ -152,57 +154,55 @@ class gather(Stream[T]):
             raise TypeError(f"gather: upstream must be scattered, got {short_repr(upstream)}")
         self._dispatcher = upstream._dispatcher
         super().__init__(upstream, **kwargs)
-        self._serial_queue = new_line(self._dispatcher)
+        self._serial_queue = new_queue(self._dispatcher.ordered)
 
     def _on_loop_changed(self) -> None:
         super()._on_loop_changed()
-        self._serial_queue = new_line(self._dispatcher)
+        self._serial_queue = new_queue(self._dispatcher.ordered)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
-        dispatcher, line, outlet, ref = (
-            self._dispatcher,
-            self._serial_queue,
-            self._outlet,
-            weakref.ref(self),
+        queue, ref = self._serial_queue, weakref.ref(self)
+        begin = functools.partial(
+            push_resolved,
+            find=functools.partial(find_values, dispatcher=self._dispatcher),
+            push=self._outlet.send,
+            on_loss=functools.partial(_report_loss, ref),
+            queue=queue,
         )
-        found = functools.partial(bring, dispatcher=dispatcher)
-
-        def lost() -> None:
-            if (node := ref()) is not None:
-                node._report_loss()
-
-        def arrive(x: Any) -> Coroutine[Any, Any, None]:
-            return each_of(x, found, outlet.send, lost, line)
-
-        later = in_order(line, self._pipeline, arrive)
+        fetch_later = enqueue_each(queue, self._pipeline, begin)
 
         def step(x: Any) -> Pending:
-            if type(x) is RemoteHandle and line.last is None:
+            if type(x) is RemoteHandle and queue.last is None:
                 value = x.batch.outcomes[x.index]
                 if type(value) not in SPECIAL:
                     return push(value)
-            return later(x)
+            return fetch_later(x)
 
-        return Step(step, in_bulk(weakref.ref(self), step, line))
+        return Step(step, push_known_values(ref, step, queue))
 
 
-def in_bulk(
-    ref: weakref.ref[gather[Any]], step: Push[Any], line: SerialQueue
+def _report_loss(ref: weakref.ref[gather[Any]]) -> None:
+    if (node := ref()) is not None:
+        node._report_loss()
+
+
+def push_known_values(
+    ref: weakref.ref[gather[Any]], step: Push[Any], queue: SerialQueue
 ) -> Callable[[HandleRange], Pending]:
-    """Make what takes a span of elements as far as they are there: all of them at once, if so."""
+    """Make the bulk step of a `gather`: values that are known go downstream all at once."""
 
-    def many(span: HandleRange) -> Pending:
+    def many(handles: HandleRange) -> Pending:
         node = ref()
-        while node is not None and span.at < span.stop:
-            stop = span.values_stop()
-            if stop == span.at or line.last is not None:
-                wait = step(span.next())
+        while node is not None and handles.at < handles.stop:
+            stop = handles.values_stop()
+            if stop == handles.at or queue.last is not None:
+                wait = step(handles.next())
             else:
-                values = iter(span.items.outcomes[span.at : stop])
+                values = iter(handles.items.outcomes[handles.at : stop])
                 try:
                     wait = node._compiled_entry().bulk()(values)
                 finally:
-                    span.at = stop - operator.length_hint(values)
+                    handles.at = stop - operator.length_hint(values)
             if wait is not None and wait is not EDITED:
                 return wait
         return None
