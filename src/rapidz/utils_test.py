@@ -127,7 +127,7 @@ async def await_for(
     fail_func: Callable[[], object] | None = None,
     period: float = 0.001,
 ) -> None:
-    """Wait, in a loop, until *predicate* holds; fail the test after *timeout* seconds.
+    """Wait, in a loop, until *predicate* is true; fail the test after *timeout* seconds.
 
     The predicate is called every *period* seconds, *fail_func* before the test fails.
     """
@@ -145,7 +145,7 @@ def wait_for(
     fail_func: Callable[[], object] | None = None,
     period: float = 0.001,
 ) -> None:
-    """Wait, in a thread, until *predicate* holds, as `await_for` does."""
+    """Wait, in a thread, until *predicate* is true, as `await_for` does."""
     end = time.monotonic() + timeout
     while not predicate():
         if time.monotonic() > end:

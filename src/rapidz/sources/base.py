@@ -52,7 +52,7 @@ class Source(Stream[T]):
     for the time that pipelines have to drain; infinite sources are stopped.
 
     An exception in the source, or downstream in a chain of direct calls without
-    a policy, ends the run: the state is then ``"failed"``, `exception` holds
+    a policy, ends the run: the state is then ``"failed"``, `exception` is
     the exception, and `join` and `close` raise it.  `start` resumes with the
     next element.
 
