@@ -63,6 +63,6 @@ def test_the_turn_is_lent_until_something_changes() -> None:
         with turn:
             pass  # that others have had the turn is no change
     while thread.is_alive():
-        turn.wake()
+        turn.notify()
         thread.join(0.01)
     assert woken == [False, True]

@@ -19,7 +19,7 @@ from rapidz.kernel.compile.diamond import fused_joins
 from rapidz.kernel.compile.fusion import MAX_FUSED_NODES, Form, fuse
 from rapidz.kernel.compile.intermediate import Branch, FusedRun, joined
 from rapidz.kernel.compile.legacy import interpret, interpreted, overridden_emit
-from rapidz.kernel.compile.wrappers import Place, wrap
+from rapidz.kernel.compile.wrappers import WrapContext, wrap
 from rapidz.kernel.protocol.node import Node, edges
 from rapidz.kernel.protocol.push import (
     BulkSlice,
@@ -123,15 +123,15 @@ class Outlet:
         self._start = pipeline.start
         self.run = joined(branches)
         self.depth = max((branch.depth for branch in branches), default=0) + (len(branches) > 1)
-        place = Place(node)
+        context = WrapContext(node)
         pushes = [branch_push(branch, self._start) for branch in branches]
         fan_out = node._wrap_fan_out(pushes, self._start)
-        self.push = wrap("push", place, fan_out)
+        self.push = wrap("push", context, fan_out)
         several = 1 < len(branches) <= MAX_FUSED_BRANCHES
         if self.push is fan_out and several and any(branch.run.nodes for branch in branches):
             self.run.joins = fused_joins(node, branches, self._start)
             self.push = fuse(self.run, start=self._start)
-        self.send = wrap("send", place, self.push)
+        self.send = wrap("send", context, self.push)
         if self.send is self.push is self.run.tail and not node._pipeline.tracked:
             _, self.push_many, self.capacity = branches[0].step
         self.linked = True
@@ -266,7 +266,7 @@ def compile_step(node: Node, port: int, policies: Policies) -> Step:
         compiled = Step(interpret(node, port))
     else:
         compiled = step_of(node.compile(node._outlet.send, port))
-    step = wrap("step", Place(node, port, policy), compiled.push)
+    step = wrap("step", WrapContext(node, port, policy), compiled.push)
     return compiled if step is compiled.push else Step(step)
 
 

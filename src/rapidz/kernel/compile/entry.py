@@ -46,17 +46,17 @@ IN_MEMORY_ITERATORS = frozenset(type(iter(each)) for each in _COLLECTIONS)
 class Validity:
     """Validity flag of what was compiled: read with every element."""
 
-    __slots__ = ("over",)
+    __slots__ = ("retired",)
 
     def __init__(self) -> None:
-        self.over = False
+        self.retired = False
 
 
 class CompiledEntry:
     """The compiled ways into one node, until the pipeline is edited."""
 
     def __init__(self, node: Node) -> None:
-        self.life = Validity()
+        self.validity = Validity()
         self._node = node
         self._bulk: Callable[[Iterator[Any]], Any] | None = None
         self.emit = self._make()
@@ -80,28 +80,30 @@ class CompiledEntry:
             return node._outlet.fused(
                 "emit",
                 node,
-                life=self.life,
+                validity=self.validity,
                 slow_path=slow_path,
                 lock=pipeline.lock,
             )
         if pipeline.loop is None or not pipeline.runs_here():
             return slow_path
         link(node)
-        return emit_on_loop(node, pipeline.loop, self.life)
+        return emit_on_loop(node, pipeline.loop, self.validity)
 
     def retire(self) -> None:
         """Something was edited: what was compiled here is not to be used again."""
-        self.life.over = True
+        self.validity.retired = True
 
     def bulk(self) -> Callable[[Iterator[Any]], Any]:
         """Return the function that takes an iterator until it must wait or was retired."""
         if self._bulk is None:
             link(self._node)
-            self._bulk = self._node._outlet.fused("bulk", self._node, life=self.life, edited=EDITED)
+            self._bulk = self._node._outlet.fused(
+                "bulk", self._node, validity=self.validity, edited=EDITED
+            )
         return self._bulk
 
 
-def emit_on_loop(node: Node, loop: asyncio.AbstractEventLoop, life: Validity) -> Emit:
+def emit_on_loop(node: Node, loop: asyncio.AbstractEventLoop, validity: Validity) -> Emit:
     """Make the `emit` of a pipeline that runs on *loop*."""
     pipeline, push, slow_path = node._pipeline, node._outlet.send, node._emit_slow_path
     kept, lock, here = pipeline.pending_failures, pipeline.lock, loops.running_loop
@@ -111,7 +113,7 @@ def emit_on_loop(node: Node, loop: asyncio.AbstractEventLoop, life: Validity) ->
 
     def emit(x: Any, asynchronous: bool = False, metadata: Any = None) -> Any:
         if (
-            life.over
+            validity.retired
             or lock.busy
             or metadata is not None
             or kept
@@ -246,7 +248,7 @@ def emit_many(node: Node, elements: Iterable[Any]) -> Any:
     check_elements(elements)
     pipeline, rest = node._pipeline, iter(elements)
     if pipeline.lock.inside == get_ident():
-        if pipeline.lock.later(functools.partial(bulk_later, node, rest)):
+        if pipeline.lock.defer(functools.partial(bulk_later, node, rest)):
             return pipeline.as_awaitable(None) if pipeline.needs_loop else None
         if pipeline.needs_loop and is_feedback(node):
             return bulk_fed_back(node, rest)

@@ -298,7 +298,7 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
     "emit": (
         [
             "    def emit(x, asynchronous=False, metadata=None):",
-            "        if lock.busy or life.over or asynchronous or metadata is not None:",
+            "        if lock.busy or validity.retired or asynchronous or metadata is not None:",
             "            return slow_path(x, asynchronous, metadata)",
             "        lock.busy = has_lock = True",
             "        try:",
@@ -315,7 +315,7 @@ _FRAMES: dict[str, tuple[list[str], list[str]]] = {
     "bulk": (
         ["    def bulk(elements):", "        try:", "          for x in elements:"],
         [
-            "            if life.over: return edited",
+            "            if validity.retired: return edited",
             "        except Exception as error:",
             "            attribute_line(error)",
             "            raise",

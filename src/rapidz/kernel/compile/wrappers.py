@@ -19,7 +19,7 @@ from rapidz.kernel.runtime.attribution import failure_test
 from rapidz.kernel.runtime.tracking import boxing, unboxing
 
 
-class Place(NamedTuple):
+class WrapContext(NamedTuple):
     """Where a wrapper applies: a node, one of its inputs, the policy in force."""
 
     node: Node
@@ -33,35 +33,37 @@ class Wrapper(NamedTuple):
     name: str
     around: Literal["step", "push", "send"]
     reason: str
-    wrap: Callable[[Place, Push[Any]], Push[Any]]
+    wrap: Callable[[WrapContext, Push[Any]], Push[Any]]
     """Returns its argument where the wrapper does not apply."""
 
 
-def wrap(around: Literal["step", "push", "send"], place: Place, push: Push[Any]) -> Push[Any]:
+def wrap(
+    around: Literal["step", "push", "send"], context: WrapContext, push: Push[Any]
+) -> Push[Any]:
     """Wrap *push* by all that `WRAPPERS` has for it."""
     for wrapper in WRAPPERS:
         if wrapper.around == around:
-            push = wrapper.wrap(place, push)
+            push = wrapper.wrap(context, push)
     return push
 
 
-def _keep_order(place: Place, step: Push[Any]) -> Push[Any]:
+def _keep_order(context: WrapContext, step: Push[Any]) -> Push[Any]:
     """Queue elements behind those that came while the node's function was asynchronous."""
-    node = place.node
+    node = context.node
     late = node._serial_queue.busy() and node._can_inline() and not interpreted(node)
     return queue_behind(node, step) if late else step
 
 
-def _box(place: Place, step: Push[Any]) -> Push[Any]:
+def _box(context: WrapContext, step: Push[Any]) -> Push[Any]:
     """Put elements into entries with their metadata, for a node that keeps elements."""
-    node = place.node
+    node = context.node
     boxed = node._pipeline.tracked and node._keeps_elements and not interpreted(node)
     return boxing(step, failure_test(node)) if boxed else step
 
 
-def _handle_failures(place: Place, step: Push[Any]) -> Push[Any]:
+def _handle_failures(context: WrapContext, step: Push[Any]) -> Push[Any]:
     """Apply the policy in force, or attribute what the node raises."""
-    node, policy = place.node, place.policy
+    node, policy = context.node, context.policy
     if policy is not None:
         return node._wrap_policy(step, policy)
     if node._attributes_failures:
@@ -88,19 +90,19 @@ def _attribute(node: Node, step: Push[Any]) -> Push[Any]:
     return attributed
 
 
-def _wrap_input(place: Place, step: Push[Any]) -> Push[Any]:
-    return place.node._wrap_input(step, place.port)
+def _wrap_input(context: WrapContext, step: Push[Any]) -> Push[Any]:
+    return context.node._wrap_input(step, context.port)
 
 
-def _wrap_output_edge(place: Place, step: Push[Any]) -> Push[Any]:
-    node, port = place.node, place.port
+def _wrap_output_edge(context: WrapContext, step: Push[Any]) -> Push[Any]:
+    node, port = context.node, context.port
     upstream = node.upstreams[port] if port < len(node.upstreams) else None
     return step if upstream is None else upstream._wrap_output_edge(step, node, port)
 
 
-def _record(place: Place, push: Push[Any]) -> Push[Any]:
+def _record(context: WrapContext, push: Push[Any]) -> Push[Any]:
     """Record the last element, for a node whose present value was asked for."""
-    record = place.node._record
+    record = context.node._record
     if record is None:
         return push
 
@@ -111,9 +113,9 @@ def _record(place: Place, push: Push[Any]) -> Push[Any]:
     return recorded
 
 
-def _call_emit(place: Place, push: Push[Any]) -> Push[Any]:
+def _call_emit(context: WrapContext, push: Push[Any]) -> Push[Any]:
     """Call ``_emit`` of a native node whose class, or user, has replaced it."""
-    node = place.node
+    node = context.node
     if not overridden_emit(node):
         return push
     ref, start = weakref.ref(node), node._pipeline.start
@@ -125,9 +127,9 @@ def _call_emit(place: Place, push: Push[Any]) -> Push[Any]:
     return via_emit
 
 
-def _unbox(place: Place, push: Push[Any]) -> Push[Any]:
+def _unbox(context: WrapContext, push: Push[Any]) -> Push[Any]:
     """Take elements out of their entries again, and release their metadata."""
-    node = place.node
+    node = context.node
     if not (node._pipeline.tracked and node._keeps_elements):
         return push
     ref = weakref.ref(node)

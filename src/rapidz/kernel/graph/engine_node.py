@@ -141,7 +141,7 @@ class EngineNode(Node):
             pipeline.enable_tracking()
         if pipeline.lock.inside == get_ident():
             later = functools.partial(emit_later, self, x, metadata)
-            if pipeline.lock.later(later):
+            if pipeline.lock.defer(later):
                 return pipeline.as_awaitable(None) if asynchronous or pipeline.needs_loop else None
             return emit_within(self, x, asynchronous, metadata)
         return pipeline.run(lambda: push_in(self, x, metadata), asynchronous=asynchronous)

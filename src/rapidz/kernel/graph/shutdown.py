@@ -81,7 +81,7 @@ def close(node: EngineNode, timeout: float | None, *, at_once: bool = False) -> 
     pipeline = node._pipeline
     if pipeline.needs_running_loop():
         return _in_loop(lambda: close(node, timeout, at_once=at_once))
-    within = pipeline.lock.is_mine()
+    within = pipeline.lock.is_taken_here()
     by_itself = not within and function_within(pipeline) is not None
     at_once = at_once or within or by_itself
     if not at_once and (running := _ends_of_data(node)):

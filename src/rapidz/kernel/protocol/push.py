@@ -147,7 +147,7 @@ async def when_all(
 
 
 def being_ended(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
-    """Return whether *error* ends the coroutine that calls this, and was not raised by what it awaits.
+    """Return whether *error* ends the calling coroutine, and was not raised by what it awaits.
 
     *task*: the one that the coroutine runs in, as it was when that began.
     """

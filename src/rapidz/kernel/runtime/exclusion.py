@@ -1,4 +1,4 @@
-"""Whose turn it is: one element at a time in a pipeline that needs no loop.
+"""Pipeline lock: mutual exclusion of the threads that run the nodes of one pipeline.
 
 A lock would cost half as much as a whole chain of simple nodes.  Under the
 interpreter lock of CPython it is not needed: a thread is only ever switched at
@@ -44,37 +44,34 @@ PATIENCE = 0.2
 
 
 class PipelineLock:
-    """The right to run the nodes of one pipeline, taken by one thread at a time.
-
-    A thread that has it may take it again.
-    """
+    """Reentrant lock: the right of one thread at a time to run the nodes of a pipeline."""
 
     __slots__ = ("_cell", "_frame", "_lent", "_owner", "_watchers", "busy", "inside", "waiters")
 
     def __init__(self) -> None:
         self.busy = False
         self.waiters: deque[LockType | Callable[[], object]] = deque()
-        """Threads that wait for the turn, each by its lock, and what is to be done in it."""
+        """Threads that wait, each with its own lock, and actions for the next owner."""
         self.inside = 0
         """The thread, once it is known to run nodes: what it emits comes from within."""
         self._owner = 0
-        """The thread, if it called `take`; 0 if a compiled entry took the lock."""
+        """The thread, if it called `acquire`; 0 if a compiled entry took the lock."""
         self._frame: FrameType | None = None
         """Where that thread took it."""
         self._cell: dict[int, tuple[int, FrameType]] = {}
-        """Has one entry, who and where, while it is anybody's turn and the flag will not do."""
+        """One entry, which thread and where, while the lock is taken and the flag is no use."""
         self._lent: deque[int] = deque()
         """Threads that have lent it to others, until something changes."""
         self._watchers: deque[LockType] = deque()
         """Their locks."""
 
-    # --- to take it and to end it ----------------------------------------------------------
+    # --- acquire and release ----------------------------------------------------------------
 
-    def take(self) -> bool:
-        """Wait for the turn; whether it was not the caller's already."""
-        return self._take(sys._getframe(1))
+    def acquire(self) -> bool:
+        """Take the lock; return whether the caller did not have it already."""
+        return self._acquire(sys._getframe(1))
 
-    def _take(self, frame: FrameType) -> bool:
+    def _acquire(self, frame: FrameType) -> bool:
         me = get_ident()
         if self._try(me, frame):
             return True
@@ -98,12 +95,12 @@ class PipelineLock:
         return True
 
     def _queue(self, me: int, frame: FrameType) -> None:
-        """Wait for the turn."""
+        """Wait for the lock."""
         lock = allocate_lock()
         lock.acquire()
         self.waiters.append(lock)
         try:
-            # To look comes after the entry in `waiters`, and whoever ends a turn looks there
+            # To look comes after the entry in `waiters`, and whatever releases looks there
             # after that: so one of the two sees the other.
             while not self._try(me, frame):
                 if lock.acquire(timeout=PATIENCE):
@@ -117,10 +114,10 @@ class PipelineLock:
                 self.pass_on()
 
     def _is_abandoned(self) -> bool:
-        """Return whether the thread that took the turn has left the place where it did.
+        """Return whether the thread that took the lock has left the place where it did.
 
-        A KeyboardInterrupt may come between taking the turn and the block that
-        would end it, or a thread may be killed.
+        A KeyboardInterrupt may come between taking the lock and the block that
+        would release it, or a thread may be killed.
         """
         owner, mark = self._owner, self._frame
         if owner == 0 or mark is None or not self.busy:
@@ -137,14 +134,14 @@ class PipelineLock:
         self.busy = False
         self._cell.pop(0, None)
 
-    def give(self) -> None:
-        """End the turn."""
+    def release(self) -> None:
+        """Release the lock."""
         self._free()
         if self.waiters:
             self.pass_on()
 
     def pass_on(self) -> None:
-        """Do what interrupts have left behind, and wake one of those who wait for the turn."""
+        """Run what interrupts have deferred, and wake one of the threads that wait."""
         me, frame = get_ident(), sys._getframe()
         while self.waiters and not self.busy:
             try:
@@ -163,10 +160,10 @@ class PipelineLock:
             finally:
                 self._free()
 
-    # --- to lend it ------------------------------------------------------------------------
+    # --- wait and notify --------------------------------------------------------------------
 
-    def wake(self) -> None:
-        """Tell those who wait for it that something has changed."""
+    def notify(self) -> None:
+        """Wake those that `wait`: something has changed."""
         watchers = self._watchers
         for _ in range(len(watchers)):
             try:
@@ -177,7 +174,7 @@ class PipelineLock:
                 lock.release()
 
     def wait(self, timeout: float) -> bool:
-        """Let others have the turn until something changes, or for *timeout* seconds.
+        """Lend the lock to others until `notify`, or for *timeout* seconds.
 
         Whether something has changed.
         """
@@ -185,11 +182,11 @@ class PipelineLock:
         lock = allocate_lock()
         lock.acquire()
         self._watchers.append(lock)
-        self._owner = me  # for an interrupt between here and the end of the turn
+        self._owner = me  # for an interrupt between here and the release
         self._lent.append(me)
         self.inside = 0
         try:
-            self.give()
+            self.release()
             return lock.acquire(timeout=timeout)
         finally:
             with contextlib.suppress(ValueError):
@@ -200,8 +197,8 @@ class PipelineLock:
 
     # --- who is inside ---------------------------------------------------------------------
 
-    def later(self, action: Callable[[], object]) -> bool:
-        """Leave *action* to whoever ends the turn, if the caller is an interrupt; whether it is.
+    def defer(self, action: Callable[[], object]) -> bool:
+        """Defer *action* to the release, if the caller is an interrupt; return whether it is.
 
         That is so if it has left a step of this pipeline in its own thread, or would
         have to wait for another thread, which may wait for what it has left.
@@ -221,7 +218,7 @@ class PipelineLock:
             self.pass_on()
         return True
 
-    def is_mine(self) -> bool:
+    def is_taken_here(self) -> bool:
         """Return whether the calling thread is in a step of this pipeline."""
         me = get_ident()
         if self.inside == me:
@@ -231,12 +228,12 @@ class PipelineLock:
     def is_on_stack(self) -> bool:
         """Return whether the code that asks is called from a step of this pipeline.
 
-        Unlike `is_mine` it goes by the stack alone: an interruption may leave flags behind.
+        Unlike `is_taken_here` it goes by the stack alone: an interruption may leave flags behind.
         """
         return self._holder(sys._getframe(1)) is not None
 
     def _is_inside(self, me: int, frame: FrameType) -> bool:
-        """Return whether it is the calling thread's turn already."""
+        """Return whether the calling thread has the lock already."""
         if (taken := self._cell.get(0)) is not None:
             return taken[0] == me
         if self._owner:
@@ -244,7 +241,7 @@ class PipelineLock:
         return me not in self._lent and self._holder(frame) is not None
 
     def _holder(self, frame: FrameType | None) -> FrameType | None:
-        """Return the frame of the calling thread in which the turn was taken."""
+        """Return the frame of the calling thread in which the lock was taken."""
         me = get_ident()
         taken = self._cell.get(0)
         if (self._owner and self._owner != me) or (taken is not None and taken[0] != me):
@@ -258,7 +255,7 @@ class PipelineLock:
         return None
 
     def __enter__(self) -> PipelineLock:
-        _depth.stack.append(self._take(sys._getframe(1)))
+        _depth.stack.append(self._acquire(sys._getframe(1)))
         return self
 
     def __exit__(
@@ -268,7 +265,7 @@ class PipelineLock:
         traceback: TracebackType | None,
     ) -> None:
         if _depth.stack.pop():
-            self.give()
+            self.release()
 
 
 def is_entry(frame: FrameType) -> bool:
@@ -344,7 +341,7 @@ def _handlers() -> set[CodeType]:
 
 
 class _Depth(local):
-    """For every nested `with`, whether it is the one that ends the turn."""
+    """For every nested `with`, whether it is the one that releases."""
 
     def __init__(self) -> None:
         self.stack: list[bool] = []

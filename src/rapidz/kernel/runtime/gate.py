@@ -134,7 +134,7 @@ class Gate:
     def open(self, pipeline: RuntimeContext) -> None:
         """Let the next one in: a slot is free."""
         if self._threads:
-            pipeline.lock.wake()
+            pipeline.lock.notify()
         while (waiter := next((w for w in self.line if w is not None), None)) is not None:
             self._leave(waiter)
             admit, waiter.admit = waiter.admit, _nothing

@@ -86,7 +86,7 @@ class Runner(LoopBinding):
         # thread without a loop: run it in the background, and wait here.
         self.require_loop()
         call = self.call_on_loop(lambda: EagerTask(as_coroutine(awaitable), self), blocks=True)
-        call.add_done_callback(lambda _: self.lock.wake())
+        call.add_done_callback(lambda _: self.lock.notify())
         with self.lock as lock:
             while not call.done():
                 lock.wait(LOOK_INTERVAL)
@@ -135,7 +135,7 @@ class Runner(LoopBinding):
             return self._run_without_loop(action, asynchronous)
         loop = self.bind()
         if here is loop:
-            if self.lock.busy and self.lock.later(functools.partial(self._run_later, action)):
+            if self.lock.busy and self.lock.defer(functools.partial(self._run_later, action)):
                 return self.as_awaitable(None)
             try:
                 return self.as_awaitable(action())
@@ -150,7 +150,7 @@ class Runner(LoopBinding):
     def _run_here(self, action: Callable[[], Pending], asynchronous: bool) -> Any:
         """Run *action* in the calling thread, once it has the lock."""
         lock = self.lock
-        if lock.busy and lock.later(functools.partial(self._run_later, action)):
+        if lock.busy and lock.defer(functools.partial(self._run_later, action)):
             return self.as_awaitable(None) if asynchronous else None
         try:
             with lock:
