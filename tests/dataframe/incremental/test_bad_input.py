@@ -99,7 +99,7 @@ def test_an_index_that_a_span_cannot_measure_is_refused() -> None:
         ("sum", {"foo": 1}, TypeError, "got int64 and options {'foo': 1}"),
         ("value_counts", {}, TypeError, "value_counts: frame must be a Series"),
         ("sum", {"by": "z"}, ValueError, "by must name columns of .* or be 'given', got 'z'"),
-        ("sum", {"over": 3}, TypeError, r"over must be Everything\(\), .*, got 3"),
+        ("sum", {"over": 3}, TypeError, r"over must be AllRows\(\), .*, got 3"),
     ],
 )
 def test_what_cannot_be_is_refused_when_the_state_is_made(

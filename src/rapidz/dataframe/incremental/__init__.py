@@ -1,8 +1,12 @@
-"""What is known of all rows so far: aggregates of frames that come in batches.
+"""Incremental aggregates of frames that arrive in batches.
 
-The result after each update is what pandas gives for the rows of all batches together,
-wherever the borders between batches lie, and whichever of them has the wider dtypes. Nothing
-here knows streams. All states can be pickled and copied with `copy.deepcopy`.
+The result after each update equals that of pandas for the rows of all batches together, wherever
+the borders between batches lie, and whichever of them has the wider dtypes. The package does not
+depend on streams. All states can be pickled and copied with `copy.deepcopy`.
+
+`create_aggregate` makes an `AggregateState`. Its `Plan` chooses for each output an accumulator
+from the registry (`accumulators.registry`: "sum" of integers is an `IntegerSum`, and so on) and
+the store that keeps them, without groups or by group.
 """
 
 from rapidz.dataframe.incremental.aggregate import AggregateState

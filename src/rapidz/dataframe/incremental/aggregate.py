@@ -1,4 +1,4 @@
-"""The state of aggregates: rows come in, the present result goes out."""
+"""State of built-in aggregates: takes batches of rows and returns the present result."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["AggregateState"]
 
 
 class AggregateState:
-    """What is known of all rows so far, and the aggregates that follow from it.
+    """State of the aggregates of all rows in a window.
 
-    `update` takes the next rows and gives what pandas gives for all rows in the window; if it
-    raises, the state is as before. `late` holds the rows of the last update that came too late.
+    `update` takes the next rows and returns what pandas gives for all rows in the window; if it
+    raises, the state does not change. `late` has the late rows of the last update.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class AggregateState:
         )
 
     def update(self, frame: Frame, keys: Any = None) -> Any:
-        """Take the next rows; the result for all rows in the window.
+        """Take the next rows; return the result for all rows in the window.
 
-        `keys` are the group keys where the state was made with `by="given"`: one array or
+        `keys` are the group keys if the state was made with `by="given"`: one array or
         Series as long as the frame, or a list of them.
         """
         frame, schema = self.schema.read(frame)
@@ -71,7 +71,7 @@ class AggregateState:
         return self.result()
 
     def _take(self, frame: Frame, keys: Sequence[pd.Series[Any]], schema: Schema) -> None:
-        # First all that can fail, then all that changes the state.
+        # Everything that can fail comes before the first change of the state.
         store = self._store_for(frame, keys, schema)
         change = self.admission.preview(frame.index)
         late = self.schema.empty if change.in_time else frame.iloc[change.late]
@@ -89,7 +89,7 @@ class AggregateState:
         self.late = late
 
     def _store_for(self, frame: Frame, keys: Sequence[pd.Series[Any]], schema: Schema) -> Store:
-        """The store; another one with the same rows if these rows have other dtypes."""
+        """Return the store; another one of the same rows if these rows have other dtypes."""
         store = self.store
         if store is None:
             known = self.plan if self.schema.fits(frame) else None
@@ -99,12 +99,12 @@ class AggregateState:
         return store.widen(self._plan(frame), schema, frame, keys)
 
     def why_rows(self) -> str | None:
-        """For what all rows since the beginning are held; None if they are not."""
+        """Return for which aggregate all rows so far are buffered; None if they are not."""
         plan = self.plan if self.store is None else self.store.plan
         return None if plan is None or self.admission.bounded else plan.why_rows()
 
     def result(self) -> Any:
-        """The present result."""
+        """Return the present result."""
         if self.store is None:
             return self._result(self.plan or self._plan(self.schema.empty))
         with np.errstate(all="ignore"):
@@ -118,7 +118,7 @@ class AggregateState:
             return self.store.with_plan(plan).result()
 
     def row(self) -> Any:
-        """The present result of a frame by column as one row; None if it is of another form."""
+        """Return the result of a frame by column as one row; None if it has another shape."""
         empty = self.schema.empty
         if self.keys.given or isinstance(empty, pd.Series):
             return None

@@ -1,4 +1,4 @@
-"""Aggregation: what an aggregation of one's own must be able to do; and sums that several need."""
+"""Protocol of custom aggregations, and sums that several of them share."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = [
 
 
 class Aggregation:
-    """An aggregation that follows rows as they come, and as they leave a window.
+    """Custom aggregation: an accumulator that takes new rows, and rows that leave a window.
 
-    Given to `aggregate` of a streaming frame or of a window.  The methods must leave the
-    accumulator that they get as it is, and return another one.
+    Given to `aggregate` of a streaming frame or of a window.  The methods must not
+    change the accumulator that they get, but return another one.
 
     >>> class Longest(Aggregation):
     ...     def initial(self, new):
@@ -39,26 +39,26 @@ class Aggregation:
     """
 
     def initial(self, new: Any) -> Any:
-        """Return the accumulator for no rows; *new* says what rows will be like."""
+        """Return the accumulator for no rows; *new* has the dtypes of the rows to come."""
         raise NotImplementedError(f"{type(self).__name__} must define initial")
 
     def on_new(self, acc: Any, new: Any) -> tuple[Any, Any]:
-        """Take rows that come; return ``(accumulator, result)``."""
+        """Take new rows; return ``(accumulator, result)``."""
         raise NotImplementedError(f"{type(self).__name__} must define on_new")
 
     def on_old(self, acc: Any, old: Any) -> tuple[Any, Any]:
-        """Take out rows that leave the window; return ``(accumulator, result)``."""
+        """Remove rows that leave the window; return ``(accumulator, result)``."""
         raise NotImplementedError(f"{type(self).__name__} must define on_old, for a window")
 
 
-#: The aggregations of this library itself, which can be told anew of the rows that stay.
+#: The aggregations of this library itself, which can be recomputed from the rows that stay.
 LIBRARY: set[type[Aggregation]] = set()
 
 
 def add_totals(totals: Any, more: Any, sort: bool = True, rule: str = "sum") -> Any:
-    """The sum of totals by label: labels that one of them lacks count as 0 there, ints stay ints.
+    """Return the sum of totals by label; a missing label counts as 0, and integers stay integers.
 
-    Or what another *rule* makes of the totals of a label: the "min" or the "max".
+    Another *rule*, "min" or "max", takes the smaller or larger total of a label.
 
     >>> add_totals(pd.Series([1], index=["a"]), pd.Series([2, 3], index=["b", "a"])).to_dict()
     {'a': 4, 'b': 2}
@@ -71,7 +71,7 @@ def add_totals(totals: Any, more: Any, sort: bool = True, rule: str = "sum") -> 
 
 
 def ratio(totals: Any, counts: Any) -> Any:
-    """Totals by counts; missing where there are none."""
+    """Return totals divided by counts; missing where the count is 0."""
     if isinstance(counts, (pd.Series, pd.DataFrame)):
         some: Any = counts.ne(0)
         return totals / counts.where(some)
@@ -79,7 +79,7 @@ def ratio(totals: Any, counts: Any) -> Any:
 
 
 def combine_moments(one: Any, other: Any) -> Any:
-    """Count, mean and sum of squares about it, of two sets of rows together."""
+    """Return count, mean and sum of squared deviations of two sets of rows together (Chan)."""
     (count, mean, squares), (more, its_mean, its_squares) = one, other
     total = count + more
     apart, share = its_mean - mean, more / np.maximum(total, 1)
@@ -87,7 +87,7 @@ def combine_moments(one: Any, other: Any) -> Any:
 
 
 def remove_moments(both: Any, other: Any) -> Any:
-    """Count, mean and sum of squares of the rows that are left when others leave."""
+    """Return count, mean and sum of squared deviations of the rows that remain (Chan)."""
     (total, mean, squares), (less, its_mean, its_squares) = both, other
     count = total - less
     apart, share = its_mean - mean, less / np.maximum(count, 1)
@@ -96,6 +96,6 @@ def remove_moments(both: Any, other: Any) -> Any:
 
 
 def variance(acc: Any, ddof: int) -> Any:
-    """The variance for count, mean and sum of squares; missing for too few rows."""
+    """Return the variance for count, mean and sum of squares; missing for too few rows."""
     count, _, squares = acc
     return ratio(squares, np.maximum(count - ddof, 0))

@@ -1,4 +1,4 @@
-"""The door: one function that makes the state of any aggregate."""
+"""Factory of the state of any aggregate."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def create_aggregate(
     observed: bool = True,
     **options: Any,
 ) -> AggregateState | CustomState:
-    """The state of an aggregate of a stream of frames, before the first row.
+    """Return the state of an aggregate of a stream of frames, before the first row.
 
-    `example` fixes kind and columns of all frames, and their dtypes until wider ones come: see
+    `example` fixes kind and columns of all frames, and their dtypes until wider ones arrive: see
     `incremental.columns.dtypes`. `how` is the name of an aggregate, a list of names, a dict
     (column to name or list, or new name to (column, name)), a function of a Series, or an
     aggregation with `initial`, `on_new` and `on_old`. `over` is `AllRows()`, `LastRows(n)` or
-    `Span(value)`. `by` names columns, or is "given": then each update brings its `keys`. Other
-    options go to the aggregate (`q` of a quantile, `ddof` of a variance).
+    `Span(value)`. `by` names columns, or is "given": then each update takes `keys`. Other options
+    are passed to the aggregate (`q` of a quantile, `ddof` of a variance).
 
     In a DataFrame, columns of text and categories are left out of sum, mean, median, var, std
     and quantile, and columns of times out of those that they do not have in pandas. `first` and
@@ -52,7 +52,7 @@ def create_aggregate(
     over = AllRows() if over is None else over
     if not isinstance(over, (AllRows, LastRows, Span)):
         raise TypeError(
-            f"over must be Everything(), LastRows(n) or Span(value), got {short_repr(over)}"
+            f"over must be AllRows(), LastRows(n) or Span(value), got {short_repr(over)}"
         )
     if is_custom(how):
         if by is not None or options:

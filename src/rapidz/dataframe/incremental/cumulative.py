@@ -1,4 +1,4 @@
-"""Cumulative sums, products, minima and maxima: one value for each row."""
+"""State of cumulative sums, products, minima and maxima: one value for each row."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ TOTALS: dict[str, tuple[np.ufunc, float]] = {
 
 
 class CumulativeState:
-    """The rows that a cumulative function of pandas gives for all rows, as they come.
+    """State of a cumulative function: `update` returns what pandas has for the new rows.
 
-    A missing value is missing in the result and leaves the total alone.
+    A missing value is missing in the result and does not change the total.
 
     >>> state = CumulativeState(pd.Series([], dtype="float64"), "cumsum")
     >>> state.update(pd.Series([1.0, np.nan])).tolist(), state.update(pd.Series([3.0])).tolist()
@@ -39,33 +39,33 @@ class CumulativeState:
         self.schema = Schema(example)
         self.how = how
         self.carry: Any = None
-        self.kinds: Any = None
-        # Totals of integers as those of floats, which do not wrap: rows to come may be floats.
+        self.dtypes: Any = None
+        # Totals of integers as floats, which do not wrap: later rows may be floats.
         self.near: dict[Any, float] = {}
-        # Columns whose total is no number any more, as the sum of inf and -inf.
+        # Columns whose total has become NaN, as the sum of inf and -inf.
         self.lost: list[Any] = []
 
     def update(self, frame: Frame) -> Any:
-        """Take the next rows; the values that belong to them."""
+        """Take the next rows; return their values."""
         frame, schema = self.schema.read(frame)
         if not len(frame):
             return self._of(frame)
         rows: Any = frame
         if self.carry is not None:
-            # Results can be wider than the rows: truth values add up to integers.
-            kinds = self.kinds if schema is self.schema else _kinds(self._of(frame.iloc[:1]))
-            carry = self._carried(kinds).set_axis(frame.index[:1])
-            rows = pd.concat([carry, _with_kinds(frame, kinds)])
+            # Results can have wider dtypes than the rows: truth values add up to integers.
+            dtypes = self.dtypes if schema is self.schema else _dtypes(self._of(frame.iloc[:1]))
+            carry = self._carried(dtypes).set_axis(frame.index[:1])
+            rows = pd.concat([carry, _with_dtypes(frame, dtypes)])
         results = self._of(rows)
-        result = self._spoiled(results.iloc[len(rows) - len(frame) :].set_axis(frame.index))
+        result = self._with_lost(results.iloc[len(rows) - len(frame) :].set_axis(frame.index))
         lost, near = self._lost(frame, result), self._near(frame)
-        self.schema, self.kinds, self.near = schema, _kinds(results), near
+        self.schema, self.dtypes, self.near = schema, _dtypes(results), near
         self.carry, self.lost = results.ffill().iloc[-1:], lost
         return result
 
-    def _carried(self, kinds: Any) -> Any:
-        """The last totals as the dtypes that results have now."""
-        carry: Any = _with_kinds(self.carry, kinds)
+    def _carried(self, dtypes: Any) -> Any:
+        """Return the last totals in the present dtypes of results."""
+        carry: Any = _with_dtypes(self.carry, dtypes)
         for label, near in self.near.items():
             series = isinstance(carry, pd.Series)
             dtype = carry.dtype if series else carry[label].dtype
@@ -76,7 +76,7 @@ class CumulativeState:
         return carry
 
     def _near(self, frame: Any) -> dict[Any, float]:
-        """What the totals of integers are after these rows, but for rounding."""
+        """Return the totals of integers after these rows, as floats."""
         if self.how not in TOTALS:
             return {}
         ufunc, start = TOTALS[self.how]
@@ -92,13 +92,13 @@ class CumulativeState:
         return getattr(rows, self.how)()
 
     def _lost(self, frame: Any, result: Any) -> list[Any]:
-        # A total that is missing where the row is not will be missing for good.
+        # A total that is missing though the row is not remains missing.
         gone = result.isna() & frame.notna()
         if isinstance(frame, pd.Series):
             return [None] if self.lost or gone.any() else []
         return [label for label in frame if label in self.lost or gone[label].any()]
 
-    def _spoiled(self, result: Any) -> Any:
+    def _with_lost(self, result: Any) -> Any:
         if self.lost and isinstance(result, pd.Series):
             return result * np.nan
         if self.lost:
@@ -109,23 +109,23 @@ class CumulativeState:
 
 
 def _with_column(frame: Any, label: Any, column: pd.Series[Any]) -> Any:
-    """The frame with one column replaced."""
+    """Return the frame with one column replaced."""
     frame = frame.copy(deep=False)
     frame[label] = column
     return frame
 
 
-def _with_kinds(rows: Any, kinds: Any) -> Any:
-    """The rows as these dtypes, by label."""
+def _with_dtypes(rows: Any, dtypes: Any) -> Any:
+    """Return the rows in these dtypes, by label."""
     if isinstance(rows, pd.Series) or isinstance(rows.columns, pd.MultiIndex):
-        return rows.astype(kinds)
+        return rows.astype(dtypes)
     if not any(isinstance(label, tuple) for label in rows):
-        return rows.astype(kinds)
-    # Pandas would make levels of labels that are tuples.
+        return rows.astype(dtypes)
+    # Pandas would turn labels that are tuples into levels.
     numbered = rows.set_axis(range(len(rows.columns)), axis=1)
-    typed = numbered.astype({at: kinds[label] for at, label in enumerate(rows)})
+    typed = numbered.astype({at: dtypes[label] for at, label in enumerate(rows)})
     return typed.set_axis(rows.columns, axis=1)
 
 
-def _kinds(rows: Frame) -> Any:
+def _dtypes(rows: Frame) -> Any:
     return rows.dtype if isinstance(rows, pd.Series) else rows.dtypes.to_dict()

@@ -1,4 +1,4 @@
-"""Aggregations of the user: `initial`, `on_new` and `on_old`."""
+"""State of custom aggregations, which have `initial`, `on_new` and `on_old`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["CustomState", "is_custom"]
 
 
 def is_custom(how: Any) -> bool:
-    """Whether an object is an aggregation of the user."""
+    """Return whether an object is a custom aggregation."""
     return all(callable(getattr(how, name, None)) for name in ("initial", "on_new", "on_old"))
 
 
 class CustomState:
-    """An aggregation of the user over a window.
+    """State of a custom aggregation of the rows in a window.
 
-    `initial(new)` gives the first accumulator, from an empty frame; `on_new(acc, new)` takes
-    rows that come and `on_old(acc, old)` rows that leave, both give (accumulator, result).
-    If one of them raises, the state is as before, provided that they leave `acc` itself alone.
+    `initial(new)` gives the first accumulator, from an empty frame; `on_new(acc, new)` takes new
+    rows and `on_old(acc, old)` rows that leave; both return (accumulator, result). If one of
+    them raises, the state does not change, provided that they do not change `acc` itself.
     """
 
     def __init__(self, example: Frame, aggregation: Any, over: Extent) -> None:
@@ -37,7 +37,7 @@ class CustomState:
         self._result: Any = None
 
     def update(self, frame: Frame, keys: Any = None) -> Any:
-        """Take the next rows; the result of the aggregation. There are no keys."""
+        """Take the next rows; return the result. Keys are refused."""
         if keys is not None:
             raise TypeError("keys must not be given to a state without groups")
         frame, schema = self.schema.read(frame)
@@ -60,7 +60,7 @@ class CustomState:
         return result
 
     def result(self) -> Any:
-        """The present result."""
+        """Return the present result."""
         if self.started:
             return self._result
         empty = self.schema.empty

@@ -1,4 +1,4 @@
-"""Exponentially weighted means: the value at the last row, over all or by group."""
+"""State of exponentially weighted means: the value at the last row, over all or by group."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rapidz.kernel.protocol.short_repr import short_repr
 __all__ = ["EwmState", "decay"]
 
 RULES = {"com": (0.0, False), "span": (1.0, False), "halflife": (0.0, True), "alpha": (0.0, True)}
-# The same in the words of pandas and of the old libraries, which programs look for.
+# The rules in the words of pandas and of the old libraries, which programs may search for.
 WORDS = {
     "com": "comass must satisfy: comass >= 0",
     "span": "span must satisfy: span >= 1",
@@ -31,7 +31,7 @@ TOO_MANY = "Can only provide one of `com`, `span`, `halflife`, `alpha`. They are
 
 
 def decay(**given: float | None) -> float:
-    """The weight that a row keeps when the next one comes, from one of four parameters.
+    """Return the decay factor: the weight of a row after the next one, from one of four parameters.
 
     >>> decay(com=1), decay(alpha=0.25)
     (0.5, 0.75)
@@ -62,10 +62,10 @@ Can only provide one of `com`, `span`, `halflife`, `alpha`. They are mutually ex
 
 
 class EwmState:
-    """The exponentially weighted mean at the last row, as `ewm(...).mean().iloc[-1]` gives it.
+    """State of the exponentially weighted mean at the last row: `ewm(...).mean().iloc[-1]`.
 
-    As pandas' with `adjust=True, ignore_na=False`: a missing or infinite value gives no value but
-    lets the others age. With `by`, the value at the last row of each group, by group.
+    As in pandas with `adjust=True, ignore_na=False`, a missing or infinite value has no weight,
+    but ages the others. With `by`, the value at the last row of each group.
 
     >>> EwmState(pd.Series([0.0]), com=1).update(pd.Series([1.0, np.nan, 3.0]))
     np.float64(2.6)
@@ -99,7 +99,7 @@ class EwmState:
         self.seen: Floats = np.empty((0, 0))
 
     def update(self, frame: Frame, keys: Any = None) -> Any:
-        """Take the next rows; the value at the last one."""
+        """Take the next rows; return the value at the last one."""
         frame, schema = self.schema.read(frame)
         key_columns = self.keys.read(frame, keys)
         if not len(frame):
@@ -113,14 +113,14 @@ class EwmState:
             groups = groups.widen(key_columns)
         codes = np.zeros(len(frame), np.int64) if groups is None else groups.encode(key_columns)
         if schema is not self.schema:
-            self._choose(numbers_)
+            self._set_columns(numbers_)
         self.schema = schema
         self.keys.remember(key_columns)
         self.groups, self.label = groups, frame.index[-1]
         self._resize(1 if groups is None else len(groups))
         known = codes >= 0
         with np.errstate(all="ignore"):
-            self._take(data[known], codes[known])
+            self._add(data[known], codes[known])
         return self.result()
 
     def _numbers(self, frame: Frame) -> Frame:
@@ -128,8 +128,8 @@ class EwmState:
             frame = frame.drop(columns=self.keys.columns)
         return numeric_columns(frame, "ewm")
 
-    def _choose(self, numbers_: Frame) -> None:
-        """Know these columns from now on: another one may turn out to hold numbers."""
+    def _set_columns(self, numbers_: Frame) -> None:
+        """Set the columns: one whose type was unknown may turn out to be of numbers."""
         labels = [None] if isinstance(numbers_, pd.Series) else list(numbers_.columns)
         for name in ("mean", "weight", "seen"):
             array = getattr(self, name)
@@ -146,19 +146,19 @@ class EwmState:
             wider[: len(array)] = array
             setattr(self, name, wider)
 
-    def _take(self, data: Floats, codes: Ints) -> None:
+    def _add(self, data: Floats, codes: Ints) -> None:
         # `age` is the number of later rows of the same group in this batch.
         sizes = np.bincount(codes, minlength=len(self.mean))
         age = pd.Series(codes).groupby(codes).cumcount(ascending=False).to_numpy()
         for number in range(data.shape[1]):
             column = data[:, number]
-            valid = np.isfinite(column)  # to pandas, what is infinite is missing here
-            self._take_column(number, column[valid], codes[valid], age[valid], sizes)
+            valid = np.isfinite(column)  # to pandas an infinite value is missing here
+            self._add_column(number, column[valid], codes[valid], age[valid], sizes)
 
-    def _take_column(self, at: int, data: Floats, codes: Ints, age: Ints, sizes: Ints) -> None:
+    def _add_column(self, at: int, data: Floats, codes: Ints, age: Ints, sizes: Ints) -> None:
         mean, weight = self.mean[:, at], self.weight[:, at]
         groups = len(mean)
-        # Weights count from the last value of the batch, so that the newest are never lost.
+        # Weights are relative to the last value of the batch, so that the newest never underflow.
         newest = np.full(groups, np.iinfo(np.int64).max)
         np.minimum.at(newest, codes, age)
         some: Bools = np.bincount(codes, minlength=groups) > 0
@@ -169,7 +169,7 @@ class EwmState:
         moved = np.bincount(codes, weights=weights * (data - mean[codes]), minlength=groups)
         total_ = np.where(total > 0, total, 1.0)
         new = mean + np.where(some, moved / total_, 0.0)
-        if not np.isfinite(new).all():  # a difference was too large, the mean need not be
+        if not np.isfinite(new).all():  # the difference overflowed, the mean may not
             shares = np.bincount(codes, weights=weights / total_[codes] * data, minlength=groups)
             new = np.where(np.isfinite(new), new, mean * (old / total_) + shares)
         mean[:] = new
@@ -177,7 +177,7 @@ class EwmState:
         self.seen[some, at] = 1
 
     def result(self) -> Any:
-        """The present value."""
+        """Return the present value."""
         sample = self._numbers(self.schema.empty)
         if not len(self.mean):
             return self._of_nothing(sample)

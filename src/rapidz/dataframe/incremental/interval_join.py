@@ -1,4 +1,4 @@
-"""Pairs of rows of two sides that have a key in common and come close together."""
+"""Interval join: pairs of rows of two sides with equal keys and close positions or labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["IntervalJoin"]
 
 
 class IntervalJoin:
-    """The rows of both sides that rows still to come may be paired with.
+    """State of an interval join: the rows of both sides that later rows may be paired with.
 
     >>> import pandas as pd
     >>> pairs = IntervalJoin(["k"], 10, ("_x", "_y"))
@@ -40,7 +40,7 @@ class IntervalJoin:
         self.newest: Any = None
 
     def update(self, side: int, frame: Any) -> Any:
-        """Take rows of one side; the pairs with those of the other one, SKIP if there are none."""
+        """Take rows of one side; return their pairs with the other side, SKIP if there are none."""
         schema = self.schemas[side]
         if schema is None:
             schema = self._checked(side, frame)
@@ -49,14 +49,14 @@ class IntervalJoin:
             return SKIP
         stamps = None
         if isinstance(self.over, Span):
-            frame, stamps = self._in_time(frame, self.over)
+            frame, stamps = self._admit(frame, self.over)
         pairs = self._paired(side, frame, stamps)
         self.schemas[side] = schema
-        self._hold(side, frame, stamps)
+        self._buffer(side, frame, stamps)
         return pairs if len(pairs) else SKIP
 
     def form(self, left: Any, right: Any) -> Any:
-        """What pairs look like, without any."""
+        """Return the pairs of no rows."""
         for side, frame in enumerate((left, right)):
             self._checked(side, frame)
         return left.iloc[:0].merge(right.iloc[:0], on=self.on, suffixes=self.suffixes)
@@ -71,8 +71,8 @@ class IntervalJoin:
             )
         return Schema(frame)
 
-    def _in_time(self, frame: Any, over: Span) -> tuple[Any, Any]:
-        """The rows that are not late, in order, and their places in the index."""
+    def _admit(self, frame: Any, over: Span) -> tuple[Any, Any]:
+        """Return the rows that are not late, in order, and their stamps."""
         stamps = index_numbers(frame.index, over)
         if (order := sort_positions(stamps)) is not None:
             frame, stamps = frame.iloc[order], stamps[order]
@@ -100,7 +100,7 @@ class IntervalJoin:
         pairs = pairs.iloc[near].iloc[order]
         return pairs.set_axis(frame.index[places[near][order]])
 
-    def _hold(self, side: int, frame: Any, stamps: Any) -> None:
+    def _buffer(self, side: int, frame: Any, stamps: Any) -> None:
         held = self.held[side]
         if isinstance(self.over, LastRows):
             held.add(frame, None)
@@ -114,7 +114,7 @@ class IntervalJoin:
             one.forget(self._rule.bound(self.newest))
 
 
-# Names that no column of a user has.
+# Names that no column of a user may have.
 _NEW, _OLD = "__rapidz_new__", "__rapidz_old__"
 
 

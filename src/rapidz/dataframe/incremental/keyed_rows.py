@@ -1,8 +1,8 @@
-"""Log-structured rows with a hash index on their keys: what a batch needs is found without a scan.
+"""Log-structured merge: rows in segments, with an index of hashed keys in place of a scan.
 
-Rows are kept in segments, each much longer than the next newer one, so that each row is moved
-seldom. A segment knows the hashes of its keys in order. Rows that are too old are passed over, and
-dropped when segments are merged or when a whole segment is too old.
+Each segment is much longer than the next newer one, so that each row is moved seldom. A segment
+has the sorted hashes of its keys. Expired rows are skipped, and dropped when segments are merged
+or when a whole segment has expired.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MISSING = np.uint64(1)
 
 
 def kinds(frame: pd.DataFrame, on: Sequence[Any]) -> list[str]:
-    """Return as what the keys are hashed: only hashes of one kind can be compared."""
+    """Return the kinds of the keys: only hashes of the same kind can be compared."""
     return [_kind(frame[label].dtype) for label in on]
 
 
@@ -36,7 +36,7 @@ def _kind(dtype: Any) -> str:
 
 
 def hashes(frame: pd.DataFrame, on: Sequence[Any]) -> Numbers:
-    """Hashes of the keys: keys that are equal for `pandas.merge` have equal ones.
+    """Return hashes of the keys; keys that are equal for `pandas.merge` have equal hashes.
 
     >>> some = hashes(pd.DataFrame({"k": [1, 2]}), ["k"])
     >>> bool((some == hashes(pd.DataFrame({"k": [1.0, 3.0]}), ["k"])).tolist() == [True, False])
@@ -73,12 +73,12 @@ def _of_objects(values: Any) -> Numbers:
 def _hash(value: Any) -> int:
     try:
         return hash(value)
-    except TypeError:  # pandas says so when it compares them
+    except TypeError:  # pandas refuses it when it compares them
         return 0
 
 
 class Segment:
-    """Some rows with their numbers and perhaps stamps, and the hashes of their keys in order."""
+    """Segment: rows, their numbers, their stamps if any, and the sorted hashes of their keys."""
 
     def __init__(self, rows: pd.DataFrame, numbers: Ints, stamps: Any, keys: Numbers) -> None:
         self.rows, self.numbers, self.stamps, self.keys = rows, numbers, stamps, keys
@@ -87,7 +87,7 @@ class Segment:
         self.sorted = keys[self.order]
 
     def places(self, wanted: Numbers) -> Ints:
-        """Where the rows are that have one of these hashes, which differ."""
+        """Return the positions of the rows that have one of these distinct hashes."""
         first = np.searchsorted(self.sorted, wanted, side="left")
         counts = np.searchsorted(self.sorted, wanted, side="right") - first
         total = int(counts.sum())
@@ -97,13 +97,13 @@ class Segment:
         return np.sort(self.order[np.repeat(first, counts) + np.arange(total) - before])
 
     def fresh(self, oldest: Any) -> Bools:
-        """Which rows are newer than that."""
+        """Return which rows are newer than *oldest*."""
         fresh: Bools = (self.numbers if self.stamps is None else self.stamps) > oldest
         return fresh
 
 
 class KeyedRows:
-    """Rows in the order in which they came, of which the newer ones are found by their keys.
+    """Log-structured rows in order of arrival, of which those not expired are found by key.
 
     >>> rows = KeyedRows(["k"])
     >>> rows.add(pd.DataFrame({"k": [1, 2, 1], "x": [5, 6, 7]}), None)
@@ -125,7 +125,7 @@ class KeyedRows:
         return sum(int(np.count_nonzero(one.fresh(self.oldest))) for one in self.segments)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Hashes of text are other ones in another process.
+        # Hashes of text differ between processes.
         segments = [(one.rows, one.numbers, one.stamps) for one in self.segments]
         return {**vars(self), "segments": segments}
 
@@ -137,7 +137,7 @@ class KeyedRows:
         ]
 
     def add(self, rows: pd.DataFrame, stamps: Any) -> None:
-        """Take rows behind all others; they are copied."""
+        """Append rows; they are copied."""
         if not len(rows):
             return
         numbers = np.arange(self.total, self.total + len(rows))
@@ -168,7 +168,7 @@ class KeyedRows:
         )
 
     def _widened(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """The rows in the dtypes that they have together with those held, which get them too."""
+        """Return the rows in the common dtypes with the buffered rows, which are widened too."""
         nothing = rows.iloc[:0]
         for at, one in enumerate(self.segments):
             wider = pd.concat([one.rows, nothing])
@@ -176,15 +176,15 @@ class KeyedRows:
         return pd.concat([self.segments[0].rows.iloc[:0], rows])
 
     def forget(self, oldest: Any) -> None:
-        """Drop rows that are not newer than that: by their stamps, or else by their numbers."""
+        """Expire rows that are not newer than *oldest*, by their stamps or their numbers."""
         self.oldest = oldest
         if any(one.newest <= oldest for one in self.segments):
             self.segments = [one for one in self.segments if one.newest > oldest]
 
     def find(self, rows: pd.DataFrame) -> tuple[pd.DataFrame | None, Any]:
-        """Return the rows that are not forgotten and may have keys of these, and their stamps.
+        """Return the rows that are not expired and may have keys of these, and their stamps.
 
-        None if there are none. There are others among them whose keys have equal hashes.
+        None if there are none. Rows of other keys with equal hashes are among them.
         """
         wanted, pieces = np.unique(hashes(rows, self.on)), []
         comparable = bool(self.segments) and kinds(self.segments[0].rows, self.on) == kinds(

@@ -1,4 +1,4 @@
-"""Aggregates of a frame by column, each with its own dtype: one row, beside what pandas gives."""
+"""Mixed row: aggregates of a frame by column, each in its own dtype, besides pandas' one dtype."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rapidz.dataframe.incremental.spec import Output
 
 __all__ = ["MixedRow", "is_of_column", "one_row"]
 
-#: Aggregates that are values of their column, and those that are instants where it has instants.
+#: Aggregates that are values of their column, and those that are instants of a column of instants.
 OF_COLUMN = ("first", "last", "min", "max")
 OF_TIMES = ("mean", "median", "quantile", "sum")
 
@@ -23,16 +23,16 @@ def is_of_column(output: Output, dtype: Any) -> bool:
 
 
 class MixedRow(pd.Series):
-    """The aggregates of a frame as pandas gives them, in one dtype; `row` has them in their own.
+    """Aggregates of a frame as pandas gives them, in one dtype; `row` has them in their own.
 
-    What is made of it by pandas is a plain series.
+    Operations of pandas on it return a plain series.
     """
 
     row: pd.DataFrame
 
     @classmethod
     def of(cls, series: Any, row: pd.DataFrame) -> MixedRow:
-        """The series with its row."""
+        """Return the series with its row."""
         made = cls(series)
         object.__setattr__(made, "row", row)
         return made
@@ -42,7 +42,7 @@ class MixedRow(pd.Series):
 
 
 def one_row(outputs: Sequence[Output], values: Sequence[Any], dtypes: Sequence[Any]) -> Any:
-    """A frame of one row with a column for each output, in the dtype given if there is one.
+    """Return a frame of one row with a column for each output, in the dtype given unless None.
 
     >>> one_row([Output("x", "x", "sum")], [1], ["Int64"]).dtypes.tolist()
     [Int64Dtype()]
@@ -61,5 +61,5 @@ def _column(value: Any, dtype: Any) -> Any:
         return pd.Series([value])
     try:
         return pd.Series([value], dtype=dtype)
-    except (TypeError, ValueError):  # it has no missing value
+    except (TypeError, ValueError):  # the dtype has no missing value
         return pd.Series([value])

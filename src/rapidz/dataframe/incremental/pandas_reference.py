@@ -1,4 +1,4 @@
-"""The same aggregates by pandas itself: for dtypes, for empty results, for what is rare."""
+"""Reference results: the same aggregates by pandas, for dtypes, empty results and rare cases."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["GroupByOptions", "by_group", "of_all", "plain"]
 
 @dataclass(frozen=True, slots=True)
 class GroupByOptions:
-    """How keys make groups: the options of pandas' groupby."""
+    """Options of pandas' groupby."""
 
     sort: bool = True
     dropna: bool = True
     observed: bool = True
 
     def group(self, rows: Frame, keys: Sequence[pd.Series[Any]]) -> Any:
-        """The rows grouped by keys that are as long as the rows."""
+        """Return the rows grouped by keys that are as long as the rows."""
         keys = [pd.Series(key.array, index=rows.index, name=key.name) for key in keys]
         return rows.groupby(
             keys if len(keys) > 1 else keys[0],
@@ -35,12 +35,12 @@ class GroupByOptions:
 
 
 def plain(how: Any) -> str | None:
-    """The name of an aggregate, None for a function."""
+    """Return the name of an aggregate, None for a function."""
     return how if isinstance(how, str) else None
 
 
 def of_all(column: pd.Series[Any], output: Output, options: Mapping[str, Any]) -> Any:
-    """The aggregate of one column of rows, as a scalar."""
+    """Return the aggregate of one column of rows, as a scalar."""
     if output.how in ("first", "last"):
         present = column.dropna()
         if len(present):
@@ -54,8 +54,8 @@ def of_all(column: pd.Series[Any], output: Output, options: Mapping[str, Any]) -
 
 
 def by_group(grouped: Any, output: Output, options: Mapping[str, Any]) -> Any:
-    """The aggregate of one column by group, as a Series."""
-    if isinstance(output.column, tuple):  # which pandas takes for several columns
+    """Return the aggregate of one column by group, as a Series."""
+    if isinstance(output.column, tuple):  # which pandas reads as several columns
         result = _of_columns(grouped[[output.column]], output, options)
         return result if isinstance(result, pd.Series) else result.iloc[:, 0]
     column = grouped if output.column is None else grouped[output.column]

@@ -1,4 +1,4 @@
-"""For given dtypes: which aggregates have folds, and which must be left to pandas."""
+"""Plan of an aggregate for given dtypes: accumulators, or pandas where none fits."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ Storage: TypeAlias = Literal["accumulators", "groups", "counts", "rows"]
 
 
 def column_of(frame: Frame, label: Any) -> pd.Series[Any]:
-    """A column of a frame; a Series has one column, None."""
+    """Return a column of a frame; a Series has one column, None."""
     return frame if isinstance(frame, pd.Series) else frame[label]
 
 
 class Plan:
-    """The outputs of a state, each with its recipe or with None where pandas computes it."""
+    """Outputs of an aggregate, each with its finalizer, or with None if pandas computes it."""
 
     def __init__(
         self,
@@ -63,10 +63,10 @@ class Plan:
 
     def _storage(self, options: Mapping[str, Any]) -> Storage:
         """Return what must be kept of the rows."""
-        # Where no row leaves, values keep the order in which they first came.
+        # If no row leaves, values keep the order of their first appearance.
         if self.counting and not (self.grouped or self.sliding or options):
             return "counts"
-        # Groups without rows are known to pandas only.
+        # Only pandas knows groups without rows.
         if self.counting or (self.grouped and not self.grouping.observed):
             return "rows"
         return "groups" if self.grouped else "accumulators"
@@ -109,7 +109,7 @@ class Plan:
         return found
 
     def _refuse(self, column: pd.Series[Any], output: Output) -> None:
-        # What pandas cannot do is refused when the state is made.
+        # An aggregate that pandas does not have either is refused when the state is created.
         if callable(output.how):
             return
         try:
@@ -125,8 +125,8 @@ class Plan:
         if not pd.api.types.is_bool_dtype(column.dtype):
             pandas_reference.of_all(column.iloc[:2], output, self.spec.options)
             return
-        # What cannot be done with truth values cannot be done with none of them either, but
-        # pandas says so of some only; and of masked ones only without groups.
+        # An aggregate that truth values lack is refused for none of them too, but pandas does so
+        # for some aggregates only, and for masked values only without groups.
         truths: pd.Series[Any] = pd.Series([True, False], dtype=column.dtype)
         if self.grouped:
             output = replace(output, column=None)
@@ -135,7 +135,7 @@ class Plan:
             pandas_reference.of_all(truths, output, self.spec.options)
 
     def _refuse_all(self, how: Any) -> None:
-        if self.empty.dtypes.map(is_object).any():  # there may be numbers to come
+        if self.empty.dtypes.map(is_object).any():  # they may turn out to be numbers
             return
         raise TypeError(
             f"{short_repr(how)}: frame must have a column whose dtype has such aggregates, "
@@ -143,7 +143,7 @@ class Plan:
         )
 
     def columns(self) -> dict[Any, GroupedColumn]:
-        """The columns that folds need, with their folds, without rows."""
+        """Return the columns that have accumulators, without rows."""
         columns: dict[Any, GroupedColumn] = {}
         for output, found in zip(self.spec.outputs, self.finalizers, strict=True):
             if found is None or found.kind == SIZE:
@@ -158,7 +158,7 @@ class Plan:
         return columns
 
     def dtypes(self, sample: Frame) -> list[Any]:
-        """The dtype of each output with a recipe: pandas is asked with one row."""
+        """Return the dtype that pandas gives each output with a finalizer, for one row."""
         groups = _one_group(sample)
         return [
             None if found is None else _wide(output, self._dtype_of(groups, output))
@@ -166,12 +166,12 @@ class Plan:
         ]
 
     def _dtype_of(self, groups: Any, output: Output) -> Any:
-        if output.how in ("first", "last"):  # which pandas does not have by group for all dtypes
+        if output.how in ("first", "last"):  # by group, pandas lacks them for some dtypes
             return column_of(self.empty, output.column).dtype
         return pandas_reference.by_group(groups, output, self.spec.options).dtype
 
     def missing(self, sample: Frame) -> list[Any]:
-        """What pandas gives for each output with a recipe where all values are missing."""
+        """Return what pandas gives for each output with a finalizer if all values are missing."""
         given = []
         for output, found in zip(self.spec.outputs, self.finalizers, strict=True):
             column = column_of(sample, output.column).iloc[:0]
@@ -182,12 +182,12 @@ class Plan:
         return given
 
     def size_dtype(self, sample: Frame) -> Any:
-        """The dtype of the sizes of groups."""
+        """Return the dtype of the sizes of groups."""
         return _one_group(sample).size().dtype
 
     def of_rows(self, rows: WindowRows) -> PandasResults:
-        """All that only pandas can compute, for these rows."""
-        slow = PandasResults()
+        """Return what only pandas can compute, for these rows."""
+        computed = PandasResults()
         options = self.spec.options
         missing = [
             (number, output)
@@ -198,22 +198,22 @@ class Plan:
         ]
         if not self.grouped:
             if self.counting:
-                slow.whole = rows.frame.value_counts(**options)
+                computed.whole = rows.frame.value_counts(**options)
             for number, output in missing:
                 column = column_of(rows.frame, output.column)
-                slow.values[number] = pandas_reference.of_all(column, output, options)
-            return slow
+                computed.values[number] = pandas_reference.of_all(column, output, options)
+            return computed
         groups = self.grouping.group(rows.frame, rows.keys)
         if self.counting:
-            slow.whole = groups.value_counts(**options)
-            return slow
+            computed.whole = groups.value_counts(**options)
+            return computed
         for number, output in missing:
-            slow.values[number] = pandas_reference.by_group(groups, output, options).array
-        slow.whole = groups.size()
-        return slow
+            computed.values[number] = pandas_reference.by_group(groups, output, options).array
+        computed.whole = groups.size()
+        return computed
 
     def row(self, values: Sequence[Any], dtypes: Sequence[Any]) -> Any:
-        """Aggregates by column as one row: see `by_column`."""
+        """Return aggregates by column as one row: see `MixedRow`."""
         columns = [column_of(self.empty, output.column).dtype for output in self.spec.outputs]
         own = [
             of_column if is_of_column(output, of_column) else dtype
@@ -222,28 +222,28 @@ class Plan:
         return one_row(self.spec.outputs, values, own)
 
     def row_of_nothing(self, empty: Frame) -> Any:
-        """That row before the first row of all."""
+        """Return the same before the first row."""
         values = self.of_rows(WindowRows(empty, [])).values
         return self.row([values[n] for n in range(len(self.spec.outputs))], self.dtypes(empty))
 
     def of_nothing(self, empty: Frame, keys: Sequence[pd.Series[Any]]) -> Any:
-        """The result before the first row."""
-        slow = self.of_rows(WindowRows(empty, keys))
+        """Return the result before the first row."""
+        computed = self.of_rows(WindowRows(empty, keys))
         if self.spec.shape == "whole":
-            return slow.whole if self.grouped or self.counting else 0
-        values = [slow.values[number] for number in range(len(self.spec.outputs))]
+            return computed.whole if self.grouped or self.counting else 0
+        values = [computed.values[number] for number in range(len(self.spec.outputs))]
         if self.grouped:
             values = [
                 one if dtype is None else pd.array(one).astype(dtype)
                 for one, dtype in zip(values, self.dtypes(empty), strict=True)
             ]
-            return results.grouped(self.spec, empty, values, slow.whole.index, self.labels)
+            return results.grouped(self.spec, empty, values, computed.whole.index, self.labels)
         return results.reduced(self.spec, empty, values, results.form_of(self.spec, empty))
 
 
 def _one_group(sample: Frame) -> Any:
-    # One row is asked for, without missing floats: pandas' mean by group of float32 is float64
-    # or float32 by whether there are some, and a stream needs one dtype.
+    # The row has no missing floats: with them, pandas' mean by group of float32 is float64 instead
+    # of float32, and a stream needs one dtype.
     first = sample.iloc[:1] if len(sample) else row_like(sample)
     if isinstance(first, pd.Series):
         first = first.fillna(0.0) if _is_float(first.dtype) else first
@@ -253,7 +253,7 @@ def _one_group(sample: Frame) -> Any:
 
 
 def row_like(sample: Frame) -> Frame:
-    """A row of the dtypes of a frame that has none: zeros, or missing values."""
+    """Return a row of the dtypes of a frame without rows: zeros, or missing values."""
     if isinstance(sample, pd.Series):
         zero = pd.api.types.is_numeric_dtype(sample.dtype)
         if zero and not isinstance(sample.dtype, pd.ArrowDtype):
@@ -264,7 +264,7 @@ def row_like(sample: Frame) -> Frame:
 
 
 def _wide(output: Output, dtype: Any) -> Any:
-    """The dtype of a sum of integers: wide, as pandas makes it once it would not fit."""
+    """Return the dtype of an output: for a sum of integers the widest, for larger sums to come."""
     if output.how != "sum" or getattr(dtype, "kind", "") not in "iu" or dtype.kind == "":
         return dtype
     wide = "uint64" if dtype.kind == "u" else "int64"
@@ -278,7 +278,7 @@ def _is_float(dtype: Any) -> bool:
 
 
 class PandasResults:
-    """Results of pandas: values by number of output, and what has no outputs as a whole."""
+    """Results of pandas: values by number of output, or one result as a whole."""
 
     def __init__(self) -> None:
         self.values: dict[int, Any] = {}

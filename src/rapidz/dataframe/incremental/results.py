@@ -1,4 +1,4 @@
-"""Values of all outputs become what pandas would give: a scalar, a Series or a DataFrame."""
+"""Results: values of all outputs assembled as pandas has them, as scalar, Series or DataFrame."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = ["columns_of", "form_of", "grouped", "reduced"]
 
-# What `agg` of a whole frame has not in pandas.
+# Aggregates that `agg` of a whole frame lacks in pandas.
 NO_AGG = {"first", "last", "size", "value_counts"}
 
 
 def grouped(
     spec: AggregateSpec, empty: Frame, arrays: Sequence[Any], index: pd.Index[Any], columns: Any
 ) -> Any:
-    """The result by group; `arrays` has one array for each output, `columns` their labels."""
+    """Return the result by group, of one array for each output and the labels of columns."""
     if spec.shape == "one" and isinstance(empty, pd.Series):
         return pd.Series(arrays[0], index=index, name=empty.name, copy=False)
     frame = pd.DataFrame(dict(enumerate(arrays)), index=index, copy=False)
@@ -29,7 +29,7 @@ def grouped(
 
 
 def columns_of(spec: AggregateSpec, empty: Frame) -> Any:
-    """The columns of a result by group."""
+    """Return the columns of a result by group."""
     labels = [output.label for output in spec.outputs]
     if isinstance(empty, pd.Series) or spec.shape == "named":
         return pd.Index(labels)
@@ -44,9 +44,9 @@ def columns_of(spec: AggregateSpec, empty: Frame) -> Any:
 
 
 def form_of(spec: AggregateSpec, rows: Frame) -> tuple[Any, Any]:
-    """Dtype and name of one aggregate of several columns: pandas is asked with one row.
+    """Return dtype and name of one aggregate of several columns, as pandas has them for one row.
 
-    Both are None where there is no such one aggregate.
+    Both are None for any other aggregate.
     """
     if isinstance(rows, pd.DataFrame) and isinstance(spec.how, list):
         return _table_dtypes(spec, rows.iloc[:1]), None
@@ -57,7 +57,7 @@ def form_of(spec: AggregateSpec, rows: Frame) -> tuple[Any, Any]:
         return (chosen.iloc[0].dtype if len(chosen) else None), None
     if callable(spec.how):
         result = chosen.agg(spec.how)
-    elif spec.how == "quantile":  # that of missing whole numbers is one
+    elif spec.how == "quantile":  # of missing integers it has their dtype
         whole = [label for label in chosen if pd.api.types.is_integer_dtype(chosen[label].dtype)]
         result = chosen.fillna(dict.fromkeys(whole, 0)).quantile(**spec.options)
     else:
@@ -66,7 +66,7 @@ def form_of(spec: AggregateSpec, rows: Frame) -> tuple[Any, Any]:
 
 
 def reduced(spec: AggregateSpec, empty: Frame, values: Sequence[Any], form: tuple[Any, Any]) -> Any:
-    """The result without groups; `values` has one scalar for each output."""
+    """Return the result without groups; `values` has one scalar for each output."""
     if isinstance(empty, pd.Series):
         if spec.shape == "one":
             return values[0]
@@ -84,7 +84,7 @@ def reduced(spec: AggregateSpec, empty: Frame, values: Sequence[Any], form: tupl
 
 
 def _table_dtypes(spec: AggregateSpec, row: Any) -> dict[Any, Any]:
-    """The dtypes of columns of several aggregates, where pandas would not just infer them."""
+    """Return the dtypes of columns of several aggregates that pandas would not infer."""
     asked: dict[Any, list[Any]] = {}
     for output in spec.outputs:
         if pd.api.types.is_extension_array_dtype(row[output.column].dtype):
@@ -111,7 +111,7 @@ def _table(
         columns.setdefault(output.column, {})[row] = value
     if not columns:
         return pd.DataFrame(index=list(rows))
-    # Labels come last: pandas would make levels of those that are tuples.
+    # Labels are set last: pandas would turn tuples into levels.
     series = [_items(cells, dtypes.get(label)) for label, cells in columns.items()]
     frame = pd.concat(series, axis=1, sort=False).reindex(list(rows))
     frame.columns = empty.columns[[empty.columns.get_loc(label) for label in columns]]

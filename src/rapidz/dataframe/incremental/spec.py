@@ -1,4 +1,4 @@
-"""Which aggregates of which columns are asked for, and under which labels they come."""
+"""Specification of aggregates: which ones of which columns, and the labels of their results."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["HOWS", "Output", "AggregateSpec", "numeric_columns", "parse"]
 NUMERIC = {"sum", "mean", "median", "var", "std", "quantile"}
 TIMED = {"mean", "median", "std", "quantile"}
 WHOLE = {"size", "value_counts"}
-# Not of series, but of groups.
+# Aggregates that groups have in pandas, but series do not.
 PICKED = {"first", "last"}
 HOWS = NUMERIC | WHOLE | {"count", "min", "max", "first", "last", "nunique"}
 
 How = str | Callable[..., Any]
 
-# Functions that do to a series what an aggregate does, which need not be called for all rows then.
-# Those of Python are not among them, for they know nothing of missing values.
+# Functions that equal a built-in aggregate of a series, which is incremental. Those of Python are
+# not among them: they do not skip missing values.
 FUNCTIONS: dict[Any, str] = {
     **{getattr(np, name): name for name in ("sum", "mean", "min", "max")},
     **{getattr(pd.Series, name): name for name in sorted(HOWS - WHOLE - PICKED)},
@@ -41,22 +41,22 @@ class Output:
     column: Any
     how: How
     asked: How | None = None
-    """The function that was asked for, where *how* is the name of the aggregate that it is."""
+    """The function that was given, if *how* is the name of the aggregate that it equals."""
 
     @property
     def given(self) -> How:
-        """What was asked for: a name or a function."""
+        """The name or function that was given."""
         return self.how if self.asked is None else self.asked
 
     @property
     def word(self) -> str:
-        """What the aggregate is called."""
+        """The name of the aggregate in labels."""
         return self.given if isinstance(self.given, str) else self.given.__name__
 
 
 @dataclass(frozen=True, slots=True)
 class AggregateSpec:
-    """All outputs, and the shape in which pandas gives them.
+    """All outputs of an aggregate, and the shape of the result in pandas.
 
     "one" aggregate of all columns, "table" of columns by aggregates, "map" from columns to
     aggregates, "named" results, or the "whole" (size and value_counts).
@@ -69,7 +69,7 @@ class AggregateSpec:
 
 
 def parse(example: Frame, how: Any, by: Sequence[Any], options: Mapping[str, Any]) -> AggregateSpec:
-    """Read what the user asks for.
+    """Return the specification of what the user wrote.
 
     >>> example = pd.DataFrame({"x": [1], "name": ["a"]})
     >>> [output.column for output in parse(example, "sum", [], {}).outputs]
@@ -178,9 +178,9 @@ def _suits(example: Frame, column: Any, how: Any) -> bool:
 
 
 def _fits(dtype: Any, how: str) -> bool:
-    # Text and categories have no sum or mean in a frame: they are left out, as with
-    # numeric_only=True, and so are times where pandas has no such aggregate of them. A quantile
-    # of truth values does not exist in pandas at all.
+    # Text and categories have no sum or mean in a frame: they are omitted, as with
+    # numeric_only=True, and so are times if pandas has no such aggregate of them. Pandas has no
+    # quantile of truth values at all.
     if how not in NUMERIC:
         return True
     if getattr(dtype, "kind", "O") in "mM":
@@ -190,7 +190,7 @@ def _fits(dtype: Any, how: str) -> bool:
 
 
 def numeric_columns(frame: Frame, what: str) -> Frame:
-    """The columns that hold numbers or truth values; a Series must hold them.
+    """Return the columns of numbers or truth values; a Series must have such values.
 
     >>> numeric_columns(pd.DataFrame({"x": [1], "name": ["a"]}), "rolling").columns.tolist()
     ['x']
@@ -199,7 +199,7 @@ def numeric_columns(frame: Frame, what: str) -> Frame:
         fitting = [pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
         return frame if all(fitting) else frame.loc[:, fitting]
     if is_object(frame.dtype) and not has_values(frame):
-        return frame.astype("float64")  # it says nothing: there may be numbers to come
+        return frame.astype("float64")  # its values may turn out to be numbers
     if not pd.api.types.is_numeric_dtype(frame.dtype):
         raise TypeError(f"{what}: series must hold numbers, got {frame.dtype}")
     return frame

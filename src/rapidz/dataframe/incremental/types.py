@@ -1,4 +1,4 @@
-"""The names of types that the whole state engine shares."""
+"""Type aliases that all incremental aggregates share."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 __all__ = ["Bools", "Floats", "Frame", "Ints", "Numbers", "Positions"]
 
-# A DataFrame or a Series: the stubs of pandas do not know what holds for both alike.
+# A DataFrame or a Series: the stubs of pandas have no type for what both have in common.
 Frame: TypeAlias = Any
 Numbers = npt.NDArray[Any]
-# What numbers an array holds is said by its name: numpy and the stubs of pandas disagree on it.
+# The name alone tells the dtype of an array: numpy and the stubs of pandas disagree on it.
 Floats = npt.NDArray[Any]
 Ints = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]

@@ -1,4 +1,4 @@
-"""Conversion on demand: of a frame of polars or pyarrow, only the columns that are used."""
+"""Lazy conversion: of a frame of polars or pyarrow, only the columns that are used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Deferred", "whole"]
 
 
 class Deferred:
-    """A frame of another kind, whose columns become those of pandas when they are asked for.
+    """Lazily converted frame: each column becomes one of pandas when it is first used.
 
     >>> import polars
     >>> frame = Deferred(polars.DataFrame({"x": [1, 2], "y": [[1], [2]]}))
@@ -32,7 +32,7 @@ class Deferred:
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> Deferred:
-        """Return a frame of pandas in the same form."""
+        """Return a frame of pandas with the same interface."""
         made = cls(frame)
         made._whole = frame
         return made
@@ -48,10 +48,10 @@ class Deferred:
                 return self._frame(index)
         elif isinstance(index, Hashable) and index in self.columns:
             return self._columns([index])[index]
-        return self.whole()[index]  # which says what is wrong with labels
+        return self.whole()[index]  # which raises for wrong labels
 
     def whole(self) -> pd.DataFrame:
-        """All columns."""
+        """Return all columns."""
         whole = self._whole
         if whole is None:
             whole = self._whole = self._made_whole()
@@ -97,7 +97,7 @@ class Deferred:
 
 
 def whole(x: Any) -> Any:
-    """Return all columns of what may be deferred.
+    """Return all columns of a frame that may be deferred.
 
     >>> whole(pd.Series([1])).tolist()
     [1]

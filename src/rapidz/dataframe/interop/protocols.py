@@ -1,4 +1,4 @@
-"""What counts as a frame, a series, an index: by what it can do, not by where it comes from."""
+"""Structural types: frames, series and indices are recognized by their attributes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _INDEX = ("name", "dtype")
 
 
 def is_dataframe_like(x: Any) -> bool:
-    """Whether *x* is a data frame of pandas or one like it.
+    """Return whether *x* is a data frame of pandas or one like it.
 
     >>> import pandas as pd
     >>> is_dataframe_like(pd.DataFrame()), is_dataframe_like(pd.Series([1]))
@@ -20,7 +20,7 @@ def is_dataframe_like(x: Any) -> bool:
 
 
 def is_series_like(x: Any) -> bool:
-    """Whether *x* is a series of pandas or one like it.
+    """Return whether *x* is a series of pandas or one like it.
 
     >>> import pandas as pd
     >>> is_series_like(pd.Series([1])), is_series_like(pd.Index([1]))
@@ -30,7 +30,7 @@ def is_series_like(x: Any) -> bool:
 
 
 def is_index_like(x: Any) -> bool:
-    """Whether *x* is an index of pandas or one like it.
+    """Return whether *x* is an index of pandas or one like it.
 
     >>> import pandas as pd
     >>> is_index_like(pd.RangeIndex(3)), is_index_like(pd.Series([1]))

@@ -1,1 +1,1 @@
-"""Accumulators: partial aggregates of one column by group."""
+"""Accumulators: partial aggregates of one column by group; `registry` says which one when."""

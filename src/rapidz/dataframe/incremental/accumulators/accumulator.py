@@ -1,4 +1,4 @@
-"""The shape of what is known of one column by group."""
+"""Base class of accumulators."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from rapidz.dataframe.incremental.types import Bools, Ints, Numbers
 __all__ = ["Accumulator", "Recode"]
 
 
-#: Makes of the values of a narrower column those of a wider one; None if they stay as they are.
+#: Converts values of a narrower column to those of a wider one; None if they are the same.
 Recode: TypeAlias = "Callable[[Numbers], Numbers] | None"
 
 
 class Accumulator:
-    """What is known of the valid values of one column: one entry a group in each array.
+    """Partial aggregate of the valid values of one column: one entry a group in each array.
 
     A subclass lists its arrays in `arrays`, each with the value of a group without rows. The
-    engine widens them for new groups, gives rows to `add`, rows that expire to `drop` (the
-    oldest first, in the order in which they came), and asks `result`.
+    store resizes them for new groups, passes rows to `add` and rows that expire to
+    `remove` (the oldest first, in the order of arrival), and reads `result`.
     """
 
     arrays: dict[str, Any] = {}  # noqa: RUF012 - a constant of the class
     value_arrays: tuple[str, ...] = ()
-    """Those of the arrays that hold values of the column, known of groups that have a `number`."""
+    """The arrays of values of the column, which groups with a `number` above 0 have."""
     number: Ints
     ordered = False
-    """Whether the order of rows matters: then rows that come out of order are given anew."""
+    """Whether the order of rows matters: then rows out of order are retracted and added anew."""
 
     def __init__(self, groups: int = 0) -> None:
         self.reset(groups)
 
     def reset(self, groups: int) -> None:
-        """Forget all rows."""
+        """Remove all rows."""
         for name, empty in self.arrays.items():
             setattr(self, name, np.full(groups, empty, np.asarray(empty).dtype))
 
     def resize(self, groups: int) -> None:
-        """Make place for new groups."""
+        """Extend the arrays to new groups."""
         for name, empty in self.arrays.items():
             array = getattr(self, name)
             if len(array) < groups:
@@ -50,12 +50,12 @@ class Accumulator:
                 setattr(self, name, wider)
 
     def select_groups(self, codes: Ints) -> None:
-        """Forget all groups but these."""
+        """Keep only these groups."""
         for name in self.arrays:
             setattr(self, name, getattr(self, name)[codes])
 
     def convert(self, old: Accumulator, move: Recode) -> None:
-        """Know what the same fold of narrower values did, whose values `move` widens if it must."""
+        """Take over the state of an accumulator of narrower values, which `move` converts."""
         for name, empty in self.arrays.items():
             array = getattr(old, name)
             mine = np.full(len(array), empty, np.asarray(empty).dtype)
@@ -65,29 +65,29 @@ class Accumulator:
             setattr(self, name, mine)
 
     def add(self, data: Numbers, rows: GroupedRows) -> None:
-        """Take new rows."""
+        """Add new rows."""
         raise NotImplementedError
 
     def remove(self, data: Numbers, rows: GroupedRows) -> None:
-        """Let rows go."""
+        """Remove the oldest rows."""
         raise NotImplementedError
 
     def retract(self, data: Numbers, rows: GroupedRows) -> None:
-        """Forget the newest rows, for they are given anew (ordered folds only)."""
+        """Remove the newest rows, which are added anew (ordered accumulators only)."""
 
     def needs_recompute(self) -> bool:
-        """Whether rounding may have left a trace, so that the rows held must be added anew."""
+        """Return whether rounding may have left an error, so that it must be recomputed."""
         return False
 
     def recompute(self, data: Numbers, rows: GroupedRows) -> None:
-        """Forget all and take the rows held as new."""
+        """Reset, and add the buffered rows."""
         self.reset(rows.groups)
         self.add(data, rows)
         self.reset_error()
 
     def reset_error(self) -> None:
-        """Take the present state as exact: it was just made from the rows held."""
+        """Take the present state as exact: it was just computed from the buffered rows."""
 
     def result(self) -> tuple[Numbers, Bools | None]:
-        """The value of each group and whether it is one."""
+        """Return the value of each group, and where it is valid."""
         raise NotImplementedError

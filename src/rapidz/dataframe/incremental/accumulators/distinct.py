@@ -1,4 +1,4 @@
-"""How many different values there are, and how often each of them comes."""
+"""Distinct values: their number, and how often each of them occurs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAIR = 32
 
 
 class DistinctValues(Accumulator):
-    """Which values there are in each group, where no row leaves.
+    """Set of the distinct values of each group, where no row leaves.
 
     >>> values = DistinctValues(2)
     >>> values.add(np.array([3, 1, 3]), GroupedRows(np.array([0, 0, 1]), 2))
@@ -32,7 +32,7 @@ class DistinctValues(Accumulator):
     def reset(self, groups: int) -> None:
         super().reset(groups)
         self.values: dict[Any, int] = {}
-        """The values of all groups, numbered; without groups that is all there is to know."""
+        """The values of all groups, numbered; without groups, the whole state."""
         self.pairs: set[int] = set()
         """Group and number of value, in one number."""
 
@@ -74,7 +74,7 @@ class DistinctValues(Accumulator):
 
 
 class DistinctCounts(Accumulator):
-    """How often each value comes in each group; without groups, how often each value comes.
+    """Multiset: how often each value occurs in each group, or without groups.
 
     >>> values = DistinctCounts(1)
     >>> values.add(np.array([3, 1, 3]), GroupedRows(np.array([0, 0, 0]), 1))
@@ -142,9 +142,9 @@ class DistinctCounts(Accumulator):
 def value_counts(
     values: DistinctCounts, codec: ColumnCodec, name: Any, dtype: Any
 ) -> pd.Series[Any]:
-    """The counts of the only group as pandas' `value_counts`: most frequent first."""
+    """Return the counts without groups as pandas' `value_counts`: most frequent first."""
     counts = values.counts
-    if isinstance(codec.dtype, pd.CategoricalDtype):  # those that have not come count too
+    if isinstance(codec.dtype, pd.CategoricalDtype):  # categories without a row count too
         counts = {value: counts.get(value, 0) for value in codec.dtype.categories.tolist()}
     kept = np.empty(len(counts), codec.storage)
     kept[:] = list(counts)
@@ -155,22 +155,22 @@ def value_counts(
 
 
 def _numbered(data: Any) -> tuple[list[Any], list[int]]:
-    """The values of a batch in order of appearance, and the number of each."""
+    """Return the values of a batch in order of appearance, and the number of each."""
     codes, values = pd.factorize(data)
     return values.tolist(), np.bincount(codes, minlength=len(values)).tolist()
 
 
 def _tally(data: Any, rows: GroupedRows) -> tuple[list[tuple[int, Any]], list[int]]:
-    """The pairs of group and value of a batch in order of appearance, and the number of each."""
+    """Return the pairs of group and value of a batch by appearance, and the number of each."""
     groups, places, values, pairs = _pairs(data, rows)
     keys = zip(groups.tolist(), map(values.__getitem__, places.tolist()), strict=True)
     return list(keys), np.bincount(pairs, minlength=len(groups)).tolist()
 
 
 def _pairs(data: Any, rows: GroupedRows) -> tuple[Ints, Ints, list[Any], Ints]:
-    """The different pairs of a batch: their groups, where their values are, and whose row is whose.
+    """Return the distinct pairs of a batch: groups, positions of values, values, pair of each row.
 
-    Rows must have labels.
+    The rows must have groups.
     """
     assert rows.labels is not None
     codes, values = pd.factorize(data)

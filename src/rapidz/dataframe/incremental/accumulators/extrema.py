@@ -1,9 +1,9 @@
-"""Smallest and largest value, first and last value, by group; also where rows leave.
+"""Minimum and maximum, first and last value, by group; two-stack aggregation if rows leave.
 
-Rows leave in the order in which they came. So the rows held are split once: of the older ones
-it is known in advance, for each row, what remains when it leaves; of the newer ones only the
-best is kept. When the older ones are used up, the newer ones take their place: every row is
-looked at twice, however long the window.
+Rows leave in the order of arrival. So the buffered rows are split once: for each of the older
+ones it is known in advance what remains when it leaves; of the newer ones only the extremum is
+kept. When the older ones are used up, the newer ones become the older ones: every row is read
+twice, however long the window.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def identity(ufunc: np.ufunc, dtype: np.dtype[Any]) -> Any:
-    """The value that never wins.
+    """Return the identity element of a minimum or maximum.
 
     >>> identity(np.minimum, np.dtype("float64"))
     inf
@@ -42,7 +42,7 @@ def identity(ufunc: np.ufunc, dtype: np.dtype[Any]) -> Any:
 
 
 class Extremum(Accumulator):
-    """The smallest or largest value of all rows."""
+    """Minimum or maximum of all rows."""
 
     value_arrays = ("best",)
     best: Numbers
@@ -64,10 +64,10 @@ class Extremum(Accumulator):
 
 
 class SlidingExtremum(Extremum):
-    """The smallest or largest value of rows that leave again.
+    """Minimum or maximum of rows that leave again, by two-stack aggregation.
 
-    `front` is the best of the older rows by group and `after` gives for each of them the best
-    of its group among the older rows behind it; `best` is the best of the newer rows.
+    `front` is the extremum of the older rows by group and `after` gives for each of them the
+    extremum of its group among the older rows behind it; `best` is that of the newer rows.
     """
 
     ordered = True
@@ -98,9 +98,9 @@ class SlidingExtremum(Extremum):
         if count > len(self.after):
             self.codes.drop_oldest(count)
             self.data.drop_oldest(count)
-            self.turn()
+            self.flip()
             return
-        # The last of several rows of one group is the one whose value stays.
+        # Of several rows of one group the value of the last one stays.
         self.front[self.codes.view()[:count]] = self.after.view()[:count]
         for buffer in (self.codes, self.data, self.after):
             buffer.drop_oldest(count)
@@ -110,11 +110,11 @@ class SlidingExtremum(Extremum):
         self.codes.drop_newest(len(data))
         self.data.drop_newest(len(data))
         if len(self.codes) < len(self.after):
-            self.turn()
-        # The newer rows that go come again, so they cannot spoil `best`.
+            self.flip()
+        # The retracted newer rows are added again, so `best` remains right.
 
-    def turn(self) -> None:
-        """Make all rows held older ones."""
+    def flip(self) -> None:
+        """Make all rows older ones (the flip of the two stacks)."""
         codes, data = self.codes.view(), self.data.view()
         self.best[:] = self.front[:] = self.never
         self.ufunc.at(self.front, codes, data)
@@ -144,7 +144,7 @@ class SlidingExtremum(Extremum):
 
 
 class TextExtremum(Accumulator):
-    """The smallest or largest text of all rows."""
+    """Minimum or maximum of text, of all rows."""
 
     arrays = {"best": np.empty((), object), "number": 0}  # noqa: RUF012
     best: Numbers
@@ -159,14 +159,14 @@ class TextExtremum(Accumulator):
             return
         column: pd.Series[Any] = pd.Series(data, copy=False)
         if rows.labels is None:
-            self._meet(0, getattr(column, self.how)())
+            self._update(0, getattr(column, self.how)())
         else:
             found = column.groupby(rows.labels).agg(self.how)
             for code, value in zip(found.index.tolist(), found.tolist(), strict=True):
-                self._meet(code, value)
+                self._update(code, value)
         self.number[rows.at] += rows.counts()
 
-    def _meet(self, code: int, value: Any) -> None:
+    def _update(self, code: int, value: Any) -> None:
         known = self.number[code] > 0
         self.best[code] = self.choose(self.best[code], value) if known else value
 
@@ -175,7 +175,7 @@ class TextExtremum(Accumulator):
 
 
 class LastValue(Accumulator):
-    """The last value: it leaves last, so it stays known until no row is left."""
+    """Last value: it leaves last, so that it is known until no row is left."""
 
     ordered = True
     value_arrays = ("value",)
@@ -207,7 +207,7 @@ class LastValue(Accumulator):
 
 
 class FirstValue(LastValue):
-    """The first value of all rows."""
+    """First value of all rows."""
 
     def add(self, data: Numbers, rows: GroupedRows) -> None:
         known = self.number[rows.at] > 0
@@ -216,7 +216,7 @@ class FirstValue(LastValue):
 
 
 class SlidingFirst(Accumulator):
-    """The first value of rows that leave again: the smallest position, looked up."""
+    """First value of rows that leave again: the value at the minimum of the positions."""
 
     ordered = True
 
@@ -248,8 +248,8 @@ class SlidingFirst(Accumulator):
     def retract(self, data: Numbers, rows: GroupedRows) -> None:
         self.data.drop_newest(len(data))
         self.places.retract(data, rows)
-        # The rows come again at other positions: forget those of the newer rows at once.
-        self.places.turn()
+        # The rows are added again at other positions: recompute those of the newer rows at once.
+        self.places.flip()
 
     def result(self) -> tuple[Numbers, Bools | None]:
         places, valid = self.places.result()[0], self.places.number > 0

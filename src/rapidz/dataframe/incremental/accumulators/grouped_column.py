@@ -1,4 +1,4 @@
-"""One column by group: its folds, and while rows can leave, the rows themselves."""
+"""Grouped column: the accumulators of one column, and its values while rows can leave."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from rapidz.dataframe.incremental.windows.ring_buffer import RingBuffer
 
 __all__ = ["GroupedColumn", "GroupCodes"]
 
-FLOATS = {"float", "moments", "sorted"}
-# Folds that keep values of any kind, as objects where they are no numbers.
+FLOATS = {"float sum", "moments", "sorted"}
+# Accumulators of values of any kind, as objects if they are not numbers.
 KEEPERS = {"first", "last", "distinct", "different", "min", "max"}
 
 
@@ -39,13 +39,13 @@ class GroupCodes:
 
     @classmethod
     def ungrouped(cls, rows: GroupedRows) -> GroupCodes:
-        """Rows that need no codes."""
-        labels = object.__new__(cls)
-        labels.keep, labels.rows = None, rows
-        return labels
+        """Return the codes of rows without groups."""
+        codes = object.__new__(cls)
+        codes.keep, codes.rows = None, rows
+        return codes
 
     def valid(self, values: ColumnValues) -> tuple[Numbers, GroupedRows]:
-        """The data that belongs to a group and is not missing, with its rows."""
+        """Return the data that has a group and is not missing, with its rows."""
         data, valid = values.data, values.valid
         empty = not len(data)
         if self.keep is not None:
@@ -57,7 +57,7 @@ class GroupCodes:
 
 
 class GroupedColumn:
-    """One column: folds by kind, and the values of the rows held if rows can leave."""
+    """Accumulators of one column by kind, and the buffered values if rows can leave."""
 
     def __init__(self, label: Any, dtype: Any, sliding: bool) -> None:
         self.label = label
@@ -70,50 +70,50 @@ class GroupedColumn:
         self.valid = RingBuffer(np.bool_) if sliding and self.codec.nullable else None
 
     def read(self, column: pd.Series[Any]) -> ColumnValues:
-        """The column of a batch as arrays."""
+        """Return the column of a batch as arrays."""
         return self.codec.read(column, as_it_is=not self.sliding)
 
     def need(self, kind: str) -> None:
-        """Keep a fold of this kind."""
+        """Add an accumulator of this kind unless there is one."""
         if kind in KEEPERS and self.codec.kind == "other" and not self.codec.objects:
             self.codec = ColumnCodec(self.codec.dtype, objects=True)
             self.data = RingBuffer(self.codec.storage) if self.sliding else None
         if kind not in self.accumulators:
             self.accumulators[kind] = create_accumulator(kind, self.codec, self.sliding)
 
-    def held(self, start: int, stop: int) -> ColumnValues:
-        """Values of rows held, counted from the oldest."""
+    def buffered(self, start: int, stop: int) -> ColumnValues:
+        """Return some of the buffered values, counted from the oldest."""
         data = (
             np.empty(0, self.codec.storage) if self.data is None else self.data.view()[start:stop]
         )
         return ColumnValues(data, None if self.valid is None else self.valid.view()[start:stop])
 
     def resize(self, groups: int) -> None:
-        """Make place for new groups."""
+        """Extend the accumulators to new groups."""
         for accumulator in self.accumulators.values():
             accumulator.resize(groups)
 
-    def convert(self, old: GroupedColumn | None, labels: GroupCodes, held: int) -> None:
-        """Know what a narrower column did, with rows that have these labels.
+    def convert(self, old: GroupedColumn | None, codes: GroupCodes, size: int) -> None:
+        """Take over the state of a narrower column, of rows that have these codes.
 
-        What that was not there to know, of a column that had no values, stays unknown.
+        A column that had no values has no state.
         """
         known = old is not None and (old.codec.kind == self.codec.kind or old.codec.kind != "other")
         if self.sliding:
-            self._store(self._held_by(old if known else None, held))
-            data, rows = labels.valid(self.held(0, held))
+            self._store(self._values_of(old if known else None, size))
+            data, rows = codes.valid(self.buffered(0, size))
             for kind, accumulator in self.accumulators.items():
                 accumulator.add(_typed(kind, data), rows)
         elif known and old is not None:
             for kind, accumulator in self.accumulators.items():
-                before = old.accumulators.get(kind) or old.accumulators.get("whole")
+                before = old.accumulators.get(kind) or old.accumulators.get("integer sum")
                 if before is not None:
                     accumulator.convert(before, self._move(old) if kind not in FLOATS else None)
 
-    def _held_by(self, old: GroupedColumn | None, held: int) -> ColumnValues:
+    def _values_of(self, old: GroupedColumn | None, size: int) -> ColumnValues:
         if old is None:
-            return ColumnValues(np.zeros(held, self.codec.storage), np.zeros(held, np.bool_))
-        values, move = old.held(0, held), self._move(old)
+            return ColumnValues(np.zeros(size, self.codec.storage), np.zeros(size, np.bool_))
+        values, move = old.buffered(0, size), self._move(old)
         return ColumnValues(values.data if move is None else move(values.data), values.valid)
 
     def _move(self, old: GroupedColumn) -> Recode:
@@ -123,30 +123,30 @@ class GroupedColumn:
         return functools.partial(recode, old=old.codec, new=self.codec)
 
     def select_groups(self, codes: Ints) -> None:
-        """Forget all groups but these."""
+        """Keep only these groups."""
         for accumulator in self.accumulators.values():
             accumulator.select_groups(codes)
 
     def reset(self, groups: int) -> None:
-        """Forget all rows."""
+        """Remove all rows."""
         for accumulator in self.accumulators.values():
             accumulator.reset(groups)
         for buffer in (self.data, self.valid):
             if buffer is not None:
                 buffer.drop_oldest(len(buffer))
 
-    def remove_oldest(self, count: int, labels: GroupCodes) -> None:
-        """Let the oldest rows go."""
-        data, rows = labels.valid(self.held(0, count))
+    def remove_oldest(self, count: int, codes: GroupCodes) -> None:
+        """Remove the oldest rows."""
+        data, rows = codes.valid(self.buffered(0, count))
         for kind, accumulator in self.accumulators.items():
             accumulator.remove(_typed(kind, data), rows)
         for buffer in (self.data, self.valid):
             if buffer is not None:
                 buffer.drop_oldest(count)
 
-    def add(self, values: ColumnValues, labels: GroupCodes) -> None:
-        """Take rows that come behind all others."""
-        data, rows = labels.valid(values)
+    def add(self, values: ColumnValues, codes: GroupCodes) -> None:
+        """Add rows after all others."""
+        data, rows = codes.valid(values)
         for kind, accumulator in self.accumulators.items():
             accumulator.add(_typed(kind, data), rows)
         self._store(values)
@@ -157,11 +157,11 @@ class GroupedColumn:
         change: WindowChange,
         new: GroupCodes,
         old: GroupCodes,
-        together: GroupCodes,
+        both: GroupCodes,
     ) -> None:
-        """Take rows that come before some of those held."""
+        """Add rows before some of the buffered ones."""
         total = len(self.data if self.data is not None else self.valid or ())
-        moved = self.held(total - change.moved, total)
+        moved = self.buffered(total - change.moved, total)
         moved = ColumnValues(moved.data.copy(), None if moved.valid is None else moved.valid.copy())
         merged = self._merge(moved, values, change)
         ordered = {k: f for k, f in self.accumulators.items() if f.ordered}
@@ -169,7 +169,7 @@ class GroupedColumn:
             data, rows = old.valid(moved)
             accumulator.retract(_typed(kind, data), rows)
         for kind, accumulator in self.accumulators.items():
-            data, rows = together.valid(merged) if accumulator.ordered else new.valid(values)
+            data, rows = both.valid(merged) if accumulator.ordered else new.valid(values)
             accumulator.add(_typed(kind, data), rows)
         for buffer in (self.data, self.valid):
             if buffer is not None:
@@ -197,11 +197,11 @@ class GroupedColumn:
         """Return whether rounding may have left an error in an accumulator."""
         return any(accumulator.needs_recompute() for accumulator in self.accumulators.values())
 
-    def recompute(self, labels: GroupCodes) -> None:
-        """Add the rows held anew where rounding may have left a trace."""
+    def recompute(self, codes: GroupCodes) -> None:
+        """Recompute accumulators in which rounding may have left an error."""
         for kind, accumulator in self.accumulators.items():
             if accumulator.needs_recompute():
-                data, rows = labels.valid(self.held(0, len(self.data or ())))
+                data, rows = codes.valid(self.buffered(0, len(self.data or ())))
                 accumulator.recompute(_typed(kind, data), rows)
 
 

@@ -1,4 +1,4 @@
-"""Variance: by Welford and Chan where rows only come, by shifted sums where they also leave."""
+"""Variance: by Welford and Chan if rows are only added, by shifted sums if they also leave."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from rapidz.dataframe.incremental.types import Bools, Floats, Ints, Numbers
 
 __all__ = ["WelfordMoments", "SlidingMoments"]
 
-# What the last bits of a double-double number are worth, and how much larger than them a sum
-# of squared deviations must be to be good to ten digits.
+# The relative value of the last bits of a double-double number, and how much larger than them a
+# sum of squared deviations must be for ten correct digits.
 LAST_BITS = 2.0**-104
 ENOUGH = 2.0**34
 MIXER = np.uint64(0x9E3779B97F4A7C15)
 
 
 def marks(data: Floats) -> Ints:
-    """A number for each value such that sums of them tell equal values from others.
+    """Return a hash for each value, such that sums of them distinguish equal values from others.
 
     >>> bool(marks(np.array([0.0]))[0] == marks(np.array([-0.0]))[0])
     True
@@ -41,7 +41,7 @@ def _variance(deviations: Floats, number: Ints, ddof: int) -> tuple[Floats, Bool
 
 
 class WelfordMoments(Accumulator):
-    """Number, mean and sum of squared deviations, merged batch by batch as Chan does.
+    """Welford's moments: number, mean and sum of squared deviations, merged by batch (Chan).
 
     >>> moments = WelfordMoments(1)
     >>> for x in (1e9, 1e9 + 1, 1e9 + 2):
@@ -55,7 +55,7 @@ class WelfordMoments(Accumulator):
     mean: Floats
     deviations: Floats
     odd: Ints
-    """Infinite values: with one of them there is no variance."""
+    """The number of infinite values: with one of them the variance is missing."""
 
     def add(self, data: Numbers, rows: GroupedRows) -> None:
         at = rows.at
@@ -65,7 +65,7 @@ class WelfordMoments(Accumulator):
             data, rows = data[finite], rows.only(finite)
         new = rows.counts()
         some = np.maximum(new, 1)
-        # The mean of a batch in two steps, for the first one loses the digits of a large offset.
+        # The mean of a batch in two steps, since the first one loses digits to a large offset.
         mean = rows.sums(data) / some
         mean += rows.sums(data - rows.broadcast(mean)) / some
         off = data - rows.broadcast(mean)
@@ -77,29 +77,29 @@ class WelfordMoments(Accumulator):
         self.number[at] += new
 
     def variance(self, ddof: int) -> tuple[Floats, Bools]:
-        """The variance of each group, and where there is one."""
+        """Return the variance of each group, and where it is valid."""
         value, valid = _variance(self.deviations, self.number + self.odd, ddof)
         return np.where(self.odd > 0, np.nan, value), valid
 
 
 class SlidingMoments(Accumulator):
-    """Sums of deviations from a centre and of their squares, from which rows can leave.
+    """Shifted sums: deviations from a centre and their squares, from which rows can leave.
 
     The centre of a group is its first value. Deviations and squares are kept with all their
-    bits, in double-double arithmetic, so what leaves takes away just what it brought. If a group
-    drifts so far from its centre that even these digits run out, `needs_recompute` says so, and the
-    rows held are added again about the mean.
+    bits, in double-double arithmetic, so that a row that leaves removes exactly what it added. If
+    a group drifts so far from its centre that even these digits are lost, `needs_recompute` is
+    True, and the buffered rows are added again about the mean.
 
-    Only a group whose values are all equal may have lost its digits for good. The deviations do
-    not tell that, for those of a far centre drown all others; the marks of the values do.
+    Only a group whose values are all equal may have lost its digits for good. The deviations
+    cannot tell, since those from a far centre exceed all others; the hashes of the values can.
     """
 
     arrays = {"centre": np.nan, "marks": np.uint64(0), "mark": np.uint64(0)}  # noqa: RUF012
     centre: Floats
     marks: Ints
-    """Sums of the marks of the finite values, modulo 2**64."""
+    """Sums of the hashes of the finite values, modulo 2**64."""
     mark: Ints
-    """The mark of one of them: if all are equal, of each."""
+    """The hash of one of them: if all are equal, of each."""
 
     def reset(self, groups: int) -> None:
         super().reset(groups)
@@ -152,7 +152,7 @@ class SlidingMoments(Accumulator):
             error: Any = cut + largest * float(len(low)) ** 2 * 2.0**-53
             most = high + low_sum if most is None else np.sqrt(most * counts)
             if error:
-                # That is of the largest values; in a group of small ones it can be no more.
+                # This bounds the largest values; in a group of small ones the error is no larger.
                 error = np.minimum(error, most * counts * 2.0**-52)
             total.put((high, low_sum, error), at, sign)
 
@@ -177,7 +177,7 @@ class SlidingMoments(Accumulator):
         return deviation_sum(number, first.high, first.low, second.high, second.low)
 
     def _noise(self) -> Floats:
-        # The error of the sums, and what the last of their bits are worth.
+        # The error of the sums, and the value of their last bits.
         first, second = self.first, self.second
         shift = np.abs(first.high) / np.maximum(second.number, 1)
         noise: Floats = second.error + second.high * LAST_BITS + 2 * shift * first.error
@@ -198,12 +198,12 @@ class SlidingMoments(Accumulator):
         self.reset_error()
 
     def reset_error(self) -> None:
-        """Take the present sums as good: they were just made from the rows held."""
+        """Take the present sums as exact: they were just computed from the buffered rows."""
         good = np.maximum(self._deviations(), 0.0) / (4 * ENOUGH)
         self.second.error = np.minimum(self.second.error, good)
 
     def variance(self, ddof: int) -> tuple[Floats, Bools]:
-        """The variance of each group, and where there is one."""
+        """Return the variance of each group, and where it is valid."""
         with np.errstate(all="ignore"):
             deviations = self._deviations()
         deviations = np.where(self._constant(), 0.0, np.maximum(deviations, 0.0))

@@ -1,4 +1,4 @@
-"""Medians and quantiles: the values of each group kept in order."""
+"""Medians and quantiles, of the sorted values of each group."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["SortedValues"]
 
 
 class SortedValues(Accumulator):
-    """All values, sorted by group and by size.
+    """Sorted array of all values, by group and by size.
 
-    A batch finds its places by bisection in its own groups and is moved in or out at once: the
-    work is a search for each row and one copy of the values held, never a sort of them.
+    A batch is inserted or deleted at once at positions found by bisection: the cost is a search
+    for each row and one copy of the values, never a sort of them.
 
     >>> values = SortedValues(1)
     >>> values.add(np.array([3.0, 1.0, 2.0]), GroupedRows(np.array([0, 0, 0]), 1))
@@ -35,7 +35,7 @@ class SortedValues(Accumulator):
         self.grouped = False
 
     def select_groups(self, codes: Ints) -> None:
-        # Groups that are forgotten have no values, and the order of the others stays.
+        # Groups that are not kept have no values, and the order of the others stays.
         super().select_groups(codes)
 
     def convert(self, old: Accumulator, move: Recode) -> None:
@@ -51,7 +51,7 @@ class SortedValues(Accumulator):
     def remove(self, data: Numbers, rows: GroupedRows) -> None:
         data, codes = _sorted(data, rows)
         places = self._places(data, codes)
-        # Of equal values the first, the second and so on goes.
+        # Of equal values the first, the second and so on is deleted.
         same = np.r_[False, (data[1:] == data[:-1]) & (codes[1:] == codes[:-1])][: len(data)]
         count = np.arange(len(data))
         starts = np.maximum.accumulate(np.where(same, 0, count))
@@ -70,10 +70,10 @@ class SortedValues(Accumulator):
         return places
 
     def quantile(self, q: float) -> tuple[Floats, Bools]:
-        """The quantile of each group, between two values in proportion.
+        """Return the quantile of each group, interpolated between two values.
 
-        Beside infinite values it is what pandas' arithmetic gives, which is not the same with
-        and without groups.
+        Next to infinite values it follows the arithmetic of pandas, which differs with and
+        without groups.
         """
         some = self.number > 0
         starts = np.cumsum(self.number) - self.number
@@ -92,7 +92,7 @@ class SortedValues(Accumulator):
         return found, some & ~np.isnan(found)
 
     def median(self) -> tuple[Floats, Bools]:
-        """The middle value of each group, or the mean of the two in the middle."""
+        """Return the middle value of each group, or the mean of the two in the middle."""
         some = self.number > 0
         if not len(self.values):
             return np.zeros(len(some)), some

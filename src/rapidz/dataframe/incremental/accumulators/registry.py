@@ -1,4 +1,7 @@
-"""How an aggregate is made from folds: which ones it needs and what it reads from them."""
+"""Registry of aggregates: the accumulator that each one needs, and how its result is read.
+
+"sum" of integers is an `IntegerSum`, "sum" and "mean" of floats are a `FloatSum`, and so on.
+"""
 
 from __future__ import annotations
 
@@ -33,16 +36,18 @@ Reading = tuple[Numbers, Bools | None]
 
 @dataclass(frozen=True, slots=True)
 class Finalizer:
-    """The kind of fold that an aggregate reads, and how it reads it, perhaps with an option."""
+    """Kind of accumulator of an aggregate, and the function that finalizes it, with an option."""
 
     kind: str
-    read: Callable[..., Reading]
+    finalize: Callable[..., Reading]
     option: Any = None
 
     def result(self, accumulator: Accumulator) -> Reading:
-        """The value of each group and whether it is one."""
+        """Return the value of each group, and where it is valid."""
         return (
-            self.read(accumulator) if self.option is None else self.read(accumulator, self.option)
+            self.finalize(accumulator)
+            if self.option is None
+            else self.finalize(accumulator, self.option)
         )
 
 
@@ -80,7 +85,7 @@ def _quantile(accumulator: Accumulator, q: float) -> Reading:
     return cast(SortedValues, accumulator).quantile(q)
 
 
-# What is read from the sizes of groups, and from no column.
+# The kind of an aggregate that needs the sizes of groups, and no column.
 SIZE = "size"
 NUMBERS = {"int", "float"}
 ALL = NUMBERS | {"time"}
@@ -88,7 +93,7 @@ ANY = ALL | {"other"}
 FINALIZERS: dict[str, tuple[set[str], Finalizer]] = {
     "count": (ANY, Finalizer("count", _plain)),
     "size": (ANY, Finalizer(SIZE, _plain)),
-    "mean": (NUMBERS, Finalizer("float", _mean)),
+    "mean": (NUMBERS, Finalizer("float sum", _mean)),
     "var": (NUMBERS, Finalizer("moments", _var, 1)),
     "std": (NUMBERS, Finalizer("moments", _std, 1)),
     "min": (ALL, Finalizer("min", _plain)),
@@ -99,16 +104,24 @@ FINALIZERS: dict[str, tuple[set[str], Finalizer]] = {
     "median": (NUMBERS, Finalizer("sorted", _median)),
     "quantile": (NUMBERS, Finalizer("sorted", _quantile, 0.5)),
 }
-# The one option that a recipe takes; with all others pandas is asked.
+# The one option that a finalizer takes; with others pandas computes the aggregate.
 OPTIONS = {"var": "ddof", "std": "ddof", "quantile": "q"}
+# Accumulators that are the same for all columns, and whether rows leave or not.
+PLAIN: dict[str, type[Accumulator]] = {
+    "count": RowCount,
+    "different": DistinctValues,
+    "distinct": DistinctCounts,
+    "sorted": SortedValues,
+    "times": TimeSum,
+}
 COUNTING = Finalizer("distinct", _plain)
-SUMS = {"int": Finalizer("whole", _plain), "float": Finalizer("float", _sum)}
+SUMS = {"int": Finalizer("integer sum", _plain), "float": Finalizer("float sum", _sum)}
 
 
 def find_finalizer(
     codec: ColumnCodec, how: Any, options: Mapping[str, Any], sliding: bool
 ) -> Finalizer | None:
-    """The recipe of an aggregate, None if only pandas can do it."""
+    """Return the finalizer of an aggregate, None if only pandas can compute it."""
     if how == "sum":
         return None if options else SUMS.get(codec.kind)
     if how == "mean" and codec.kind == "time":
@@ -128,32 +141,28 @@ def find_finalizer(
     option = OPTIONS.get(how)
     if option is not None and set(options) == {option}:
         value = options[option]
-        return Finalizer(found.kind, found.read, value) if isinstance(value, (int, float)) else None
+        return (
+            Finalizer(found.kind, found.finalize, value)
+            if isinstance(value, (int, float))
+            else None
+        )
     return None if options else found
 
 
 def _nested(dtype: Any) -> bool:
-    """Whether values are lists or structs of Arrow, which cannot be told apart by hashing."""
+    """Return whether values are lists or structs of Arrow, which are not hashable."""
     return isinstance(dtype, pd.ArrowDtype) and dtype.type in (list, dict)
 
 
 def create_accumulator(kind: str, codec: ColumnCodec, sliding: bool) -> Accumulator:
-    """A fold of a kind for a column, for rows that also leave or that only come."""
+    """Return an accumulator of a kind for a column, from which rows leave if *sliding*."""
     dtype = codec.storage
-    if kind == "distinct":
-        return DistinctCounts()
-    if kind == "different":
-        return DistinctValues()
-    if kind == "sorted":
-        return SortedValues()
-    if kind == "count":
-        return RowCount()
-    if kind == "whole":
+    if kind in PLAIN:
+        return PLAIN[kind]()
+    if kind == "integer sum":
         return IntegerSum(dtype=dtype, sliding=sliding)
-    if kind == "float":
+    if kind == "float sum":
         return FloatSum(exact=sliding)
-    if kind == "times":
-        return TimeSum()
     if kind == "moments":
         return SlidingMoments() if sliding else WelfordMoments()
     if kind in ("min", "max"):

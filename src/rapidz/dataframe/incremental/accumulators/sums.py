@@ -1,4 +1,4 @@
-"""Counts and sums: integers exactly, floats in double-double arithmetic."""
+"""Counts and sums: integers modulo 2**64, floats in double-double arithmetic."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from rapidz.dataframe.incremental.types import Bools, Floats, Ints, Numbers
 
 __all__ = ["FloatSum", "IntegerSum", "RowCount", "all_parts", "exact_parts"]
 
-# A sum is doubted if the error that it may carry is above this part of it.
+# A sum is recomputed if its possible error exceeds this part of it.
 DOUBT = 2.0**-45
-# Sums of integers below this fit in 64 bits, even if it is only known nearly that they are below.
+# Sums of integers below this fit in 64 bits, even if they are known as floats only.
 LARGE = 2**62
-# The least number above 0.
+# The smallest float above 0.
 LEAST = 2.0**-1074
 
 
 class RowCount(Accumulator):
-    """How many rows there are."""
+    """Number of rows."""
 
     arrays = {"number": 0}  # noqa: RUF012
     number: Ints
@@ -41,9 +41,9 @@ class RowCount(Accumulator):
 class IntegerSum(Accumulator):
     """Sum of integers; as in numpy and pandas it is exact modulo 2**64.
 
-    The sum of floats, which later rows may make of them, is not. From when the integers are so
-    large that some sum might not fit in 64 bits, it is kept too, in `near`; not where rows leave,
-    for there those that are held are added anew.
+    If later rows are floats, the sum must not wrap. So once the integers are so large that a sum
+    might not fit in 64 bits, it is kept as float too, in `near`; not if rows leave, for then the
+    buffered rows are added anew.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class IntegerSum(Accumulator):
         self.arrays = {"total": np.zeros((), dtype or np.int64)[()]}
         self.sliding = sliding
         self.bound = 0
-        """No sum is further from 0."""
+        """An upper bound of the absolute value of all sums."""
         super().__init__(groups)
 
     total: Numbers
@@ -71,10 +71,10 @@ class IntegerSum(Accumulator):
 
     def add(self, data: Numbers, rows: GroupedRows) -> None:
         if len(data) and not self.sliding:
-            self._look(data, rows)
+            self._add_floats(data, rows)
         self.total[rows.at] += rows.integer_sums(data)
 
-    def _look(self, data: Numbers, rows: GroupedRows) -> None:
+    def _add_floats(self, data: Numbers, rows: GroupedRows) -> None:
         if "near" not in self.arrays:
             largest = max(int(np.maximum.reduce(data)), -int(np.minimum.reduce(data)))
             self.bound += largest * len(data)
@@ -85,7 +85,7 @@ class IntegerSum(Accumulator):
         self.near[rows.at] += rows.sums(data.astype(np.float64))
 
     def as_floats(self) -> Floats:
-        """What the sums are if the integers are taken for floats."""
+        """Return the sums of the integers as floats."""
         total = self.total.astype(np.float64)
         return (
             np.where(np.abs(self.near) < LARGE, total, self.near)
@@ -101,9 +101,9 @@ class IntegerSum(Accumulator):
 
 
 def _cut(data: Floats) -> float:
-    """The power of two at which values are cut so that their upper parts add up exactly.
+    """Return the power of two at which values are cut so that their upper parts add up exactly.
 
-    0 where nothing need be cut, infinity where the sum may overflow.
+    0 if nothing need be cut, infinity if the sum may overflow.
     """
     if len(data) <= 1 or not data.any():
         return 0.0
@@ -112,7 +112,7 @@ def _cut(data: Floats) -> float:
 
 
 def exact_parts(data: Floats, rows: GroupedRows) -> tuple[Floats, Floats, float]:
-    """Sums by group as a high part without error, a low part, and the low part's error.
+    """Return sums by group as a high part without error, a low part, and the low part's error.
 
     Every value is cut at one power of two so large that the upper parts add up exactly.
 
@@ -145,7 +145,7 @@ def all_parts(data: Floats, rows: GroupedRows) -> Iterator[Floats]:
             cut = _cut(data * part)
         high = (data * part + cut) - cut if cut else data * part
         taken = high / part
-        if not np.isfinite(taken).all():  # it was rounded up to what is no float any more
+        if not np.isfinite(taken).all():  # rounding up exceeded the largest float
             high, taken = data * part, data
         yield rows.sums(high) / part
         data = data - taken
@@ -156,9 +156,9 @@ def all_parts(data: Floats, rows: GroupedRows) -> Iterator[Floats]:
 class FloatSum(Accumulator):
     """Sum and number of floats: `high + low` with a bound of the error in `error`.
 
-    Infinities are counted apart, so they leave no trace once they have left. With `exact`,
-    needed where rows leave, the sum within a batch loses nothing either. Without, a sum that
-    leaves the range of floats is kept as a part of itself from then on, for it may come back.
+    Infinities are counted apart, so that they can be removed. With `exact`, needed if rows leave,
+    the sum within a batch has no rounding error either. Without, a sum that exceeds the range of
+    floats is scaled from then on, since it may return to the range.
     """
 
     arrays = {"high": 0.0, "low": 0.0, "error": 0.0, "number": 0, "plus": 0, "minus": 0}  # noqa: RUF012
@@ -172,7 +172,7 @@ class FloatSum(Accumulator):
     def __init__(self, groups: int = 0, *, exact: bool = False) -> None:
         self.exact = exact
         self.scale = 1.0
-        """What the sums are kept as a part of themselves by."""
+        """The factor by which the sums are scaled."""
         super().__init__(groups)
 
     def convert(self, old: Accumulator, move: Recode) -> None:
@@ -181,7 +181,7 @@ class FloatSum(Accumulator):
             super().convert(old, move)
             return
         assert isinstance(old, IntegerSum)
-        # Integers have no number of values, nor does the sum ask for it.
+        # Sums of integers do not count values, and sums do not need the number.
         self.reset(len(old.total))
         self.high[:] = old.as_floats()
 
@@ -202,10 +202,10 @@ class FloatSum(Accumulator):
         if self.exact:
             self.put(exact_parts(data, rows), at, sign)
         else:
-            self._take(data, rows)
+            self._add_inexact(data, rows)
 
-    def _take(self, data: Floats, rows: GroupedRows) -> None:
-        """Add rows that stay."""
+    def _add_inexact(self, data: Floats, rows: GroupedRows) -> None:
+        """Add rows that never leave."""
         at = rows.at
         new = rows.sums(data if self.scale == 1.0 else data * self.scale)
         high, rest = two_sum(self.high[at], new)
@@ -213,7 +213,7 @@ class FloatSum(Accumulator):
             self.scale = SMALL
             self.high *= SMALL
             self.low *= SMALL
-            self._take(data, rows)
+            self._add_inexact(data, rows)
             return
         self.high[at] = high
         self.low[at] += rest
@@ -225,16 +225,16 @@ class FloatSum(Accumulator):
         low, lost = two_sum(self.low[at], sign * low)
         low, more = two_sum(low, rest)
         high, low = two_sum(total, low)
-        if not np.isfinite(high).all():  # they have left the range of floats, and are doubtful
+        if not np.isfinite(high).all():  # they exceed the range of floats: recompute
             large = ~np.isfinite(total)
             high, low = np.where(large, total, high), np.where(large, 0.0, low)
         self.high[at], self.low[at] = high, low
         self.error[at] += np.abs(lost) + np.abs(more) + error
         if sign < 0:
-            self._forget_empty(at)
+            self._clear_empty(at)
 
-    def _forget_empty(self, at: slice | Numbers) -> None:
-        # No row, no trace: what rounding left in the sum of nothing goes.
+    def _clear_empty(self, at: slice | Numbers) -> None:
+        # The sum of no rows is 0: what rounding left is removed.
         empty = self.number[at] == 0
         if empty.any():
             for array in (self.high, self.low, self.error):

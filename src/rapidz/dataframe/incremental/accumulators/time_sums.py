@@ -1,4 +1,4 @@
-"""Means of times: sums of more bits than 64."""
+"""Means of times: 128-bit sums."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOW = 2**HALF - 1
 
 
 class TimeSum(Accumulator):
-    """Number and exact sum of integers, as the sums of their upper and of their lower halves.
+    """Exact sum of integers in 128 bits: sums of the upper and of the lower halves, and the number.
 
     >>> times = TimeSum(1)
     >>> times.add(np.array([2**62, 2**62, 2**62 + 3]), GroupedRows(np.array([0, 0, 0]), 1))
@@ -45,7 +45,7 @@ class TimeSum(Accumulator):
         super().convert(old, None)
         if move is None:
             return
-        ticks = int(move(np.ones(1, np.int64))[0])  # those of one before
+        ticks = int(move(np.ones(1, np.int64))[0])  # of the wider unit in one of the narrower
         known = cast(TimeSum, old)
         totals = zip(known.upper.tolist(), known.lower.tolist(), strict=True)
         sums = [((upper << HALF) + lower) * ticks for upper, lower in totals]
@@ -53,7 +53,7 @@ class TimeSum(Accumulator):
         self.lower[:] = [one & LOW for one in sums]
 
     def mean(self) -> tuple[Ints, Bools]:
-        """The mean of each group without what is less than 1, and where there is one."""
+        """Return the mean of each group, truncated to an integer, and where it is valid."""
         number = np.maximum(self.number, 1)
         whole, rest = np.divmod(self.upper, number)
         part, left = np.divmod((rest << HALF) + self.lower, number)

@@ -1,4 +1,4 @@
-"""What kind of numbers a column holds, and the way to plain arrays and back to pandas."""
+"""Column codec: between columns of pandas and plain arrays of numbers."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ NOT_A_TIME = np.iinfo(np.int64).min
 
 @dataclass(slots=True)
 class ColumnValues:
-    """One column of a batch: `data` and which of it counts; `valid` None says that all does.
+    """One column of a batch: `data`, and which values are not missing; None if no value is.
 
-    Data of a column of the other kind is read only if asked for, as objects, or as an array of
-    pandas where no row leaves.
+    Data of a column of the kind "other" is empty unless the codec has `objects`; then it is
+    objects, or an array of pandas if no row leaves.
     """
 
     data: Numbers
@@ -35,7 +35,7 @@ class ColumnValues:
 
 
 class ColumnCodec:
-    """The way of one column to arrays: integers as 64 bit, floats as float64, times as int64.
+    """Codec of one column: integers as 64 bit, floats as float64, times as int64.
 
     >>> codec = ColumnCodec(pd.Int64Dtype())
     >>> codec.kind, codec.storage
@@ -66,9 +66,9 @@ class ColumnCodec:
         return self.masked or not isinstance(self.dtype, np.dtype) or self.dtype.kind not in "iub"
 
     def read(self, column: pd.Series[Any], as_it_is: bool = False) -> ColumnValues:
-        """The column as arrays; what would become objects may stay *as it is*, an array of pandas.
+        """Return the column as arrays; with *as_it_is*, objects stay an array of pandas.
 
-        Those that are asked for few of many values make objects of these alone then.
+        Then only the few values that are needed become objects.
         """
         if self.kind == "other":
             valid = ~np.asarray(column.array.isna(), bool)
@@ -92,7 +92,7 @@ class ColumnCodec:
 
 
 def recode(data: Numbers, old: ColumnCodec, new: ColumnCodec) -> Numbers:
-    """Data of one lane as that of another, whose dtype holds it.
+    """Return data of one codec as that of another, of a wider dtype.
 
     >>> recode(np.array([1]), ColumnCodec(np.dtype("M8[s]")), ColumnCodec(np.dtype("M8[ms]")))
     array([1000])
@@ -110,7 +110,7 @@ def _unit(codec: ColumnCodec) -> str:
 
 
 def as_dtype(values: Numbers, valid: Bools | None, dtype: Any) -> Any:
-    """Numbers as an array that pandas takes as `dtype`, missing where `valid` says no.
+    """Return numbers as an array of `dtype` for pandas, missing where `valid` is False.
 
     >>> as_dtype(np.array([1, 2]), np.array([True, False]), pd.Int64Dtype())
     <IntegerArray>

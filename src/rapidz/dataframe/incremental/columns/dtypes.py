@@ -1,9 +1,9 @@
-"""What becomes of a column that comes with another dtype than those before it.
+"""Type promotion: columns whose dtype differs from that of the batches before.
 
-The rule is that of `pandas.concat`: what is narrower is widened to what is known, and what is
-wider widens what is known. Where `concat` would make objects of both, the column is refused; so
-it is where states keep the values of both in different ways, as those of numpy and of pyarrow. A
-column without a value fits any dtype that has missing values; if it is of objects, it says no more.
+The rule is that of `pandas.concat`: a narrower dtype is widened to the known one, and a wider one
+widens the known one. A column is refused if `concat` would make objects of both, and if states
+store the values of both differently, as those of numpy and of pyarrow. A column without a value
+fits any dtype that has missing values; a column of objects without a value fits any dtype.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ __all__ = ["alike", "fit", "fit_nothing", "has_values", "is_object"]
 
 
 def fit(column: pd.Series[Any], dtype: Any, what: str) -> pd.Series[Any]:
-    """The column in a dtype that holds both its values and those of `dtype`.
+    """Return the column in a dtype that has both its values and those of `dtype`.
 
-    TypeError, which names the column as `what`, if there is none.
+    If no dtype has, raise TypeError, which names the column as `what`.
 
     >>> import numpy as np
     >>> fit(pd.Series([1, 2]), np.dtype("float64"), "column 'x'").dtype
@@ -36,28 +36,28 @@ def fit(column: pd.Series[Any], dtype: Any, what: str) -> pd.Series[Any]:
 meant, or use astype
     """
     if column.dtype == dtype:
-        return column if alike(column.dtype, dtype) else _in_order(column, dtype)
+        return column if alike(column.dtype, dtype) else _reorder_categories(column, dtype)
     if not len(column):
         return pd.Series(index=column.index, dtype=dtype, name=column.name)
     if is_object(column.dtype):
         column = column.infer_objects()
     if column.dtype == dtype:
         return column
-    wide = None if _says_nothing(column.dtype, dtype) else _common(dtype, column.dtype)
+    wide = None if _is_untyped(column.dtype, dtype) else _common(dtype, column.dtype)
     if wide is None and not has_values(column):
         nothing = fit_nothing(dtype)
         if nothing is None:
             raise _refusal(column, dtype, what)
         return pd.Series(index=column.index, dtype=nothing, name=column.name)
     if wide is None:
-        wide = _common(dtype, column.dtype) or _named_alike(column.dtype, dtype)
+        wide = _common(dtype, column.dtype) or _known_superset(column.dtype, dtype)
     if wide is None:
         raise _refusal(column, dtype, what)
     return column if column.dtype == wide else column.astype(wide)
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Whether equal dtypes are the same in all: categories without order are equal in any order.
+    """Return whether equal dtypes list their categories in the same order too.
 
     >>> alike(pd.CategoricalDtype(["a", "b"]), pd.CategoricalDtype(["b", "a"]))
     False
@@ -69,7 +69,7 @@ def alike(one: Any, other: Any) -> bool:
 
 
 def fit_nothing(dtype: Any) -> Any:
-    """The dtype closest to `dtype` that has a missing value; None if only objects have.
+    """Return the dtype closest to `dtype` that has a missing value; None if only objects have.
 
     >>> fit_nothing(np.dtype("int64")), fit_nothing(pd.Int64Dtype()), fit_nothing(np.dtype("bool"))
     (dtype('float64'), Int64Dtype(), None)
@@ -80,56 +80,56 @@ def fit_nothing(dtype: Any) -> Any:
 
 
 def has_values(column: pd.Series[Any]) -> bool:
-    """Whether anything in the column is not missing."""
+    """Return whether any value of the column is not missing."""
     return bool(column.notna().any())
 
 
 def is_object(dtype: Any) -> bool:
-    """Whether columns of this dtype may hold anything."""
+    """Return whether columns of this dtype have objects."""
     return isinstance(dtype, np.dtype) and dtype.kind == "O"
 
 
-def _in_order(column: pd.Series[Any], dtype: pd.CategoricalDtype) -> pd.Series[Any]:
-    # pandas takes equal dtypes for the same, and would leave the codes as they are.
+def _reorder_categories(column: pd.Series[Any], dtype: pd.CategoricalDtype) -> pd.Series[Any]:
+    # To pandas equal dtypes are the same, so that `astype` would not change the codes.
     return column.cat.set_categories(dtype.categories)
 
 
-def _says_nothing(new: Any, known: Any) -> bool:
-    """Whether a column without a value of dtype *new* may have been meant to be of any dtype."""
-    # NaN is all that numpy has for what is missing.
+def _is_untyped(new: Any, known: Any) -> bool:
+    """Return whether a column of dtype *new* without a value may stand for any dtype."""
+    # NaN is the only missing value of numpy.
     nan = isinstance(new, np.dtype) and new.kind == "f" and not isinstance(known, np.dtype)
     return nan or is_object(new)
 
 
 @functools.lru_cache(maxsize=256)
 def _common(known: Any, new: Any) -> Any:
-    """The dtype that pandas gives both together.
+    """Return the dtype of both concatenated.
 
-    None if that is the dtype of anything, or is not kept as the dtype known is.
+    None if that is the dtype of objects, or if states store it in another way than *known*.
     """
     if isinstance(known, pd.CategoricalDtype) or isinstance(new, pd.CategoricalDtype):
         return None
     both = pd.concat([pd.Series([], dtype=known), pd.Series([], dtype=new)]).dtype
-    return both if not is_object(both) and _kept(both) == _kept(known) else None
+    return both if not is_object(both) and _storage_of(both) == _storage_of(known) else None
 
 
-def _kept(dtype: Any) -> Any:
-    """In which way states keep the values of a dtype: what is kept in one is lost for another."""
+def _storage_of(dtype: Any) -> Any:
+    """Return in which way states store the values of a dtype."""
     if isinstance(dtype, pd.StringDtype):
         return "text"
     return "number" if (kind := ColumnCodec(dtype).kind) in ("int", "float") else kind
 
 
-def _named_alike(new: Any, known: Any) -> Any:
-    """What pandas makes objects of, though the values of one dtype are all among the other's."""
+def _known_superset(new: Any, known: Any) -> Any:
+    """Return *known* if it has all values of *new*, though `concat` makes objects of both."""
     if isinstance(new, pd.CategoricalDtype):
         if new.categories.dtype == known:
             return known
-        return known if _among(new, known) else None
+        return known if _is_subset(new, known) else None
     return known if is_object(known) and isinstance(new, pd.StringDtype) else None
 
 
-def _among(new: pd.CategoricalDtype, known: Any) -> bool:
+def _is_subset(new: pd.CategoricalDtype, known: Any) -> bool:
     if not isinstance(known, pd.CategoricalDtype) or new.ordered != known.ordered:
         return False
     places = known.categories.get_indexer(new.categories)

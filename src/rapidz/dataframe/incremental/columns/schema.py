@@ -1,4 +1,4 @@
-"""What every frame of a stream must look like, fixed by an example and the rows so far."""
+"""Schema of the frames of a stream, fixed by an example and the rows so far."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__ = ["Schema", "same_dtypes", "with_columns"]
 class Schema:
     """Kind, columns and dtypes of all frames of one stream.
 
-    A column of objects is open as long as nothing is known of what it holds: if there are no
-    rows, or all that has come is missing. Then the next rows decide.
+    A column of objects is open while its type is unknown: as long as no row, or no value, has
+    arrived. Then the next rows decide.
 
     >>> schema = Schema(pd.DataFrame({"x": [1], "y": [2.0]}))
     >>> schema.align(pd.DataFrame({"y": [1.0], "x": [2]})).columns.tolist()
@@ -47,18 +47,18 @@ class Schema:
         self.known = known
         self.open = not (known or len(example)) and any(map(is_object, self.dtypes))
         self.missing = missing
-        """The columns of objects of which no value has come yet."""
+        """The columns of objects of which no value has arrived."""
 
     def align(self, frame: Frame) -> Frame:
-        """The frame with the columns of the example in their order.
+        """Return the frame with the columns of the example in their order.
 
-        Columns that the example lacks are left out; an empty frame may have any dtypes. Others
-        come with the dtypes that are known, or with wider ones, see `fit`.
+        Other columns are omitted; an empty frame may have any dtypes. Columns get the known
+        dtypes, or wider ones: see `fit`.
         """
         return self.read(frame)[0]
 
     def read(self, frame: Frame) -> tuple[Frame, Schema]:
-        """The aligned frame, and the schema once it has come: itself if nothing changes."""
+        """Return the aligned frame, and the schema after it: the same one if nothing changes."""
         frame = self._of_kind(frame)
         if not len(frame):
             return frame, self
@@ -78,7 +78,7 @@ class Schema:
         return frame, Schema(frame.iloc[:0], known=True, missing=missing)
 
     def fits(self, frame: Frame) -> bool:
-        """Whether the frame, which has the columns, has the very dtypes too."""
+        """Return whether the frame, which has the columns, has exactly the dtypes too."""
         return same_dtypes(_dtypes(frame), self.dtypes)
 
     def _of_kind(self, frame: Any) -> Frame:
@@ -106,7 +106,7 @@ class Schema:
             return column
         if not has_values(column):
             return column.astype(object)
-        # There are missing values before these.
+        # Missing values came before these.
         wide = fit_nothing(column.dtype)
         return column if wide == column.dtype else fit(column, wide or dtype, what)
 
@@ -124,7 +124,7 @@ class Schema:
 
 
 def with_columns(frame: Frame, columns: dict[Any, pd.Series[Any]]) -> Frame:
-    """The frame with some of its columns replaced, whatever their labels are."""
+    """Return the frame with some of its columns replaced, whatever their labels are."""
     changed = {
         label: column
         for label, column in columns.items()
@@ -138,7 +138,7 @@ def with_columns(frame: Frame, columns: dict[Any, pd.Series[Any]]) -> Frame:
 
 
 def same_dtypes(some: list[Any], others: list[Any]) -> bool:
-    """Whether dtypes are equal, and list their categories in one order."""
+    """Return whether dtypes are equal, and list their categories in one order."""
     return some == others and all(map(alike, some, others))
 
 

@@ -1,4 +1,4 @@
-"""Group keys become codes: 0, 1, 2 ... in order of first appearance."""
+"""Dictionary encoding of group keys: codes 0, 1, 2 … in order of first appearance."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rapidz.dataframe.incremental.types import Ints
 __all__ = ["GroupEncoder", "KeyEncoder"]
 
 PAIR = 32
-# Fewer keys than that are looked up one by one.
+# Fewer keys than this are looked up one by one.
 FEW = 64
 
 
 class KeyEncoder:
-    """The distinct values of one key; -1 is the code of a missing value that is left out.
+    """Dictionary encoding of one key; -1 is the code of a missing value that has no group.
 
     >>> level = KeyEncoder(pd.Series(["b", "a"]), dropna=True)
     >>> level.encode(pd.Series(["b", "a", "b"]))
@@ -33,17 +33,17 @@ class KeyEncoder:
         self.known: pd.Index[Any] = pd.Index(example.iloc[:0])
 
     def encode(self, keys: pd.Series[Any]) -> Ints:
-        """The code of each key; keys not seen before get the next codes."""
-        if len(keys) < FEW or _is_looked_up_fast(keys.dtype):
+        """Return the code of each key; new keys get the next codes."""
+        if len(keys) < FEW or _has_fast_lookup(keys.dtype):
             return self._look_up(pd.Index(keys))
-        # Each different key is looked up once: hashing all keys of a batch among themselves costs
-        # less than to look each of them up, which makes Python objects of text and times.
+        # Each distinct key is looked up once: factorizing a batch costs less than looking up all of
+        # its keys, which makes Python objects of text and times.
         places, different = pd.factorize(keys, use_na_sentinel=self.dropna)
         codes = np.append(self._look_up(pd.Index(different)), -1)  # the last one: missing keys
         return codes.take(places, mode="wrap")
 
     def _look_up(self, keys: pd.Index[Any]) -> Ints:
-        index = self._alike(keys)
+        index = self._unify_missing(keys)
         codes: Ints = self.known.get_indexer(index)
         new = codes < 0
         if self.dropna and new.any():
@@ -54,28 +54,28 @@ class KeyEncoder:
             codes = self.known.get_indexer(index)
         return codes.astype(np.int64, copy=False)
 
-    def _alike(self, index: pd.Index[Any]) -> pd.Index[Any]:
-        # Among objects there are many kinds of missing ones: for pandas they all are one key.
+    def _unify_missing(self, index: pd.Index[Any]) -> pd.Index[Any]:
+        # Objects have several missing values: to pandas all of them are one key.
         if self.dropna or index.dtype != object:
             return index
         present = np.asarray(index.notna())
         return index if present.all() else index.where(present, np.nan)
 
     def cast(self, dtype: Any) -> KeyEncoder:
-        """The same keys in another dtype, which holds them all."""
+        """Return the same keys in a wider dtype."""
         level = copy.copy(self)
         if self.known.dtype != dtype:
-            level.known = self._alike(self.known.astype(dtype))
+            level.known = self._unify_missing(self.known.astype(dtype))
         return level
 
     def ranks(self) -> Ints:
-        """The place of each code in sorted order: pandas itself is asked for it."""
+        """Return the rank of each code in the sorted order of pandas."""
         key = pd.Series(self.known)
         grouped = pd.Series(np.zeros(len(key))).groupby(key, sort=True, dropna=False, observed=True)
         return grouped.ngroup().to_numpy()
 
     def index(self, codes: Ints, name: Any) -> pd.Index[Any]:
-        """The keys of these codes; of objects that are of one kind, as that, as pandas does it."""
+        """Return the keys of these codes; objects get the dtype that pandas infers."""
         keys = self.known.take(codes)
         if keys.dtype == object:
             keys = keys.infer_objects(copy=False)
@@ -83,7 +83,7 @@ class KeyEncoder:
 
 
 class GroupEncoder:
-    """The groups seen so far, each with one code, over one key or several."""
+    """Dictionary encoding of groups by one key or several: one code for each group."""
 
     def __init__(self, keys: Sequence[pd.Series[Any]], *, sort: bool, dropna: bool) -> None:
         self.sort = sort
@@ -100,7 +100,7 @@ class GroupEncoder:
         return len((self.pairs or self.levels)[-1].known)
 
     def encode(self, keys: Sequence[pd.Series[Any]]) -> Ints:
-        """The code of each row's group, -1 where a key is missing and is to be left out."""
+        """Return the code of each row's group, -1 for a missing key that has no group."""
         before = [level.known for level in (*self.levels, *self.pairs)]
         try:
             codes = self._encode(keys)
@@ -123,7 +123,7 @@ class GroupEncoder:
         return codes
 
     def widen(self, keys: Sequence[pd.Series[Any]]) -> GroupEncoder:
-        """The same groups, of keys with the dtypes of these."""
+        """Return the same groups with keys of wider dtypes."""
         groups = copy.copy(self)
         groups.levels = [
             level.cast(key.dtype) for level, key in zip(self.levels, keys, strict=True)
@@ -133,7 +133,7 @@ class GroupEncoder:
         return groups
 
     def by_level(self) -> list[Ints]:
-        """For each key its code in each group."""
+        """Return for each key its code in each group."""
         columns: list[Ints] = []
         codes = np.arange(len(self), dtype=np.int64)
         for pairs in reversed(self.pairs):
@@ -143,7 +143,7 @@ class GroupEncoder:
         return [codes, *reversed(columns)]
 
     def order(self) -> Ints:
-        """All codes in the order of pandas: sorted, or by first appearance."""
+        """Return all codes in the order of pandas: sorted, or by first appearance."""
         if not self.sort:
             return np.arange(len(self), dtype=np.int64)
         if self._ranked is None or self._ranked[0] != self.version:
@@ -155,7 +155,7 @@ class GroupEncoder:
         return self._ranked[1]
 
     def index(self, codes: Ints) -> pd.Index[Any]:
-        """The keys of these groups, as pandas labels a grouped result."""
+        """Return the keys of these groups, as pandas labels a grouped result."""
         if self._indexed is None or not np.array_equal(self._indexed[0], codes):
             named = zip(self.levels, self.by_level(), self.names, strict=True)
             parts = [level.index(column[codes], name) for level, column, name in named]
@@ -164,13 +164,13 @@ class GroupEncoder:
         return self._indexed[1]
 
     def select(self, codes: Ints) -> None:
-        """Forget all groups but these; the first of them becomes code 0, and so on."""
+        """Keep only these groups; the first of them gets the code 0, and so on."""
         columns = [column[codes] for column in self.by_level()]
         for number, (level, column) in enumerate(zip(self.levels, columns, strict=True)):
             used, columns[number] = np.unique(column, return_inverse=True)
             level.known = level.known.take(used)
         if len(columns) == 1:
-            # One key: its codes are the codes of the groups, in the order asked for.
+            # The codes of the only key are those of the groups, in the order given.
             self.levels[0].known = self.levels[0].known.take(columns[0])
         before = columns[0]
         for pairs, column in zip(self.pairs, columns[1:], strict=True):
@@ -181,8 +181,8 @@ class GroupEncoder:
         self._indexed = None
 
 
-def _is_looked_up_fast(dtype: Any) -> bool:
-    """Whether an index of keys finds each of many in less time than it takes to hash them all."""
+def _has_fast_lookup(dtype: Any) -> bool:
+    """Return whether looking up all keys costs less than factorizing them first."""
     if isinstance(dtype, pd.StringDtype):
         return dtype.storage == "python"
     masked = isinstance(dtype, pd.api.extensions.ExtensionDtype) and dtype.kind in "iub"

@@ -1,7 +1,7 @@
-"""Partial results of one batch of rows by group code.
+"""Grouped reductions: partial results of one batch of rows by group code.
 
-All vectorised work by group goes through here, so the rest of the engine never asks whether
-there are groups at all: without groups every row has code 0 and plain reductions do the work.
+Accumulators use these alone, so they need not distinguish rows without groups: those have the
+code 0, and plain reductions do the work.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from rapidz.dataframe.incremental.types import Bools, Floats, Ints, Numbers, Pos
 
 __all__ = ["GroupedRows", "ungrouped_rows"]
 
-# A batch that touches few of many groups works on these groups alone.
+# A batch of few of many groups is reduced to these groups alone.
 SPARSE = 4
 
 
 class GroupedRows:
-    """Rows of one batch, each with the code of its group.
+    """Group-by of one batch: its rows, each with the code of its group.
 
     `at` selects the groups of the batch from an array over all groups, `width` is their
     number. Partial results have `width` entries.
@@ -44,7 +44,7 @@ class GroupedRows:
             self.width = len(self.at)
 
     def only(self, keep: Bools) -> GroupedRows:
-        """The rows that `keep` selects."""
+        """Return the rows that `keep` selects."""
         chosen = object.__new__(GroupedRows)
         chosen.groups, chosen.at, chosen.width = self.groups, self.at, self.width
         chosen.size = int(np.count_nonzero(keep))
@@ -54,7 +54,7 @@ class GroupedRows:
         return chosen
 
     def counts(self) -> Ints:
-        """Rows by group, counted once: not to be changed in place."""
+        """Return the number of rows by group, which must not be changed in place."""
         if self._counts is None:
             if self.labels is None:
                 self._counts = np.array([self.size])
@@ -63,13 +63,13 @@ class GroupedRows:
         return self._counts
 
     def sums(self, data: Floats) -> Floats:
-        """Sums of floats by group."""
+        """Return sums of floats by group."""
         if self.labels is None:
             return np.array([data.sum()])
         return np.bincount(self.local, weights=data, minlength=self.width)
 
     def integer_sums(self, data: Numbers) -> Numbers:
-        """Sums of integers by group, exact modulo 2**64 as those of pandas."""
+        """Return sums of integers by group, exact modulo 2**64 as those of pandas."""
         if self.labels is None:
             return np.array([data.sum(dtype=data.dtype)])
         sums = np.zeros(self.width, data.dtype)
@@ -77,7 +77,7 @@ class GroupedRows:
         return sums
 
     def extremes(self, ufunc: np.ufunc, data: Numbers, identity: Any) -> Numbers:
-        """`np.minimum` or `np.maximum` by group; `identity` where a group has no row."""
+        """Reduce by `np.minimum` or `np.maximum`; `identity` where a group has no row."""
         if self.labels is None:
             return np.array([ufunc.reduce(data, initial=identity)], data.dtype)
         best = np.full(self.width, identity, data.dtype)
@@ -85,7 +85,7 @@ class GroupedRows:
         return best
 
     def last(self) -> Positions:
-        """Position of the last row of each group, -1 where there is none."""
+        """Return the position of the last row of each group, -1 if it has none."""
         where = np.full(self.width, -1, np.intp)
         if self.labels is None:
             where[0] = self.size - 1
@@ -95,7 +95,7 @@ class GroupedRows:
         return where
 
     def first(self) -> Positions:
-        """Position of the first row of each group, -1 where there is none."""
+        """Return the position of the first row of each group, -1 if it has none."""
         where = np.full(self.width, -1, np.intp)
         if self.labels is None:
             where[0] = 0 if self.size else -1
@@ -104,12 +104,12 @@ class GroupedRows:
         return where
 
     def broadcast(self, by_group: Numbers) -> Any:
-        """A value by group, given to each row."""
+        """Return for each row the value of its group."""
         return by_group[0] if self.labels is None else by_group[self.local]
 
 
 def ungrouped_rows(size: int) -> GroupedRows:
-    """Rows that all belong to the one group there is.
+    """Return rows without groups: all have the code 0.
 
     >>> ungrouped_rows(3).counts()
     array([3])

@@ -1,4 +1,4 @@
-"""Where the keys of groups come from: columns of the frame, or given beside it."""
+"""Group keys: columns of the frame, or arrays given with it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["GivenKeys", "GroupKeys"]
 
 @dataclass(frozen=True, slots=True)
 class GivenKeys:
-    """Says `by="given"` where a column may have that name."""
+    """Marker: the same as `by="given"`, where a column may have that name."""
 
 
 class GroupKeys:
-    """The group keys of each batch: none, columns by name, or "given" with the batch.
+    """Reader of the group keys of each batch: none, columns by name, or given with the batch.
 
     >>> GroupKeys("y", pd.DataFrame({"x": [1]}))
     Traceback (most recent call last):
@@ -32,7 +32,7 @@ class GroupKeys:
     def __init__(self, by: Any, example: Frame) -> None:
         self.known: list[pd.Series[Any]] | None = None
         self._like: list[pd.Series[Any]] = [pd.Series([], dtype=object)]
-        """What keys without rows were like that came first."""
+        """The first keys, if they had no rows."""
         self.columns: list[Any] = []
         self.given = by is not None
         labels = list(example.columns) if isinstance(example, pd.DataFrame) else []
@@ -50,7 +50,7 @@ class GroupKeys:
             raise ValueError("by must name at least one column, got []")
 
     def read(self, frame: Frame, keys: Any) -> list[pd.Series[Any]]:
-        """The keys of the rows, checked against those of earlier batches."""
+        """Return the keys of the rows, checked against those of earlier batches."""
         if self.columns:
             if keys is not None:
                 raise TypeError(
@@ -82,18 +82,18 @@ class GroupKeys:
         return fit(column, self.known[number].dtype, f"key {number}")
 
     def fit(self, keys: Sequence[pd.Series[Any]]) -> bool:
-        """Whether keys that were read have the very dtypes of those before."""
+        """Return whether the keys have exactly the dtypes of those before."""
         return self.known is not None and all(
             key.dtype == known.dtype for key, known in zip(keys, self.known, strict=True)
         )
 
     def remember(self, keys: Sequence[pd.Series[Any]]) -> None:
-        """Hold later batches to these keys."""
+        """Fix the dtypes of later keys."""
         if not self.fit(keys):
             self.known = [key.iloc[:0] for key in keys]
 
     def empty(self, frame: Frame) -> list[pd.Series[Any]]:
-        """The keys of no rows."""
+        """Return the keys of no rows."""
         if self.columns:
             return [frame[label].iloc[:0] for label in self.columns]
         return self.known or self._like

@@ -1,4 +1,4 @@
-"""The numbers of the rows that windows still to come can reach, and their times."""
+"""Float rows: the rows that later windows can reach, as floats, and their times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["FloatRows", "floats"]
 
 
 def floats(frame: Frame) -> Floats:
-    """The rows as floats, one column for each of them; what is infinite is missing, as in pandas.
+    """Return the rows as floats in two dimensions; infinite values are missing, as in pandas.
 
     >>> floats(pd.Series([1, 2]))
     array([[1.],
@@ -28,27 +28,27 @@ def floats(frame: Frame) -> Floats:
 
 
 class FloatRows:
-    """Columns of floats that grow at the end and shrink at the front, with times if need be."""
+    """Ring buffers of columns of floats, and of times for windows of time."""
 
     def __init__(self) -> None:
-        self.held = 0
+        self.size = 0
         self.buffers: dict[Any, RingBuffer] = {}
         self.stamps = RingBuffer(np.int64)
         self.unit: Any = None
 
     def take(self, labels: Sequence[Any], values: Floats, index: Any) -> None:
-        """Add rows; *index* holds their times, None if that does not matter."""
+        """Append rows; *index* has their times, None for windows of a number of rows."""
         for label in labels:
-            if label not in self.buffers:  # of a column of which nothing was known yet
+            if label not in self.buffers:  # a column whose type was unknown so far
                 self.buffers[label] = RingBuffer(np.float64)
-                self.buffers[label].append(np.full(self.held, np.nan))
+                self.buffers[label].append(np.full(self.size, np.nan))
         for label in [label for label in self.buffers if label not in labels]:
             del self.buffers[label]
         for label, column in zip(labels, values.T, strict=True):
             self.buffers[label].append(column)
         if index is not None:
             self.stamps.append(self._read(index))
-        self.held += len(values)
+        self.size += len(values)
 
     def _read(self, index: Any) -> Ints:
         both = index if self.unit is None else _finer(index, self.unit)
@@ -60,31 +60,31 @@ class FloatRows:
         return stamps
 
     def drop_newest(self, count: int) -> None:
-        """Take back the newest rows."""
+        """Remove the newest rows."""
         for buffer in (*self.buffers.values(), self.stamps):
             if len(buffer):
                 buffer.drop_newest(count)
-        self.held -= count
+        self.size -= count
 
     def drop_oldest(self, count: int) -> None:
-        """Let the oldest rows go."""
+        """Remove the oldest rows."""
         for buffer in (*self.buffers.values(), self.stamps):
             if len(buffer):
                 buffer.drop_oldest(count)
-        self.held -= count
+        self.size -= count
 
     def starts(self, window: pd.Timedelta, since: int) -> Ints:
-        """Where the windows begin that end at each row from *since* on."""
+        """Return the starts of the windows that end at each row from *since* on."""
         step = pd.Timedelta(1, self.unit).as_unit("ns").value
-        length = window.as_unit("ns").value // step  # pandas, too, leaves out what is less
+        length = window.as_unit("ns").value // step  # truncated, as in pandas
         stamps = self.stamps.view()
         starts = np.searchsorted(stamps, stamps[since:] - length, side="right")
         return np.minimum(starts, np.arange(since, len(stamps)))
 
     def frame(self) -> pd.DataFrame:
-        """The rows as pandas has them, the columns numbered."""
+        """Return the rows as a frame, the columns numbered."""
         columns = dict(enumerate(buffer.view() for buffer in self.buffers.values()))
-        index: Any = range(self.held)
+        index: Any = range(self.size)
         if self.unit is not None:
             index = pd.DatetimeIndex(self.stamps.view().view(f"M8[{self.unit}]"))
         return pd.DataFrame(columns, index=index)

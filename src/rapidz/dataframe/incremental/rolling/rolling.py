@@ -1,4 +1,4 @@
-"""Rolling aggregates: one value for each row, of the window that ends there."""
+"""State of rolling aggregates: one value for each row, of the window that ends there."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from rapidz.dataframe.incremental.rolling.sorted_window import is_available as a
 from rapidz.dataframe.incremental.spec import numeric_columns
 from rapidz.dataframe.incremental.types import Floats, Frame, Ints
 from rapidz.dataframe.incremental.windows.extents import same_clock
+from rapidz.dataframe.incremental.windows.lateness import LatenessRule
 from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = ["RollingState", "reach"]
 
-# In windows that are so many times larger than a batch, only the rows that come and go are seen.
+# In windows so many times larger than a batch, only the rows that enter and leave are read.
 LARGE = 12
 HOWS = ("sum", "mean", "min", "max", "median", "var", "std", "count", "quantile", "aggregate")
 
 
 class RollingState:
-    """The rows that pandas' `rolling` gives for all rows, as they come.
+    """State of a rolling aggregate: `update` returns what pandas' `rolling` has for the new rows.
 
     `window` is a number of rows or, where the index holds times in order, a length of time.
-    `how` is the name of an aggregate of pandas' rolling ("aggregate" takes `func=`), options go
-    to it. Only the rows that windows still to come can reach are held. Columns of a DataFrame
-    that are not numbers are left out. `min_periods` is by default what pandas takes.
+    `how` is the name of an aggregate of pandas' rolling ("aggregate" takes `func=`), options are
+    passed to it. Only the rows that later windows can reach are buffered. Columns of a DataFrame
+    that are not numbers are omitted. `min_periods` has the default of pandas.
 
     >>> state = RollingState(pd.Series([], dtype="int64"), 2, "sum")
     >>> state.update(pd.Series([1, 2])).tolist(), state.update(pd.Series([3])).tolist()
@@ -62,21 +63,21 @@ class RollingState:
         self.newest: Any = None
         """The newest time, as an index."""
         self.tail: Frame | None = None
-        """The rows held where a function is to see them; otherwise their numbers are enough."""
+        """The buffered rows, if a function needs them; other aggregates need `rows` only."""
         self.rows = FloatRows()
         self.huge = 0
-        """How many of the rows held there are up to the last one whose square is too large."""
+        """The number of buffered rows up to the last one whose square may overflow."""
         self.sorted: list[SortedWindow] | None = None
-        """The values of the rows held in order, by column, once they have been of use."""
+        """The sorted windows by column, once they have been used."""
         self.sums: list[RollingSums] | None = None
-        """The same for sums."""
+        """The two-stack aggregates by column, once they have been used."""
 
     def _allows(self, min_periods: Any) -> bool:
         number = int(min_periods) if isinstance(min_periods, numbers.Integral) else -1
         return number >= 0 and (self.timed or number <= self.window)
 
     def update(self, frame: Frame) -> Any:
-        """Take the next rows; the values that belong to them."""
+        """Take the next rows; return their values."""
         aligned, schema = self.schema.read(frame)
         frame = numeric_columns(aligned, "rolling")
         self._check_order(frame.index)
@@ -102,45 +103,45 @@ class RollingState:
         return result
 
     def _by_number(self, frame: Frame, schema: Schema) -> Floats:
-        """The values of the new rows, and take them."""
+        """Take new rows; return their values."""
         values = floats(frame.notna() if self.how == "count" else frame)
         labels = [None] if isinstance(frame, pd.Series) else list(frame.columns)
         if schema is not self.schema:
             self.sorted = self.sums = None
-        rows, held = self.rows, self.rows.held
+        rows, before = self.rows, self.rows.size
         rows.take(labels, values, frame.index if self.timed else None)
-        huge = self.huge if is_small(values) else rows.held
-        starts = self._starts(held)
-        last = int(starts[-1]) if self.timed else max(0, rows.held - self.window + 1)
-        if self._sorts(len(frame)) and last <= held:
-            made = self._by_order(starts, held, last)
+        huge = self.huge if is_small(values) else rows.size
+        starts = self._starts(before)
+        last = int(starts[-1]) if self.timed else max(0, rows.size - self.window + 1)
+        if self._sorts(len(frame)) and last <= before:
+            made = self._by_order(starts, before, last)
         elif not huge and self._sums(len(frame)):
-            made = self._by_sums(starts, held, last)
+            made = self._by_sums(starts, before, last)
         else:
-            made = self._by_pandas_or_undone(held)
+            made = self._by_pandas_or_undo(before)
         rows.drop_oldest(last)
         self.huge = max(0, huge - last)
         return made
 
-    def _by_pandas_or_undone(self, held: int) -> Floats:
+    def _by_pandas_or_undo(self, before: int) -> Floats:
         self.sorted = self.sums = None
         try:
-            made: Floats = self._by_pandas(self.rows.frame(), self.rows.held - held).to_numpy()
-        except BaseException:  # of options that pandas refuses
-            self.rows.drop_newest(self.rows.held - held)
+            made: Floats = self._by_pandas(self.rows.frame(), self.rows.size - before).to_numpy()
+        except BaseException:  # raised by options that pandas refuses
+            self.rows.drop_newest(self.rows.size - before)
             raise
         return made
 
     def _sorts(self, new: int) -> bool:
-        """Whether to keep the window in order, for it is much larger than what comes."""
-        if self.how not in ("median", "quantile") or new * LARGE >= self.rows.held:
+        """Return whether the window is so much larger than the batch that sorting it pays."""
+        if self.how not in ("median", "quantile") or new * LARGE >= self.rows.size:
             return False
         q = self.options.get("q", 0.5)
         return self.options.keys() <= {"q"} and isinstance(q, float) and 0 <= q <= 1 and available()
 
     def _sums(self, new: int) -> bool:
-        """Whether to go on with sums of the window."""
-        if self.how not in SUMMED or new * LARGE >= self.rows.held:
+        """Return whether the window is so much larger than the batch that two stacks pay."""
+        if self.how not in SUMMED or new * LARGE >= self.rows.size:
             return False
         ddof = self.options.get("ddof", 1)
         allowed = {"ddof"} if self.how in ("var", "std") else set()
@@ -154,24 +155,24 @@ class RollingState:
     def _columns(self) -> list[Floats]:
         return [buffer.view() for buffer in self.rows.buffers.values()]
 
-    def _by_order(self, starts: Ints, held: int, last: int) -> Floats:
+    def _by_order(self, starts: Ints, before: int, last: int) -> Floats:
         columns = self._columns()
         if self.sorted is None:
-            self.sorted = [SortedWindow(column[:held]) for column in columns]
+            self.sorted = [SortedWindow(column[:before]) for column in columns]
         q, made = self.options.get("q", 0.5), np.empty((len(starts), len(columns)))
         for at, (window, column) in enumerate(zip(self.sorted, columns, strict=True)):
             leaving = column[:last]
-            made[:, at] = window.quantiles(column[held:], leaving, starts, q, self._least())
+            made[:, at] = window.quantiles(column[before:], leaving, starts, q, self._least())
             window.drop(leaving[int(starts[-1]) :])
         return made
 
-    def _by_sums(self, starts: Ints, held: int, last: int) -> Floats:
+    def _by_sums(self, starts: Ints, before: int, last: int) -> Floats:
         columns = self._columns()
         if self.sums is None:
-            self.sums = [RollingSums(self.how, column[:held]) for column in columns]
+            self.sums = [RollingSums(self.how, column[:before]) for column in columns]
         made, ddof = np.empty((len(starts), len(columns))), self.options.get("ddof", 1)
         for at, (sums, column) in enumerate(zip(self.sums, columns, strict=True)):
-            made[:, at] = sums.step(column, held, starts, self._least(), ddof)
+            made[:, at] = sums.step(column, before, starts, self._least(), ddof)
             sums.drop(last)
         return made
 
@@ -180,11 +181,11 @@ class RollingState:
         how = "sum" if self.how == "count" else self.how  # of ones and zeros
         return getattr(rolling, how)(**self.options).iloc[len(rows) - new :]
 
-    def _starts(self, held: int) -> Ints:
-        """Where the window of each new row begins."""
+    def _starts(self, before: int) -> Ints:
+        """Return the start of the window of each new row."""
         if self.timed:
-            return self.rows.starts(self.window, held)
-        starts: Ints = np.maximum(np.arange(held, self.rows.held) - self.window + 1, 0)
+            return self.rows.starts(self.window, before)
+        starts: Ints = np.maximum(np.arange(before, self.rows.size) - self.window + 1, 0)
         return starts
 
     def _check_order(self, index: Any) -> None:
@@ -208,19 +209,21 @@ class RollingState:
 
 
 def reach(rows: Any, window: Any) -> Any:
-    """The rows that later windows can reach.
+    """Return the rows that later windows can reach.
 
     >>> reach(pd.Series([1, 2, 3]), 2).tolist()
     [3]
     """
     window, timed = _window(window)
     if timed:
-        return rows[rows.index > rows.index[-1] - window].copy() if len(rows) else rows
+        if not len(rows):
+            return rows
+        return rows[LatenessRule(window).admits(rows.index, rows.index[-1])].copy()
     return rows.iloc[max(0, len(rows) - window + 1) :].copy()
 
 
 def _like(frame: Frame, values: Floats) -> Any:
-    """Values as a frame of the same form."""
+    """Return values in the shape of the frame."""
     if isinstance(frame, pd.Series):
         return pd.Series(values[:, 0], index=frame.index, name=frame.name)
     return pd.DataFrame(values, index=frame.index, columns=frame.columns)

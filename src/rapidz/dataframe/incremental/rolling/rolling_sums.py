@@ -1,4 +1,4 @@
-"""Rolling sums, means, variances, extremes and counts of one column."""
+"""Rolling sums, means, variances, extrema and counts of one column, by two stacks."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from rapidz.dataframe.incremental.types import Bools, Floats, Ints
 __all__ = ["HOWS", "RollingSums", "is_small"]
 
 HOWS = ("sum", "mean", "min", "max", "var", "std", "count")
-# The squares of many values below this are floats.
+# Sums of squares of values below this do not overflow.
 HUGE = 2.0**400
 
 
 def is_small(values: Floats) -> bool:
-    """Return whether the squares of the values can be added up; NaN is no value.
+    """Return whether the squares of the values can be added up; NaN counts as missing.
 
     >>> is_small(np.array([1.0, np.nan])), is_small(np.array([1e200]))
     (True, False)
@@ -33,7 +33,7 @@ def is_small(values: Floats) -> bool:
 
 
 class RollingSums:
-    """An aggregate of the windows of one column, in which NaN is no value.
+    """Two-stack aggregate of the windows of one column, in which NaN is missing.
 
     >>> sums = RollingSums("mean", np.array([1.0]))
     >>> sums.step(np.array([1.0, 3.0, np.nan]), 1, np.array([0, 1]), 1, 1).tolist()
@@ -49,9 +49,9 @@ class RollingSums:
             self.runs.step(held)
 
     def step(self, rows: Floats, held: int, starts: Ints, least: int, ddof: int) -> Floats:
-        """The aggregate for each row from *held* on; NaN where there are fewer values than that."""
+        """Return the aggregate for each row from *held* on; NaN with less than *least* values."""
         runs = self._runs(rows[held:])
-        # Where the last values are all equal there is no doubt.
+        # Equal values have no variance, whatever rounding has left.
         length = None if runs is None else runs[0]
         parts = self.stacks.step(rows, held, starts, length)
         number = parts[0]
@@ -65,7 +65,7 @@ class RollingSums:
         return np.where(enough, made, np.nan)
 
     def drop(self, count: int) -> None:
-        """Count rows from another one on: those before have left."""
+        """Remove the oldest rows."""
         self.stacks.drop(count)
 
     def _runs(self, new: Floats) -> Any:

@@ -1,4 +1,4 @@
-"""Sorted leaving windows: medians and quantiles at a cost that follows the rows that come."""
+"""Sorted leaving windows: medians and quantiles at a cost that depends on the new rows only."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ def is_available() -> bool:
 
 
 class SortedWindow:
-    """The values in a window of one column, in order: a step costs the rows that come and go.
-
-    As to the rolling aggregates of pandas, what is infinite is missing.
+    """Sorted list of the values in a window; infinite values are missing, as in pandas.
 
     >>> window = SortedWindow(np.array([5.0, np.nan]))
     >>> new, gone = np.array([1.0, 2.0]), np.array([5.0])
@@ -40,7 +38,7 @@ class SortedWindow:
     ) -> Floats:
         """Return the quantile for each new row, before which `ends` of the leaving rows have left.
 
-        Those that leave after the last row leave with `drop`.
+        Rows that leave after the last row are removed by `drop`.
         """
         results = np.full(len(new), np.nan)
         values, gone, least = self.values, 0, max(min_periods, 1)
@@ -59,13 +57,13 @@ class SortedWindow:
         return results
 
     def drop(self, leaving: Floats) -> None:
-        """Let values go."""
+        """Remove values."""
         for value in leaving[np.isfinite(leaving)].tolist():
             self.values.remove(value)
 
 
 def _quantile(values: Any, q: float) -> float:
-    """The quantile of sorted values, in the arithmetic of pandas."""
+    """Return the quantile of sorted values, in the arithmetic of pandas."""
     place = q * (len(values) - 1)
     below = int(place)
     low: float = values[below]

@@ -1,10 +1,10 @@
-"""Two-stack leaving aggregates: a step costs the rows that come and go, not the window.
+"""Two-stack sliding aggregation: the cost depends on the rows that enter and leave, not the window.
 
-The rows held are split at one place. Of the older ones it is known what each row and those behind
-it up to the split make together, of the newer ones what they make together with all before them
-back to the split. What a window holds is one of the former joined with one of the latter: nothing
-is ever taken out of a sum, so what has left leaves no trace. When the older rows are used up, the
-split moves to the end: every row is looked at twice.
+The buffered rows are split at one position. For the older ones the suffix aggregates up to the
+split are known, for the newer ones the prefix aggregates from the split on. A window is one of the
+former joined with one of the latter: nothing is ever subtracted, so rows that left cause no
+rounding error. When the older rows are used up, the split moves to the end (flip): every row is
+read twice.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ __all__ = [
 
 Parts: TypeAlias = "tuple[Any, ...]"
 
-# A sum of squared deviations that is a smaller part of that about the centre has lost its digits.
+# A sum of squared deviations that is a smaller part than this of that about the centre is inexact.
 FEW_DIGITS = 2.0**-60
 
 
 def _running(data: Floats) -> tuple[Floats, Floats]:
-    """The running sums as a part without error and the rest.
+    """Return the running sums as a part without error and the rest.
 
     >>> _running(np.array([1e17, 1.0, -1e17]))
     (array([1.e+17, 1.e+17, 0.e+00]), array([0., 1., 1.]))
@@ -48,30 +48,30 @@ def _added(left: Parts, right: Parts) -> Parts:
 
 
 class ScannedSums:
-    """Number and sum of the values, in double-double arithmetic."""
+    """Monoid of number and sum of the values, in double-double arithmetic."""
 
     none: Parts = (0, 0.0, 0.0)
 
     def about(self, data: Floats) -> ScannedSums:
-        """The sums to go on with, beside these rows."""
+        """Return the monoid to continue with after these rows."""
         return self
 
     def scan(self, data: Floats) -> Parts:
-        """What the values up to each row make together; NaN is no value."""
+        """Return the prefix aggregate up to each row; NaN is missing."""
         valid = ~np.isnan(data)
         return np.cumsum(valid), *_running(np.where(valid, data, 0.0))
 
     def join(self, left: Parts, right: Parts) -> Parts:
-        """What two parts make together."""
+        """Return the aggregate of two parts together."""
         return left[0] + right[0], *_added(left[1:], right[1:])
 
-    def needs_recompute(self, parts: Parts, runs: Ints) -> Bools:
-        """Which of the results may have lost digits; *runs* of equal values end at the rows."""
+    def inexact(self, parts: Parts, runs: Ints) -> Bools:
+        """Return which results may be inexact; *runs* of equal values end at the rows."""
         return np.zeros(len(runs), bool)
 
 
 class ScannedExtrema(ScannedSums):
-    """Number of the values and the smallest or largest of them."""
+    """Monoid of number and minimum or maximum of the values."""
 
     def __init__(self, ufunc: np.ufunc) -> None:
         self.ufunc = ufunc
@@ -86,7 +86,7 @@ class ScannedExtrema(ScannedSums):
 
 
 class ScannedMoments(ScannedSums):
-    """Number of the values, sums of their deviations from a centre and of the squares of these."""
+    """Monoid of number, sum of deviations from a centre and sum of their squares."""
 
     none = (0, 0.0, 0.0, 0.0, 0.0)
 
@@ -110,14 +110,14 @@ class ScannedMoments(ScannedSums):
         first, second = _added(left[1:3], right[1:3]), _added(left[3:], right[3:])
         return left[0] + right[0], *first, *second
 
-    def needs_recompute(self, parts: Parts, runs: Ints) -> Bools:
+    def inexact(self, parts: Parts, runs: Ints) -> Bools:
         lost: Bools = deviations(parts) < parts[3] * FEW_DIGITS
         lost &= runs < parts[0]
         return lost
 
 
 def deviations(parts: Parts) -> Floats:
-    """The sums of squared deviations from the mean, of the parts of `ScannedMoments`.
+    """Return the sums of squared deviations from the mean, of the parts of `ScannedMoments`.
 
     >>> deviations(ScannedMoments(1.0).scan(np.array([1.0, 2.0, 3.0])))
     array([0. , 0.5, 2. ])
@@ -127,13 +127,13 @@ def deviations(parts: Parts) -> Floats:
 
 
 class EqualRuns:
-    """How many of the last values are equal: a window of no more values has no variance."""
+    """Run length: how many of the last values are equal; shorter windows have no variance."""
 
     def __init__(self) -> None:
         self.value, self.length = np.nan, 0
 
     def step(self, new: Floats) -> tuple[Ints, Floats]:
-        """The length of the run of equal values that ends at each row, and their value."""
+        """Return the length of the run of equal values that ends at each row, and their value."""
         valid = ~np.isnan(new)
         values = np.r_[self.value, new[valid]]
         at = np.arange(len(values))
@@ -146,7 +146,7 @@ class EqualRuns:
 
 
 class TwoStacks:
-    """What the windows that end at each row hold, as parts of sums.
+    """Two stacks: the aggregates of the windows that end at each row.
 
     >>> stacks = TwoStacks(ScannedSums())
     >>> number, high, low = stacks.step(np.array([1.0, 2.0, 4.0]), 1, np.array([0, 1]))
@@ -156,29 +156,29 @@ class TwoStacks:
 
     def __init__(self, sums: ScannedSums) -> None:
         self.sums = sums
-        self.turn = -1
-        """Where the newer rows begin, -1 before the first step."""
+        self.split = -1
+        """The position of the first newer row, -1 before the first step."""
         self.base = 0
-        """The row that the first of the older parts begins with."""
+        """The position of the first older row."""
         self.older: Parts = ()
         self.newer: Parts = ()
 
     def step(self, rows: Floats, held: int, starts: Ints, runs: Ints | None = None) -> Parts:
-        """The parts for each of the rows from *held* on, whose windows begin at *starts*."""
+        """Return the aggregate for each row from *held* on, whose windows begin at *starts*."""
         pieces, done = [], held
         while done < len(rows):
-            end = held + int(np.searchsorted(starts, self.turn, side="right"))
+            end = held + int(np.searchsorted(starts, self.split, side="right"))
             if end <= done:
-                self._turn(rows, int(starts[done - held]), done)
+                self._flip(rows, int(starts[done - held]), done)
                 continue
             piece, newer = self._parts(rows[done:end], starts[done - held : end - held])
-            if runs is not None and done != self.turn:
-                lost = self.sums.needs_recompute(piece, runs[done - held : end - held])
+            if runs is not None and done != self.split:
+                lost = self.sums.inexact(piece, runs[done - held : end - held])
                 if lost.any():
                     good = int(lost.argmax())
                     pieces.append(tuple(part[:good] for part in piece))
                     done += good
-                    self._turn(rows, int(starts[done - held]), done)
+                    self._flip(rows, int(starts[done - held]), done)
                     continue
             pieces.append(piece)
             self.newer = tuple(part[-1] for part in newer)
@@ -186,8 +186,8 @@ class TwoStacks:
         return tuple(np.concatenate(parts) for parts in zip(*pieces, strict=True))
 
     def drop(self, count: int) -> None:
-        """Count rows from another one on: those before have left."""
-        self.turn -= count
+        """Remove the oldest rows: positions count from a later row."""
+        self.split -= count
         self.base -= count
 
     def _parts(self, new: Floats, starts: Ints) -> tuple[Parts, Parts]:
@@ -195,11 +195,11 @@ class TwoStacks:
         older = tuple(part[starts - self.base] for part in self.older)
         return self.sums.join(older, newer), newer
 
-    def _turn(self, rows: Floats, start: int, at: int) -> None:
+    def _flip(self, rows: Floats, start: int, at: int) -> None:
         """Make the rows before *at* the older ones."""
         self.sums = self.sums.about(rows[start:at])
         scanned = self.sums.scan(rows[start:at][::-1])
         both = zip(scanned, self.sums.none, strict=True)
         self.older = tuple(np.append(part[::-1], nothing) for part, nothing in both)
         self.newer = self.sums.none
-        self.base, self.turn = start, at
+        self.base, self.split = start, at

@@ -1,4 +1,4 @@
-"""Which rows of a batch enter a window, which are late, and which leave for them."""
+"""Admission: which rows of a batch enter a window, which are late, and which expire."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from rapidz.dataframe.incremental.windows.extents import (
 from rapidz.dataframe.incremental.windows.lateness import LatenessRule, sort_positions
 from rapidz.dataframe.incremental.windows.ring_buffer import RingBuffer
 
-__all__ = ["WindowChange", "WindowAdmission"]
+__all__ = ["WindowAdmission", "WindowChange"]
 
 
 @dataclass(frozen=True, slots=True)
 class WindowChange:
-    """What a batch does to a window, found out before anything is changed.
+    """Change of a window by a batch, computed before anything is changed.
 
-    `take` selects the rows that enter, in their order, and `late` those that came too late.
-    `expired` rows at the front leave. The last `moved` of the rows that stay come behind some
-    of the new ones: `merge` puts both, old before new, into order.
+    `take` selects the rows that enter, in their order, and `late` the late rows. `expired` rows
+    at the front leave. The last `moved` of the rows that stay are later than some of the new
+    ones: `merge` sorts both, old ones before new ones.
     """
 
     take: slice | Positions
@@ -43,33 +43,33 @@ class WindowChange:
 
     @property
     def in_time(self) -> bool:
-        """Whether no row came too late."""
+        """Whether no row is late."""
         return isinstance(self.late, slice) or not len(self.late)
 
     def merged(self, old: Numbers, new: Numbers) -> Numbers:
-        """The moved and the new rows in order."""
+        """Return the moved and the new rows in order."""
         both = np.concatenate([old, new])
         return both if self.merge is None else both[self.merge]
 
 
 class WindowAdmission:
-    """The rows held by a window, known by number and place in the index only."""
+    """Admission control of a window, which needs only the number of its rows and their index."""
 
     def __init__(self, over: Extent) -> None:
         self.over = over
         self.held = 0
         self.newest: Any = None
         self.index: pd.Index[Any] | None = None
-        """What the index is like, without labels, if that matters."""
+        """The index without labels, of a window by index."""
         self.stamps = RingBuffer("float64")
 
     @property
     def bounded(self) -> bool:
-        """Whether rows leave at all."""
+        """Whether rows ever leave."""
         return not isinstance(self.over, AllRows)
 
     def preview(self, index: pd.Index[Any]) -> WindowChange:
-        """What a batch with this index would do; changes nothing."""
+        """Return what a batch with this index changes, without changing it."""
         if isinstance(self.over, Span):
             return self._preview_span(self.over, index)
         if isinstance(self.over, LastRows):
@@ -108,7 +108,7 @@ class WindowAdmission:
         )
 
     def commit(self, change: WindowChange) -> None:
-        """Hold the rows that entered."""
+        """Apply a change."""
         self.held += change.entered - change.expired
         stamps = change.stamps
         if stamps is None:

@@ -1,7 +1,6 @@
-"""What expires: everything stays, the last rows stay, or a span of the index stays.
+"""Extents of windows: all rows, the last rows, or a range of the index.
 
-The three classes are data, made by the user. `index_numbers` turns an index into numbers
-that can be compared fast.
+The three classes are plain data. `index_numbers` turns an index into numbers, which compare fast.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ __all__ = ["AllRows", "LastRows", "Extent", "Span", "index_numbers", "same_clock
 
 @dataclass(frozen=True, slots=True)
 class AllRows:
-    """All rows since the beginning; nothing expires and nothing is late."""
+    """All rows since the start (expanding window); no row expires or is late."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastRows:
-    """The last `n` rows, as `.iloc[-n:]` of all rows; nothing is late.
+    """The last `n` rows (count-based window), as `.iloc[-n:]` of all rows; no row is late.
 
     >>> LastRows(0)
     Traceback (most recent call last):
@@ -43,12 +42,12 @@ class LastRows:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Rows whose index is greater than the newest index minus `value`.
+    """Rows whose index is greater than the newest index minus `value` (range window).
 
-    The span is half open: with "2h" the row that is exactly two hours old is out. `value` is a
-    length of time (anything that `pandas.Timedelta` reads) for an index of times, and a number
-    for an index of numbers. Rows are taken in the order of the index, rows of equal index in
-    the order of arrival. A row that was older than the window when it arrived is late.
+    The range is half open: with "2h" the row that is exactly two hours old is outside. `value`
+    is a length of time (anything that `pandas.Timedelta` reads) for an index of times, and a
+    number for an index of numbers. Rows are sorted by index, rows of equal index by arrival. A
+    row that is older than the window when it arrives is late.
 
     >>> Span("2h").value
     Timedelta('0 days 02:00:00')
@@ -83,12 +82,12 @@ class Span:
 
     @property
     def timed(self) -> bool:
-        """Whether the span is a length of time."""
+        """Whether the value is a length of time."""
         return isinstance(self.value, pd.Timedelta)
 
     @property
     def length(self) -> float | int:
-        """The span in the numbers of `index_numbers`: nanoseconds, or as given."""
+        """The value in the numbers of `index_numbers`: nanoseconds, or as given."""
         if isinstance(self.value, pd.Timedelta):
             return int(self.value.as_unit("ns").value)
         length: float | int = self.value
@@ -122,7 +121,7 @@ def _clock(index: pd.Index[Any]) -> str:
 
 
 def index_numbers(index: pd.Index[Any], span: Span) -> Numbers:
-    """The index as numbers: nanoseconds for times, themselves for numbers.
+    """Return the index as numbers: nanoseconds for times, numbers as they are.
 
     >>> index_numbers(pd.Index([1, 2]), Span("1h"))
     Traceback (most recent call last):

@@ -1,4 +1,4 @@
-"""Rows that come at the end and leave at the front, in one growable array."""
+"""Ring buffer: a queue of numbers in one growable array."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ SMALLEST = 64
 
 
 class RingBuffer:
-    """An array whose rows come at the end and leave at the front, at amortised constant cost.
+    """Ring buffer with a contiguous view: values enter at the end and leave at the front.
+
+    Appending and dropping cost amortised constant time for each value. Instead of wrapping, the
+    values are moved to the front when the end is reached, so that they are always one slice.
 
     >>> buffer = RingBuffer("int64")
     >>> buffer.append(np.array([1, 2, 3]))
@@ -32,39 +35,38 @@ class RingBuffer:
         return self._stop - self._start
 
     def view(self) -> Numbers:
-        """The rows held, oldest first: a view that the next change makes stale."""
+        """Return the values, oldest first: a view that the next change invalidates."""
         return self._data[self._start : self._stop]
 
     def append(self, values: Numbers) -> None:
-        """Take rows at the end."""
+        """Append values at the end."""
         if self._stop + len(values) > len(self._data):
             self._reserve(len(values))
         self._data[self._stop : self._stop + len(values)] = values
         self._stop += len(values)
 
     def drop_oldest(self, count: int) -> None:
-        """Let the oldest rows go."""
+        """Remove the oldest values."""
         self._start += count
         if self._start >= self._stop:
             self._start = self._stop = 0
 
     def drop_newest(self, count: int) -> None:
-        """Take back the newest rows."""
+        """Remove the newest values."""
         self._stop -= count
 
     def replace(self, values: Numbers) -> None:
-        """Hold these rows instead of all others."""
+        """Replace all values."""
         self._start = self._stop = 0
         self.append(values)
 
     def _reserve(self, count: int) -> None:
-        # Moving the rows to the front is paid for by the rows that left; growing by half of
-        # the rows held is paid for by those that came.
-        held = self.view()
-        needed = len(held) + count
+        # Removed values pay for moving the others to the front, appended ones for growth by half.
+        kept = self.view()
+        needed = len(kept) + count
         if needed * 2 <= len(self._data):
             target = self._data
         else:
             target = np.empty(max(needed * 2, SMALLEST), self._data.dtype)
-        target[: len(held)] = held
-        self._data, self._start, self._stop = target, 0, len(held)
+        target[: len(kept)] = kept
+        self._data, self._start, self._stop = target, 0, len(kept)

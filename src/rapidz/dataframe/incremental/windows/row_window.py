@@ -1,4 +1,4 @@
-"""The rows of a window themselves."""
+"""Row window: the rows that are in a window."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rapidz.dataframe.incremental.windows.rows import WindowRows
 
 __all__ = ["RowWindow"]
 
-#: Before pandas 3 a shallow copy shares what is changed in place.
+#: Before pandas 3 a change in place of a shallow copy changes the original.
 COPIES_ARE_EAGER = int(pd.__version__.split(".")[0]) < 3
 
 
 class RowWindow:
-    """The rows that a window holds, in their order; none where they are not to be kept.
+    """Buffer of the rows in a window, in their order; without `keep`, only their admission.
 
-    `late` holds the rows of the last update that came too late.
+    `late` has the late rows of the last update.
 
     >>> import pandas as pd
     >>> from rapidz.dataframe.incremental import LastRows
@@ -36,11 +36,11 @@ class RowWindow:
         self.late: Frame = self.schema.empty
 
     def update(self, frame: Frame) -> Frame:
-        """Take the next rows; the rows in the window."""
+        """Take the next rows; return the rows in the window."""
         frame, schema = self.schema.read(frame)
         if not len(frame):
             self.late = frame
-            return self._given_away()
+            return self._copy()
         change = self.admission.preview(frame.index)
         if self.keep:
             rows = self.rows if schema is self.schema else self.rows.cast(schema, [])
@@ -48,8 +48,8 @@ class RowWindow:
         self.schema = schema
         self.admission.commit(change)
         self.late = frame.iloc[change.late]
-        return self._given_away()
+        return self._copy()
 
-    def _given_away(self) -> Frame:
-        """The rows as others get them, who may change them in place."""
+    def _copy(self) -> Frame:
+        """Return the rows in a copy that the caller may change in place."""
         return self.rows.frame.copy(deep=COPIES_ARE_EAGER)

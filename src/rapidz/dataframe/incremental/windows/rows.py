@@ -1,4 +1,4 @@
-"""Rows held as they are, for what only pandas itself can compute."""
+"""Buffered rows, for what only pandas can compute."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["WindowRows"]
 
 
 class WindowRows:
-    """The rows in a window and their keys; `apply` gives new ones and leaves these alone."""
+    """Rows in a window and their keys; never changed, `apply` returns new ones."""
 
     def __init__(self, frame: Frame, keys: Sequence[pd.Series[Any]]) -> None:
         self.frame = frame
@@ -25,12 +25,12 @@ class WindowRows:
     def apply(
         self, change: WindowChange, frame: Frame, keys: Sequence[pd.Series[Any]]
     ) -> WindowRows:
-        """The rows held once a batch has come in."""
+        """Return the rows after a batch."""
         keys = [_joined(old, new, change) for old, new in zip(self.keys, keys, strict=True)]
         return WindowRows(_joined(self.frame, frame, change), keys)
 
     def cast(self, schema: Schema, keys: Sequence[pd.Series[Any]]) -> WindowRows:
-        """The same rows with the dtypes of a schema, which holds them, and of these keys."""
+        """Return the same rows in the wider dtypes of a schema and of these keys."""
         fitted = [fit(old, new.dtype, "key") for old, new in zip(self.keys, keys, strict=True)]
         return WindowRows(schema.align(self.frame), fitted)
 
@@ -42,4 +42,4 @@ def _joined(old: Any, new: Any, change: WindowChange) -> Any:
         new = pd.concat([tail, new]).iloc[change.merge]
     if len(head) and len(new):
         return pd.concat([head, new])
-    return head if len(head) else new.copy()  # what is held is our own: a buffer may be used again
+    return head if len(head) else new.copy()  # a copy: the caller may reuse its buffer
