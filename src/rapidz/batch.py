@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rapidz.dataframe.collection.streaming import Streaming, _stream_types
+from rapidz.dataframe.collection.class_registry import _stream_types
+from rapidz.dataframe.collection.streaming import Streaming
 from rapidz.dataframe.frames.batch import Batch, _accumulate_sum, _filter, _map_map, _pluck
 
 __all__ = [

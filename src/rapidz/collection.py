@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from rapidz.dataframe.collection.class_registry import _stream_types
 from rapidz.dataframe.collection.operators import OperatorMixin
 from rapidz.dataframe.collection.streaming import (
     Streaming,
-    _stream_types,
     apply_args,
     get_stream_type,
     map_partitions,

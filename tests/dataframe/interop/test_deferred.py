@@ -14,7 +14,7 @@ import pytest
 
 from rapidz import Stream
 from rapidz.dataframe import DataFrame
-from rapidz.dataframe.collection import elements
+from rapidz.dataframe.collection import validation
 from rapidz.dataframe.interop import deferred
 from rapidz.dataframe.interop.native import to_pandas
 
@@ -165,8 +165,8 @@ def test_emit_of_the_frame_itself_converts_once(monkeypatch: pytest.MonkeyPatch)
     seen = sdf.x.sum().stream.sink_to_list()
     sdf.emit(BATCHES[0])
     taken = []
-    monkeypatch.setattr(elements, "taken", lambda *args: taken.append(args))
-    monkeypatch.setattr(sdf, "_taken", taken.append)
+    monkeypatch.setattr(validation, "to_pandas_checked", lambda *args: taken.append(args))
+    monkeypatch.setattr(sdf, "_to_pandas", taken.append)
     sdf.emit(BATCHES[1])
     assert not taken
     assert seen == [3.5, 12.5]

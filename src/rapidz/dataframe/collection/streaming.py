@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rapidz.dataframe.collection.alignment import align_by_element
 from rapidz.dataframe.collection.class_registry import (
-    _stream_types as _stream_types,
-)
-from rapidz.dataframe.collection.class_registry import (
     checked_stream_type,
     get_stream_type,
     stream_type,
@@ -119,31 +116,31 @@ class Streaming(OperatorMixin, DisplayMixin, APIRegisterMixin):
             self._stream_type = checked_stream_type(stream_type)
         example = example() if callable(example) else example
         if example is not None:
-            example, own = self._admitted(example)
+            example, own = self._read_example(example)
             kind = kind or own
             self._check_example(example)
-        self._knows(Example(example, kind=kind))
-        self._entry: Stream[Any] = stream
+        self._set_example(Example(example, kind=kind))
+        self._entry_node: Stream[Any] = stream
         """The node that `emit` enters elements at."""
         self._outer: Stream[Any] | None = None
         self._deferred: Stream[Any] | None = None
         """The stream of elements that become frames of pandas on demand; see `Deferred`."""
         self._verifier: Any = None
-        self._worked: Stream[Any] | None = self._verified(stream)
-        self._worked._unused = False  # expressions of frames often go unused
-        if self._worked is not stream:
-            self._worked._warns_if_unused = False
+        self._eager: Stream[Any] | None = self._verified(stream)
+        self._eager._unused = False  # expressions of frames often go unused
+        if self._eager is not stream:
+            self._eager._warns_if_unused = False
         if self._verifier is not None and self._verifier.defers:
-            self._deferred, self._worked = self._worked, None
+            self._deferred, self._eager = self._eager, None
 
     @property
     def _inner(self) -> Stream[Any]:
         """The stream of the elements as pandas has them, whatever library they are of."""
-        if self._worked is None:
+        if self._eager is None:
             assert self._deferred is not None
-            self._worked = self._deferred.map(_validation().whole)
-            _verified_streams.add(self._worked)
-        return self._worked
+            self._eager = self._deferred.map(_validation().whole)
+            _verified_streams.add(self._eager)
+        return self._eager
 
     def _input_of(self, func: Callable[..., Any]) -> Stream[Any]:
         """Return the stream of what *func* gets: deferred frames, if it takes these."""
@@ -156,8 +153,8 @@ class Streaming(OperatorMixin, DisplayMixin, APIRegisterMixin):
         """Return False: plug-ins are nodes, which become methods of `Stream` alone."""
         return False
 
-    def _knows(self, example: Example) -> None:
-        self._example = self._coming = example
+    def _set_example(self, example: Example) -> None:
+        self._example = self._input_example = example
         """The example of the elements, and of those that `emit` takes."""
 
     @property
@@ -172,10 +169,10 @@ class Streaming(OperatorMixin, DisplayMixin, APIRegisterMixin):
 
     @stream.setter
     def stream(self, stream: Stream[Any]) -> None:
-        self._worked, self._deferred, self._outer = stream, None, None
+        self._eager, self._deferred, self._outer = stream, None, None
 
     @staticmethod
-    def _admitted(example: Any) -> tuple[Any, str | None]:
+    def _read_example(example: Any) -> tuple[Any, str | None]:
         """Return the example as pandas has it, and its library if that is another one."""
         return example, None
 
@@ -218,8 +215,8 @@ class Streaming(OperatorMixin, DisplayMixin, APIRegisterMixin):
 
     @example.setter
     def example(self, value: Any) -> None:
-        value, kind = self._admitted(value)
-        self._knows(Example(value, kind=kind))
+        value, kind = self._read_example(value)
+        self._set_example(Example(value, kind=kind))
 
     def _converted(self, x: Any) -> Any:
         """Return what pandas made in the library of the elements."""
@@ -250,13 +247,14 @@ class Streaming(OperatorMixin, DisplayMixin, APIRegisterMixin):
         Returns what `Stream.emit` does: an awaitable in an asynchronous pipeline.
         """
         self.verify(x)
-        if self._conform is not None and self._entry in _verified_streams:
-            x = self._conform(self._to_pandas(x), self._coming.get())  # no verifier downstream
-        return self._entry.emit(x, asynchronous=asynchronous, metadata=metadata)
+        if self._conform is not None and self._entry_node in _verified_streams:
+            # no verifier is downstream
+            x = self._conform(self._to_pandas(x), self._input_example.get())
+        return self._entry_node.emit(x, asynchronous=asynchronous, metadata=metadata)
 
     def _to_pandas(self, x: Any) -> Any:
         """Return an element as pandas has it."""
-        kind = self._coming.kind
+        kind = self._input_example.kind
         return x if kind is None else _validation().to_pandas_checked(type(self).__name__, kind, x)
 
     def start(self) -> None:
@@ -335,7 +333,7 @@ def make_collection(
     made: Streaming = Streaming.__new__(cls)
     if example is None or cls is Streaming:
         Streaming.__init__(made, stream, None, stream_type)
-        made._knows(known)
+        made._set_example(known)
     else:
         made = cls(stream, example)
         made._example.kind = known.kind

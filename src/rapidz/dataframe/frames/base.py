@@ -42,7 +42,7 @@ class BaseFrame(RowWise, Streaming):
     _kind_name: ClassVar[str] = "a data frame"
 
     @staticmethod
-    def _admitted(example: Any) -> tuple[Any, str | None]:
+    def _read_example(example: Any) -> tuple[Any, str | None]:
         kind = kind_of(example)
         return (example, None) if kind in (None, "pandas") else (to_pandas(example), kind)
 
@@ -60,7 +60,7 @@ class BaseFrame(RowWise, Streaming):
         Columns may come in another order.
         """
         if self._conform is not None and not (self._verifier and self._verifier.knows(x)):
-            self._conform(self._to_pandas(x), self._coming.get())
+            self._conform(self._to_pandas(x), self._input_example.get())
 
     def _may_defer(self, stream: Stream[Any]) -> bool:
         return (
@@ -76,13 +76,17 @@ class BaseFrame(RowWise, Streaming):
             return key in self._known_example().columns
         return super().__contains__(key)
 
-    def _each(
-        self, func: Callable[..., Any], *args: Any, kind: type | None = None, **kwargs: Any
+    def _map_parts(
+        self, func: Callable[..., Any] | str, *args: Any, kind: type | None = None, **kwargs: Any
     ) -> Any:
-        """Map every element; the class is this one, or *kind*, while no example is known."""
+        """Map every element by a function, or a method by its name.
+
+        The class of the result is this one, or *kind*, while no example is known.
+        """
+        func = method_call(func) if isinstance(func, str) else func
         return map_partitions(func, self, *args, _kind=kind or type(self), **kwargs)
 
-    def _of_rows(self, value: Any) -> Any:
+    def _resolve(self, value: Any) -> Any:
         """Return *value*, or its result for the streaming frame if it is a function.
 
         So it may refer to all rows, as in ``lambda sdf: sdf.x.cumsum()``.  A function that needs
@@ -95,12 +99,11 @@ class BaseFrame(RowWise, Streaming):
         if not callable(value) or isinstance(value, Streaming):
             return value
         try:
-            made = value(self)
+            return value(self)
         except UnsupportedAttribute:
             raise
         except Exception:
             return value
-        return made
 
     def _no_attribute(self, key: str) -> AttributeError:
         """Return the error for an unknown attribute."""
@@ -113,30 +116,30 @@ class BaseFrame(RowWise, Streaming):
     def index(self) -> Any:
         """The index."""
         needs_index(self, "index")
-        return self._each(operator.attrgetter("index"), kind=_class_for(self, "index"))
+        return self._map_parts(operator.attrgetter("index"), kind=_class_for(self, "index"))
 
     def astype(self, dt: Any) -> Any:
         """Cast all columns to a dtype, or some by a dict."""
-        return self._each(typed if self._stream_type == "streaming" else method_call("astype"), dt)
+        return self._map_parts(typed if self._stream_type == "streaming" else "astype", dt)
 
     def map(self, func: Any, na_action: Any = None) -> Any:
         """Apply a function, or for a series a dict, to every value."""
         if has_index(self._example.kind or "pandas"):
-            return self._each(method_call("map"), func, na_action=na_action)
-        return self._each(mapped, func, na_action)  # a dtype that missing values do not change
+            return self._map_parts("map", func, na_action=na_action)
+        return self._map_parts(mapped, func, na_action)  # a dtype that missing values do not change
 
     def round(self, decimals: Any = 0) -> Any:
         """Round numbers to so many decimals."""
-        return self._each(method_call("round"), decimals)
+        return self._map_parts("round", decimals)
 
     def reset_index(self) -> Any:
         """Make the index a column; the new index of every element starts at 0."""
         needs_index(self, "reset_index")
-        return self._each(method_call("reset_index"), kind=_class_for(self, "frame"))
+        return self._map_parts("reset_index", kind=_class_for(self, "frame"))
 
     def set_index(self, index: Any, **kwargs: Any) -> Any:
         """Make a column, by its name or as a streaming series, the index."""
-        return self._each(method_call("set_index"), index, **kwargs)
+        return self._map_parts("set_index", index, **kwargs)
 
     @property
     def plot(self) -> Any:
@@ -157,11 +160,11 @@ class BaseFrame(RowWise, Streaming):
 
     def tail(self, n: int = 5) -> Any:
         """Return the last *n* rows of every element."""
-        return self._each(method_call("tail"), n)
+        return self._map_parts("tail", n)
 
     def nlargest(self, n: int, *args: Any, **kwargs: Any) -> Any:
         """Return the *n* largest rows of every element, as pandas orders them."""
-        return self._each(largest, n, *args, **kwargs)
+        return self._map_parts(largest, n, *args, **kwargs)
 
 
 if TYPE_CHECKING:
@@ -184,17 +187,17 @@ class _DataFrameMixin(ColumnWise, _Mixed):
         return self._known_example().dtypes
 
     def __getitem__(self, index: Any) -> Any:
-        index = self._of_rows(index)
+        index = self._resolve(index)
         one = not isinstance(index, (list, slice, Streaming)) and not callable(index)
-        made = self._each(selected, index, kind=_class_for(self, "series") if one else None)
+        made = self._map_parts(selected, index, kind=_class_for(self, "series") if one else None)
         if self._deferred is not None and _is_mask(index):
-            made._deferred, made._worked = made._worked, None
+            made._deferred, made._eager = made._eager, None
         if _names(index):
             self._example.add_check(functools.partial(selected, index=index), made._inner)
         return made
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        made = self._each(with_column, key, value)
+        made = self._map_parts(with_column, key, value)
         self.stream, self._example = made._inner, made._example
 
     def __getattr__(self, key: str) -> Any:
@@ -216,10 +219,10 @@ class _DataFrameMixin(ColumnWise, _Mixed):
         3
         """
         if not any(callable(value) for value in kwargs.values()):
-            return self._each(assigned, tuple(kwargs), *kwargs.values())
+            return self._map_parts(assigned, tuple(kwargs), *kwargs.values())
         made: Any = self
         for name, value in kwargs.items():  # a function may use columns added before
-            made = made._each(assigned, (name,), made._of_rows(value))
+            made = made._map_parts(assigned, (name,), made._resolve(value))
         return made
 
     def query(self, expr: str, **kwargs: Any) -> Any:
@@ -237,14 +240,14 @@ class _DataFrameMixin(ColumnWise, _Mixed):
         if self._stream_type == "streaming":
             check_expression("query", expr)
         kwargs.setdefault("local_dict", names_in_expression(expr, sys._getframe(1)))
-        return self._each(method_call("query"), expr, **kwargs)
+        return self._map_parts("query", expr, **kwargs)
 
     def eval(self, expr: str, **kwargs: Any) -> Any:
         """Evaluate an expression for every element, as in pandas; see `query`."""
         if self._stream_type == "streaming":
             check_expression("eval", expr)
         kwargs.setdefault("local_dict", names_in_expression(expr, sys._getframe(1)))
-        return self._each(method_call("eval"), expr, **kwargs)
+        return self._map_parts("eval", expr, **kwargs)
 
     def to_frame(self) -> Any:
         """Return the frame itself."""
@@ -265,7 +268,7 @@ class _SeriesMixin(ValueWise, _Mixed):
         return self._known_example().name
 
     def __getitem__(self, index: Any) -> Any:
-        return self._each(operator.getitem, self._of_rows(index))
+        return self._map_parts(operator.getitem, self._resolve(index))
 
     def __getattr__(self, key: str) -> Any:
         if key in ACCESSORS:
@@ -274,7 +277,7 @@ class _SeriesMixin(ValueWise, _Mixed):
 
     def to_frame(self) -> Any:
         """Return a frame of this one column."""
-        return self._each(method_call("to_frame"), kind=_class_for(self, "frame"))
+        return self._map_parts("to_frame", kind=_class_for(self, "frame"))
 
 
 def needs_index(collection: Streaming, operation: str) -> None:

@@ -11,7 +11,6 @@ from rapidz.dataframe.collection.partials import (
     accumulate_size,
     cumulate,
     frame_of_columns,
-    method_call,
 )
 from rapidz.dataframe.collection.streaming import Streaming, map_partitions
 from rapidz.dataframe.collection.validation import conform_frame, conform_index, conform_series
@@ -96,7 +95,7 @@ class DataFrame(Frame, _DataFrameMixin):
             made = _joined(args[0])
             super().__init__(made, *args[1:], **kwargs)
             if self._example.value is None:
-                self._knows(made._example)
+                self._set_example(made._example)
         else:
             super().__init__(*args, **kwargs)
 
@@ -161,7 +160,7 @@ class Index(Series):
     _conform = staticmethod(conform_index)
 
     def _labels(self) -> Any:
-        return self._each(method_call("to_series"), kind=Series)
+        return self._map_parts("to_series", kind=Series)
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
         return self._labels()._aggregate(how, start, with_state, **options)

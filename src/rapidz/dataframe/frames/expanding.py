@@ -29,7 +29,7 @@ class Expanding(Window):
     def _extent_of(self, sdf: Any, n: Any, value: Any) -> Any:
         return AllRows()
 
-    def _begin(self, start: Any, make: Any, wanted: dict[str, Any]) -> tuple[Any, Any]:
+    def _resume(self, start: Any, make: Any, wanted: dict[str, Any]) -> tuple[Any, Any]:
         if "how" in wanted and not isinstance(start, dict):
             return resume_aggregate(type(self).__name__, wanted["how"], start, make)
         return resume_window(type(self).__name__, start, make, **wanted)
@@ -82,8 +82,8 @@ class EWM(Expanding):
         stay = decay(com=com, span=span, halflife=halflife, alpha=alpha)
         return stay / (1 - stay)
 
-    def _of(self, root: Any, **own: Any) -> Any:
-        return super()._of(root, **self._decay, **own)
+    def _for_root(self, root: Any, **own: Any) -> Any:
+        return super()._for_root(root, **self._decay, **own)
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
         if how != "mean":

@@ -67,7 +67,7 @@ class GroupBy(ColumnAttributes, AggregateMethods):
         self._grouper = Grouper(root, grouper)
         self._by, self._rows = self._grouper.by(index), self._grouper.rows(index)
 
-    def _of(self, index: Any, **own: Any) -> Any:
+    def _for_columns(self, index: Any, **own: Any) -> Any:
         """Return the same groups of some columns; *own* are further arguments of the class."""
         state = {"with_state": self.with_state, "start": self.start}
         return type(self)(self.root, self.grouper, index, **state, **own, **self._options)
@@ -78,7 +78,7 @@ class GroupBy(ColumnAttributes, AggregateMethods):
         for label in index if isinstance(index, list) else [index]:
             if example is not None and label not in columns:
                 raise no_column("groupby: index", columns, label)
-        return self._of(index)
+        return self._for_columns(index)
 
     # --- aggregates ---------------------------------------------------------------------
 
@@ -95,7 +95,7 @@ class GroupBy(ColumnAttributes, AggregateMethods):
 
     def _fold(self, make: Any, start: Any, with_state: bool, how: Any) -> Any:
         start = self.start if start is None else start
-        first, start = self._begin(start, make, how)
+        first, start = self._resume(start, make, how)
         return fold_rows(
             self._grouper.elements(self.index),
             first,
@@ -105,7 +105,7 @@ class GroupBy(ColumnAttributes, AggregateMethods):
             kind=self._result_class(how),
         )
 
-    def _begin(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
+    def _resume(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
         return resume_aggregate(type(self).__name__, how, start, make)
 
     def _result_class(self, how: Any) -> type[Streaming]:
@@ -186,10 +186,10 @@ class WindowedGroupBy(GroupBy):
         self.n, self.value = n, value
         self._extent = window_extent(type(self).__name__, root, n, value)
 
-    def _of(self, index: Any, **own: Any) -> Any:
-        return super()._of(index, n=self.n, value=self.value, **own)
+    def _for_columns(self, index: Any, **own: Any) -> Any:
+        return super()._for_columns(index, n=self.n, value=self.value, **own)
 
-    def _begin(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
+    def _resume(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
         wanted = {"how": how, "over": self._extent}
         return resume_window(type(self).__name__, start, make, self._rows, **wanted)
 
@@ -206,8 +206,8 @@ class EWMGroupBy(GroupBy):
         super().__init__(*args, **kwargs)
         self._decay = dict(decay)
 
-    def _of(self, index: Any, **own: Any) -> Any:
-        return super()._of(index, decay=self._decay, **own)
+    def _for_columns(self, index: Any, **own: Any) -> Any:
+        return super()._for_columns(index, decay=self._decay, **own)
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
         if how != "mean":
@@ -216,5 +216,5 @@ class EWMGroupBy(GroupBy):
         make = functools.partial(EwmState, by=self._by, **self._decay, **options)
         return self._fold(make, start, with_state, how)
 
-    def _begin(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
+    def _resume(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
         return resume_window("EWM", start, make, self._rows, stay=decay_of(**self._decay))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -50,6 +50,31 @@ def merge(left: Any, right: Any, how: str = "inner", on: Any = None, **kwargs: A
     >>> sdf.emit(pd.DataFrame({"key": [2, 3, 1]}))
     ['two', 'one']
     """
+    side = _streaming_side(left, right)
+    _check_options(side, how, kwargs)
+    static, rows = (right, left) if side == "left" else (left, right)
+    if kwargs.get(f"{side}_index"):
+        needs_index(rows, f"merge with {side}_index")
+    static = _static_frame(static, "right" if side == "left" else "left")
+    validate = kwargs.pop("validate", None)
+    if validate is not None and on is None and not kwargs.keys() & _KEYS:
+        example = rows._known_example()  # raises if no example is known
+        on = [label for label in example.columns if label in list(static.columns)]
+    merging = Merge(static, side, {"how": how, "on": on, **kwargs})
+    kind = frame_classes[rows._stream_type, "frame"]
+    if validate is None or not _validated(validate, merging, side):
+        return map_partitions(merging, rows, _kind=kind)
+    return rows.accumulate_partitions(
+        UniqueMerge(merging, validate),
+        start=None,
+        returns_state=True,
+        stream_type=rows._stream_type,
+        _kind=kind,
+    )
+
+
+def _streaming_side(left: Any, right: Any) -> str:
+    """Return which of the frames is streaming."""
     streams = [isinstance(left, Streaming), isinstance(right, Streaming)]
     if all(streams):
         raise TypeError("merge: right must be a frame that does not change; use join for streams")
@@ -58,45 +83,32 @@ def merge(left: Any, right: Any, how: str = "inner", on: Any = None, **kwargs: A
             f"merge: left or right must be a streaming frame, "
             f"got {short_repr(left)}, {short_repr(right)}"
         )
-    kept = "left" if streams[0] else "right"
-    allowed = ("inner", kept)
+    return "left" if streams[0] else "right"
+
+
+def _check_options(side: str, how: str, options: Mapping[str, Any]) -> None:
+    allowed = ("inner", side)
     if how not in allowed:
         raise ValueError(
-            f"merge: how must be {' or '.join(map(repr, allowed))} with a stream on the {kept}, "
+            f"merge: how must be {' or '.join(map(repr, allowed))} with a stream on the {side}, "
             f"got {short_repr(how)}: what else there is, is not known before all rows have come"
         )
-    unknown = sorted(kwargs.keys() - _MERGE_OPTIONS)
+    unknown = sorted(options.keys() - _MERGE_OPTIONS)
     if unknown:
         raise TypeError(
             f"merge: options must be among {short_repr(sorted(_MERGE_OPTIONS))}, "
             f"got {short_repr(unknown)}"
         )
-    fixed, rows = (right, left) if streams[0] else (left, right)
-    if kwargs.get(f"{kept}_index"):
-        needs_index(rows, f"merge with {kept}_index")
-    if kind_of(fixed) is not None:
-        fixed = to_pandas(fixed)
-    if not (is_dataframe_like(fixed) or is_series_like(fixed)):
-        name = "right" if streams[0] else "left"
+
+
+def _static_frame(frame: Any, argument: str) -> Any:
+    """Return the static frame as one of pandas."""
+    frame = frame if kind_of(frame) is None else to_pandas(frame)
+    if not (is_dataframe_like(frame) or is_series_like(frame)):
         raise TypeError(
-            f"merge: {name} must be a data frame or a named series, got {short_repr(fixed)}"
+            f"merge: {argument} must be a data frame or a named series, got {short_repr(frame)}"
         )
-    validate = kwargs.pop("validate", None)
-    if validate is not None and on is None and not kwargs.keys() & _KEYS:
-        example = rows._known_example()  # raises if no example is known
-        on = [label for label in example.columns if label in list(fixed.columns)]
-    merging = Merge(fixed, kept, {"how": how, "on": on, **kwargs})
-    if validate is not None:
-        once = _validated(validate, merging, kept)
-        if once:
-            return rows.accumulate_partitions(
-                Once(merging, validate),
-                start=None,
-                returns_state=True,
-                stream_type=rows._stream_type,
-                _kind=frame_classes[rows._stream_type, "frame"],
-            )
-    return map_partitions(merging, rows, _kind=frame_classes[rows._stream_type, "frame"])
+    return frame
 
 
 def _validated(validate: str, merging: Merge, side: str) -> bool:
@@ -108,9 +120,9 @@ def _validated(validate: str, merging: Merge, side: str) -> bool:
             "merge: validate must be '1:1', '1:m', 'm:1', 'm:m' or the same in words, got "
             f"{short_repr(validate)}"
         )
-    of_stream, of_fixed = (left, right) if side == "left" else (right, left)
-    if words[of_fixed]:
-        keys = merging.keys_of_fixed()
+    of_stream, of_static = (left, right) if side == "left" else (right, left)
+    if words[of_static]:
+        keys = merging.keys_of_static()
         again = keys.duplicated()
         if again.any():
             raise pd.errors.MergeError(
@@ -120,7 +132,7 @@ def _validated(validate: str, merging: Merge, side: str) -> bool:
     return words[of_stream]
 
 
-class Once:
+class UniqueMerge:
     """Fold function: merges frames whose keys must be unique across all of them."""
 
     def __init__(self, merging: Merge, validate: str) -> None:
@@ -157,17 +169,17 @@ class Merge:
     they have with missing values: ``float64`` for integers.
     """
 
-    def __init__(self, fixed: Any, side: str, options: dict[str, Any]) -> None:
-        self._fixed, self._side, self._options = fixed, side, options
+    def __init__(self, static: Any, side: str, options: dict[str, Any]) -> None:
+        self._static, self._side, self._options = static, side, options
         self._dtypes: Any = None
         self.__name__ = "merge"
 
     def __call__(self, frame: Any) -> Any:
-        merged = self._merged(frame, self._fixed)
+        merged = self._merged(frame, self._static)
         if self._options["how"] == "inner" or not len(frame):
             return merged
         if self._dtypes is None:
-            self._dtypes = self._merged(frame.iloc[:1], self._fixed.iloc[:0]).dtypes
+            self._dtypes = self._merged(frame.iloc[:1], self._static.iloc[:0]).dtypes
         changed = {
             label: wanted
             for label, wanted in self._dtypes.items()
@@ -179,9 +191,9 @@ class Merge:
         """Return the keys of the streaming frame, as an index."""
         return self._keys(frame, self._side)
 
-    def keys_of_fixed(self) -> Any:
+    def keys_of_static(self) -> Any:
         """Return the keys of the static frame."""
-        return self._keys(self._fixed, "right" if self._side == "left" else "left")
+        return self._keys(self._static, "right" if self._side == "left" else "left")
 
     def _keys(self, frame: Any, side: str) -> Any:
         options = self._options
@@ -192,10 +204,10 @@ class Merge:
         arrays: list[Any] = [frame[one] if isinstance(one, Hashable) else one for one in columns]
         return pd.MultiIndex.from_arrays(arrays) if len(arrays) > 1 else pd.Index(arrays[0])
 
-    def _merged(self, frame: Any, fixed: Any) -> Any:
+    def _merged(self, frame: Any, static: Any) -> Any:
         if self._side == "left":
-            return frame.merge(fixed, **self._options)
-        return fixed.merge(frame, **self._options)
+            return frame.merge(static, **self._options)
+        return static.merge(frame, **self._options)
 
 
 def join(

@@ -50,7 +50,7 @@ class RowWise(_Mixed):
     collections, whose elements are matched with those of this one.
     """
 
-    def _by_row(self, name: str, *args: Any, others: Mapping[str, Any], **kwargs: Any) -> Any:
+    def _row_wise(self, name: str, *args: Any, others: Mapping[str, Any], **kwargs: Any) -> Any:
         """Call the method of pandas on each element, if no argument is refused."""
         for argument, value in others.items():
             _refuse(name, argument, value)
@@ -66,7 +66,7 @@ class RowWise(_Mixed):
         >>> series.emit(pd.Series([0.5, None]))
         [0.5, -1.0]
         """
-        return self._by_row("fillna", value, others=others)
+        return self._row_wise("fillna", value, others=others)
 
     def dropna(self, **others: Any) -> Any:
         """Leave out rows with missing values.
@@ -74,23 +74,23 @@ class RowWise(_Mixed):
         A frame takes ``how="any"`` or ``"all"``, ``thresh=`` and ``subset=`` as in pandas.
         """
         options = {name: others.pop(name) for name in ("how", "thresh", "subset") if name in others}
-        return self._by_row("dropna", others=others, **options)
+        return self._row_wise("dropna", others=others, **options)
 
     def isna(self) -> Any:
         """Return which values are missing."""
-        return self._by_row("isna", others={})
+        return self._row_wise("isna", others={})
 
     def isnull(self) -> Any:
         """Return which values are missing; an alias of `isna`."""
-        return self._by_row("isna", others={})
+        return self._row_wise("isna", others={})
 
     def notna(self) -> Any:
         """Return which values are not missing."""
-        return self._by_row("notna", others={})
+        return self._row_wise("notna", others={})
 
     def notnull(self) -> Any:
         """Return which values are not missing; an alias of `notna`."""
-        return self._by_row("notna", others={})
+        return self._row_wise("notna", others={})
 
     def isin(self, values: Any) -> Any:
         """Return which values are among some; for a frame these may be a dict by column."""
@@ -99,7 +99,7 @@ class RowWise(_Mixed):
                 "isin: values must be known from the start, got a streaming collection: it would "
                 "mean the values of all its rows"
             )
-        return self._by_row("isin", values, others={})
+        return self._row_wise("isin", values, others={})
 
     def where(self, cond: Any, other: Any = None, **others: Any) -> Any:
         """Keep values where *cond* holds, take *other* (by default: missing) where it does not.
@@ -126,11 +126,11 @@ class RowWise(_Mixed):
                     "a function would see one batch at a time; use map_partitions for that"
                 )
         rest = () if other is None else (other,)
-        return self._by_row(name, cond, *rest, others=others)
+        return self._row_wise(name, cond, *rest, others=others)
 
     def clip(self, lower: Any = None, upper: Any = None, **others: Any) -> Any:
         """Limit values to the range from *lower* to *upper*."""
-        return self._by_row("clip", lower, upper, others=others)
+        return self._row_wise("clip", lower, upper, others=others)
 
     def replace(
         self, to_replace: Any, value: Any = None, regex: bool = False, **others: Any
@@ -143,11 +143,11 @@ class RowWise(_Mixed):
                 "pandas would take values from other rows"
             )
         rest = () if value is None else (value,)
-        return self._by_row("replace", to_replace, *rest, others=others, regex=regex)
+        return self._row_wise("replace", to_replace, *rest, others=others, regex=regex)
 
     def abs(self) -> Any:
         """Return the absolute value of numbers."""
-        return self._by_row("abs", others={})
+        return self._row_wise("abs", others={})
 
 
 class ColumnWise(RowWise):
@@ -173,24 +173,24 @@ are not those of all batches
         if labels:
             _refuse("drop", "index", labels[0])
         options = {"errors": others.pop("errors")} if "errors" in others else {}
-        return self._by_row("drop", others=others, columns=columns, **options)
+        return self._row_wise("drop", others=others, columns=columns, **options)
 
     def rename(self, *, columns: Any = None, **others: Any) -> Any:
         """Give columns other names, by a dict or a function of the name."""
         options = {"errors": others.pop("errors")} if "errors" in others else {}
-        return self._by_row("rename", others=others, columns=columns, **options)
+        return self._row_wise("rename", others=others, columns=columns, **options)
 
     def add_prefix(self, prefix: str) -> Any:
         """Put text before the name of each column."""
-        return self._by_row("add_prefix", prefix, others={})
+        return self._row_wise("add_prefix", prefix, others={})
 
     def add_suffix(self, suffix: str) -> Any:
         """Put text behind the name of each column."""
-        return self._by_row("add_suffix", suffix, others={})
+        return self._row_wise("add_suffix", suffix, others={})
 
     def explode(self, column: Any, **others: Any) -> Any:
         """Make a row of each item of the lists in a column."""
-        return self._by_row("explode", column, others=others)
+        return self._row_wise("explode", column, others=others)
 
 
 class ValueWise(RowWise):
@@ -198,17 +198,17 @@ class ValueWise(RowWise):
 
     def between(self, left: Any, right: Any, inclusive: str = "both") -> Any:
         """Return which values lie between two others, which may be streaming series."""
-        return self._by_row("between", left, right, others={}, inclusive=inclusive)
+        return self._row_wise("between", left, right, others={}, inclusive=inclusive)
 
     def rename(self, name: Any = None, **others: Any) -> Any:
         """Give the series another name."""
         if isinstance(name, Mapping) or callable(name):
             _refuse("rename", "index", name)
-        return self._by_row("rename", name, others=others)
+        return self._row_wise("rename", name, others=others)
 
     def explode(self, **others: Any) -> Any:
         """Make a row of each item of lists."""
-        return self._by_row("explode", others=others)
+        return self._row_wise("explode", others=others)
 
 
 def _refuse(name: str, argument: str, value: Any) -> None:

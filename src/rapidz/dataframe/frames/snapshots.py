@@ -6,7 +6,6 @@ import operator
 from typing import Any
 
 from rapidz.dataframe.collection.class_registry import _stream_types, frame_classes
-from rapidz.dataframe.collection.partials import method_call
 from rapidz.dataframe.collection.streaming import Streaming
 from rapidz.dataframe.frames.base import BaseFrame, _DataFrameMixin, _SeriesMixin
 from rapidz.dataframe.interop.protocols import is_dataframe_like, is_series_like
@@ -25,35 +24,35 @@ class Frames(BaseFrame):
     @property
     def size(self) -> Any:
         """The number of values."""
-        return self._each(operator.attrgetter("size"))
+        return self._map_parts(operator.attrgetter("size"))
 
     def sum(self, **kwargs: Any) -> Any:
         """Sum values."""
-        return self._each(method_call("sum"), **kwargs)
+        return self._map_parts("sum", **kwargs)
 
     def count(self, **kwargs: Any) -> Any:
         """Count values that are not missing."""
-        return self._each(method_call("count"), **kwargs)
+        return self._map_parts("count", **kwargs)
 
     def mean(self, **kwargs: Any) -> Any:
         """Return the mean."""
-        return self._each(method_call("mean"), **kwargs)
+        return self._map_parts("mean", **kwargs)
 
     def var(self, **kwargs: Any) -> Any:
         """Return the variance."""
-        return self._each(method_call("var"), **kwargs)
+        return self._map_parts("var", **kwargs)
 
     def std(self, **kwargs: Any) -> Any:
         """Return the standard deviation."""
-        return self._each(method_call("std"), **kwargs)
+        return self._map_parts("std", **kwargs)
 
     def min(self, **kwargs: Any) -> Any:
         """Return the minimum."""
-        return self._each(method_call("min"), **kwargs)
+        return self._map_parts("min", **kwargs)
 
     def max(self, **kwargs: Any) -> Any:
         """Return the maximum."""
-        return self._each(method_call("max"), **kwargs)
+        return self._map_parts("max", **kwargs)
 
 
 class DataFrames(Frames, _DataFrameMixin):

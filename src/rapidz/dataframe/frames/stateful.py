@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.dataframe.collection.streaming import Streaming
 from rapidz.dataframe.frames.aggregate_methods import AggregateMethods
+from rapidz.dataframe.frames.base import BaseFrame
 from rapidz.dataframe.frames.expanding import EWM, Expanding
 from rapidz.dataframe.frames.fold_rows import fold_rows
 from rapidz.dataframe.frames.groupby import GroupBy
@@ -20,8 +21,6 @@ from rapidz.dataframe.interop.protocols import is_dataframe_like
 __all__ = ["StatefulMethods"]
 
 if TYPE_CHECKING:
-    from rapidz.dataframe.frames.base import BaseFrame
-
     _Mixed = BaseFrame
 else:
     _Mixed = object

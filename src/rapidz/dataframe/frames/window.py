@@ -77,15 +77,15 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
         self._extent = self._extent_of(sdf, n, value)
         self.root, self.n, self.value = sdf, n, value
         self.with_state, self.start = with_state, start
-        self._numbered = False
+        self._renumbers = False
 
     def _extent_of(self, sdf: Any, n: Any, value: Any) -> Any:
         return window_extent(type(self).__name__, sdf, n, value)
 
-    def _of(self, root: Any, **own: Any) -> Any:
+    def _for_root(self, root: Any, **own: Any) -> Any:
         """Return the same window of another frame; *own* are further arguments of the class."""
         made = type(self)(root, self.n, self.value, self.with_state, self.start, **own)
-        made._numbered = self._numbered
+        made._renumbers = self._renumbers
         return made
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
@@ -96,11 +96,11 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
         self, make: Any, start: Any, with_state: bool, kind: type[Streaming], **wanted: Any
     ) -> Any:
         start = self.start if start is None else start
-        make, start = self._begin(start, make, wanted)
+        make, start = self._resume(start, make, wanted)
         with_state = with_state or self.with_state
         return fold_rows(self.root, make, start=start, with_state=with_state, kind=kind)
 
-    def _begin(self, start: Any, make: Any, wanted: dict[str, Any]) -> tuple[Any, Any]:
+    def _resume(self, start: Any, make: Any, wanted: dict[str, Any]) -> tuple[Any, Any]:
         return resume_window(type(self).__name__, start, make, over=self._extent, **wanted)
 
     @property
@@ -124,13 +124,13 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
         make = functools.partial(RowWindow, over=self._extent)
         kind = DataFrames if has_columns(self.root) else Seriess
         rows = self._fold(make, None, False, kind)
-        if self._numbered and not self.with_state:
+        if self._renumbers and not self.with_state:
             return map_partitions(renumbered, rows, _kind=kind)
         return rows
 
     def apply(self, func: Callable[[Any], Any]) -> Any:
         """Apply a function to the rows in the window."""
-        plain = self._of(self.root)
+        plain = self._for_root(self.root)
         plain.with_state = False
         return map_partitions(func, plain.full())
 
@@ -173,10 +173,10 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
         if not any(isinstance(arg, Window) for arg in (*args, *kwargs.values())):
             args = (self, *args)
         roots = {name: _root_of(arg) for name, arg in kwargs.items()}
-        return self._of(map_partitions(func, *map(_root_of, args), **roots))
+        return self._for_root(map_partitions(func, *map(_root_of, args), **roots))
 
     def __getitem__(self, key: Any) -> Any:
-        return self._of(self.root[_root_of(key)])
+        return self._for_root(self.root[_root_of(key)])
 
     def _alternative(self, key: str) -> str:
         return f"use apply(lambda rows: rows.{key}(…))"
@@ -203,8 +203,8 @@ class Window(ColumnAttributes, AggregateMethods, OperatorMixin):
 
     def reset_index(self) -> Any:
         """Return the window with the index as a column; its extent is by the old index."""
-        made = self._of(self.root.map_partitions(with_index_as_column))
-        made._numbered = True
+        made = self._for_root(self.root.map_partitions(with_index_as_column))
+        made._renumbers = True
         return made
 
     def __repr__(self) -> str:
@@ -224,12 +224,12 @@ class WindowIndex(Window):
     """
 
     def __init__(self, rows: Window) -> None:
-        self._rows, self._extent, self._numbered = rows, rows._extent, False
+        self._rows, self._extent, self._renumbers = rows, rows._extent, False
         self.root, self.n, self.value = rows.root.index, rows.n, rows.value
         self.with_state, self.start = rows.with_state, rows.start
 
-    def _of(self, root: Any, **own: Any) -> Any:
-        return self._rows._of(root, **own)  # and not an index, perhaps
+    def _for_root(self, root: Any, **own: Any) -> Any:
+        return self._rows._for_root(root, **own)  # and not an index, perhaps
 
     @property
     def stream(self) -> Stream[Any]:
