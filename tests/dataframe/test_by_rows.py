@@ -151,7 +151,7 @@ def test_validate_looks_at_the_keys_of_all_batches(validate: str) -> None:
     sdf = source.to_dataframe(ROWS.iloc[:0])
     seen = sdf.merge(PLACES, on="k", validate=validate).w.stream.sink_to_list()
     source.emit(ROWS.iloc[:2])
-    with pytest.raises(pd.errors.MergeError, match=r"must come once, got 'b' again"):
+    with pytest.raises(pd.errors.MergeError, match=r"must be unique, got 'b' again"):
         source.emit(ROWS.iloc[2:])
     source.emit(ROWS.iloc[3:])
     assert [one.tolist() for one in seen] == [[2, 1], [3]]
@@ -159,7 +159,7 @@ def test_validate_looks_at_the_keys_of_all_batches(validate: str) -> None:
 
 def test_validate_looks_at_the_frame_that_stays_when_it_is_built() -> None:
     twice = pd.concat([PLACES, PLACES.iloc[:1]])
-    with pytest.raises(pd.errors.MergeError, match=r"frame that stays must come once, got 'a'"):
+    with pytest.raises(pd.errors.MergeError, match=r"static frame must be unique, got 'a'"):
         streaming(ROWS).merge(twice, on="k", validate="m:1")
     with pytest.raises(ValueError, match="validate must be '1:1'"):
         streaming(ROWS).merge(PLACES, on="k", validate="some")

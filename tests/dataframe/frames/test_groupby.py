@@ -113,7 +113,7 @@ def test_groups_that_have_left_a_window_are_gone() -> None:
         (lambda s: s.groupby("k").agg({"z": "sum"}), "how must name columns"),
         (lambda s: WindowedGroupBy(s, "k"), "exactly one of n and value"),
         (lambda s: s.groupby(["k", s.x % 2])._accumulate(object), "columns or one series"),
-        (lambda s: s.ewm(com=1).groupby("k").sum(), "only mean is there"),
+        (lambda s: s.ewm(com=1).groupby("k").sum(), "only mean is supported"),
     ],
 )
 def test_what_cannot_be_grouped_is_refused_when_built(

@@ -227,9 +227,9 @@ def test_weighted_means_equal_pandas(parts: list[list[float]], how: dict[str, An
 
 
 def test_weighted_sums_are_refused() -> None:
-    with pytest.raises(NotImplementedError, match="only mean is there, got 'sum'"):
+    with pytest.raises(NotImplementedError, match="only mean is supported, got 'sum'"):
         streaming(ROWS).ewm(com=1).sum()
-    with pytest.raises(NotImplementedError, match="only mean is there, got 'full'"):
+    with pytest.raises(NotImplementedError, match="only mean is supported, got 'full'"):
         streaming(ROWS).ewm(com=1).full()
 
 

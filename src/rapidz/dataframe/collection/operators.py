@@ -10,7 +10,7 @@ from rapidz.dataframe.collection.partials import named_partial
 from rapidz.kernel.protocol.short_repr import short_repr
 
 _INSTEAD = (
-    "its elements are still to come. Use & for `and`, | for `or`, ~ for `not`, (a < x) & (x < b) "
+    "its elements have yet to arrive. Use & for `and`, | for `or`, ~ for `not`, (a < x) & (x < b) "
     "for `a < x < b`, series.map_partitions(np.where, condition, a, b) for a choice, and "
     "`is not None` to ask whether there is one"
 )
@@ -62,12 +62,12 @@ class OperatorMixin:
         raise TypeError(
             f"{type(self).__name__}: `in` must be given a collection with an end, "
             f"got {short_repr(item)} in "
-            "one that is still to come: use collection == value, which is asked of each element"
+            "an unbounded one: use collection == value, which compares each element"
         )
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(
-            f"{type(self).__name__} has no values before its elements come: to call a function of "
+            f"{type(self).__name__} has no values before its elements arrive: to call a function of "
             "numpy with each of them, use collection.map_partitions(function)"
         )
 

@@ -229,7 +229,7 @@ class Streaming(OperatorMixin, DisplayMixin, APIRegisterMixin):
         if example is None:
             raise ValueError(
                 f"{type(self).__name__}: example must be given for that, or wait until the first "
-                "element has come"
+                "element has arrived"
             )
         return example
 

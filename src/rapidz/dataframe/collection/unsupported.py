@@ -14,12 +14,12 @@ __all__ = ["UnsupportedAttribute", "unsupported_attribute"]
 
 _ROWS = "window(n=…).apply(lambda rows: rows.{name}(…)) for the last rows"
 _NEIGHBOURS = f"it looks at rows of other batches: use {_ROWS}"
-_ORDER = f"rows to come change the order: use {_ROWS}, or take results apart by .stream.map"
+_ORDER = f"later rows change the order: use {_ROWS}, or split results by .stream.map"
 _KEEPS = "use agg for several aggregates, or expanding().apply(lambda rows: rows.{name}(…)), which \
 keeps all rows"
 _ENDLESS = "the rows have no end: use .stream.sink(function) for each batch"
 _POSITIONS = (
-    "rows have no positions before all have come: use a condition, as in sdf[sdf.x > 0], or \
+    "rows have no positions before all have arrived: use a condition, as in sdf[sdf.x > 0], or \
 window(n=…).apply"
 )
 _RESHAPES = "the columns would depend on the rows: use map_partitions for each batch, or the apply \

@@ -87,14 +87,14 @@ class EWM(Expanding):
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
         if how != "mean":
-            raise NotImplementedError(f"EWM: only mean is there, got {short_repr(how)}")
+            raise NotImplementedError(f"EWM: only mean is supported, got {short_repr(how)}")
         make = functools.partial(EwmState, **self._decay)
         kind = result_class(self.root, how)
         return self._fold(make, start, with_state, kind, stay=self._stay)
 
     def full(self) -> Any:
         """Refuse the rows: they have no weights of their own."""
-        raise NotImplementedError("EWM: only mean is there, got 'full'")
+        raise NotImplementedError("EWM: only mean is supported, got 'full'")
 
     def groupby(
         self, other: Any, *, sort: bool = True, dropna: bool = True, observed: bool = True

@@ -211,7 +211,7 @@ class EWMGroupBy(GroupBy):
 
     def _aggregate(self, how: Any, start: Any, with_state: bool, **options: Any) -> Any:
         if how != "mean":
-            raise NotImplementedError(f"EWM: only mean is there, got {short_repr(how)}")
+            raise NotImplementedError(f"EWM: only mean is supported, got {short_repr(how)}")
         options = {name: self._options[name] for name in ("sort", "dropna")}
         make = functools.partial(EwmState, by=self._by, **self._decay, **options)
         return self._fold(make, start, with_state, how)

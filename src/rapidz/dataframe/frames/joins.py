@@ -91,7 +91,7 @@ def _check_options(side: str, how: str, options: Mapping[str, Any]) -> None:
     if how not in allowed:
         raise ValueError(
             f"merge: how must be {' or '.join(map(repr, allowed))} with a stream on the {side}, "
-            f"got {short_repr(how)}: what else there is, is not known before all rows have come"
+            f"got {short_repr(how)}: other rows without a partner are unknown before the end"
         )
     unknown = sorted(options.keys() - _MERGE_OPTIONS)
     if unknown:
@@ -126,8 +126,8 @@ def _validated(validate: str, merging: Merge, side: str) -> bool:
         again = keys.duplicated()
         if again.any():
             raise pd.errors.MergeError(
-                f"merge: validate={short_repr(validate)}: keys of the frame that stays must come "
-                f"once, got {short_repr(keys[again].tolist()[0])} again"
+                f"merge: validate={short_repr(validate)}: keys of the static frame must be "
+                f"unique, got {short_repr(keys[again].tolist()[0])} again"
             )
     return words[of_stream]
 
@@ -148,7 +148,7 @@ class UniqueMerge:
         if again.any():
             raise pd.errors.MergeError(
                 f"merge: validate={short_repr(self._validate)}: keys of the streaming frame must "
-                f"come once, got {short_repr(keys[again].tolist()[0])} again"
+                f"be unique, got {short_repr(keys[again].tolist()[0])} again"
             )
         merged = self._merging(frame)
         return _with(known, keys.copy()), merged
