@@ -1,7 +1,7 @@
 """Compatibility module: aggregation classes, and the functions that fold frames with them.
 
-Derive from `Aggregation` to bring an aggregation of your own to `aggregate`.  Those that are here
-already are built in under their names (``"sum"``, ``"mean"`` and so on), which is faster.
+Derive from `Aggregation` to define an aggregation of your own for `aggregate`.  The classes of this
+module are also built in under their names (``"sum"``, ``"mean"`` and so on), which is faster.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class Var(_Summary):
 
 
 class Full(Aggregation):
-    """The rows themselves; those that leave are the first ones."""
+    """All rows; those that leave are the first ones."""
 
     def initial(self, new: Any) -> Any:
         return new.iloc[:0]

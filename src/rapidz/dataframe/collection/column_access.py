@@ -1,4 +1,4 @@
-"""Access to columns by name: as attributes of what is made of the rows of a streaming frame."""
+"""Access to columns by name: as attributes of streaming frames, their windows and groups."""
 
 from __future__ import annotations
 

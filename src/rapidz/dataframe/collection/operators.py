@@ -67,8 +67,8 @@ class OperatorMixin:
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(
-            f"{type(self).__name__} has no values before its elements arrive: to call a function of "
-            "numpy with each of them, use collection.map_partitions(function)"
+            f"{type(self).__name__} has no values before its elements arrive: to call a function "
+            "of numpy with each of them, use collection.map_partitions(function)"
         )
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:

@@ -23,7 +23,7 @@ def fold_rows(
     *,
     start: Any = None,
     with_state: bool = False,
-    rows: Callable[[Any], tuple[Any, Any]] | None = None,
+    split: Callable[[Any], tuple[Any, Any]] | None = None,
     stream_type: str = "updating",
     kind: type[Streaming] | None = None,
 ) -> Any:
@@ -37,14 +37,14 @@ def fold_rows(
         The state to resume from; it is copied.
     with_state : bool
         Emit ``(state, result)``: a copy of the state that later elements do not change.
-    rows : callable, optional
+    split : callable, optional
         Splits an element into rows and keys; otherwise the element is the rows.
     kind : class, optional
         The class of the collection while no example is known.
     """
     native = collection._example.kind is not None
     return collection.accumulate_partitions(
-        RowFold(make, rows, with_state, native),
+        RowFold(make, split, with_state, native),
         start=copy.deepcopy(start),
         returns_state=True,
         with_state=with_state,
@@ -59,17 +59,17 @@ class RowFold:
     def __init__(
         self,
         make: Make,
-        rows: Callable[[Any], tuple[Any, Any]] | None = None,
+        split: Callable[[Any], tuple[Any, Any]] | None = None,
         copies: bool = False,
         native: bool = False,
     ) -> None:
-        self._make, self._rows, self._copies, self._native = make, rows, copies, native
+        self._make, self._split, self._copies, self._native = make, split, copies, native
         self._warned = False
         how = getattr(make, "keywords", {}).get("how")
         self.__name__ = how if isinstance(how, str) else "fold"
 
     def __call__(self, state: Any, element: Any) -> tuple[Any, Any]:
-        new, *keys = (element,) if self._rows is None else self._rows(element)
+        new, *keys = (element,) if self._split is None else self._split(element)
         if state is None:
             state = self._make(new.iloc[:0])
         elif self._copies:

@@ -65,7 +65,7 @@ class GroupBy(ColumnAttributes, AggregateMethods):
         self._options = {"sort": sort, "dropna": dropna, "observed": observed}
         self._extent: Any = AllRows()
         self._grouper = Grouper(root, grouper)
-        self._by, self._rows = self._grouper.by(index), self._grouper.rows(index)
+        self._by, self._split = self._grouper.by(index), self._grouper.splitter(index)
 
     def _for_columns(self, index: Any, **own: Any) -> Any:
         """Return the same groups of some columns; *own* are further arguments of the class."""
@@ -101,7 +101,7 @@ class GroupBy(ColumnAttributes, AggregateMethods):
             first,
             start=start,
             with_state=with_state or self.with_state,
-            rows=self._rows,
+            split=self._split,
             kind=self._result_class(how),
         )
 
@@ -191,7 +191,7 @@ class WindowedGroupBy(GroupBy):
 
     def _resume(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
         wanted = {"how": how, "over": self._extent}
-        return resume_window(type(self).__name__, start, make, self._rows, **wanted)
+        return resume_window(type(self).__name__, start, make, self._split, **wanted)
 
     def _old_fold(self, by: Any) -> tuple[Any, dict[str, Any]]:
         window = self.value if self.n is None else self.n
@@ -217,4 +217,4 @@ class EWMGroupBy(GroupBy):
         return self._fold(make, start, with_state, how)
 
     def _resume(self, start: Any, make: Any, how: Any) -> tuple[Any, Any]:
-        return resume_window("EWM", start, make, self._rows, stay=decay_of(**self._decay))
+        return resume_window("EWM", start, make, self._split, stay=decay_of(**self._decay))

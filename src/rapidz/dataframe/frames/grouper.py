@@ -108,7 +108,7 @@ class Grouper:
         every = len(self.columns) == len(self.keys)
         return self.columns if every and chosen is None else GivenKeys()
 
-    def rows(self, chosen: Any) -> Callable[[Any], tuple[Any, list[Any]]] | None:
+    def splitter(self, chosen: Any) -> Callable[[Any], tuple[Any, list[Any]]] | None:
         """Return what splits an element into rows and keys; None if states do so themselves.
 
         The rows have the columns *chosen*; all but the keys if that is None.

@@ -1,4 +1,4 @@
-"""Where an aggregation goes on: from a state that was emitted, or from totals known otherwise."""
+"""Resumption of aggregates: from an emitted state, the rows before, or totals of them."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ def resume_window(
     owner: str,
     start: Any,
     make: Callable[..., Any],
-    rows: Callable[[Any], tuple[Any, Any]] | None = None,
+    split: Callable[[Any], tuple[Any, Any]] | None = None,
     **wanted: Any,
 ) -> tuple[Any, Any]:
     """Return ``(make, start)`` that resume a window from a state, or from the rows before.
 
     The state of the older libraries for a window, a dict with these rows as ``"dfs"``, is accepted,
-    too.  *rows* splits a frame into rows and keys, for groups.
+    too.  *split* splits a frame into rows and keys, for groups.
     """
     if isinstance(start, Mapping) and isinstance(start.get("dfs"), (deque, list)):
         start = pd.concat(list(start["dfs"])) if start["dfs"] else None
@@ -98,7 +98,7 @@ def resume_window(
         _check_groups(owner, start, make)
         return make, _fitting(owner, start, **wanted)
     if isinstance(start, (pd.DataFrame, pd.Series)):
-        before = rows(start.copy()) if rows else (start.copy(),)
+        before = split(start.copy()) if split else (start.copy(),)
         return functools.partial(_after_rows, make, before), None
     raise TypeError(
         f"{owner}: start must be a state that with_state=True gave, or the rows before, "

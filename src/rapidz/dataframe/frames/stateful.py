@@ -27,7 +27,7 @@ else:
 
 
 class StatefulMethods(AggregateMethods, _Mixed):
-    """Aggregates of all rows so far, emitted anew after every element.
+    """Aggregates of all rows so far, emitted for every element; windows, groups and joins.
 
     >>> import pandas as pd
     >>> from rapidz.dataframe import DataFrame
