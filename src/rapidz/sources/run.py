@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime import loop as loops
-from rapidz.kernel.runtime.tasks import as_coroutine
+from rapidz.kernel.runtime.futures import as_coroutine
 
 if TYPE_CHECKING:
     from rapidz.sources.base import Source

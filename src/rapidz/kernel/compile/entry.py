@@ -26,8 +26,9 @@ from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.attribution import called_by_a_node
 from rapidz.kernel.runtime.exclusion import ATOMIC
+from rapidz.kernel.runtime.failed_task import FailedTask
 from rapidz.kernel.runtime.failures import StreamClosed
-from rapidz.kernel.runtime.tasks import FailedTask, detach
+from rapidz.kernel.runtime.tasks import detach
 from rapidz.kernel.runtime.tracking import tracked_push
 
 if TYPE_CHECKING:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rapidz.kernel.protocol.push import Pending, Push, Start, exception_group, when_all
 from rapidz.kernel.runtime.attribution import attribute_to
 from rapidz.kernel.runtime.deadlock import task_code_ids
-from rapidz.kernel.runtime.tasks import EagerTask, SerialQueue, as_coroutine, exception_of
+from rapidz.kernel.runtime.futures import as_coroutine
+from rapidz.kernel.runtime.serial_queue import SerialQueue
+from rapidz.kernel.runtime.tasks import EagerTask, exception_of
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.node import Node

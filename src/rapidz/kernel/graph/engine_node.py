@@ -22,7 +22,7 @@ from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.failures import guard
 from rapidz.kernel.runtime.pipeline import Pipeline
-from rapidz.kernel.runtime.tasks import SerialQueue
+from rapidz.kernel.runtime.serial_queue import SerialQueue
 from rapidz.kernel.runtime.tracking import Metadata, current_metadata, release, retain
 
 #: Methods that old code replaces on an instance.

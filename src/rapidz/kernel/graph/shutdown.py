@@ -20,9 +20,10 @@ from rapidz.kernel.graph import signals
 from rapidz.kernel.graph.signals import Signal
 from rapidz.kernel.protocol.push import DONE, Pending, exception_group, when_all
 from rapidz.kernel.runtime import loop as loops
+from rapidz.kernel.runtime.futures import wait_for
 from rapidz.kernel.runtime.loop_call import LoopCall
 from rapidz.kernel.runtime.pipeline import Pipeline, all_pipelines
-from rapidz.kernel.runtime.tasks import detach, wait_done, wait_for
+from rapidz.kernel.runtime.tasks import detach, wait_done
 from rapidz.kernel.runtime.thread_future import ThreadFuture
 
 if TYPE_CHECKING:

@@ -16,10 +16,11 @@ from rapidz.kernel.protocol.push import Pending, Push, await_result, no_default
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime.failures import Handler, guard
+from rapidz.kernel.runtime.futures import run_async, wait_for
 from rapidz.kernel.runtime.loop import is_async, running_loop, sync
 from rapidz.kernel.runtime.pending import PendingToken
 from rapidz.kernel.runtime.supervision import push_supervised
-from rapidz.kernel.runtime.tasks import EagerTask, detach, run_async, wait_for
+from rapidz.kernel.runtime.tasks import EagerTask, detach
 from rapidz.kernel.runtime.timer import Timer
 from rapidz.kernel.runtime.tracking import unbox
 

@@ -23,7 +23,8 @@ from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.attribution import is_attributed_to, mark_handled
-from rapidz.kernel.runtime.tasks import SerialQueue, wait_for
+from rapidz.kernel.runtime.futures import wait_for
+from rapidz.kernel.runtime.serial_queue import SerialQueue
 from rapidz.kernel.runtime.tracking import Entry, current_metadata, mark_failed, unbox
 
 

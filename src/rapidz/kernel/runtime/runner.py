@@ -16,11 +16,13 @@ from rapidz.kernel.runtime.attribution import mark_raised
 from rapidz.kernel.runtime.binding import LoopBinding, NoLoop
 from rapidz.kernel.runtime.blocked_threads import LOOK_INTERVAL, BlockedThreads
 from rapidz.kernel.runtime.exclusion import PipelineLock, called_by_interrupt
+from rapidz.kernel.runtime.failed_task import FailedTask
 from rapidz.kernel.runtime.failures import LoopEnded, interrupted
+from rapidz.kernel.runtime.futures import as_coroutine
 from rapidz.kernel.runtime.gate import Gate
 from rapidz.kernel.runtime.loop_call import BlockedLoop, LoopCall
 from rapidz.kernel.runtime.pending_failures import PendingFailures
-from rapidz.kernel.runtime.tasks import EagerTask, FailedTask, as_coroutine
+from rapidz.kernel.runtime.tasks import EagerTask
 from rapidz.kernel.runtime.trampoline import Trampoline
 
 #: How long a call blocks before it asks whether an interrupt has made it, in seconds.

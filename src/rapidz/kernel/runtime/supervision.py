@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from rapidz.kernel.protocol.push import being_ended
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.failures import interrupted
-from rapidz.kernel.runtime.tasks import EagerTask, exception_of, resolve
+from rapidz.kernel.runtime.futures import resolve
+from rapidz.kernel.runtime.tasks import EagerTask, exception_of
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.context import RuntimeContext

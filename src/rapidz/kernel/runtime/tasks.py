@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rapidz.kernel.protocol.push import Pending, Push, being_ended
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.deadlock import task_code_ids, waits_for_caller
+from rapidz.kernel.runtime.futures import as_coroutine, resolve
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.context import RuntimeContext
     from rapidz.kernel.protocol.node import Node
-    from rapidz.kernel.runtime.pending_failures import PendingFailure
+
+
+class TaskLine(Protocol):
+    """The side of a serial queue that its tasks see."""
+
+    front: EagerTask | None
+    last: EagerTask | None
+    cut_off: int
 
 
 class EagerTask:
@@ -43,7 +51,7 @@ class EagerTask:
         self,
         coroutine: Coroutine[Any, Any, object],
         pipeline: RuntimeContext,
-        line: SerialQueue | None = None,
+        line: TaskLine | None = None,
     ) -> None:
         self._coroutine: Coroutine[Any, Any, object] | None = coroutine
         self._pipeline = pipeline
@@ -327,110 +335,6 @@ class Unclaimed:
 task_code_ids.update({id(EagerTask.__await__.__code__), id(EagerTask._run.__code__)})
 
 
-class FailedTask(EagerTask):
-    """An element that comes while a failure is kept: who awaits it gets that instead.
-
-    If it is not awaited, the element enters, and the failure stays for others.
-    """
-
-    _looked = False
-
-    def __init__(
-        self,
-        coroutine: Coroutine[Any, Any, object],
-        pipeline: RuntimeContext,
-        failure: PendingFailure,
-    ) -> None:
-        self._failure = failure
-        super().__init__(coroutine, pipeline)
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        if self.take_effect():
-            raise self._failure.error
-        return (yield from super().__await__())
-
-    def take_effect(self) -> bool:
-        """Fail with what was kept, unless that was taken already; whether it did."""
-        if self.begun or self._failure not in self._pipeline.pending_failures:
-            return False
-        self.abandon()
-        self._claimed = True
-        self._pipeline.pending_failures.remove(self._failure)
-        self._on_end(self._failure.raised(late=True))
-        return True
-
-    def adopt(self) -> None:
-        if self._looked:
-            super().adopt()
-        else:  # a task that was made to await it comes only after this
-            self._looked = True
-            self._pipeline.running_on.call_soon(self.adopt)
-
-
-class SerialQueue:
-    """First come, first served: coroutines of one node, one at a time."""
-
-    __slots__ = ("cut_off", "emitted", "front", "last")
-
-    def __init__(self) -> None:
-        self.front: EagerTask | None = None
-        """What is at work."""
-        self.last: EagerTask | None = None
-        """What arrived last."""
-        self.emitted = 0
-        """How much of what is at work has emitted its element, and waits for downstream."""
-        self.cut_off = 0
-        """How many elements were in line when the loop ended, with no emitter that waited."""
-
-    def busy(self) -> bool:
-        """Return whether something is in line: what comes now must queue behind it."""
-        return self.last is not None
-
-    def count(self) -> int:
-        """Return how many elements are in line and were not emitted."""
-        count, running = 0, self.front
-        while running is not None:
-            count, running = count + 1, running._next
-        return max(0, count - self.emitted)
-
-    def enqueue(
-        self,
-        coroutine: Coroutine[Any, Any, object],
-        pipeline: RuntimeContext,
-        on_loss: Callable[[], None] | None = None,
-    ) -> Pending:
-        """Run *coroutine* after all that came before it; *loses*: see `EagerTask`.
-
-        What itself is at work in this line, or is waited for by what is, does
-        not wait when it awaits this: it would wait for its own end.
-        """
-        running = EagerTask(coroutine, pipeline, self)
-        if on_loss is not None:
-            running.on_loss = on_loss
-        return running
-
-    def enqueue_signal(self, action: Callable[[], Pending], pipeline: RuntimeContext) -> EagerTask:
-        """Do *action*, which carries no element, after all that came before it."""
-
-        async def act() -> None:
-            if (wait := action()) is not None:
-                running.awaits = not (isinstance(wait, EagerTask) and wait.is_signal)
-                await wait
-
-        running = EagerTask(act(), pipeline, self)
-        running.is_signal = True
-        return running
-
-    def has_elements(self) -> bool:
-        """Return whether anything but signals is in line, or what a signal has emitted."""
-        running = self.front
-        while running is not None:
-            if running.awaits or not running.is_signal:
-                return True
-            running = running._next
-        return False
-
-
 async def _after(running: EagerTask, coroutine: Coroutine[Any, Any, object]) -> None:
     """Run *coroutine* once nothing is ahead of *running* in its line.
 
@@ -487,12 +391,6 @@ async def wait_done(running: EagerTask) -> None:
         await future
 
 
-def resolve(future: asyncio.Future[None]) -> None:
-    """Set the result of *future*, unless it is done."""
-    if not future.done():
-        future.set_result(None)
-
-
 def exception_of(wait: Any) -> BaseException | None:
     """Return what *wait*, which has ended, failed with; others may still retrieve it."""
     if isinstance(wait, EagerTask):
@@ -501,26 +399,3 @@ def exception_of(wait: Any) -> BaseException | None:
         return asyncio.CancelledError()
     error: BaseException | None = getattr(wait, "_exception", None)
     return error
-
-
-async def run_async(action: Callable[[], Pending]) -> None:
-    """Do *action*, and wait for what it says."""
-    await wait_for(action())
-
-
-async def wait_for(wait: Pending) -> None:
-    """Await what a push returned."""
-    if wait is not None:
-        await wait
-
-
-def child_future(future: asyncio.Future[None]) -> asyncio.Future[None]:
-    """Return a future that is done with *future*, and may be cancelled without effect on it."""
-    detach: asyncio.Future[None] = future.get_loop().create_future()
-    future.add_done_callback(lambda _: resolve(detach))
-    return detach
-
-
-async def as_coroutine(awaitable: Awaitable[object]) -> object:
-    """Await *awaitable*."""
-    return await awaitable

@@ -12,7 +12,7 @@ from rapidz.kernel.protocol.checks import read_interval
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.kernel.runtime.deadlock import waits_for_caller
-from rapidz.kernel.runtime.tasks import child_future, resolve
+from rapidz.kernel.runtime.futures import child_future, resolve
 from rapidz.operators.pace.queued import Queued
 
 

@@ -14,9 +14,9 @@ from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.kernel.runtime.attribution import attribute_to
 from rapidz.kernel.runtime.deadlock import waits_for_caller
+from rapidz.kernel.runtime.futures import child_future
 from rapidz.kernel.runtime.pending import PendingToken
 from rapidz.kernel.runtime.supervision import SupervisedPush, push_supervised
-from rapidz.kernel.runtime.tasks import child_future
 from rapidz.kernel.runtime.timer import Timer
 from rapidz.operators.window.keys import (
     Key,

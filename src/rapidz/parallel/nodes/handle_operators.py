@@ -20,10 +20,11 @@ from rapidz import operators as plain
 from rapidz.kernel.graph.stream import Stream, T
 from rapidz.kernel.protocol.attributes import Cell
 from rapidz.kernel.protocol.push import Pending, Push, Step
+from rapidz.kernel.runtime.futures import wait_for
 from rapidz.kernel.runtime.gate import Gate
 from rapidz.kernel.runtime.pipeline import Pipeline
 from rapidz.kernel.runtime.supervision import being_ended, record_outcome
-from rapidz.kernel.runtime.tasks import wait_done, wait_for
+from rapidz.kernel.runtime.tasks import wait_done
 from rapidz.operators.pace.queued import refuse_at_capacity
 from rapidz.parallel.nodes.credits import Credits
 from rapidz.parallel.nodes.queues import enqueue_each

@@ -7,7 +7,8 @@ from typing import Any
 
 from rapidz.kernel.protocol.context import RuntimeContext
 from rapidz.kernel.protocol.push import Pending, Push
-from rapidz.kernel.runtime.tasks import EagerTask, SerialQueue, wait_done
+from rapidz.kernel.runtime.serial_queue import SerialQueue
+from rapidz.kernel.runtime.tasks import EagerTask, wait_done
 
 
 class UnorderedQueue(SerialQueue):

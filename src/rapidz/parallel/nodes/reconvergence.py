@@ -9,7 +9,8 @@ from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.context import RuntimeContext
 from rapidz.kernel.protocol.node import edges
 from rapidz.kernel.protocol.push import Pending, Push, exception_group, when_all
-from rapidz.kernel.runtime.tasks import SerialQueue, wait_for
+from rapidz.kernel.runtime.futures import wait_for
+from rapidz.kernel.runtime.serial_queue import SerialQueue
 from rapidz.operators import zip as plain_zip
 from rapidz.parallel.nodes.credits import Credits
 

@@ -16,7 +16,8 @@ from rapidz.kernel.protocol.context import RuntimeContext
 from rapidz.kernel.protocol.push import Pending, Push, exception_group, when_all
 from rapidz.kernel.runtime.attribution import attribute_to
 from rapidz.kernel.runtime.failures import Handler, Raise, Retry
-from rapidz.kernel.runtime.tasks import SerialQueue, resolve, wait_for
+from rapidz.kernel.runtime.futures import resolve, wait_for
+from rapidz.kernel.runtime.serial_queue import SerialQueue
 from rapidz.parallel.nodes.credits import Credits
 from rapidz.parallel.nodes.queues import enqueue_each
 from rapidz.parallel.scheduling.batch import ElementBatch

@@ -12,7 +12,8 @@ from rapidz.kernel.compile.fusion import EDITED
 from rapidz.kernel.graph.stream import Stream, T
 from rapidz.kernel.protocol.push import BulkSlice, Pending, Push, Step
 from rapidz.kernel.protocol.short_repr import short_repr
-from rapidz.kernel.runtime.tasks import SerialQueue, detached_push
+from rapidz.kernel.runtime.serial_queue import SerialQueue
+from rapidz.kernel.runtime.tasks import detached_push
 from rapidz.parallel.backends.registry import find_backend
 from rapidz.parallel.nodes.queues import enqueue_each, new_queue
 from rapidz.parallel.nodes.remote_operators import ChainHead, followers

@@ -14,7 +14,9 @@ from rapidz.kernel.compile.legacy import interpreted
 from rapidz.kernel.graph.stream import Stream, T
 from rapidz.kernel.protocol.push import Pending, Push, Start
 from rapidz.kernel.protocol.short_repr import short_repr
-from rapidz.kernel.runtime.tasks import SerialQueue, detached_push, run_async, wait_for
+from rapidz.kernel.runtime.futures import run_async, wait_for
+from rapidz.kernel.runtime.serial_queue import SerialQueue
+from rapidz.kernel.runtime.tasks import detached_push
 from rapidz.parallel.backends.client_loop import bind_to_loop, emit_on_pipeline_loop
 from rapidz.parallel.backends.registry import find_backend
 from rapidz.parallel.nodes.credits import Credits

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from rapidz.kernel.graph.stream import Stream
-from rapidz.kernel.runtime.tasks import child_future, resolve
+from rapidz.kernel.runtime.futures import child_future, resolve
 from rapidz.parallel.scheduling.task import Task, TaskOwner
 from rapidz.parallel.wire.outcomes import PENDING, REMOTE, Expanded, TaskResult
 from rapidz.parallel.wire.program import Chain
