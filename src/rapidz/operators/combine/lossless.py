@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import weakref
 from collections import deque
 from collections.abc import Iterator
@@ -78,6 +79,7 @@ class zip_latest(Joining):
         self.missing = {lossless, *upstreams}
         self.lossless_buffer = deque()
         self._gate = Gate()
+        self._gate.hopeless = functools.partial(_is_exhausted, weakref.ref(self))
         self._draining = Cell(False)
         self._waiting_numbers: deque[int] = deque()
         """Sequence numbers of the buffered elements, if their input is aligned with others."""
@@ -97,9 +99,9 @@ class zip_latest(Joining):
     def _remove_upstream(self, upstream: Stream[Any]) -> None:
         if upstream is not self.lossless:
             absent = len(self.last) - len(self.upstreams)
-            ways = [*[self.lossless] * absent, *self.upstreams]
+            inputs = [*[self.lossless] * absent, *self.upstreams]
             self.last[:] = [
-                x for up, x in builtins.zip(ways, self.last, strict=True) if up is not upstream
+                x for up, x in builtins.zip(inputs, self.last, strict=True) if up is not upstream
             ]
         super()._remove_upstream(upstream)
         self.missing.discard(upstream)
@@ -112,15 +114,15 @@ class zip_latest(Joining):
     def _drain(self) -> Iterator[tuple[Any, ...]]:
         """Yield the tuples of the buffered elements, and admit those at the gate, until none is."""
         buffer, last, gate, pipeline = self.lossless_buffer, self.last, self._gate, self._pipeline
-        draining, late, dropped = self._draining, self._waiting_numbers, self._dropped
+        draining, numbers, dropped = self._draining, self._waiting_numbers, self._dropped
 
         def drain() -> Iterator[tuple[Any, ...]]:
             draining.value = True
             try:
                 while buffer:
                     x = buffer.popleft()
-                    numbered = len(late) > len(buffer) + gate.waiting()
-                    number = late.popleft() if numbered else 0
+                    numbered = len(numbers) > len(buffer) + gate.waiting()
+                    number = numbers.popleft() if numbered else 0
                     if number not in dropped:
                         yield (x, *last[1:])
                     dropped.discard(number)
@@ -133,13 +135,26 @@ class zip_latest(Joining):
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._is_repeated(port):
             return discard
-        upstream, last, missing = self.upstreams[port], self.last, self.missing
-        buffer, gate, pipeline = self.lossless_buffer, self._gate, self._pipeline
-        ref, upstream_ref, draining = weakref.ref(self), weakref.ref(upstream), self._draining
-        spread, push = detached_push(pipeline, push_each(self)), detached_push(pipeline, push)
-        maxsize, label = self.maxsize, str(self)
-        absent = len(last) - len(self.upstreams)  # a removed lossless input keeps its position
-        places = [i for i, up in enumerate(self.upstreams, absent) if up is upstream]
+        upstream = self.upstreams[port]
+        tally = self._tally(upstream)
+        if upstream is not self.lossless:
+            lossy = self._lossy_step(upstream)
+            return lossy if tally is None else tally.dropping(lossy)
+        lossless = self._lossless_step(detached_push(self._pipeline, push))
+        return lossless if tally is None else tally.dropping(self._numbering(lossless, tally))
+
+    def _places(self, upstream: Stream[Any]) -> list[int]:
+        """Return the positions of *upstream* in the tuples."""
+        absent = len(self.last) - len(self.upstreams)  # a removed lossless input keeps its position
+        return [i for i, up in enumerate(self.upstreams, absent) if up is upstream]
+
+    def _lossy_step(self, upstream: Stream[Any]) -> Push[Any]:
+        """Return the step for the elements whose latest is paired."""
+        last, missing, buffer, draining = (
+            self.last, self.missing, self.lossless_buffer, self._draining,
+        )  # fmt: skip
+        ref, upstream_ref, places = weakref.ref(self), weakref.ref(upstream), self._places(upstream)
+        push_drained = detached_push(self._pipeline, push_each(self))
 
         def lossy(x: Any) -> Pending:
             for i in places:
@@ -147,38 +162,31 @@ class zip_latest(Joining):
             missing.discard(upstream_ref())
             if missing or draining.value or not buffer or (node := ref()) is None:
                 return None
-            return spread(node._drain())
+            return push_drained(node._drain())
 
-        def exhausted() -> bool:
-            node = ref()
-            return node is not None and any(
-                up in missing and node._signal_barrier.ended(at)
-                for at, up in enumerate(node.upstreams)
-            )
+        return lossy
 
-        gate.hopeless = exhausted
-
-        def refusal() -> Exception:
-            if exhausted():
-                return BackPressureError(
-                    f"{label}: the lossless input is maxsize={maxsize} elements ahead of another "
-                    "one, which has ended without any; the element was not taken"
-                )
-            return BackPressureError(
-                f"{label}: the lossless input is maxsize={maxsize} elements ahead, and no other "
-                "thread could emit to the others; the element was not taken"
-            )
+    def _lossless_step(self, push: Push[Any]) -> Push[Any]:
+        """Return the step for the elements that are all emitted."""
+        last, missing, buffer, draining = (
+            self.last, self.missing, self.lossless_buffer, self._draining,
+        )  # fmt: skip
+        ref, upstream_ref = weakref.ref(self), weakref.ref(self.lossless)
+        # The same stream may be among the others too.
+        lossy_places = [i for i in self._places(self.lossless) if i]
+        push_drained = detached_push(self._pipeline, push_each(self))
+        gate, pipeline, maxsize = self._gate, self._pipeline, self.maxsize
+        refusal = functools.partial(_refusal, str(self), maxsize, gate)
 
         def admit(x: Any) -> Pending:
             buffer.append(x)
             if missing or draining.value or (node := ref()) is None:
                 return None
-            return spread(node._drain())
+            return push_drained(node._drain())
 
         def lossless(x: Any) -> Pending:
-            for i in places:
-                if i:  # the same stream may be among the others too
-                    last[i] = x
+            for i in lossy_places:
+                last[i] = x
             missing.discard(upstream_ref())
             if not missing and not buffer and not draining.value:
                 return push((x, *last[1:]))
@@ -186,42 +194,35 @@ class zip_latest(Joining):
                 return admit(x)
             return gate.enter(pipeline, lambda: len(buffer) >= maxsize, lambda: admit(x), refusal)
 
-        tally = self._tally(upstream)
-        if upstream is not self.lossless:
-            return lossy if tally is None else tally.dropping(lossy)
-        return lossless if tally is None else tally.dropping(self._numbering(lossless, tally))
+        return lossless
 
     def _numbering(self, lossless: Push[Any], tally: LossTally) -> Push[Any]:
         """Wrap *lossless* such that a buffered element is dropped when its partner is lost."""
-        late, dropped, buffer, gate = (
-            self._waiting_numbers,
-            self._dropped,
-            self.lossless_buffer,
-            self._gate,
-        )
+        numbers, dropped = self._waiting_numbers, self._dropped
+        buffer, gate = self.lossless_buffer, self._gate
 
         def lost(number: int) -> None:
-            if number in late:
+            if number in numbers:
                 dropped.add(number)
 
         tally.came_before = lost
 
         def withdrawn(at: int) -> None:
             at += len(buffer)
-            if at < len(late):
-                tally.withdraws(late[at])
-                del late[at]
+            if at < len(numbers):
+                tally.withdraws(numbers[at])
+                del numbers[at]
 
         gate.withdrawn = withdrawn
 
         def step(x: Any) -> Pending:
             number = tally.count
-            late.append(number)
+            numbers.append(number)
             try:
                 return lossless(x)
             finally:
-                while len(late) > len(buffer) + gate.waiting():  # it was emitted at once
-                    late.pop()
+                while len(numbers) > len(buffer) + gate.waiting():  # it was emitted at once
+                    numbers.pop()
 
         return step
 
@@ -235,3 +236,25 @@ class zip_latest(Joining):
     def _on_end(self) -> None:
         log_unpaired(self)
         self._gate.refuse()
+
+
+def _is_exhausted(ref: weakref.ref[zip_latest]) -> bool:
+    """Return whether an input of a node has ended without any element."""
+    node = ref()
+    return node is not None and any(
+        up in node.missing and node._signal_barrier.ended(port)
+        for port, up in enumerate(node.upstreams)
+    )
+
+
+def _refusal(label: str, maxsize: int, gate: Gate) -> Exception:
+    """Return the error for an element that can never be taken."""
+    cause = (
+        " of another one, which has ended without any"
+        if gate.hopeless()
+        else ", and no other thread could emit to the others"
+    )
+    return BackPressureError(
+        f"{label}: the lossless input is maxsize={maxsize} elements ahead{cause}; "
+        "the element was not taken"
+    )

@@ -209,38 +209,17 @@ class zip(Joining):
         """Return the push for an element that must wait for its partners."""
         upstream = self.upstreams[port]
         mine, gate, maxsize = self.buffers[upstream], self._gates[upstream], self.maxsize
-        line, pipeline, label = gate.line, self._pipeline, str(self)
-        ref, lost = weakref.ref(self), self._losses
-
-        def exhausted() -> bool:
-            node = ref()
-            return node is not None and node._is_exhausted(upstream)
-
-        gate.hopeless = exhausted
-
-        def withdrawn(at: int) -> None:
-            if (node := ref()) is not None and node._aligned(upstream):
-                gate.queue_at(pipeline, at, lambda: node._add_loss(upstream))
-
-        gate.withdrawn = withdrawn
-
-        def refusal() -> Exception:
-            if exhausted():
-                return BackPressureError(
-                    f"{label}: input {port} is maxsize={maxsize} elements ahead of another one, "
-                    "which has ended; the element was not taken"
-                )
-            return BackPressureError(
-                f"{label}: input {port} is maxsize={maxsize} elements ahead of another one, and "
-                "no other thread could emit to that one; the element was not taken"
-            )
+        line, pipeline, lost, ref = gate.line, self._pipeline, self._losses, weakref.ref(self)
+        gate.hopeless = functools.partial(_is_exhausted, ref, upstream)
+        gate.withdrawn = functools.partial(_report_withdrawal, ref, upstream)
+        refusal = functools.partial(_refusal, str(self), port, maxsize, gate)
 
         def admit(x: Any) -> Pending:
             mine.append(x)
             node = ref()
             return node._emit_complete_row() if node is not None else None
 
-        def hold(x: Any) -> Pending:
+        def buffer(x: Any) -> Pending:
             if len(mine) < maxsize and not line:
                 if lost:
                     return admit(x)
@@ -248,7 +227,7 @@ class zip(Joining):
                 return None
             return gate.enter(pipeline, lambda: len(mine) >= maxsize, lambda: admit(x), refusal)
 
-        return hold
+        return buffer
 
     def _emit_complete_row(self) -> Pending:
         """Emit a tuple if an element of every upstream is buffered."""
@@ -268,14 +247,6 @@ class zip(Joining):
                     gate.open(self._pipeline)
                 if gate.line and gate.hopeless():
                     gate.refuse_waiting()
-
-    def _is_exhausted(self, upstream: Stream[Any]) -> bool:
-        """Return whether the elements of *upstream* will never have partners again."""
-        return any(
-            up is not upstream and not self.buffers[up] and self._signal_barrier.ended(port)
-            for port, up in enumerate(self.upstreams)
-            if up in self.buffers
-        )
 
     def _on_input_end(self, port: int) -> None:
         for gate in self._gates.values():
@@ -311,3 +282,29 @@ class zip(Joining):
         log_unpaired(self)
         for gate in self._gates.values():
             gate.refuse()
+
+
+def _is_exhausted(ref: weakref.ref[zip], upstream: Stream[Any]) -> bool:
+    """Return whether the elements of *upstream* will never have partners again."""
+    node = ref()
+    return node is not None and any(
+        up is not upstream and not node.buffers[up] and node._signal_barrier.ended(port)
+        for port, up in enumerate(node.upstreams)
+        if up in node.buffers
+    )
+
+
+def _report_withdrawal(ref: weakref.ref[zip], upstream: Stream[Any], at: int) -> None:
+    """Record the loss of the element at a position of the gate, if its input is aligned."""
+    if (node := ref()) is not None and node._aligned(upstream):
+        gate, take = node._gates[upstream], functools.partial(node._add_loss, upstream)
+        gate.queue_at(node._pipeline, at, take)
+
+
+def _refusal(label: str, port: int, maxsize: int, gate: Gate) -> Exception:
+    """Return the error for an element that can never be taken."""
+    cause = "which has ended" if gate.hopeless() else "and no other thread could emit to that one"
+    return BackPressureError(
+        f"{label}: input {port} is maxsize={maxsize} elements ahead of another one, {cause}; "
+        "the element was not taken"
+    )

@@ -118,26 +118,13 @@ class partition(Stream[tuple[T, ...]]):
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         if self._can_inline():
             return self._compile_inline(push, port)
-        n, timeout, batches, timers = self.n, self.timeout, self._batches, self._timers
+        n, timeout, batches, ref = self.n, self.timeout, self._batches, weakref.ref(self)
         read = self._compiled_key()
         key = (lambda _: None) if read is None else key_function(self, read)
-        pipeline, token, ref = self._pipeline, self._token, weakref.ref(self)
-        push = detached_push(pipeline, push)
-
-        def wait_for_more(k: Any) -> None:
-            def expire() -> None:
-                if (node := ref()) is not None:
-                    node._expire(k)
-                else:
-                    token.end(pipeline)
-
-            timer = timers[k] = Timer()
-            timer.set(pipeline, pipeline.clock.time() + timeout, expire)
-            token.begin(pipeline)
-
+        push = detached_push(self._pipeline, push)
         if timeout is not None:  # batches of an earlier loop, or from before the timeout was set
-            for k in batches.keys() - timers.keys():
-                wait_for_more(k)
+            for k in batches.keys() - self._timers.keys():
+                self._start_timer(k)
 
         def step(x: Any) -> Pending:
             try:
@@ -147,14 +134,35 @@ class partition(Stream[tuple[T, ...]]):
                 attribute_to(error, ref(), x)
                 raise
             batch.append(x)
-            if len(batch) < n:
-                if timeout is not None and len(batch) == 1:
-                    wait_for_more(k)
+            count = len(batch)
+            if count < n and (timeout is None or count > 1):
                 return None
-            node = ref()
-            return None if node is None else push(node._take(k))
+            if (node := ref()) is None:
+                return None
+            if count >= n:
+                return push(node._take(k))
+            node._start_timer(k)
+            return None
 
         return step
+
+    def _compiled_key(self) -> Any:
+        """Return the key that the step reads; overridden where the elements are handles."""
+        return self.key
+
+    def _start_timer(self, k: Any) -> None:
+        """Start the timeout of the batch of one key."""
+        ref, token, pipeline = weakref.ref(self), self._token, self._pipeline
+
+        def expire() -> None:
+            if (node := ref()) is not None:
+                node._expire(k)
+            else:
+                token.end(pipeline)
+
+        timer = self._timers[k] = Timer()
+        timer.set(pipeline, pipeline.clock.time() + self.timeout, expire)
+        token.begin(pipeline)
 
     def _on_loop_changed(self) -> None:
         super()._on_loop_changed()
@@ -165,10 +173,6 @@ class partition(Stream[tuple[T, ...]]):
 
     def _resumes_queue(self) -> bool:
         return self.timeout is not None and bool(self._batches)
-
-    def _compiled_key(self) -> Any:
-        """Return the key that the step reads; overridden where the elements are handles."""
-        return self.key
 
     def _get_key(self, x: T) -> Any:
         """Return the key of *x*; used by code for streamz."""
