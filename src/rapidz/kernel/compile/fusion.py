@@ -146,7 +146,7 @@ class Code:
         self.forked += 1
         saved = f"x_{len(self.lines)}"
         self.line(f"{saved} = x")
-        rows: dict[FusedJoin, list[Place]] = {join_: [] for join_ in run.joins}
+        rows: dict[FusedJoin, list[BranchVariable]] = {join_: [] for join_ in run.joins}
         owned, self.changed = self.owned, False
         for index, fork in enumerate(run.forks):
             if self.changed:
@@ -157,7 +157,7 @@ class Code:
                 self.attempt(functools.partial(self.write, fork))
                 self.changed = True
             else:
-                place = Place(f"{saved}_{index}")
+                place = BranchVariable(f"{saved}_{index}")
                 self.attempt(functools.partial(self.keep, join_.before[index][1], place))
                 self.line(f"    {place.name} = {place.absent}")
                 rows[join_].append(place)
@@ -177,7 +177,7 @@ class Code:
         self.line("except BaseException as error:")  # the other branches get it all the same
         self.line("    attribute_line(error); left = (left or []) + [error]")
 
-    def keep(self, before: FusedRun, place: Place) -> None:
+    def keep(self, before: FusedRun, place: BranchVariable) -> None:
         """Write a fork as far as a join that closes a diamond: what comes out is in *place*."""
         start, depth = len(self.lines), self.depth
         self.work(before)
@@ -202,7 +202,7 @@ class Code:
         self.pass_on(f"{self.bind('queued', without_joints(run, self.start))}(x)")
         self.otherwise()
 
-    def join(self, join_: FusedJoin, row: Sequence[Place]) -> None:
+    def join(self, join_: FusedJoin, row: Sequence[BranchVariable]) -> None:
         """Write the work of a join whose inputs are in the places *row*, and what comes then."""
         node = join_.node()
         if node is None:
@@ -219,7 +219,7 @@ class Code:
         self.write(join_.rest)
 
 
-class Place:
+class BranchVariable:
     """A variable for what comes out of a branch, and what it is if nothing does."""
 
     def __init__(self, name: str) -> None:
