@@ -207,7 +207,7 @@ def formatted_by_repr(path: Path) -> Iterator[str]:
 EXEMPT = {
     "kernel/protocol/short_repr.py",
     "testing/plugin.py", "testing/loop.py", "testing/equivalence.py",
-    "graph/notebook.py", "dataframe/collection/streaming.py", "dataframe/frames/window.py",
+    "graph/notebook.py", "dataframe/collection/display.py", "dataframe/frames/window.py",
     "parallel/backends/protocol.py", "cli.py", "kernel/protocol/checks.py",
 }  # fmt: skip
 

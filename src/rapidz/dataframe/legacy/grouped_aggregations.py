@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from rapidz.dataframe.incremental.aggregation import (
+    LIBRARY,
     Aggregation,
     add_totals,
     combine_moments,
@@ -147,3 +148,6 @@ def _aligned(one: Any, other: Any) -> tuple[Any, Any]:
 
 def _many(columns: Any) -> bool:
     return columns is None or isinstance(columns, list)
+
+
+LIBRARY.update((GroupbyCount, GroupbyMean, GroupbySize, GroupbySum, GroupbyVar))
