@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -153,6 +153,30 @@ def test_a_backend_that_is_gone_says_so(own: Own) -> None:
     with pytest.raises(WorkersGone, match="own: cannot schedule new futures"):
         bounded(lambda: source.emit(1))
     source.close()
+
+
+class WithoutMap(InHere):
+    """It is gone once a `map` is to run."""
+
+    def submit(self, payload: Any, dependencies: list[Any], *, isolated: bool = False) -> Any:
+        if payload.chain.label.startswith("map"):
+            raise BrokenExecutor("no map")
+        return super().submit(payload, dependencies, isolated=isolated)
+
+
+def test_the_items_of_a_flattened_element_fail_with_their_task() -> None:
+    source: Any = Stream()
+    flat = source.scatter(WithoutMap()).flatten()
+    items = flat.gather().sink_to_list()
+    mapped = flat.map(f.inc)
+    failures = mapped.errors.sink_to_list()
+    seen = mapped.buffer(9).gather().sink_to_list()
+    source.emit([1, 2, 3])
+    bounded(source.close)
+    assert items == [1, 2, 3]
+    assert seen == []
+    assert [failure.element for failure in failures] == [1, 2, 3]
+    assert {type(failure.exception) for failure in failures} == {WorkersGone}
 
 
 def test_a_backend_that_lacks_something_is_refused_when_built() -> None:

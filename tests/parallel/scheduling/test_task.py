@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -27,15 +28,22 @@ IN_FLIGHT = {TaskStatus.IN_FLIGHT, TaskStatus.ISOLATED, TaskStatus.FETCHING}
 class Owner:
     """A batcher and a batch that only note what they are notified about."""
 
+    nodes: Sequence[Any] = ()
     retry: Retry | None = None
-    has_dependents = False
+    has_dependents = raw = False
+    values = True
 
     def __init__(self) -> None:
         self.splits: list[Task] = []
 
-    def on_success(self, task: Task, seconds: float) -> None: ...
-    def on_completion(self, task: Task) -> None: ...
+    def on_completion(self, task: Task, seconds: float | None) -> None: ...
+    def dispatch(self) -> None: ...
     def receive(self, task: Task, result: Any) -> None: ...
+
+    def has_queued(self) -> bool:
+        return False
+
+    async def rerun(self, chain: Chain, at: int, x: Any, *, raw: bool) -> Any: ...
 
     def on_split(self, task: Task) -> None:
         self.splits.append(task)

@@ -21,10 +21,9 @@ from distributed.scheduler import KilledWorker
 
 from rapidz.kernel.graph.shutdown import drain_first
 from rapidz.kernel.protocol.short_repr import short_repr
-from rapidz.parallel.backends.protocol import FailureKind
-from rapidz.parallel.wire.outcomes import TaskResult
+from rapidz.parallel.backends.protocol import FailureKind, FutureBackend
 from rapidz.parallel.wire.payload import TaskPayload, pick, run, summarize
-from rapidz.parallel.wire.program import LARGE_CHAIN_BYTES, Chain, OperatorSpec, load_chain
+from rapidz.parallel.wire.program import LARGE_CHAIN_BYTES, Chain, load_chain
 
 drain_first()  # before the pools that Dask uses shut down
 
@@ -39,7 +38,7 @@ _TRANSIENT = (
 )
 
 
-class DaskBackend:
+class DaskBackend(FutureBackend):
     """Backend whose tasks go to the scheduler of a `distributed.Client`."""
 
     name = "dask"
@@ -101,9 +100,6 @@ class DaskBackend:
         light.chain, light.chain_at = None, len(dependencies)
         return light, [*dependencies, sent]
 
-    def decode_result(self, result: Any) -> TaskResult:
-        return result  # type: ignore[no-any-return]
-
     def fetch(self, ref: Any, values: bool, state_limit: float | None) -> Any:
         return self._on_client_loop(self._fetch(ref, values, state_limit))
 
@@ -128,9 +124,6 @@ class DaskBackend:
 
     def is_lost(self, ref: Any) -> bool:
         return getattr(ref, "status", "") in ("cancelled", "error")
-
-    def is_orphaned(self, ref: Any) -> bool:
-        return False  # the client reports the outcome of every task
 
     def classify_failure(self, ref: Any, error: BaseException) -> FailureKind:
         if self._is_closed():
@@ -159,15 +152,8 @@ class DaskBackend:
     def shares_results(self, other: Any) -> bool:
         return isinstance(other, DaskBackend) and other._client is self._client
 
-    def check_operator(self, spec: OperatorSpec) -> None:
-        if self.crosses_process:
-            spec.check_picklable()
-
     def client(self) -> Any:
         return self._client
-
-    def close(self) -> None:
-        """Leave the client open: it is the user's."""
 
     def __repr__(self) -> str:
         return f"dask at {getattr(self._client.scheduler, 'address', 'no scheduler')}"

@@ -8,6 +8,7 @@ returns the handles of the elements that result.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
@@ -100,7 +101,12 @@ async def push_resolved(
     All of it is tried; then the failures are raised.  *queue* counts what waits for downstream.
     """
     errors: list[Exception] = []
-    for found in await find_or_lose(x, find, errors, on_loss):
+    try:
+        resolved = await find(x, errors)
+    except BaseException:
+        on_loss()
+        raise
+    for found in resolved:
         if found is LOST:
             on_loss()
             continue
@@ -122,15 +128,6 @@ async def _count_emitted(wait: Awaitable[object], queue: SerialQueue | None) -> 
         await wait
     finally:
         queue.emitted -= 1
-
-
-async def find_or_lose(x: Any, find: Find, errors: list[Exception], on_loss: OnLoss) -> list[Any]:
-    """Return what *find* makes of *x*; call *on_loss* if that fails as a whole."""
-    try:
-        return await find(x, errors)
-    except BaseException:
-        on_loss()
-        raise
 
 
 # --- failures ----------------------------------------------------------------------------------
@@ -263,40 +260,26 @@ def _exception_of(wait: asyncio.Future[Any]) -> BaseException | None:
 # --- in front of a node ------------------------------------------------------------------------
 
 
-class InputResolver:
-    """Resolver in front of a step: it passes resolved elements on, in the order of arrival."""
+def _resolve_in_turn(
+    queue: SerialQueue, pipeline: RuntimeContext, step: Push[Any], on_loss: OnLoss, x: Any
+) -> Pending:
+    """Resolve *x* and pass it to *step* in its turn; the queue does not wait for downstream."""
+    waits: list[Awaitable[object]] = []
 
-    __slots__ = ("_on_loss", "_pipeline", "_queue", "_step")
+    def push(handle: Any) -> None:
+        if (wait := step(handle)) is not None:
+            waits.append(wait)
 
-    def __init__(
-        self, queue: SerialQueue, pipeline: RuntimeContext, step: Push[Any], on_loss: OnLoss
-    ) -> None:
-        self._queue, self._pipeline, self._step = queue, pipeline, step
-        self._on_loss = on_loss
+    async def wait_downstream(entered: Pending) -> None:
+        errors: list[Exception] = []
+        try:
+            await wait_for(entered)
+        except Exception as error:
+            errors.append(error)
+        await when_all(waits, errors, "elements")
 
-    async def enter(self, x: Any) -> None:
-        """Resolve *x* and pass it on; wait for downstream."""
-        await push_resolved(x, resolve_element, self._step, self._on_loss, self._queue)
-
-    def enter_by_port(self, x: Any) -> Pending:
-        """Resolve *x* and pass it on in its turn; the queue does not wait for downstream."""
-        waits: list[Awaitable[object]] = []
-
-        def push(handle: Any) -> None:
-            if (wait := self._step(handle)) is not None:
-                waits.append(wait)
-
-        async def wait_downstream(entered: Pending) -> None:
-            errors: list[Exception] = []
-            try:
-                await wait_for(entered)
-            except Exception as error:
-                errors.append(error)
-            await when_all(waits, errors, "elements")
-
-        coroutine = push_resolved(x, resolve_element, push, self._on_loss)
-        entered = self._queue.enqueue(coroutine, self._pipeline)
-        return self._pipeline.start(wait_downstream(entered))
+    entered = queue.enqueue(push_resolved(x, resolve_element, push, on_loss), pipeline)
+    return pipeline.start(wait_downstream(entered))
 
 
 def resolve_before(
@@ -314,11 +297,13 @@ def resolve_before(
     The inputs of one node share a *queue*, so that elements enter in the order of arrival.  With
     several inputs it does not wait for downstream: one may wait there for an element of another.
     """
-    resolver = InputResolver(queue, pipeline, step, on_loss)
     if one_input or not ordered:
-        resolve_later = enqueue_each(queue, pipeline, resolver.enter)
+        enter_resolved = functools.partial(
+            push_resolved, find=resolve_element, push=step, on_loss=on_loss, queue=queue
+        )
+        resolve_later = enqueue_each(queue, pipeline, enter_resolved)
     else:
-        resolve_later = resolver.enter_by_port
+        resolve_later = functools.partial(_resolve_in_turn, queue, pipeline, step, on_loss)
 
     def enter(x: Any) -> Pending:
         if queue.last is None:

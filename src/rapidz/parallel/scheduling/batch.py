@@ -4,36 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import weakref
 from bisect import bisect_right
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.runtime.futures import child_future, resolve
 from rapidz.parallel.scheduling.task import Task, TaskOwner
 from rapidz.parallel.wire.outcomes import PENDING, REMOTE, Expanded, TaskResult
 from rapidz.parallel.wire.program import Chain
 
 
-class BatchOwner(TaskOwner, Protocol):
-    """Protocol of what sends the elements of a batch through a chain."""
-
-    nodes: Sequence[weakref.ref[Stream[Any]]]
-    """The operators of the chain, for the attribution of failures."""
-    raw: bool
-    """Whether elements are values, and not handles."""
-    values: bool
-    """Whether values are fetched when a task is done, or only what is special."""
-
-    async def rerun(self, chain: Chain, at: int, x: Any, *, raw: bool) -> Any:
-        """Send *x* through the operators of *chain* from *at* on; return its outcome."""
-
-
 class ElementBatch:
     """Batch of elements for one chain."""
 
-    def __init__(self, owner: BatchOwner, chain: Chain) -> None:
+    def __init__(self, owner: TaskOwner, chain: Chain) -> None:
         self.owner = owner
         self.chain = chain
         self.nodes = owner.nodes

@@ -84,7 +84,6 @@ class Batcher:
         self.dispatcher.loop.call_soon(self.dispatch)
 
     def dispatch(self) -> None:
-        """Submit as many of the queued elements as the workers can take."""
         self._scheduled = False
         slots = self.dispatcher.task_limit(self.chain.stateful)
         while self._queue:
@@ -119,7 +118,6 @@ class Batcher:
         return batch.sent + count
 
     async def rerun(self, chain: Chain, at: int, x: Any, *, raw: bool) -> Any:
-        """Send *x* through the operators of *chain* from *at* on; return its outcome."""
         batch = ElementBatch(self, chain.tail(at))
         batch.raw = raw
         batch.inputs, batch.outcomes = [x], [PENDING]
@@ -150,17 +148,16 @@ class Batcher:
         task.state = self.initial_state
         return task
 
-    def on_success(self, task: Task, seconds: float) -> None:
-        self.sizer.record(task.size, seconds)
-
     def on_split(self, task: Task) -> None:
         self.in_flight.discard(task)
         self.in_flight.update(task.parts)
         if self.last is task:
             self.last = task.parts[-1]
 
-    def on_completion(self, task: Task) -> None:
+    def on_completion(self, task: Task, seconds: float | None) -> None:
         self.in_flight.discard(task)
+        if seconds is not None:
+            self.sizer.record(task.size, seconds)
         if self._scheduled or self._queue:
             self.dispatch()
 
@@ -175,5 +172,4 @@ class Batcher:
         return self.initial_state
 
     def has_queued(self) -> bool:
-        """Return whether elements wait to be submitted."""
         return any(batch.sent < len(batch.inputs) for batch in self._queue)

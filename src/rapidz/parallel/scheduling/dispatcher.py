@@ -7,7 +7,7 @@ import contextlib
 import weakref
 from collections.abc import Awaitable
 from concurrent.futures import BrokenExecutor, CancelledError
-from typing import Any, Protocol
+from typing import Any
 
 from rapidz.kernel.protocol.short_repr import cut
 from rapidz.kernel.runtime.pipeline import Pipeline
@@ -49,16 +49,6 @@ SMALL_STATE_BYTES = 1 << 16
 CHECKPOINT_TASKS = 16
 
 
-class BatcherLike(TaskOwner, Protocol):
-    """Protocol of the batchers that a dispatcher serves."""
-
-    def dispatch(self) -> None:
-        """Submit as many of the queued elements as the workers can take."""
-
-    def has_queued(self) -> bool:
-        """Return whether elements wait to be submitted."""
-
-
 class Dispatcher:
     """Dispatcher that the nodes of one scattered stream share."""
 
@@ -68,7 +58,7 @@ class Dispatcher:
         self.backend = backend
         self.batch = batch
         self.ordered = ordered
-        self.batchers: weakref.WeakSet[BatcherLike] = weakref.WeakSet()
+        self.batchers: weakref.WeakSet[TaskOwner] = weakref.WeakSet()
         self.pipeline: Pipeline | None = None
         self.in_flight: set[Task] = set()
         self.quarantine = Quarantine(backend.retries_worker_death)
@@ -213,7 +203,8 @@ class Dispatcher:
         quarantined = bool(self.quarantine)
         self._accept_report(task, result, error)
         if isinstance(error, BrokenExecutor):  # other futures of it may never be completed
-            for other in [other for other in self.in_flight if self._is_orphaned(other)]:
+            is_orphaned = self.backend.is_orphaned
+            for other in [x for x in self.in_flight if x.ref is not None and is_orphaned(x.ref)]:
                 self._accept_report(other, None, error)
         if self.quarantine:
             if not self.in_flight:
@@ -222,9 +213,6 @@ class Dispatcher:
             for batcher in list(self.batchers):
                 batcher.dispatch()
         self._close_if_idle()
-
-    def _is_orphaned(self, task: Task) -> bool:
-        return task.ref is not None and self.backend.is_orphaned(task.ref)
 
     def _accept_report(self, task: Task, result: Any, error: BaseException | None) -> None:
         task.report_token = None
@@ -235,12 +223,11 @@ class Dispatcher:
             known, error = None, decoding
         if known is not None:
             task.apply(TaskEvent.SUCCEED)
-            task.owner.on_success(task, known.seconds)
-            self._complete(task, known)
+            self._complete(task, known, known.seconds)
         else:
             self._on_failure(task, error or CancelledError())
 
-    def _complete(self, task: Task, result: TaskResult) -> None:
+    def _complete(self, task: Task, result: TaskResult, seconds: float | None) -> None:
         """Pass the outcomes of *task* on, and free what it does not need any longer."""
         if result.has_state:
             task.state, task.previous = result.state, None
@@ -256,7 +243,7 @@ class Dispatcher:
             if not task.owner.has_dependents:
                 task.ref = None
         self.quarantine.release(task)
-        task.owner.on_completion(task)
+        task.owner.on_completion(task, seconds)
 
     # --- failures ----------------------------------------------------------------------------
 
@@ -300,7 +287,7 @@ class Dispatcher:
         """Fail every element of *task*, each with a copy of *error*: notes differ."""
         task.apply(TaskEvent.FAIL)
         outcomes = [_failed_outcome(task, x, error) for x in task.inputs]
-        self._complete(task, TaskResult(outcomes, True, 0.0))
+        self._complete(task, TaskResult(outcomes, True, 0.0), None)
 
 
 def _failed_outcome(task: Task, x: Any, error: BaseException) -> Any:

@@ -67,7 +67,7 @@ class RemoteHandle:
 
 
 class ItemHandle:
-    """Handle of one item of an element that was flattened."""
+    """Handle of one item of an element that was flattened; methods as of `RemoteHandle`."""
 
     __slots__ = ("at", "key", "whole")
 
@@ -78,26 +78,21 @@ class ItemHandle:
         return short_repr(find_origin(self))
 
     def outcome(self) -> Any:
-        """Return what is known in this process: a value, or a special outcome."""
         expanded = self.whole.outcome()
         return expanded.outcomes[self.at] if type(expanded) is Expanded else expanded
 
     def amend(self, outcome: Any) -> None:
-        """Replace the outcome, as after a retry."""
         self.whole.outcome().outcomes[self.at] = outcome
         root = self.root()
         root.batch.amended.add(root.index)
 
     def root(self) -> RemoteHandle:
-        """Return the handle of the element of the batch."""
         return self.whole.root()
 
     def path(self) -> tuple[int, ...]:
-        """Return which item of which item of the root this is."""
         return (*self.whole.path(), self.at)
 
     def task(self) -> Task | None:
-        """Return the task that makes the element; None if it is in none yet."""
         return self.root().task()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Final, Protocol
 
+from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.runtime.failures import Retry
 from rapidz.parallel.wire.outcomes import PENDING, TaskResult
 from rapidz.parallel.wire.program import Chain
@@ -92,21 +94,33 @@ class IllegalTransition(RuntimeError):
 
 
 class TaskOwner(Protocol):
-    """Protocol of what cuts elements into tasks, and is notified about these."""
+    """Protocol of batchers: what tasks, batches and the dispatcher know of them."""
 
-    retry: Retry | None
-    """The policy by which an accumulation is retried within its task."""
+    nodes: Sequence[weakref.ref[Stream[Any]]]
+    """The operators of the chain, for the attribution of failures."""
+    raw: bool
+    """Whether elements are values, and not handles."""
+    values: bool
+    """Whether values are fetched when a task is done, or only what is special."""
     has_dependents: bool
     """Whether tasks of other owners take the results of this one."""
-
-    def on_success(self, task: Task, seconds: float) -> None:
-        """Record that *task* took so many *seconds*."""
+    retry: Retry | None
+    """The policy by which an accumulation is retried within its task."""
 
     def on_split(self, task: Task) -> None:
         """Keep the parts of *task* in its place."""
 
-    def on_completion(self, task: Task) -> None:
-        """Go on after *task*, which succeeded or failed."""
+    def on_completion(self, task: Task, seconds: float | None) -> None:
+        """Go on after *task*, which took so many *seconds*; None if it failed."""
+
+    def dispatch(self) -> None:
+        """Submit as many of the queued elements as the workers can take."""
+
+    def has_queued(self) -> bool:
+        """Return whether elements wait to be submitted."""
+
+    async def rerun(self, chain: Chain, at: int, x: Any, *, raw: bool) -> Any:
+        """Send *x* through the operators of *chain* from *at* on; return its outcome."""
 
 
 class OutcomeReceiver(Protocol):
