@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class TableColumn(NamedTuple):
-    """Column with a heading and the format of its numbers; without a format it holds text."""
+    """Column with a heading and the format of its numbers; without a format it is text."""
 
     heading: str
     format: str = ""

@@ -166,7 +166,7 @@ class unique(Stream[T]):
     """Drop duplicates: elements whose key has occurred before.
 
     Emits an element whose key is not among those remembered.  Applies back
-    pressure when downstream does.  Elsewhere known as distinct.
+    pressure when downstream does.  In other libraries: distinct.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ class slice(Stream[T]):
 
     Emits the elements at these positions.  Applies back pressure when
     downstream does.  After the last one it disconnects from the upstream.
-    Elsewhere known as take and skip.
+    In other libraries: take, skip.
 
     Parameters
     ----------

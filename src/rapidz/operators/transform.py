@@ -23,8 +23,8 @@ from rapidz.kernel.runtime.loop import is_async
 def _look_at_first(node: map[Any] | accumulate[Any], code: Code) -> None:
     """Generate a check that the first result is no coroutine, if it could be one."""
     if may_return_coroutine(node.func):
-        looks = code.bind("looks", look_at_first(type(node).__name__, "func"))
-        code.line(f"if {looks}: {looks}[0](x)")
+        check = code.bind("check", look_at_first(type(node).__name__, "func"))
+        code.line(f"if {check}: {check}[0](x)")
 
 
 def _nest_unless_skipped(node: map[Any] | accumulate[Any], code: Code, result: str = "x") -> None:
@@ -111,7 +111,7 @@ class accumulate(Stream[T]):
     the initial state, and is emitted as it is.  A result of `SKIP` is not
     emitted and does not change the state.  Applies back pressure when
     downstream does.  The state changes after the function has returned, and not
-    if it raises an exception.  Elsewhere known as scan, which is an alias.
+    if it raises an exception.  Scan is an alias.
 
     Parameters
     ----------
@@ -261,7 +261,7 @@ class flatten(Stream[T]):
 
     Emits each item as soon as downstream has capacity, and applies back
     pressure until downstream has taken the last one.  Emits all items, also
-    when one fails downstream.  Concat is an alias; elsewhere known as flat_map,
+    when one fails downstream.  Concat is an alias.  In other libraries: flat_map,
     after a map.
 
     >>> source = Stream()

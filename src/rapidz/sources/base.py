@@ -122,7 +122,7 @@ class Source(Stream[T]):
 
     def _run(self) -> Any:
         """Poll once."""
-        raise NotImplementedError(f"{self}: neither run nor _run is there")
+        raise NotImplementedError(f"{self}: neither run nor _run is overridden")
 
     # --- control ---------------------------------------------------------------------------
 
@@ -232,7 +232,7 @@ class Source(Stream[T]):
         if run is None or current_run.get() is run or not run.loop.is_running():
             return None
         runs_out = self.state == "running" and self._emits_itself() and self._is_finite()
-        return run.over if runs_out else None
+        return run.finished if runs_out else None
 
     def _before_end(self, at_once: bool) -> None:
         if (

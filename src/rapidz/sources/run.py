@@ -41,9 +41,9 @@ class SourceRun:
         "_number",
         "_task",
         "cooperative",
+        "finished",
         "last_yield",
         "loop",
-        "over",
         "retired",
         "serial",
         "source",
@@ -53,7 +53,7 @@ class SourceRun:
         self._number = next(_run_numbers)
         self.source = source
         self.loop = loop
-        self.over: asyncio.Future[None] = loop.create_future()
+        self.finished: asyncio.Future[None] = loop.create_future()
         self.retired = False
         self.cooperative = False
         """Polls `retired` itself, so it is not cancelled."""
@@ -65,7 +65,7 @@ class SourceRun:
     def begin(self) -> None:
         """Start the task at the next iteration of the loop."""
         active_runs.add(self)
-        self.source._pipeline.active.add(self.over)
+        self.source._pipeline.active.add(self.finished)
         self.call_on_loop(self._begin)
 
     def call_on_loop(self, action: Callable[[], object]) -> None:
@@ -89,9 +89,9 @@ class SourceRun:
     def finish(self) -> None:
         """Mark the run as finished, and wake what waits for it."""
         active_runs.discard(self)
-        self.source._pipeline.active.discard(self.over)
-        if not self.over.done() and not self.loop.is_closed():
-            self.over.set_result(None)
+        self.source._pipeline.active.discard(self.finished)
+        if not self.finished.done() and not self.loop.is_closed():
+            self.finished.set_result(None)
 
     def retire(self) -> None:
         """End the run: cancel what it awaits, except the delivery of its elements."""
@@ -112,7 +112,7 @@ class SourceRun:
         """Wait until every earlier run of the source has finished."""
         for run in list(active_runs):
             if run.source is self.source and run.loop is self.loop and run._number < self._number:
-                await asyncio.wait([run.over])
+                await asyncio.wait([run.finished])
 
     def raise_if_retired(self) -> None:
         """Raise CancelledError if the run was retired."""

@@ -124,7 +124,7 @@ def _choose_upstreams(upstreams: Sequence[Stream[Any]], emit_on: Any) -> tuple[S
         else:
             kind = ValueError if isinstance(one, (int, Stream)) else TypeError
             raise kind(
-                "combine_latest: emit_on must be upstreams, or positions below "
+                "combine_latest: emit_on must be upstreams, or positions less than "
                 f"{len(upstreams)}, got {short_repr(one)}"
             )
     if not chosen:

@@ -28,7 +28,7 @@ class zip_latest(Joining):
     Emits a tuple for every element of *lossless*, and buffers these until every
     other upstream has emitted.  Applies back pressure to *lossless* while
     *maxsize* of its elements are buffered.  Ends when all upstreams have ended.
-    Elsewhere known as with_latest_from, which drops the elements that arrive
+    In other libraries: with_latest_from, which drops the elements that arrive
     before all others have emitted.
 
     Parameters

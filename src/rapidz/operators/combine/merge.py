@@ -13,7 +13,7 @@ class union(Stream[T]):
     """Merge the elements of all upstreams, in order of arrival.
 
     Emits every element.  Applies back pressure when downstream does.  Ends when
-    all upstreams have ended.  Elsewhere known as merge.
+    all upstreams have ended.  In other libraries: merge.
 
     Parameters
     ----------

@@ -198,7 +198,7 @@ class zip(Joining):
         code.nest(f"len({mine}) < {self.maxsize} and not {outside} and not {lost}")
         code.line(f"{mine}.append(x)")
         code.otherwise()
-        code.pass_on(f"{code.bind('hold', self._buffer_push(port))}(x)")
+        code.pass_on(f"{code.bind('buffer', self._buffer_push(port))}(x)")
         code.otherwise(nests=2)
         code.line(f"x = (x, {other}.popleft())" if port == 0 else f"x = ({other}.popleft(), x)")
         code.line(
@@ -259,13 +259,13 @@ class zip(Joining):
         if self._can_inline():
             return self._compile_inline(push, port)
         upstream = self.upstreams[port]
-        mine, hold, ref = self.buffers[upstream], self._buffer_push(port), weakref.ref(self)
+        mine, buffer_push, ref = self.buffers[upstream], self._buffer_push(port), weakref.ref(self)
         others = [self.buffers[up] for up in self.buffers if up is not upstream]
         lost = self._losses
 
         def step(x: Any) -> Pending:
             if mine or lost or not all(others):
-                return hold(x)
+                return buffer_push(x)
             node = ref()
             if node is None:
                 return None

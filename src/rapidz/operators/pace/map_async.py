@@ -29,8 +29,8 @@ class map_async(Queued[T]):
     Emits the results asynchronously, in the order of the elements.  Applies
     back pressure while *parallelism* elements are in flight.  A result of
     `SKIP` is not emitted.  An exception of the function is pending for the next
-    emitter, unless a policy handles it, and the node continues.  Elsewhere
-    known as mapAsync.
+    emitter, unless a policy handles it, and the node continues.  In other
+    libraries: mapAsync.
 
     Parameters
     ----------

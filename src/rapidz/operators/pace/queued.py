@@ -170,7 +170,7 @@ class latest(Queued[T]):
     """Buffer only the newest element; drop those that it replaces.
 
     Emits the newest element as soon as downstream has capacity.  The last one
-    always arrives.  Never applies back pressure.  Elsewhere known as conflate.
+    always arrives.  Never applies back pressure.  In other libraries: conflate.
 
     >>> source = Stream()
     >>> newest = source.latest().sink_to_list()

@@ -51,7 +51,7 @@ class delay(Queued[T]):
         self.interval = read_interval("delay", interval, allow_zero=True)
         self.spaced = spaced
         self._left = Cell(float("-inf"))
-        self._room: Cell[asyncio.Future[None] | None] = Cell(None)
+        self._delivery: Cell[asyncio.Future[None] | None] = Cell(None)
         self._next: Cell[Any] = Cell(None)
         """The entry at the head of the queue, while its task sleeps."""
         super().__init__(upstream, **kwargs)
@@ -69,7 +69,7 @@ class delay(Queued[T]):
 
     def _on_loop_changed(self) -> None:
         super()._on_loop_changed()
-        self._left.value, self._room.value = float("-inf"), None
+        self._left.value, self._delivery.value = float("-inf"), None
         if self._next.value is not None:  # its task was not cancelled when the loop ended
             self._drainer.entries.appendleft(self._next.value)
             self._next.value = None
@@ -81,7 +81,7 @@ class delay(Queued[T]):
     def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
         drainer, outlet, pipeline, left = self._drainer, self._outlet, self._pipeline, self._left
         interval, space = self.interval, self.interval if self.spaced else 0.0
-        clock, room, waiting = pipeline.clock, self._room, self._next
+        clock, delivery, waiting = pipeline.clock, self._delivery, self._next
 
         async def carry(entry: tuple[float, float, T]) -> None:
             due, space, x = entry
@@ -94,20 +94,20 @@ class delay(Queued[T]):
                 raise
             left.value, waiting.value = clock.time(), None
             if (wait := outlet.send(x)) is not None:
-                room.value = pipeline.running_on.create_future()
+                delivery.value = pipeline.running_on.create_future()
                 try:
                     await wait
                 finally:
-                    resolve(room.value)
-                    room.value = None
+                    resolve(delivery.value)
+                    delivery.value = None
 
         drainer.resume(carry, pipeline)
 
         def step(x: T) -> Pending:
             drainer.put((clock.time() + interval, space, x), carry, pipeline)
-            if room.value is None or waits_for_caller(*drainer.capacity_owners()):
+            if delivery.value is None or waits_for_caller(*drainer.capacity_owners()):
                 return None
-            return child_future(room.value)
+            return child_future(delivery.value)
 
         return step
 
@@ -118,7 +118,7 @@ class rate_limit(Stream[T]):
 
     Emits an element at once if *interval* has passed since the one before, else
     as soon as it has.  Applies back pressure until then, and when downstream
-    does.  Drops no element.  Elsewhere known as throttle.
+    does.  Drops no element.  In other libraries: throttle.
 
     Parameters
     ----------

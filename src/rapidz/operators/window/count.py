@@ -37,7 +37,7 @@ class partition(Stream[tuple[T, ...]]):
 
     Emits a tuple when *n* elements have arrived, or, with *timeout*, that long
     after the first of them; a flush or the end emits an incomplete tuple.
-    Applies back pressure when downstream does.  Elsewhere known as a tumbling
+    Applies back pressure when downstream does.  In other libraries: tumbling
     count window.
 
     Parameters
