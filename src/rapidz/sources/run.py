@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.futures import as_coroutine
-
-if TYPE_CHECKING:
-    from rapidz.sources.base import Source
 
 V = TypeVar("V")
 
@@ -28,6 +25,17 @@ _run_numbers = itertools.count()
 
 #: The run that executes now; None while one of its elements is processed downstream.
 current_run: ContextVar[SourceRun | None] = ContextVar("current_run", default=None)
+
+
+class RunOwner(Protocol):
+    """Source, as far as its runs know it."""
+
+    _pipeline: Any
+
+    def stop(self) -> None: ...
+    def _is_infinite(self) -> bool: ...
+    def _supervise_run(self, run: SourceRun) -> Coroutine[Any, Any, None]: ...
+    def _on_run_finished(self, run: SourceRun) -> None: ...
 
 
 class SourceRun:
@@ -49,7 +57,7 @@ class SourceRun:
         "source",
     )
 
-    def __init__(self, source: Source[Any], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, source: RunOwner, loop: asyncio.AbstractEventLoop) -> None:
         self._number = next(_run_numbers)
         self.source = source
         self.loop = loop
