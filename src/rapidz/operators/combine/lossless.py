@@ -6,7 +6,7 @@ import builtins
 import functools
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from rapidz.kernel.compile.alignment import LossTally
@@ -238,7 +238,7 @@ class zip_latest(Joining):
         self._gate.refuse()
 
 
-def _is_exhausted(ref: weakref.ref[zip_latest]) -> bool:
+def _is_exhausted(ref: Callable[[], zip_latest | None]) -> bool:
     """Return whether an input of a node has ended without any element."""
     node = ref()
     return node is not None and any(

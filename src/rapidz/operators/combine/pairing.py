@@ -284,7 +284,7 @@ class zip(Joining):
             gate.refuse()
 
 
-def _is_exhausted(ref: weakref.ref[zip], upstream: Stream[Any]) -> bool:
+def _is_exhausted(ref: Callable[[], zip | None], upstream: Stream[Any]) -> bool:
     """Return whether the elements of *upstream* will never have partners again."""
     node = ref()
     return node is not None and any(
@@ -294,7 +294,7 @@ def _is_exhausted(ref: weakref.ref[zip], upstream: Stream[Any]) -> bool:
     )
 
 
-def _report_withdrawal(ref: weakref.ref[zip], upstream: Stream[Any], at: int) -> None:
+def _report_withdrawal(ref: Callable[[], zip | None], upstream: Stream[Any], at: int) -> None:
     """Record the loss of the element at a position of the gate, if its input is aligned."""
     if (node := ref()) is not None and node._aligned(upstream):
         gate, take = node._gates[upstream], functools.partial(node._add_loss, upstream)
