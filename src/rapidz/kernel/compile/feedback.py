@@ -11,7 +11,6 @@ Who emits is read off the stack, and off the tasks that wait for the caller
 
 from __future__ import annotations
 
-import os
 import sys
 import weakref
 from types import CodeType, FrameType
@@ -30,13 +29,11 @@ from rapidz.kernel.runtime.deadlock import (
     waiting,
 )
 from rapidz.kernel.runtime.exclusion import called_by_interrupt
+from rapidz.kernel.runtime.frames import is_fused, is_of_library
 from rapidz.kernel.runtime.tasks import EagerTask, detach
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.context import PipelineContext
-
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
-_OURS = ("<rapidz ", _PACKAGE)
 
 _emits: weakref.WeakKeyDictionary[Node, weakref.WeakSet[Node]] = weakref.WeakKeyDictionary()
 """Into which streams the functions of a node emit and wait: edges of the wait-for graph."""
@@ -60,7 +57,7 @@ def is_feedback(node: Node) -> bool:
     """Return whether the caller is, or is waited for by, a function downstream of *node*."""
     if not (found := callers()):
         return False
-    downstream = _wait_for_cache(node)
+    downstream = _waits_for(node)
     if any(caller in downstream for caller in found):
         return True
     emitted = _emits.setdefault(found[0], weakref.WeakSet())
@@ -76,7 +73,7 @@ def callers() -> list[Node]:
     frame: FrameType | None = sys._getframe(2)
     driven = False
     while frame is not None and (code := frame.f_code) is not LOOP_CALLBACK_CODE:
-        if code.co_filename.startswith(_OURS):
+        if is_of_library(frame):
             driven = driven or id(code) in task_code_ids
             if (node := _node_of(frame)) is not None:
                 found.append(node)
@@ -99,7 +96,7 @@ def function_within(pipeline: PipelineContext) -> str | None:
         return None
     running = task_of_caller(pipeline)
     while frame is not None and (code := frame.f_code) is not LOOP_CALLBACK_CODE:
-        if code.co_filename.startswith(_OURS):
+        if is_of_library(frame):
             node = frame.f_locals["self"] if code in flushes else _node_of(frame)
             if node is not None and node._pipeline.is_one_with(pipeline):
                 about = "" if code in flushes else _element_of(frame)
@@ -135,19 +132,21 @@ def _node_of(frame: FrameType) -> Node | None:
     """Return the node whose step *frame* runs, if it tells."""
     code = frame.f_code
     free = code.co_freevars  # to look at these is cheap, to look at values is not
-    if ("ref" in free or "ref" in code.co_varnames) and code.co_filename.startswith(_PACKAGE):
-        ref = frame.f_locals.get("ref")
-    elif "attribute_line" in free:
+    if is_fused(frame):
+        if "attribute_line" not in free:
+            return None
         table = frame.f_locals["attribute_line"].args[0]
         at = frame.f_lineno - 2  # the first line is that of `make`
         ref = table[at] if at < len(table) else None
+    elif ("ref" in free or "ref" in code.co_varnames) and is_of_library(frame):
+        ref = frame.f_locals.get("ref")
     else:
         return None
     node = ref() if isinstance(ref, weakref.ref) else None
     return node if isinstance(node, Node) else None
 
 
-def _wait_for_cache(node: Node) -> weakref.WeakSet[Node]:
+def _waits_for(node: Node) -> weakref.WeakSet[Node]:
     """Return the nodes that an element emitted into *node* may have to wait for."""
     cached = node._wait_for_cache
     if cached is None or cached[0] != Version.now:

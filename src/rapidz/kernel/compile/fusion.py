@@ -31,6 +31,7 @@ from rapidz.kernel.compile.intermediate import MISSING, FusedJoin, FusedRun
 from rapidz.kernel.protocol.attributes import LiveKwargs
 from rapidz.kernel.protocol.push import SKIP, Pending, Push, Start, together
 from rapidz.kernel.runtime.attribution import add_note, attribute_to, mark_raised
+from rapidz.kernel.runtime.frames import FUSED
 from rapidz.kernel.runtime.tasks import detach
 
 if TYPE_CHECKING:
@@ -276,7 +277,7 @@ def fuse(
     lines = [f"def make({', '.join(values)}):", *head, *code.lines, *foot, f"    return {form}", ""]
     source = "\n".join(lines)
     name = "-".join(type(ref()).__name__ for ref, _ in run.nodes[:8]) or "pipeline"
-    namespace: dict[str, Any] = {}
+    namespace: dict[str, Any] = {"__name__": FUSED}
     try:
         exec(_compiled(source, f"<rapidz {form} {name} {abs(hash(source)):x}>"), namespace)
     except SyntaxError as error:

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from rapidz.kernel.protocol.push import no_default
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime.exclusion import has_lock, is_entry
+from rapidz.kernel.runtime.frames import is_fused, is_of_kernel
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.context import RuntimeContext
@@ -222,7 +222,7 @@ def mark_handled(error: BaseException) -> None:
 
 
 def mark_raised(error: BaseException) -> None:
-    """*error* is raised to whoever called `emit`: it is dealt with, unless that was a node."""
+    """Mark *error*, raised to the caller of `emit`, as handled, unless a node is the caller."""
     if not called_by_a_node():
         mark_handled(error)
 
@@ -230,30 +230,17 @@ def mark_raised(error: BaseException) -> None:
 def called_by_a_node() -> bool:
     """Return whether the code that called into the library was itself called by a node."""
     frame: Any = sys._getframe(2)
-    if frame.f_code.co_filename.startswith(_FUSED):
+    if is_fused(frame):
         frame = frame.f_back  # the compiled `emit` that it leaves
-    while frame is not None and _is_entrance(frame):
+    while frame is not None and is_of_kernel(frame) and not _is_node(frame):
         frame = frame.f_back
     while frame is not None:
-        if _is_ours(frame.f_code.co_filename):
+        if is_of_kernel(frame):
             return True
         frame = frame.f_back
     return False
 
 
-def _is_entrance(frame: FrameType) -> bool:
-    """Return whether *frame* is code of the kernel, or a compiled `emit` that went the slow way."""
-    code = frame.f_code
-    if code.co_filename.startswith(_FUSED):
-        return is_entry(frame) and not has_lock(frame)
-    return _is_ours(code.co_filename)
-
-
-_FUSED = "<rapidz "
-_KERNEL = os.path.dirname(os.path.dirname(__file__)) + os.sep
-#: At the bottom of every stack in the background.
-_LOOPS = os.path.join(os.path.dirname(__file__), "loop.py")
-
-
-def _is_ours(filename: str) -> bool:
-    return filename.startswith((_FUSED, _KERNEL)) and filename != _LOOPS
+def _is_node(frame: FrameType) -> bool:
+    """Return whether *frame* runs nodes, and is no compiled `emit` that went the slow way."""
+    return is_fused(frame) and not (is_entry(frame) and not has_lock(frame))
