@@ -64,7 +64,7 @@ from rapidz.parallel.scheduling.errors import WorkerDied, WorkersGone
 
 
 def __getattr__(name: str) -> Any:
-    """The sources of scattered streams, which stand behind another door (`rapidz.dask`)."""
+    """Return a source of scattered streams, from `rapidz.dask`."""
     if name in ("filenames", "from_textfile"):
         return getattr(importlib.import_module("rapidz.dask"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

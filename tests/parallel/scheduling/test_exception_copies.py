@@ -20,7 +20,7 @@ from rapidz import Stream
 from rapidz.kernel.runtime.attribution import attribute_to
 from rapidz.kernel.runtime.attribution import raised_by as raised_by_node
 from rapidz.parallel import WorkerDied, WorkersGone
-from rapidz.parallel.scheduling.exception_copies import duplicated
+from rapidz.parallel.scheduling.exception_copies import copy_exception
 
 
 class Odd(Exception):
@@ -123,7 +123,7 @@ def said(error: BaseException) -> Any:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: repr(raised_by(case))[:40])
 def test_a_copy_says_what_the_original_says(case: Callable[[], None]) -> None:
     error = raised_by(case)
-    assert said(duplicated(error)) == said(error)
+    assert said(copy_exception(error)) == said(error)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_copy_says_what_the_original_says(case: Callable[[], None]) -> None:
 def test_notes_and_attributes_of_a_copy_are_its_own(case: Callable[[], None]) -> None:
     error = raised_by(case)
     error.__notes__ = ["before"]
-    own = duplicated(error)
+    own = copy_exception(error)
     own.add_note("after")
     own.element = 1  # type: ignore[attr-defined]
     assert error.__notes__ == ["before"]
@@ -148,7 +148,7 @@ def test_a_copy_was_raised_by_no_node_yet() -> None:
     error = ValueError("x")
     error.add_note("a note of the function's own")
     attribute_to(error, node, 1)
-    own = duplicated(error)
+    own = copy_exception(error)
     assert own.__notes__ == ["a note of the function's own"]
     assert raised_by_node(own) is None
     attribute_to(own, node, 2)
@@ -175,7 +175,7 @@ class Unusual(Exception):
     ids=lambda error: type(error).__name__,
 )
 def test_what_cannot_be_copied_is_described_and_is_the_cause(error: BaseException) -> None:
-    own = duplicated(error)
+    own = copy_exception(error)
     assert type(own) is RuntimeError
     assert type(error).__name__ in str(own)
     assert own.__cause__ is error
@@ -204,7 +204,7 @@ def test_what_is_registered_for_pickling_does_not_matter(
 ) -> None:
     error = shares_its_attributes("gone")
     error.element = 0  # type: ignore[attr-defined]
-    copies: list[Any] = [duplicated(error) for _ in range(3)]
+    copies: list[Any] = [copy_exception(error) for _ in range(3)]
     for number, own in enumerate(copies):
         own.element = number
     assert [own.element for own in copies] == [0, 1, 2]
@@ -214,7 +214,7 @@ IMPORTS = ("import rapidz.parallel", "import distributed", "import tblib, cloudp
 PROGRAM = """
 from concurrent.futures import ThreadPoolExecutor
 from rapidz import Stream
-from rapidz.kernel.runtime.attribution import blame
+from rapidz.kernel.runtime.attribution import attribute_to
 from rapidz.kernel.runtime.attribution import raised_by as raised_by_node
 pool = ThreadPoolExecutor(2)
 source = Stream()

@@ -93,7 +93,7 @@ def _shut_down_all() -> None:
 
 
 def _kill_all() -> None:
-    """Kill the workers: the time limit of the program's shutdown is over."""
+    """Kill the workers: the shutdown of the program has reached its time limit."""
     _killed.append(True)
     for pool in list(_pools):
         for process in pool.processes():

@@ -23,27 +23,21 @@ from rapidz.parallel.wire.payload import PackedContainer, ResultRef, TaskPayload
 REFERENCES: Final = frozenset({ResultRef, PackedContainer})
 
 
-class Dependencies:
-    """Results that a task needs, each once: tasks, or futures of the backend's own kind."""
+class InputEncoder:
+    """Encoder of inputs: a value as it is, a remote element as a reference to its result."""
 
-    def __init__(self) -> None:
-        self.all: list[Any] = []
+    def __init__(self, backend: Backend, uid: str) -> None:
+        self._backend, self._uid = backend, uid
+        self.dependencies: list[Any] = []
+        """What is referred to, each once: tasks, or futures of the backend's own kind."""
         self._indexes: dict[int, int] = {}
 
     def index(self, dependency: Any) -> int:
         """Return the index of *dependency*; add it if it is new."""
-        at = self._indexes.get(id(dependency))
-        if at is None:
-            at = self._indexes[id(dependency)] = len(self.all)
-            self.all.append(dependency)
+        at = self._indexes.setdefault(id(dependency), len(self.dependencies))
+        if at == len(self.dependencies):
+            self.dependencies.append(dependency)
         return at
-
-
-class InputEncoder:
-    """Encoder of inputs: a value as it is, a remote element as a reference to its result."""
-
-    def __init__(self, backend: Backend, dependencies: Dependencies, uid: str) -> None:
-        self._backend, self._dependencies, self._uid = backend, dependencies, uid
 
     def __call__(self, x: Any) -> Any:
         kind = type(x)
@@ -64,12 +58,12 @@ class InputEncoder:
         amended = root.index in root.batch.amended
         if is_local(x) and (amended or task.ref is None or backend.is_lost(task.ref)):
             return x.outcome()
-        return ResultRef(self._dependencies.index(task), root.index - task.start, x.path())
+        return ResultRef(self.index(task), root.index - task.start, x.path())
 
     def _encode_future(self, future: Any) -> Any:
         """Encode a future that a user's node has emitted."""
         if self._backend.supports_dependencies:
-            return ResultRef(self._dependencies.index(future))
+            return ResultRef(self.index(future))
         cancelled = future.cancelled()
         error = RuntimeError("the future was cancelled") if cancelled else future.exception()
         return future.result() if error is None else FailedElement(self._uid, 0, future, error)
@@ -80,11 +74,10 @@ def build_payload(task: Task, backend: Backend) -> tuple[TaskPayload, list[Any]]
     chain = task.chain
     if backend.crosses_process and not chain.is_picklable():
         task.splits_left = [0]  # the cause is the chain: smaller tasks would fail as well
-    dependencies = Dependencies()
+    encode = InputEncoder(backend, chain.uid)
     payload = TaskPayload(chain, task.inputs)
     payload.crosses_process = backend.crosses_process
     if not task.raw:
-        encode = InputEncoder(backend, dependencies, chain.uid)
         payload.inputs = [encode(x) for x in task.inputs]
         kinds = set(map(type, payload.inputs))
         payload.bare = REFERENCES.isdisjoint(kinds)
@@ -95,8 +88,8 @@ def build_payload(task: Task, backend: Backend) -> tuple[TaskPayload, list[Any]]
         if source.state is not PENDING:
             payload.state = source.state
         else:
-            payload.state_at = dependencies.index(source)
-    return payload, dependencies.all
+            payload.state_at = encode.index(source)
+    return payload, encode.dependencies
 
 
 def is_ready(x: Any, backend: Backend) -> bool:

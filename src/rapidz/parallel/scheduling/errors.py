@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rapidz.parallel.scheduling.exception_copies import duplicated
+from rapidz.parallel.scheduling.exception_copies import copy_exception
 
 #: How many elements `WorkersGone` lists at most.
 MAX_LISTED_ELEMENTS = 10_000
@@ -35,7 +35,7 @@ class WorkersGone(RuntimeError):
 
 def error_for_element(error: BaseException, element: Any, size: int) -> Exception:
     """Return a copy of *error*, with which a task of *size* elements failed, for one of them."""
-    own = duplicated(error)
+    own = copy_exception(error)
     if isinstance(own, (WorkerDied, WorkersGone)):
         own.element = element
         if isinstance(own, WorkersGone) and len(own.elements) < MAX_LISTED_ELEMENTS:

@@ -1,4 +1,4 @@
-"""Duplication of exceptions: one object for each element that shares a failure.
+"""Copies of exceptions: one object for each element that shares a failure.
 
 `copy.copy` pickles, in effect: it calls the constructor, which may take other
 arguments or do something, and follows what a library has registered with
@@ -17,7 +17,7 @@ _HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that is not built int
 _LINKS: Final = ("args", "__cause__", "__context__", "__traceback__", "__suppress_context__")
 
 
-def duplicated(error: BaseException) -> Exception:
+def copy_exception(error: BaseException) -> Exception:
     """Copy *error*: same class, arguments, links and attributes, but attributes of its own.
 
     The copy has not been raised by any node yet, whatever the original says of itself.
@@ -26,7 +26,7 @@ def duplicated(error: BaseException) -> Exception:
     """
     if isinstance(error, Exception):
         try:
-            return _duplicate(error)
+            return _copy(error)
         except Exception:  # a class that is built in an unusual way
             pass
     replaced = RuntimeError(f"{type(error).__name__}: {_text_of(error)}")
@@ -34,8 +34,8 @@ def duplicated(error: BaseException) -> Exception:
     return replaced
 
 
-def _duplicate(error: Exception) -> Exception:
-    own = _bare(error)
+def _copy(error: Exception) -> Exception:
+    own = _create_without_init(error)
     for cls in reversed(type(error).__mro__):
         for member in vars(cls).values():
             if isinstance(member, MemberDescriptorType):
@@ -54,7 +54,7 @@ def _duplicate(error: Exception) -> Exception:
     return own
 
 
-def _bare(error: Exception) -> Exception:
+def _create_without_init(error: Exception) -> Exception:
     """Make an exception of the class of *error*, initialised by the interpreter alone."""
     kind = type(error)
     built_in = next(cls for cls in kind.__mro__ if not cls.__flags__ & _HEAP_TYPE)
@@ -65,7 +65,7 @@ def _bare(error: Exception) -> Exception:
 
 
 def _copy_member(member: Any, error: Exception, own: Exception) -> None:
-    """Copy what a slot holds, or an attribute that the interpreter keeps outside ``__dict__``."""
+    """Copy the value of a slot, or an attribute that the interpreter keeps outside ``__dict__``."""
     absent = object()
     value, present = _read(member, error, absent), _read(member, own, absent)
     # What is equal already stays: `OSError` tells a name that is missing from None.

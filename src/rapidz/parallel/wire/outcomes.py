@@ -1,7 +1,7 @@
 """Outcomes: the values, or markers, that the elements of a task result in.
 
-Markers travel between processes and are told apart by their type, never by
-``==``: a value may be an array.
+Markers travel between processes and are distinguished by their type, never
+by ``==``: a value may be an array.
 """
 
 from __future__ import annotations

@@ -172,7 +172,7 @@ def _run_accumulation(
     payload: TaskPayload, values: list[Any], results: Sequence[Any], special: bool
 ) -> TaskResult:
     """Run a chain that begins with an accumulation; the result has its state."""
-    program = Program(payload.chain)  # not the shared one: it holds the state
+    program = Program(payload.chain)  # not the shared one: this one has the state
     node, retry = program.nodes[0], payload.retry
     fold = program if retry is None else functools.partial(_fold_with_retry, program, retry)
     at = payload.state_at
