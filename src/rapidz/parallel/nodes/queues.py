@@ -37,7 +37,7 @@ class UnorderedQueue(SerialQueue):
         self,
         coroutine: Coroutine[Any, Any, object],
         pipeline: RuntimeContext,
-        loses: Callable[[], None] | None = None,
+        on_loss: Callable[[], None] | None = None,
     ) -> Pending:
         """Run *coroutine* after all present members."""
         return self.enter(self._after_all(list(self._members), coroutine), pipeline)

@@ -162,7 +162,8 @@ class gather(Stream[T]):
         self._serial_queue = new_queue(self._dispatcher.ordered)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:
-        queue, ref = self._serial_queue, weakref.ref(self)
+        queue = self._serial_queue
+        ref: weakref.ref[gather[Any]] = weakref.ref(self)
         begin = functools.partial(
             push_resolved,
             find=functools.partial(find_values, dispatcher=self._dispatcher),

@@ -118,6 +118,7 @@ class TaskOwner(Protocol):
 
     def has_queued(self) -> bool:
         """Return whether elements wait to be submitted."""
+        ...
 
     async def rerun(self, chain: Chain, at: int, x: Any, *, raw: bool) -> Any:
         """Send *x* through the operators of *chain* from *at* on; return its outcome."""
