@@ -53,37 +53,22 @@ class TaskEvent(Enum):
     FAIL = "fail"
 
 
+_ENDS: Final = {
+    TaskEvent.SUCCEED: TaskStatus.DONE,
+    TaskEvent.SPLIT: TaskStatus.SPLIT,
+    TaskEvent.FAIL: TaskStatus.FAILED,
+}
 #: The state machine: by status, which event leads to which status.
 TRANSITIONS: Final[Mapping[TaskStatus, Mapping[TaskEvent, TaskStatus]]] = {
     TaskStatus.READY: {
         TaskEvent.SUBMIT: TaskStatus.IN_FLIGHT,
         TaskEvent.SUSPECT: TaskStatus.QUARANTINED,
     },
-    TaskStatus.IN_FLIGHT: {
-        TaskEvent.SUCCEED: TaskStatus.DONE,
-        TaskEvent.LOSE: TaskStatus.READY,
-        TaskEvent.SPLIT: TaskStatus.SPLIT,
-        TaskEvent.FAIL: TaskStatus.FAILED,
-    },
-    TaskStatus.QUARANTINED: {
-        TaskEvent.SUBMIT: TaskStatus.ISOLATED,
-    },
-    TaskStatus.ISOLATED: {
-        TaskEvent.SUCCEED: TaskStatus.DONE,
-        TaskEvent.LOSE: TaskStatus.QUARANTINED,
-        TaskEvent.SPLIT: TaskStatus.SPLIT,
-        TaskEvent.FAIL: TaskStatus.FAILED,
-    },
-    TaskStatus.DONE: {
-        TaskEvent.FETCH: TaskStatus.FETCHING,
-        TaskEvent.RERUN: TaskStatus.READY,
-    },
-    TaskStatus.FETCHING: {
-        TaskEvent.SUCCEED: TaskStatus.DONE,
-        TaskEvent.LOSE: TaskStatus.READY,
-        TaskEvent.SPLIT: TaskStatus.SPLIT,
-        TaskEvent.FAIL: TaskStatus.FAILED,
-    },
+    TaskStatus.IN_FLIGHT: {**_ENDS, TaskEvent.LOSE: TaskStatus.READY},
+    TaskStatus.QUARANTINED: {TaskEvent.SUBMIT: TaskStatus.ISOLATED},
+    TaskStatus.ISOLATED: {**_ENDS, TaskEvent.LOSE: TaskStatus.QUARANTINED},
+    TaskStatus.DONE: {TaskEvent.FETCH: TaskStatus.FETCHING, TaskEvent.RERUN: TaskStatus.READY},
+    TaskStatus.FETCHING: {**_ENDS, TaskEvent.LOSE: TaskStatus.READY},
     TaskStatus.FAILED: {},
     TaskStatus.SPLIT: {},
 }
