@@ -14,11 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 #: Public names of the old libraries: compatibility modules define them a second time.
-COMPATIBILITY_MODULES = (
-    "rapidz.dask",
-    "rapidz.dataframe.aggregations",
-    "rapidz.dataframe.legacy.grouped_aggregations",
-)
+COMPATIBILITY_MODULES = ("rapidz.dask", "rapidz.dataframe.legacy")
 
 #: Packages whose classes may have the name of an operator, each for a reason.
 OPERATOR_FORMS = {
