@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import signal
+import sys
 import threading
 import time
+from types import FrameType
 from typing import Any
 
 import pytest
 from tests.support import bounded, in_thread, printed_by
 
 from rapidz import Stream
+from rapidz.kernel.runtime import exclusion
 
 INTERRUPTED = """
 import os, signal, threading, time
@@ -154,3 +158,35 @@ def test_two_threads_meet_in_a_zip_after_many_legacy_nodes(nodes: int) -> None:
         return seen
 
     assert bounded(go) == [(x, x) for x in range(3)]
+
+
+def emit_with_an_interrupt(after: int) -> int:
+    """Emit for the first time in a new thread, and once more from line number *after* of the lock.
+
+    Returns how many elements arrived.
+    """
+    source, other, seen = Stream[int](), Stream[int](), list[int]()
+    sinks = source.sink(seen.append), other.sink(seen.append)
+    lines = itertools.count()
+
+    def interrupt(frame: FrameType, event: str, argument: object) -> Any:
+        if frame.f_code.co_filename == exclusion.__file__ and next(lines) == after:
+            other.emit(2)
+        return interrupt
+
+    def work() -> None:
+        sys.settrace(interrupt)
+        try:
+            source.emit(1)
+        finally:
+            sys.settrace(None)
+
+    in_thread(work).join()
+    del sinks
+    return len(seen)
+
+
+def test_a_thread_that_takes_its_first_lock_may_be_interrupted_at_any_line() -> None:
+    arrived = [*iter(functools.partial(next, map(emit_with_an_interrupt, itertools.count())), 1)]
+    assert len(arrived) > 10
+    assert set(arrived) == {2}

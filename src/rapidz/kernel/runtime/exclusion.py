@@ -255,7 +255,11 @@ class PipelineLock:
         return None
 
     def __enter__(self) -> PipelineLock:
-        _depth.stack.append(self._acquire(sys._getframe(1)))
+        acquired = self._acquire(sys._getframe(1))
+        try:
+            _depth.stack.append(acquired)
+        except AttributeError:  # an interrupt may come in here: it leaves its own list empty
+            _depth.stack = [acquired]
         return self
 
     def __exit__(
@@ -341,10 +345,12 @@ def _handlers() -> set[CodeType]:
 
 
 class _Depth(local):
-    """For every nested `with`, whether it is the one that releases."""
+    """For every nested `with`, whether it is the one that releases.
 
-    def __init__(self) -> None:
-        self.stack: list[bool] = []
+    There is no `__init__`: a finalizer could emit in the middle of it.
+    """
+
+    stack: list[bool]
 
 
 _depth = _Depth()
