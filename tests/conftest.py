@@ -21,8 +21,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-#: Parts of the suite that start processes or clusters, or work with frames: each takes minutes.
+#: Parts of the suite that start processes or clusters, work with frames, or draw many programs.
 SLOW = (
+    *("tests/benchmarks/test_benchmark_rows.py", "tests/kernel/compile/test_feedback.py"),
+    *("tests/kernel/runtime/test_interrupts.py", "tests/models/test_graph_edits.py"),
+    *("tests/models/test_shutdown.py", "tests/models/test_joins.py", "docs/writing-backends.md"),
+    *("tests/kernel/compile/test_diamond.py", "tests/kernel/compile/test_alignment.py"),
     *("tests/parallel", "tests/dataframe", "tests/typing", "tests/demo", "tests/examples"),
     *("tests/compat/test_seed.py", "tests/compat/test_programs.py", "tests/notebooks"),
     *("tests/graph/test_walk.py", "src/rapidz/dataframe", "src/rapidz/parallel", "src/rapidz/demo"),
