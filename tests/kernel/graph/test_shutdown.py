@@ -161,6 +161,9 @@ threading.Thread(target=work).start()
     assert told == ""
 
 
+@pytest.mark.skipif(
+    sys.version_info[:2] == (3, 12), reason="3.12 starts no thread after the end of the main one"
+)
 def test_what_a_thread_emits_after_the_end_of_the_main_one_is_drained() -> None:
     told = ended(
         """
