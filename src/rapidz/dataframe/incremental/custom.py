@@ -8,7 +8,7 @@ from rapidz.dataframe.incremental.columns.schema import Schema
 from rapidz.dataframe.incremental.types import Frame
 from rapidz.dataframe.incremental.windows.admission import WindowAdmission
 from rapidz.dataframe.incremental.windows.extents import Extent
-from rapidz.dataframe.incremental.windows.rows import WindowRows
+from rapidz.dataframe.incremental.windows.row_window import WindowRows
 
 __all__ = ["CustomState", "is_custom"]
 

@@ -112,12 +112,11 @@ class EwmState:
         elif groups is not None and not self.keys.fit(key_columns):
             groups = groups.widen(key_columns)
         codes = np.zeros(len(frame), np.int64) if groups is None else groups.encode(key_columns)
-        if schema is not self.schema:
-            self._set_columns(numbers_)
+        labels = [None] if isinstance(numbers_, pd.Series) else list(numbers_.columns)
         self.schema = schema
         self.keys.remember(key_columns)
         self.groups, self.label = groups, frame.index[-1]
-        self._resize(1 if groups is None else len(groups))
+        self._resize(1 if groups is None else len(groups), labels)
         known = codes >= 0
         with np.errstate(all="ignore"):
             self._add(data[known], codes[known])
@@ -128,23 +127,15 @@ class EwmState:
             frame = frame.drop(columns=self.keys.columns)
         return numeric_columns(frame, "ewm")
 
-    def _set_columns(self, numbers_: Frame) -> None:
-        """Set the columns: one whose type was unknown may turn out to be of numbers."""
-        labels = [None] if isinstance(numbers_, pd.Series) else list(numbers_.columns)
+    def _resize(self, groups: int, labels: list[Any]) -> None:
+        """Extend the arrays to new groups, and to columns that turn out to be of numbers."""
+        known = [labels.index(label) for label in self.labels]
         for name in ("mean", "weight", "seen"):
             array = getattr(self, name)
-            wider = np.zeros((len(array), len(labels)))
-            for number, label in enumerate(self.labels):
-                wider[:, labels.index(label)] = array[:, number]
+            wider = np.zeros((groups, len(labels)))
+            wider[: len(array), known] = array
             setattr(self, name, wider)
         self.labels = labels
-
-    def _resize(self, groups: int) -> None:
-        for name in ("mean", "weight", "seen"):
-            array = getattr(self, name)
-            wider = np.zeros((groups, len(self.labels)))
-            wider[: len(array)] = array
-            setattr(self, name, wider)
 
     def _add(self, data: Floats, codes: Ints) -> None:
         # `age` is the number of later rows of the same group in this batch.

@@ -12,7 +12,7 @@ import pandas as pd
 from rapidz.dataframe.incremental.spec import Output
 from rapidz.dataframe.incremental.types import Frame
 
-__all__ = ["GroupByOptions", "by_group", "of_all", "plain"]
+__all__ = ["GroupByOptions", "by_group", "of_all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,6 @@ class GroupByOptions:
         )
 
 
-def plain(how: Any) -> str | None:
-    """Return the name of an aggregate, None for a function."""
-    return how if isinstance(how, str) else None
-
-
 def of_all(column: pd.Series[Any], output: Output, options: Mapping[str, Any]) -> Any:
     """Return the aggregate of one column of rows, as a scalar."""
     if output.how in ("first", "last"):
@@ -48,8 +43,8 @@ def of_all(column: pd.Series[Any], output: Output, options: Mapping[str, Any]) -
         return column.iloc[:0].reindex([0]).iloc[0]
     if output.how == "size":
         return column.size
-    if (name := plain(output.how)) is not None:
-        return getattr(column, name)(**options)
+    if isinstance(output.how, str):
+        return getattr(column, output.how)(**options)
     return column.agg(output.how)
 
 
@@ -68,6 +63,6 @@ def by_group(grouped: Any, output: Output, options: Mapping[str, Any]) -> Any:
 def _of_columns(grouped: Any, output: Output, options: Mapping[str, Any]) -> Any:
     if output.how == "size":
         return grouped.size()
-    if (name := plain(output.how)) is not None:
-        return getattr(grouped, name)(**options)
+    if isinstance(output.how, str):
+        return getattr(grouped, output.how)(**options)
     return grouped.agg(output.how)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
@@ -20,7 +20,7 @@ from rapidz.dataframe.incremental.mixed_row import is_of_column, one_row
 from rapidz.dataframe.incremental.pandas_reference import GroupByOptions
 from rapidz.dataframe.incremental.spec import Output, parse
 from rapidz.dataframe.incremental.types import Frame
-from rapidz.dataframe.incremental.windows.rows import WindowRows
+from rapidz.dataframe.incremental.windows.row_window import WindowRows
 from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = ["PandasResults", "Plan", "Storage", "column_of", "row_like"]
@@ -86,14 +86,16 @@ class Plan:
             return "value_counts with groups or options"
         if self.storage == "rows":
             return "groups with observed=False"
-        outputs = zip(self.spec.outputs, self.finalizers, strict=True)
-        output = next(output for output, found in outputs if found is None)
+        output = next(output for output, found in self._pairs() if found is None)
         if callable(output.how):
             return f"the function {output.word}"
         options = "".join(
             f", {name}={short_repr(value)}" for name, value in self.spec.options.items()
         )
         return f"{output.word}{options} of values of dtype {self._dtype(output)}"
+
+    def _pairs(self) -> Iterator[tuple[Output, Finalizer | None]]:
+        return zip(self.spec.outputs, self.finalizers, strict=True)
 
     def _dtype(self, output: Output) -> Any:
         return column_of(self.empty, output.column).dtype
@@ -145,15 +147,14 @@ class Plan:
     def columns(self) -> dict[Any, GroupedColumn]:
         """Return the columns that have accumulators, without rows."""
         columns: dict[Any, GroupedColumn] = {}
-        for output, found in zip(self.spec.outputs, self.finalizers, strict=True):
+        for output, found in self._pairs():
             if found is None or found.kind == SIZE:
                 continue
             if output.column not in columns:
-                dtype = column_of(self.empty, output.column).dtype
-                columns[output.column] = GroupedColumn(output.column, dtype, self.sliding)
+                columns[output.column] = GroupedColumn(self._dtype(output), self.sliding)
             columns[output.column].need(found.kind)
         if self.storage == "counts":
-            columns[None] = GroupedColumn(None, self.empty.dtype, self.sliding)
+            columns[None] = GroupedColumn(self.empty.dtype, self.sliding)
             columns[None].need("distinct")
         return columns
 
@@ -162,18 +163,18 @@ class Plan:
         groups = _one_group(sample)
         return [
             None if found is None else _wide(output, self._dtype_of(groups, output))
-            for output, found in zip(self.spec.outputs, self.finalizers, strict=True)
+            for output, found in self._pairs()
         ]
 
     def _dtype_of(self, groups: Any, output: Output) -> Any:
         if output.how in ("first", "last"):  # by group, pandas lacks them for some dtypes
-            return column_of(self.empty, output.column).dtype
+            return self._dtype(output)
         return pandas_reference.by_group(groups, output, self.spec.options).dtype
 
     def missing(self, sample: Frame) -> list[Any]:
         """Return what pandas gives for each output with a finalizer if all values are missing."""
         given = []
-        for output, found in zip(self.spec.outputs, self.finalizers, strict=True):
+        for output, found in self._pairs():
             column = column_of(sample, output.column).iloc[:0]
             if ColumnCodec(column.dtype).nullable:
                 column = column.reset_index(drop=True).reindex([0])
@@ -191,9 +192,7 @@ class Plan:
         options = self.spec.options
         missing = [
             (number, output)
-            for number, (output, found) in enumerate(
-                zip(self.spec.outputs, self.finalizers, strict=True)
-            )
+            for number, (output, found) in enumerate(self._pairs())
             if found is None or not len(rows.frame)
         ]
         if not self.grouped:
@@ -214,10 +213,9 @@ class Plan:
 
     def row(self, values: Sequence[Any], dtypes: Sequence[Any]) -> Any:
         """Return aggregates by column as one row: see `MixedRow`."""
-        columns = [column_of(self.empty, output.column).dtype for output in self.spec.outputs]
         own = [
-            of_column if is_of_column(output, of_column) else dtype
-            for output, of_column, dtype in zip(self.spec.outputs, columns, dtypes, strict=True)
+            self._dtype(output) if is_of_column(output, self._dtype(output)) else dtype
+            for output, dtype in zip(self.spec.outputs, dtypes, strict=True)
         ]
         return one_row(self.spec.outputs, values, own)
 

@@ -112,12 +112,10 @@ def _table(
     if not columns:
         return pd.DataFrame(index=list(rows))
     # Labels are set last: pandas would turn tuples into levels.
-    series = [_items(cells, dtypes.get(label)) for label, cells in columns.items()]
+    series: list[pd.Series[Any]] = [
+        pd.Series(list(cells.values()), index=list(cells), dtype=dtypes.get(label))
+        for label, cells in columns.items()
+    ]
     frame = pd.concat(series, axis=1, sort=False).reindex(list(rows))
     frame.columns = empty.columns[[empty.columns.get_loc(label) for label in columns]]
     return frame
-
-
-def _items(cells: Mapping[Any, Any], dtype: Any) -> pd.Series[Any]:
-    items: pd.Series[Any] = pd.Series(list(cells.values()), index=list(cells), dtype=dtype)
-    return items

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ PICKED = {"first", "last"}
 HOWS = NUMERIC | WHOLE | {"count", "min", "max", "first", "last", "nunique"}
 
 How = str | Callable[..., Any]
+Shape: TypeAlias = Literal["one", "table", "map", "named", "whole"]
 
 # Functions that equal a built-in aggregate of a series, which is incremental. Those of Python are
 # not among them: they do not skip missing values.
@@ -62,7 +63,7 @@ class AggregateSpec:
     aggregates, "named" results, or the "whole" (size and value_counts).
     """
 
-    shape: Literal["one", "table", "map", "named", "whole"]
+    shape: Shape
     outputs: tuple[Output, ...]
     how: Any
     options: Mapping[str, Any]
@@ -80,30 +81,32 @@ def parse(example: Frame, how: Any, by: Sequence[Any], options: Mapping[str, Any
         quantile, size, std, sum, value_counts, var, got 'total'
     """
     columns = [None] if isinstance(example, pd.Series) else [c for c in example if c not in by]
+    shape, outputs = _outputs(example, how, columns)
+    return AggregateSpec(shape, tuple(outputs), how, options)
+
+
+def _outputs(example: Frame, how: Any, columns: Sequence[Any]) -> tuple[Shape, list[Output]]:
     if isinstance(how, str):
         _known(how)
         if how in WHOLE:
             _whole(how, example)
-            return AggregateSpec("whole", (), how, options)
+            return "whole", []
         if isinstance(example, pd.DataFrame):
             columns = [label for label in columns if _fits(example[label].dtype, how)]
-        return AggregateSpec("one", tuple(Output(c, c, how) for c in columns), how, options)
+        return "one", [Output(c, c, how) for c in columns]
     if isinstance(how, Mapping):
-        return _mapping(example, how, options)
+        return _mapping(example, how)
     if isinstance(how, list):
         table = {c: [h for h in how if _suits(example, c, h)] for c in columns}
-        return AggregateSpec("table", tuple(_table(example, table)), how, options)
+        return "table", _table(example, table)
     if callable(how):
-        _known(how)
-        return AggregateSpec(
-            "one", tuple(_output(example, c, c, how) for c in columns), how, options
-        )
+        return "one", [_output(example, c, c, how) for c in columns]
     raise TypeError(
         f"agg: how must be a name, a list, a dict or an aggregation, got {short_repr(how)}"
     )
 
 
-def _mapping(example: Frame, how: Mapping[Any, Any], options: Mapping[str, Any]) -> AggregateSpec:
+def _mapping(example: Frame, how: Mapping[Any, Any]) -> tuple[Shape, list[Output]]:
     if isinstance(example, pd.Series):
         if any(isinstance(value, (list, tuple)) for value in how.values()):
             raise TypeError(
@@ -111,23 +114,18 @@ def _mapping(example: Frame, how: Mapping[Any, Any], options: Mapping[str, Any])
                 f" result, for a series: lists by column are for frames, "
                 f"got {short_repr(dict(how))}"
             )
-        named = tuple(_output(example, label, None, h) for label, h in how.items())
-        return AggregateSpec("named", named, how, options)
-    pairs = [isinstance(value, tuple) for value in how.values()]
-    if all(pairs):
-        named = tuple(
+        return "named", [_output(example, label, None, h) for label, h in how.items()]
+    if all(isinstance(value, tuple) for value in how.values()):
+        return "named", [
             _output(example, label, _column(example, value[0]), value[1])
             for label, value in how.items()
-        )
-        return AggregateSpec("named", named, how, options)
+        ]
     for label in how:
         _column(example, label)
     if any(isinstance(value, list) for value in how.values()):
         table = {c: h if isinstance(h, list) else [h] for c, h in how.items()}
-        return AggregateSpec("table", tuple(_table(example, table)), how, options)
-    return AggregateSpec(
-        "map", tuple(_output(example, c, c, h) for c, h in how.items()), how, options
-    )
+        return "table", _table(example, table)
+    return "map", [_output(example, c, c, h) for c, h in how.items()]
 
 
 def _output(example: Frame, label: Any, column: Any, how: Any) -> Output:

@@ -28,7 +28,7 @@ from rapidz.dataframe.incremental.plan import PandasResults, Plan, column_of
 from rapidz.dataframe.incremental.types import Frame, Ints
 from rapidz.dataframe.incremental.windows.admission import WindowChange
 from rapidz.dataframe.incremental.windows.ring_buffer import RingBuffer
-from rapidz.dataframe.incremental.windows.rows import WindowRows
+from rapidz.dataframe.incremental.windows.row_window import WindowRows
 
 __all__ = ["AccumulatorStore", "GroupStore", "RowStore", "Store", "ValueCountStore", "create_store"]
 

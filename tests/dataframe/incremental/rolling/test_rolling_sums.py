@@ -162,7 +162,7 @@ def test_a_large_window_is_not_gone_through_again(
     pd.testing.assert_frame_equal(pd.concat(made), expected)
     # Each row is looked at twice; a variance adds up seven things of each, in two columns.
     assert seen <= 20_000 * 2 * 2 * 8
-    assert state.rows.held == 4_999
+    assert state.rows.size == 4_999
 
 
 def test_values_whose_squares_are_no_floats_leave_no_trace() -> None:
@@ -179,7 +179,7 @@ def test_options_that_pandas_refuses_change_nothing() -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="quantile value 7"):
             state.update(rows)
-        assert state.rows.held == 0
+        assert state.rows.size == 0
 
 
 @pytest.mark.usefixtures("always")

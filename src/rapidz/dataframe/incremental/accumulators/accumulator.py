@@ -28,6 +28,8 @@ class Accumulator:
     arrays: dict[str, Any] = {}  # noqa: RUF012 - a constant of the class
     value_arrays: tuple[str, ...] = ()
     """The arrays of values of the column, which groups with a `number` above 0 have."""
+    nested: tuple[str, ...] = ()
+    """The attributes that are accumulators themselves."""
     number: Ints
     ordered = False
     """Whether the order of rows matters: then rows out of order are retracted and added anew."""
@@ -48,11 +50,15 @@ class Accumulator:
                 wider = np.full(groups, empty, array.dtype)
                 wider[: len(array)] = array
                 setattr(self, name, wider)
+        for name in self.nested:
+            getattr(self, name).resize(groups)
 
     def select_groups(self, codes: Ints) -> None:
         """Keep only these groups."""
         for name in self.arrays:
             setattr(self, name, getattr(self, name)[codes])
+        for name in self.nested:
+            getattr(self, name).select_groups(codes)
 
     def convert(self, old: Accumulator, move: Recode) -> None:
         """Take over the state of an accumulator of narrower values, which `move` converts."""

@@ -219,6 +219,7 @@ class SlidingFirst(Accumulator):
     """First value of rows that leave again: the value at the minimum of the positions."""
 
     ordered = True
+    nested = ("places",)
 
     def __init__(self, dtype: np.dtype[Any], groups: int = 0) -> None:
         self.dtype = dtype
@@ -228,12 +229,6 @@ class SlidingFirst(Accumulator):
         self.places = SlidingExtremum(np.minimum, np.dtype(np.int64), groups)
         self.data = RingBuffer(self.dtype)
         self.gone = 0
-
-    def resize(self, groups: int) -> None:
-        self.places.resize(groups)
-
-    def select_groups(self, codes: Ints) -> None:
-        self.places.select_groups(codes)
 
     def add(self, data: Numbers, rows: GroupedRows) -> None:
         start = self.gone + len(self.data)

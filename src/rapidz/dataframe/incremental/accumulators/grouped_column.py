@@ -59,8 +59,7 @@ class GroupCodes:
 class GroupedColumn:
     """Accumulators of one column by kind, and the buffered values if rows can leave."""
 
-    def __init__(self, label: Any, dtype: Any, sliding: bool) -> None:
-        self.label = label
+    def __init__(self, dtype: Any, sliding: bool) -> None:
         self.codec = ColumnCodec(dtype)
         self.sliding = sliding
         self.accumulators: dict[str, Accumulator] = {}
@@ -87,6 +86,9 @@ class GroupedColumn:
             np.empty(0, self.codec.storage) if self.data is None else self.data.view()[start:stop]
         )
         return ColumnValues(data, None if self.valid is None else self.valid.view()[start:stop])
+
+    def _buffers(self) -> list[RingBuffer]:
+        return [buffer for buffer in (self.data, self.valid) if buffer is not None]
 
     def resize(self, groups: int) -> None:
         """Extend the accumulators to new groups."""
@@ -131,18 +133,16 @@ class GroupedColumn:
         """Remove all rows."""
         for accumulator in self.accumulators.values():
             accumulator.reset(groups)
-        for buffer in (self.data, self.valid):
-            if buffer is not None:
-                buffer.drop_oldest(len(buffer))
+        for buffer in self._buffers():
+            buffer.drop_oldest(len(buffer))
 
     def remove_oldest(self, count: int, codes: GroupCodes) -> None:
         """Remove the oldest rows."""
         data, rows = codes.valid(self.buffered(0, count))
         for kind, accumulator in self.accumulators.items():
             accumulator.remove(_typed(kind, data), rows)
-        for buffer in (self.data, self.valid):
-            if buffer is not None:
-                buffer.drop_oldest(count)
+        for buffer in self._buffers():
+            buffer.drop_oldest(count)
 
     def add(self, values: ColumnValues, codes: GroupCodes) -> None:
         """Add rows after all others."""
@@ -171,9 +171,8 @@ class GroupedColumn:
         for kind, accumulator in self.accumulators.items():
             data, rows = both.valid(merged) if accumulator.ordered else new.valid(values)
             accumulator.add(_typed(kind, data), rows)
-        for buffer in (self.data, self.valid):
-            if buffer is not None:
-                buffer.drop_newest(change.moved)
+        for buffer in self._buffers():
+            buffer.drop_newest(change.moved)
         self._store(merged)
 
     def _merge(

@@ -34,13 +34,28 @@ def marks(data: Floats) -> Ints:
     return bits
 
 
-def _variance(deviations: Floats, number: Ints, ddof: int) -> tuple[Floats, Bools]:
+class VarianceAccumulator(Accumulator):
+    """Base class of accumulators of a variance."""
+
+    def variance(self, ddof: int) -> tuple[Floats, Bools]:
+        """Return the variance of each group, and where it is valid."""
+        raise NotImplementedError
+
+    def std(self, ddof: int) -> tuple[Floats, Bools]:
+        """Return the standard deviation of each group, and where it is valid."""
+        value, valid = self.variance(ddof)
+        return np.sqrt(value), valid
+
+
+def _variance(deviations: Floats, number: Ints, odd: Ints, ddof: int) -> tuple[Floats, Bools]:
+    """Return the variance, which is missing for infinite values: those that are *odd*."""
     free = number - ddof
     with np.errstate(all="ignore"):
-        return deviations / np.where(free > 0, free, 1), free > 0
+        value = deviations / np.where(free > 0, free, 1)
+    return np.where(odd > 0, np.nan, value), free > 0
 
 
-class WelfordMoments(Accumulator):
+class WelfordMoments(VarianceAccumulator):
     """Welford's moments: number, mean and sum of squared deviations, merged by batch (Chan).
 
     >>> moments = WelfordMoments(1)
@@ -77,12 +92,10 @@ class WelfordMoments(Accumulator):
         self.number[at] += new
 
     def variance(self, ddof: int) -> tuple[Floats, Bools]:
-        """Return the variance of each group, and where it is valid."""
-        value, valid = _variance(self.deviations, self.number + self.odd, ddof)
-        return np.where(self.odd > 0, np.nan, value), valid
+        return _variance(self.deviations, self.number + self.odd, self.odd, ddof)
 
 
-class SlidingMoments(Accumulator):
+class SlidingMoments(VarianceAccumulator):
     """Shifted sums: deviations from a centre and their squares, from which rows can leave.
 
     The centre of a group is its first value. Deviations and squares are kept with all their
@@ -94,6 +107,7 @@ class SlidingMoments(Accumulator):
     cannot tell, since those from a far centre exceed all others; the hashes of the values can.
     """
 
+    nested = ("first", "second")
     arrays = {"centre": np.nan, "marks": np.uint64(0), "mark": np.uint64(0)}  # noqa: RUF012
     centre: Floats
     marks: Ints
@@ -105,16 +119,6 @@ class SlidingMoments(Accumulator):
         super().reset(groups)
         self.first = FloatSum(groups, exact=True)
         self.second = FloatSum(groups, exact=True)
-
-    def resize(self, groups: int) -> None:
-        super().resize(groups)
-        self.first.resize(groups)
-        self.second.resize(groups)
-
-    def select_groups(self, codes: Ints) -> None:
-        super().select_groups(codes)
-        self.first.select_groups(codes)
-        self.second.select_groups(codes)
 
     def add(self, data: Numbers, rows: GroupedRows) -> None:
         finite = np.isfinite(data)
@@ -203,10 +207,8 @@ class SlidingMoments(Accumulator):
         self.second.error = np.minimum(self.second.error, good)
 
     def variance(self, ddof: int) -> tuple[Floats, Bools]:
-        """Return the variance of each group, and where it is valid."""
         with np.errstate(all="ignore"):
             deviations = self._deviations()
         deviations = np.where(self._constant(), 0.0, np.maximum(deviations, 0.0))
         odd = self.first.plus + self.first.minus
-        value, valid = _variance(deviations, self.first.number, ddof)
-        return np.where(odd > 0, np.nan, value), valid
+        return _variance(deviations, self.first.number, odd, ddof)

@@ -34,10 +34,6 @@ class SortedValues(Accumulator):
         self.values: Floats = np.empty(0)
         self.grouped = False
 
-    def select_groups(self, codes: Ints) -> None:
-        # Groups that are not kept have no values, and the order of the others stays.
-        super().select_groups(codes)
-
     def convert(self, old: Accumulator, move: Recode) -> None:
         super().convert(old, move)
         self.values, self.grouped = cast(SortedValues, old).values, cast(SortedValues, old).grouped

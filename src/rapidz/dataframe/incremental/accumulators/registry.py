@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ from rapidz.dataframe.incremental.accumulators.moments import SlidingMoments, We
 from rapidz.dataframe.incremental.accumulators.quantiles import SortedValues
 from rapidz.dataframe.incremental.accumulators.sums import FloatSum, IntegerSum, RowCount
 from rapidz.dataframe.incremental.accumulators.time_sums import TimeSum
-from rapidz.dataframe.incremental.columns.column_codec import ColumnCodec
+from rapidz.dataframe.incremental.columns.column_codec import ColumnCodec, Kind
 from rapidz.dataframe.incremental.types import Bools, Numbers
 
 __all__ = ["SIZE", "Finalizer", "create_accumulator", "find_finalizer"]
@@ -36,73 +36,42 @@ Reading = tuple[Numbers, Bools | None]
 
 @dataclass(frozen=True, slots=True)
 class Finalizer:
-    """Kind of accumulator of an aggregate, and the function that finalizes it, with an option."""
+    """Kind of accumulator of an aggregate, and its method that finalizes it, with an option."""
 
     kind: str
-    finalize: Callable[..., Reading]
+    method: str = "result"
     option: Any = None
 
     def result(self, accumulator: Accumulator) -> Reading:
         """Return the value of each group, and where it is valid."""
-        return (
-            self.finalize(accumulator)
-            if self.option is None
-            else self.finalize(accumulator, self.option)
-        )
-
-
-def _plain(accumulator: Accumulator) -> Reading:
-    return accumulator.result()
-
-
-def _sum(accumulator: Accumulator) -> Reading:
-    return accumulator.result()[0], None
-
-
-def _mean(accumulator: Accumulator) -> Reading:
-    total, valid = accumulator.result()
-    return total / np.maximum(cast(FloatSum, accumulator).number, 1), valid
-
-
-def _mean_time(accumulator: Accumulator) -> Reading:
-    return cast(TimeSum, accumulator).mean()
-
-
-def _var(accumulator: Accumulator, ddof: int) -> Reading:
-    return cast(WelfordMoments, accumulator).variance(ddof)
-
-
-def _std(accumulator: Accumulator, ddof: int) -> Reading:
-    value, valid = cast(WelfordMoments, accumulator).variance(ddof)
-    return np.sqrt(value), valid
-
-
-def _median(accumulator: Accumulator) -> Reading:
-    return cast(SortedValues, accumulator).median()
-
-
-def _quantile(accumulator: Accumulator, q: float) -> Reading:
-    return cast(SortedValues, accumulator).quantile(q)
+        method = getattr(accumulator, self.method)
+        reading: Reading = method() if self.option is None else method(self.option)
+        return reading
 
 
 # The kind of an aggregate that needs the sizes of groups, and no column.
 SIZE = "size"
-NUMBERS = {"int", "float"}
-ALL = NUMBERS | {"time"}
-ANY = ALL | {"other"}
-FINALIZERS: dict[str, tuple[set[str], Finalizer]] = {
-    "count": (ANY, Finalizer("count", _plain)),
-    "size": (ANY, Finalizer(SIZE, _plain)),
-    "mean": (NUMBERS, Finalizer("float sum", _mean)),
-    "var": (NUMBERS, Finalizer("moments", _var, 1)),
-    "std": (NUMBERS, Finalizer("moments", _std, 1)),
-    "min": (ALL, Finalizer("min", _plain)),
-    "max": (ALL, Finalizer("max", _plain)),
-    "first": (ANY, Finalizer("first", _plain)),
-    "last": (ANY, Finalizer("last", _plain)),
-    "nunique": (ANY, Finalizer("different", _plain)),
-    "median": (NUMBERS, Finalizer("sorted", _median)),
-    "quantile": (NUMBERS, Finalizer("sorted", _quantile, 0.5)),
+NUMBERS: tuple[Kind, ...] = ("int", "float")
+ORDERED: tuple[Kind, ...] = (*NUMBERS, "time")
+ANY: tuple[Kind, ...] = (*ORDERED, "other")
+# The finalizers by name of the aggregate and kind of the column.
+FINALIZERS: dict[str, dict[Kind, Finalizer]] = {
+    "sum": {"int": Finalizer("integer sum"), "float": Finalizer("float sum", "sum")},
+    "mean": {
+        **dict.fromkeys(NUMBERS, Finalizer("float sum", "mean")),
+        "time": Finalizer("times", "mean"),
+    },
+    "count": dict.fromkeys(ANY, Finalizer("count")),
+    "size": dict.fromkeys(ANY, Finalizer(SIZE)),
+    "var": dict.fromkeys(NUMBERS, Finalizer("moments", "variance", 1)),
+    "std": dict.fromkeys(NUMBERS, Finalizer("moments", "std", 1)),
+    "min": dict.fromkeys(ORDERED, Finalizer("min")),
+    "max": dict.fromkeys(ORDERED, Finalizer("max")),
+    "first": dict.fromkeys(ANY, Finalizer("first")),
+    "last": dict.fromkeys(ANY, Finalizer("last")),
+    "nunique": dict.fromkeys(ANY, Finalizer("different")),
+    "median": dict.fromkeys(NUMBERS, Finalizer("sorted", "median")),
+    "quantile": dict.fromkeys(NUMBERS, Finalizer("sorted", "quantile", 0.5)),
 }
 # The one option that a finalizer takes; with others pandas computes the aggregate.
 OPTIONS = {"var": "ddof", "std": "ddof", "quantile": "q"}
@@ -114,39 +83,24 @@ PLAIN: dict[str, type[Accumulator]] = {
     "sorted": SortedValues,
     "times": TimeSum,
 }
-COUNTING = Finalizer("distinct", _plain)
-SUMS = {"int": Finalizer("integer sum", _plain), "float": Finalizer("float sum", _sum)}
 
 
 def find_finalizer(
     codec: ColumnCodec, how: Any, options: Mapping[str, Any], sliding: bool
 ) -> Finalizer | None:
     """Return the finalizer of an aggregate, None if only pandas can compute it."""
-    if how == "sum":
-        return None if options else SUMS.get(codec.kind)
-    if how == "mean" and codec.kind == "time":
-        return None if options else Finalizer("times", _mean_time)
-    text = isinstance(codec.dtype, pd.StringDtype) and not sliding
-    if text and how in ("min", "max") and not options:
-        return Finalizer(how, _plain)
-    kinds, found = FINALIZERS.get(how, (set(), None)) if isinstance(how, str) else (set(), None)
-    if found is None or codec.kind not in kinds:
-        return None
-    if how == "nunique" and _nested(codec.dtype):
-        return None
-    if how == "nunique" and sliding:
-        return None if options else COUNTING
-    if how == "quantile" and pd.api.types.is_bool_dtype(codec.dtype):
-        return None
-    option = OPTIONS.get(how)
-    if option is not None and set(options) == {option}:
-        value = options[option]
-        return (
-            Finalizer(found.kind, found.finalize, value)
-            if isinstance(value, (int, float))
-            else None
-        )
-    return None if options else found
+    found = FINALIZERS.get(how, {}).get(codec.kind) if isinstance(how, str) else None
+    if how in ("min", "max") and isinstance(codec.dtype, pd.StringDtype) and not sliding:
+        found = Finalizer(how)
+    elif how == "nunique":
+        found = None if _nested(codec.dtype) else Finalizer("distinct") if sliding else found
+    elif how == "quantile" and pd.api.types.is_bool_dtype(codec.dtype):
+        found = None
+    if found is None or not options:
+        return found
+    value = options.get(OPTIONS.get(how, ""))
+    fits = len(options) == 1 and isinstance(value, (int, float))
+    return replace(found, option=value) if fits else None
 
 
 def _nested(dtype: Any) -> bool:

@@ -254,6 +254,15 @@ class FloatSum(Accumulator):
         for part in all_parts(data, rows):
             self.put((part, np.zeros(rows.width), 0.0), rows.at, 1)
 
+    def sum(self) -> tuple[Floats, None]:
+        """Return the sum of each group, 0 without values."""
+        return self.result()[0], None
+
+    def mean(self) -> tuple[Floats, Bools | None]:
+        """Return the mean of each group, and where it is valid."""
+        total, valid = self.result()
+        return total / np.maximum(self.number, 1), valid
+
     def result(self) -> tuple[Numbers, Bools | None]:
         rest = np.where(np.isfinite(self.low), self.low, 0.0)
         total = self.high + rest
