@@ -85,7 +85,11 @@ class ThreadMonitor:
     def _is_irrelevant(self, thread: int, frame: FrameType) -> bool:
         if frame.f_code is _POOL_WORKER:
             return not _has_work(frame)
-        return thread not in self.callers and self._before.get(thread) == _place(frame)
+        if thread in self.callers or self._before.get(thread) != _place(frame):
+            return False
+        # A worker may still be at the end of a job of before when it is given the next one.
+        worker = _worker_frame(frame)
+        return worker is None or not _has_pending_work(worker)
 
     def _judge(self, thread: int, frame: FrameType) -> Activity:
         if frame.f_code is _POOL_WORKER:
@@ -141,11 +145,23 @@ def _is_pending(reference: ref[Future[Any]]) -> bool:
     return future is not None and not future.running() and not future.done()
 
 
-def _has_work(worker: FrameType) -> bool:
-    """Return whether the worker of a thread pool has an item, or will have one by itself."""
+def _worker_frame(frame: FrameType | None) -> FrameType | None:
+    """Return the frame of the worker of a thread pool that has called *frame*, if any has."""
+    while frame is not None and frame.f_code is not _POOL_WORKER:
+        frame = frame.f_back
+    return frame
+
+
+def _has_pending_work(worker: FrameType) -> bool:
+    """Return whether a job of the worker's pool has not begun."""
     executor = worker.f_locals["executor_reference"]()
     futures = () if executor is None else _submitted.get(executor, ())
-    if any(map(_is_pending, tuple(futures))):
+    return any(map(_is_pending, tuple(futures)))
+
+
+def _has_work(worker: FrameType) -> bool:
+    """Return whether the worker of a thread pool has an item, or will have one by itself."""
+    if _has_pending_work(worker):
         return True
     # The item comes last: a worker has it before the future is no longer pending.
     queue, item = worker.f_locals.get("work_queue"), worker.f_locals.get("work_item")
