@@ -47,7 +47,7 @@ class EngineNode(Node):
 
     _emits_one_for_one: ClassVar[bool] = True
 
-    _pipeline: Pipeline  # pyright: ignore[reportIncompatibleVariableOverride] - narrower
+    _pipeline: Pipeline
     _serial_queue: SerialQueue
     _policy_queue: SerialQueue
     _policy: Any = None
@@ -72,8 +72,10 @@ class EngineNode(Node):
         self.upstreams: list[Any] = Upstreams(self._checked(up) for up in upstreams)
         self.downstreams = Downstreams(weakref.WeakMethod(self._invalidate))
         self._serial_queue, self._policy_queue = SerialQueue(), SerialQueue()
-        self._outlet = Outlet(self)
-        self._pipeline = self._join_pipeline(loop, asynchronous)
+        self._outlet = Outlet(self)  # pyright: ignore[reportAttributeAccessIssue] - slots
+        self._pipeline = self._join_pipeline(  # pyright: ignore[reportIncompatibleVariableOverride]
+            loop, asynchronous
+        )
         if ensure_io_loop or has_async_update(self):
             self._pipeline.require_loop()
         for up in self.upstreams:

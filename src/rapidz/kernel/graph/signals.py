@@ -3,7 +3,7 @@
 A signal goes along the same edges as the elements and in order with them: a
 node that has elements in flight acts after these.  A node with
 several inputs acts once all of them have delivered it, save those that steer
-it or are fed from what lies below it.  What a node does is in its hooks:
+it or are fed from downstream of it.  What a node does is in its hooks:
 `Stream._emit_buffered` emits what it buffers, `Stream._on_end` frees what it
 uses.
 

@@ -85,18 +85,30 @@ class PipelineContext(RuntimeContext, Protocol):
 class OutletContext(Protocol):
     """The compiled push of the edges of a node."""
 
-    push: Push[Any]
-    """For a step that pushes once and at once."""
-    send: Push[Any]
-    """For all others: an edit of the graph reaches it."""
-    push_many: Callable[[Any], Pending] | None
-    """Takes a `BulkSlice`, if the one node downstream can."""
-    capacity: Callable[[], int] | None
-    """Returns the capacity for `push_many`, if that has a bound."""
     run: Any
     linked: bool
     depth: int
     version: int
+
+    @property
+    def push(self) -> Push[Any]:
+        """The push for a step that pushes once and at once."""
+        ...
+
+    @property
+    def send(self) -> Push[Any]:
+        """The push for all other steps: an edit of the graph reaches it."""
+        ...
+
+    @property
+    def push_many(self) -> Callable[[Any], Pending] | None:
+        """The push of a `BulkSlice`, if the one node downstream can take it."""
+        ...
+
+    @property
+    def capacity(self) -> Callable[[], int] | None:
+        """The capacity for `push_many`, if that has a bound."""
+        ...
 
     def link(self) -> None: ...
 

@@ -44,7 +44,7 @@ class SerialQueue:
         pipeline: RuntimeContext,
         on_loss: Callable[[], None] | None = None,
     ) -> Pending:
-        """Run *coroutine* after all that came before it; *loses*: see `EagerTask`.
+        """Run *coroutine* after all that came before it; *on_loss*: see `EagerTask`.
 
         What itself is at work in this line, or is waited for by what is, does
         not wait when it awaits this: it would wait for its own end.
