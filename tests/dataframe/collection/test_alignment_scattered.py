@@ -18,6 +18,7 @@ from rapidz.dataframe.collection.alignment import (
     branch_results,
     recompute_together,
 )
+from rapidz.dataframe.collection.streaming import Streaming
 from rapidz.dataframe.frames.dataframe import DataFrame
 
 ROWS = pd.DataFrame({"x": [1, 2, 3], "y": [4.0, 5.0, 6.0]})
@@ -128,20 +129,25 @@ def test_states_of_a_scattered_stream_are_zipped(scattered: Any) -> None:
     assert "zip" in str(align_by_element([stream.accumulate(add, start=0), stream]))
 
 
-class Zipped(Stream[Any]):
-    """A stream of a user, with a `zip` of its own."""
+class Overriding(Stream[Any]):
+    """A stream of a user, with methods of its own under the names of operators."""
 
-    def zip(self, *upstreams: Any, **options: Any) -> Any:
-        raise AssertionError("not asked for")
+    def _fail(self, *args: Any, **options: Any) -> Any:
+        raise AssertionError("not called")
+
+    zip = map = accumulate = _fail
 
 
-def test_a_stream_class_with_its_own_zip_carries_frames() -> None:
-    source = Zipped()
+def test_a_stream_class_with_its_own_operators_carries_frames() -> None:
+    source = Overriding()
     assert not source._remote
     sdf = DataFrame(source)
     seen = (sdf.x + sdf.y).stream.sink_to_list()
+    total = Streaming(source, example=ROWS).accumulate_partitions(lengths, start=0)
+    totals = (total + Streaming(source).map_partitions(len)).stream.sink_to_list()
     source.emit(ROWS)
     assert_series_equal(seen[0], ROWS.x + ROWS.y)
+    assert totals == [6]
 
 
 @pytest.mark.parametrize("before", [0, 1])

@@ -14,13 +14,14 @@ from types import FrameType
 from typing import Any
 
 from rapidz.dataframe.collection.errors import NoColumnError
+from rapidz.dataframe.collection.nodes import map_node
 from rapidz.kernel.graph.engine_node import short_name
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.short_repr import short_repr
 
 # --- calls of functions -----------------------------------------------------------------------
 
-#: Keywords that `Stream.map` would take for itself.
+#: Keywords that `map` would take for itself.
 _TAKEN = frozenset({"self", "upstream", "func", "stream_name"})
 
 
@@ -72,8 +73,10 @@ class PartialCall:
     def map(self, stream: Stream[Any]) -> Stream[Any]:
         """Return the stream of results for one argument, which comes from *stream*."""
         if self._places == [0] and not self._copies and _TAKEN.isdisjoint(self._kwargs):
-            return stream.map(self.func, *self._args[1:], **self._kwargs)
-        return stream.map(named_partial(self.__name__, self.on))
+            mapped: Stream[Any] = map_node(stream, self.func, *self._args[1:], **self._kwargs)
+        else:
+            mapped = map_node(stream, named_partial(self.__name__, self.on))
+        return mapped
 
 
 class FoldCall:

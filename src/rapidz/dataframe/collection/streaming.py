@@ -17,6 +17,7 @@ from rapidz.dataframe.collection.class_registry import (
 from rapidz.dataframe.collection.display import DisplayMixin
 from rapidz.dataframe.collection.errors import stream_hint
 from rapidz.dataframe.collection.example import Example, accumulated_example
+from rapidz.dataframe.collection.nodes import accumulate_node, map_node
 from rapidz.dataframe.collection.operators import OperatorMixin
 from rapidz.dataframe.collection.partials import (
     FoldCall,
@@ -138,7 +139,7 @@ class Streaming(OperatorMixin, DisplayMixin, APIRegisterMixin):
         """The stream of the elements as pandas has them, whatever library they are of."""
         if self._eager is None:
             assert self._deferred is not None
-            self._eager = self._deferred.map(_validation().whole)
+            self._eager = map_node(self._deferred, _validation().whole)
             _verified_streams.add(self._eager)
         return self._eager
 
@@ -164,7 +165,7 @@ class Streaming(OperatorMixin, DisplayMixin, APIRegisterMixin):
             return self._inner
         if self._outer is None:
             convert = _validation().OutputConversion(self._example.kind, self._example.get())
-            self._outer = self._inner.map(convert)
+            self._outer = map_node(self._inner, convert)
         return self._outer
 
     @stream.setter
@@ -191,7 +192,7 @@ class Streaming(OperatorMixin, DisplayMixin, APIRegisterMixin):
         self._verifier = _validation().Verifier(
             self._conform, self._example, type(self).__name__, self._may_defer(stream)
         )
-        verified = stream.map(self._verifier)
+        verified: Stream[Any] = map_node(stream, self._verifier)
         _verified_streams.add(verified)
         return verified
 
@@ -303,7 +304,7 @@ class Streaming(OperatorMixin, DisplayMixin, APIRegisterMixin):
         hint = kwargs.pop("_kind", None)  # the class if the example is not known yet
         states = {name: kwargs.pop(name, False) for name in ("returns_state", "with_state")}
         fold = FoldCall(func, args, kwargs) if args or kwargs else func
-        stream = self._inner.accumulate(fold, start=start, **states)
+        stream = accumulate_node(self._inner, fold, start=start, **states)
         infer = functools.partial(accumulated_example, fold, start, **states)
         known = Example(example, infer, [self._example])
         if states["with_state"]:
