@@ -11,7 +11,9 @@ from rapidz.kernel.graph.stream import Stream
 __all__ = ["accumulate_node", "map_node"]
 
 
-def map_node(stream: Stream[Any], func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def map_node(
+    stream: Stream[Any], func: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Stream[Any]:
     """Return a `map` of *stream*, on the workers if it is scattered.
 
     >>> class Loud(Stream):
@@ -25,7 +27,7 @@ def map_node(stream: Stream[Any], func: Callable[..., Any], *args: Any, **kwargs
     return operators.map(stream, func, *args, **kwargs)
 
 
-def accumulate_node(stream: Stream[Any], func: Callable[..., Any], **options: Any) -> Any:
+def accumulate_node(stream: Stream[Any], func: Callable[..., Any], **options: Any) -> Stream[Any]:
     """Return an `accumulate` of *stream*, on the workers if it is scattered."""
     if stream._remote:
         return stream.accumulate(func, **options)

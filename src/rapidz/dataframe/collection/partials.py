@@ -73,10 +73,8 @@ class PartialCall:
     def map(self, stream: Stream[Any]) -> Stream[Any]:
         """Return the stream of results for one argument, which comes from *stream*."""
         if self._places == [0] and not self._copies and _TAKEN.isdisjoint(self._kwargs):
-            mapped: Stream[Any] = map_node(stream, self.func, *self._args[1:], **self._kwargs)
-        else:
-            mapped = map_node(stream, named_partial(self.__name__, self.on))
-        return mapped
+            return map_node(stream, self.func, *self._args[1:], **self._kwargs)
+        return map_node(stream, named_partial(self.__name__, self.on))
 
 
 class FoldCall:

@@ -192,7 +192,7 @@ class Streaming(OperatorMixin, DisplayMixin, APIRegisterMixin):
         self._verifier = _validation().Verifier(
             self._conform, self._example, type(self).__name__, self._may_defer(stream)
         )
-        verified: Stream[Any] = map_node(stream, self._verifier)
+        verified = map_node(stream, self._verifier)
         _verified_streams.add(verified)
         return verified
 
