@@ -70,7 +70,7 @@ def test_the_frame_that_does_not_change_may_be_the_left_one() -> None:
     ("build", "words"),
     [
         (lambda s: s.merge(NAMES, on="k", how="outer"), "how must be 'inner' or 'left'"),
-        (lambda s: s.merge(NAMES, on="k", how="right"), "before all rows have come"),
+        (lambda s: s.merge(NAMES, on="k", how="right"), "unknown before the end"),
         (lambda s: merge(NAMES, s, on="k", how="left"), "how must be 'inner' or 'right'"),
         (lambda s: s.merge(s, on="k"), "use join for streams"),
         (lambda _: merge(NAMES, NAMES, on="k"), "left or right must be a streaming frame, got"),
