@@ -71,6 +71,7 @@ EXEMPT: Final = (
     ("", "floor division"),
     ("", "watermark hold"),
     ("", "the lock"),  # a thread holds it
+    ("src/", "Error: "),  # the output of an example
 )
 
 #: One group for each entry of `WORDS`; white space of a phrase may be a line break.
@@ -85,6 +86,7 @@ _CODE: Final = re.compile(
     r"^( *)(?:```|~~~).*?^\1(?:```|~~~)[^\n]*$"  # a fenced block
     r"|``.*?``|`[^`]*`"
     r"|^ *(?:>>>|\.\.\. )[^\n]*$"  # an example without a fence
+    r"|\*\w+\*"  # a parameter
     r"|\]\([^)]*\)"  # the target of a link
     r"|<[^>\s]+>"
     r"|# (?:noqa|type:|pyright:|pragma:)[^#\n]*",
@@ -123,9 +125,13 @@ def find(path: str, source: str) -> Iterator[Finding]:
 def _prose_of_module(source: str) -> str:
     """Return *source* with nothing but its comments and docstrings, those of attributes too."""
     prose = [re.sub(r"\S", MASK, line) for line in source.splitlines(keepends=True)]
-    before = tokenize.ENCODING
+    before, depth = tokenize.ENCODING, 0
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        docstring = token.type == tokenize.STRING and before in _STATEMENT_STARTS
+        depth += (
+            (token.string in "([{") - (token.string in ")]}") if token.type == tokenize.OP else 0
+        )
+        starts = not depth and before in _STATEMENT_STARTS
+        docstring = token.type == tokenize.STRING and starts
         if docstring or token.type == tokenize.COMMENT:
             (first, begin), last = token.start, token.end[0]
             for number in range(first, last + 1):

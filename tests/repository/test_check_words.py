@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tools.check_words import find
+import pytest
+from tools.check_words import find, main
 
 
 def found(source: str, path: str = "src/rapidz/x.py") -> list[tuple[int, str]]:
@@ -51,3 +52,10 @@ def test_the_line_on_other_libraries_is_exempt_on_pages_of_operators() -> None:
 def test_a_finding_names_the_place_and_the_term() -> None:
     (finding,) = find("docs/page.md", "what is under way")
     assert str(finding) == "docs/page.md:1: 'under way' -> in flight"
+
+
+def test_no_page_and_no_module_uses_a_phrase_of_the_list(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = main()
+    assert (code, capsys.readouterr().out) == (0, "")

@@ -42,7 +42,7 @@ class ColumnsError(ValueError, IndexError):
 def conform_frame(x: Any, example: Any) -> Any:
     """Return the frame *x* with the columns in the order that *example* has, and its dtypes.
 
-    A column that is wider than in the example stays so, if one dtype holds both; see
+    A column that is wider than in the example stays so, if one dtype can represent both; see
     `rapidz.dataframe.incremental.columns.dtypes`.
 
     >>> import pandas as pd

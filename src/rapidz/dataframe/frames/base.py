@@ -57,7 +57,7 @@ class BaseFrame(RowWise, Streaming):
     def verify(self, x: Any) -> None:
         """Raise TypeError or ValueError if *x* is not as the example is.
 
-        Columns may come in another order.
+        The order of columns may differ.
         """
         if self._conform is not None and not (self._verifier and self._verifier.knows(x)):
             self._conform(self._to_pandas(x), self._input_example.get())

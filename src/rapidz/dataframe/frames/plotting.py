@@ -91,7 +91,7 @@ def _feed(collection: Streaming, target: Any, put: Any) -> None:
 
 
 class _Feed:
-    """Sink that holds its target by a weak reference."""
+    """Sink with a weak reference to its target."""
 
     def __init__(self, target: Any, put: Any) -> None:
         self._target, self._put = weakref.ref(target), put

@@ -102,7 +102,7 @@ class RowWise(_Mixed):
         return self._row_wise("isin", values, others={})
 
     def where(self, cond: Any, other: Any = None, **others: Any) -> Any:
-        """Keep values where *cond* holds, take *other* (by default: missing) where it does not.
+        """Keep values where *cond* is true, take *other* (by default: missing) where it is not.
 
         >>> import pandas as pd
         >>> from rapidz.dataframe import Series
@@ -114,7 +114,7 @@ class RowWise(_Mixed):
         return self._by_condition("where", cond, other, others)
 
     def mask(self, cond: Any, other: Any = None, **others: Any) -> Any:
-        """Take *other* (by default: missing) where *cond* holds, keep values where it does not."""
+        """Take *other* (by default: missing) where *cond* is true, keep values where it is not."""
         return self._by_condition("mask", cond, other, others)
 
     def _by_condition(self, name: str, cond: Any, other: Any, others: Mapping[str, Any]) -> Any:

@@ -41,7 +41,7 @@ class Outputs:
     """Schema-stable conversion: results of one kind, all of the schema of the first one.
 
     An *example* of what pandas will make fixes it. Dtypes that the values depend on in pandas,
-    as that of whole numbers beside missing ones, become those of the schema where nothing is lost.
+    as that of whole numbers with missing ones, become those of the schema where nothing is lost.
     A column of which nothing is known yet takes the dtype of its first values.
 
     >>> hours = Outputs("polars", pd.Series([1, 2], dtype="int32"))
@@ -148,7 +148,9 @@ def _labels(index: pd.Index[Any], columns: Collection[str]) -> dict[str, Any]:
 def _array(kind: str, name: Any, column: Any) -> Any:
     """Return the values of a column in Arrow; missing ones are null."""
     arrow = import_arrow()
-    if pd.api.types.is_float_dtype(column.dtype):  # a nullable one may hold NaN and missing values
+    if pd.api.types.is_float_dtype(
+        column.dtype
+    ):  # a nullable one may contain NaN and missing values
         bits = "float32" if str(column.dtype).lower() == "float32" else "float64"
         return arrow.array(column.to_numpy(bits, na_value=float("nan")), from_pandas=True)
     if column.dtype == CATEGORIES:

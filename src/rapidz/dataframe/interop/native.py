@@ -161,7 +161,7 @@ def to_dtype(arrow_type: Any) -> Any:
 
 
 def is_nested(dtype: Any) -> bool:
-    """Return whether a column holds lists or structs of Arrow."""
+    """Return whether a column contains lists or structs of Arrow."""
     return isinstance(dtype, pd.ArrowDtype) and bool(
         import_arrow().types.is_nested(dtype.pyarrow_dtype)
     )

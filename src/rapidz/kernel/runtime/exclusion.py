@@ -258,7 +258,7 @@ class PipelineLock:
         acquired = self._acquire(sys._getframe(1))
         try:
             _depth.stack.append(acquired)
-        except AttributeError:  # an interrupt may come in here: it leaves its own list empty
+        except AttributeError:  # an interrupt here leaves its own list empty
             _depth.stack = [acquired]
         return self
 

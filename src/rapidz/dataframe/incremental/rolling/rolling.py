@@ -30,7 +30,7 @@ HOWS = ("sum", "mean", "min", "max", "median", "var", "std", "count", "quantile"
 class RollingState:
     """State of a rolling aggregate: `update` returns what pandas' `rolling` has for the new rows.
 
-    `window` is a number of rows or, where the index holds times in order, a length of time.
+    `window` is a number of rows or, where the index contains times in order, a length of time.
     `how` is the name of an aggregate of pandas' rolling ("aggregate" takes `func=`), options are
     passed to it. Only the rows that later windows can reach are buffered. Columns of a DataFrame
     that are not numbers are omitted. `min_periods` has the default of pandas.
