@@ -236,7 +236,8 @@ threading.Thread(target=interrupt).start()
 try:
     ready.set()
     {waits}
-except KeyboardInterrupt:
+except KeyboardInterrupt as interruption:
+    kept = interruption  # whose traceback refers to the call
     print("interrupted")
 leave.set()
 try:

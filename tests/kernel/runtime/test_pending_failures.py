@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.support import Boom, printed_by
+from tests.support import Boom, bounded, printed_by
 
 import rapidz
 from rapidz import Source, Stream
@@ -352,3 +353,40 @@ def test_at_exit_what_was_not_logged_before_is_logged(wait: Any, sleep: float, f
     failed = [line for line in lines if line.startswith("<map: inverse> failed for element 0")]
     assert len(failed) == 1
     assert sum("ZeroDivisionError" in line for line in lines) == 1
+
+
+def call_cancelled_on_another_loop(source: Stream[int]) -> asyncio.CancelledError:
+    """Emit from a loop that is not the pipeline's, and cancel what awaits that."""
+
+    async def go() -> asyncio.CancelledError:
+        waiting = asyncio.ensure_future(source.emit(1, asynchronous=True))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError) as cancelled:
+            await waiting
+        return cancelled.value
+
+    return asyncio.run(go())
+
+
+def test_a_failure_is_pending_although_a_traceback_refers_to_the_call() -> None:
+    source = Stream[int](asynchronous=False)
+    cancelled = threading.Event()
+    source.map(lambda x: cancelled.wait(10)).sink(boom)
+    error = call_cancelled_on_another_loop(source)
+    cancelled.set()
+    with pytest.raises(Boom):
+        bounded(source.close)
+    assert error.__traceback__ is not None
+
+
+def test_a_failure_that_is_retrieved_after_all_is_pending_no_longer() -> None:
+    source = Stream[int](asynchronous=False)
+    source.sink(boom)
+    call = source.emit(1, asynchronous=True)
+    assert call.wait(10)
+    call.detach()
+    assert len(source._pipeline.pending_failures) == 1
+    with pytest.raises(Boom):
+        call.result()
+    bounded(source.close)

@@ -136,6 +136,47 @@ def test_a_failure_downstream_of_an_async_node_is_raised(kind: Any, client: Any)
     assert seen == [2]
 
 
+def test_close_raises_the_failure_of_an_emission_that_something_still_refers_to(
+    client: Any,
+) -> None:
+    emissions: list[Any] = []  # as another thread may refer to them for longer than it should
+
+    class refers(ParallelStream[Any]):
+        async def update(self, x: Any, who: Any = None, metadata: Any = None) -> Any:
+            emissions.extend(self._emit(await x))
+
+    source: Any = Stream()
+    refers(source.scatter().map(f.inc)).gather().map(f.fails_on_thirds).sink(print)
+    with pytest.raises(f.Bad):
+        bounded(lambda: (source.emit(2), source.close()))
+    assert len(emissions) == 1
+
+
+def test_an_emission_that_is_awaited_late_takes_its_failure_back(client: Any) -> None:
+    emissions: list[Any] = []
+    raised: list[BaseException] = []
+    both_are_in = threading.Event()
+
+    class awaits_the_one_before(ParallelStream[Any]):
+        async def update(self, x: Any, who: Any = None, metadata: Any = None) -> Any:
+            value = await x
+            while not both_are_in.is_set():
+                await asyncio.sleep(0.001)
+            for before in emissions:
+                try:
+                    await before
+                except f.Bad as error:
+                    raised.append(error)
+            emissions[:] = self._emit(value)
+
+    source: Any = Stream()
+    node = awaits_the_one_before(source.scatter().map(f.inc).buffer(5))
+    seen = node.gather().map(f.fails_on_thirds).sink_to_list()
+    bounded(lambda: (source.emit_many([2, 3]), both_are_in.set(), source.close()))
+    assert seen == [4]
+    assert [str(error) for error in raised] == ["3"]
+
+
 class failing(ParallelStream[Any]):
     async def update(self, x: Any, who: Any = None, metadata: Any = None) -> Any:
         value = await x

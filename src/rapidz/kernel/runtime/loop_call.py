@@ -26,7 +26,7 @@ class LoopCall(ThreadFuture[None]):
     def __init__(self, pipeline: RuntimeContext) -> None:
         super().__init__()
         self._pipeline = pipeline
-        self._claimed = False
+        self._claimed = self._recorded = False
         self.awaited = True
         """Whether the thread that made a blocking call still blocks."""
         self.waits_for: Any = None
@@ -40,13 +40,26 @@ class LoopCall(ThreadFuture[None]):
                     "emit: the event loop of the pipeline is blocked by a call that waits for the "
                     "one that awaits this; the element goes in when that call has returned"
                 )
-        return (yield from super().__await__())
+        try:
+            return (yield from super().__await__())
+        except BaseException:
+            self.detach()  # unless it has retrieved the failure, the waiter was cancelled
+            raise
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         try:
             return super().exception(timeout)
         finally:
             self._claimed = self.done()  # else the waiter was interrupted, or looks again
+            if self._recorded:
+                self._pipeline.pending_failures.withdraw(self._error)
+
+    def detach(self) -> None:
+        """Let the pipeline keep a failure as soon as the call is done, as its caller has left.
+
+        Not only when the call is collected: a traceback, or another thread, may refer to it.
+        """
+        self.add_done_callback(LoopCall._record_unclaimed)
 
     def take_outcome(self, wait: Any) -> None:
         """Take over the outcome of *wait*, which has ended on the loop."""
@@ -64,9 +77,13 @@ class LoopCall(ThreadFuture[None]):
             self.set_result(None)
 
     def __del__(self) -> None:
+        self._record_unclaimed()
+
+    def _record_unclaimed(self) -> None:
         error = self._error
-        if error is None or self._claimed:
+        if error is None or self._claimed or self._recorded:
             return
+        self._recorded = True
         if isinstance(error, concurrent.futures.CancelledError) or not isinstance(error, Exception):
             self._pipeline.record_interruption(error)
         else:
@@ -92,7 +109,9 @@ class BlockedLoop:
         if self._here is not None:
             _blocking[self._here] = self._call
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            self._call.detach()  # unless it has raised its failure, the wait was interrupted
         if self._before is not None:
             _blocking[self._here] = self._before
         elif self._here is not None:

@@ -129,6 +129,12 @@ class PendingFailures(deque[PendingFailure]):
         elif loop is not None:
             self._watch(loop)
 
+    def withdraw(self, error: BaseException | None) -> None:
+        """Drop *error*, which its emitter has retrieved after all."""
+        for entry in list(self):
+            if entry.error is error and entry.count == 1:
+                self.remove(entry)
+
     def absorb(self, other: PendingFailures) -> None:
         """Take over what another pipeline kept, which becomes part of this one."""
         self.extend(other)

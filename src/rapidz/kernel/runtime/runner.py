@@ -89,7 +89,7 @@ class Runner(LoopBinding):
         self.require_loop()
         call = self.call_on_loop(lambda: EagerTask(as_coroutine(awaitable), self), blocks=True)
         call.add_done_callback(lambda _: self.lock.notify())
-        with self.lock as lock:
+        with BlockedLoop(call), self.lock as lock:
             while not call.done():
                 lock.wait(LOOK_INTERVAL)
         call.result()

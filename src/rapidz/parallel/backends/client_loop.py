@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import ContextVar
 from typing import Any
+from weakref import WeakSet
 
 from rapidz.kernel.compile.entry import push_downstream
 from rapidz.kernel.graph.stream import Stream
@@ -35,7 +37,8 @@ def bind_to_loop(call: Callable[[Any], Any], backend: Backend) -> Callable[[Any]
         loop = backend.event_loop()
         if loop is None or loop is asyncio.get_running_loop() or not loop.is_running():
             return await on_that_loop(x)
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(on_that_loop(x), loop))
+        running = keep_failures(on_that_loop(x))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(running, loop))
 
     return bound
 
@@ -43,13 +46,38 @@ def bind_to_loop(call: Callable[[Any], Any], backend: Backend) -> Callable[[Any]
 class LoopEmission:
     """Awaitable, on another loop, for an element that is emitted on the loop of its pipeline."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("__weakref__", "_awaited", "_call")
 
     def __init__(self, call: LoopCall) -> None:
-        self._call = call
+        self._call, self._awaited = call, False
 
     def __await__(self) -> Generator[Any, Any, None]:
+        self._awaited = True
         return self._call.__await__()
+
+    def detach_unless_awaited(self) -> None:
+        """Let the pipeline keep a failure, if nothing has awaited the element."""
+        if not self._awaited:
+            self._call.detach()
+
+
+_emissions: ContextVar[WeakSet[LoopEmission] | None] = ContextVar("rapidz_emissions", default=None)
+"""What the asynchronous function that runs here has emitted and still refers to."""
+
+
+async def keep_failures(function: Coroutine[Any, Any, Any]) -> Any:
+    """Run *function*; before it ends, the pipeline takes over what it emitted and did not await.
+
+    Its result may refer to that, and the thread of this loop may refer to the result for longer
+    than the function is in flight in the pipeline: `close` must not depend on that.
+    """
+    emissions: WeakSet[LoopEmission] = WeakSet()
+    _emissions.set(emissions)
+    try:
+        return await function
+    finally:
+        for emission in list(emissions):
+            emission.detach_unless_awaited()
 
 
 def emit_on_pipeline_loop(node: Stream[Any], x: Any, metadata: Any) -> LoopEmission | None:
@@ -58,4 +86,7 @@ def emit_on_pipeline_loop(node: Stream[Any], x: Any, metadata: Any) -> LoopEmiss
     if not pipeline.needs_loop or loops.running_loop() is pipeline.running_on:
         return None
     call = functools.partial(push_downstream, node, x, metadata)
-    return LoopEmission(pipeline.call_on_loop(call))
+    emission = LoopEmission(pipeline.call_on_loop(call))
+    if (emissions := _emissions.get()) is not None:
+        emissions.add(emission)
+    return emission
