@@ -44,6 +44,22 @@ print([type(failure.exception) is Refused for failure in failures])
 print([type(failure.element) is Point for failure in failures])
 """
 
+COUNTING_POOLS = """
+import atexit
+from rapidz.parallel.backends import pools, processes
+
+class Counted(pools.WorkerProcesses):
+    count = 0
+
+    def __init__(self, workers):
+        Counted.count += 1
+        super().__init__(workers)
+
+pools.WorkerProcesses = Counted
+processes.EXIT_CODE_SECONDS = 30
+atexit.register(lambda: print("pools:", Counted.count))
+"""
+
 GUARDED = """
 from rapidz import Stream
 
@@ -127,6 +143,12 @@ def test_without_cloudpickle_a_script_without_a_guard_gets_one_error(tmp_path: P
     assert [line for line in errors if line.startswith("Traceback")] == [
         "Traceback (most recent call last):"
     ]
+
+
+def test_a_script_that_every_process_would_run_is_tried_by_one_pool(tmp_path: Path) -> None:
+    text = UNGUARDED.replace("lambda point: point", "abs")
+    printed, _ = script(tmp_path, WITHOUT_CLOUDPICKLE + COUNTING_POOLS + text)
+    assert [line for line in printed if line.startswith("pools")] == ["pools: 1"]
 
 
 def test_without_cloudpickle_a_script_with_a_guard_works(tmp_path: Path) -> None:

@@ -132,6 +132,8 @@ class PoolBackend(FutureBackend):
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._failed_starts = 0
         """How many executors in a row broke before any process was ready to work."""
+        self._starts_recursively = False
+        """Whether every process would import the script, which makes processes itself."""
         self._last_code: int | None = None
         """The exit code of the last isolated process."""
         self._has_worked = False
@@ -176,6 +178,8 @@ class PoolBackend(FutureBackend):
     def submit(
         self, payload: TaskPayload, dependencies: list[Any], *, isolated: bool = False
     ) -> Any:
+        if self._starts_recursively:
+            raise RuntimeError(f"cannot schedule new futures: {_SCRIPT_GUARD}")
         try:
             executor = self._isolated_executor() if isolated and self._owned else self.executor()
         except OSError as error:  # no memory, or no process, for it at the moment
@@ -226,7 +230,8 @@ class PoolBackend(FutureBackend):
         if not isinstance(executor, WorkerProcesses) or executor.has_started():
             return "isolate"
         if RECURSIVE_START_CODE in executor.exit_codes():
-            self._failed_starts = MOST_FAILED_STARTS  # another attempt would end the same way
+            self._starts_recursively = True  # another attempt would end the same way
+            self._failed_starts = MOST_FAILED_STARTS
         return "retry" if self._failed_starts < MOST_FAILED_STARTS else "unavailable"
 
     def describe_failure(self, error: BaseException) -> str:
