@@ -136,7 +136,7 @@ def test_a_failure_downstream_of_an_async_node_is_raised(kind: Any, client: Any)
     assert seen == [2]
 
 
-def test_close_raises_the_failure_of_an_emission_that_something_still_refers_to(
+def test_close_raises_the_failure_of_an_emission_that_is_kept(
     client: Any,
 ) -> None:
     emissions: list[Any] = []  # as another thread may refer to them for longer than it should
