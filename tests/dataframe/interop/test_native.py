@@ -344,7 +344,7 @@ def test_a_library_that_is_not_installed_is_named(
 ) -> None:
     frame = pl.DataFrame({"x": [1]})
     libraries.import_optional.cache_clear()
-    for module in [name for name in sys.modules if name.split(".")[0] == library]:
+    for module in {library, *(name for name in sys.modules if name.split(".")[0] == library)}:
         monkeypatch.setitem(sys.modules, module, None)
     try:
         with pytest.raises(ImportError, match=f"need {library}, .* pip install '?{named}"):
