@@ -136,7 +136,10 @@ def outcome(
                 emit(x)
             except Exception as failure:
                 log.append(("failed", list(failures_of(failure))))
-        source.close()
+        try:
+            source.close()
+        except Exception as failure:  # of a row that was completed when its partner was lost
+            log.append(("failed", list(failures_of(failure))))
     finally:
         patch.undo()
     return log
