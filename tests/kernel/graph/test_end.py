@@ -10,6 +10,7 @@ import pytest
 from tests.support import Boom, booms, bounded, printed_by, send, settle
 
 from rapidz import Stream, StreamClosed
+from rapidz.testing import run
 
 ends = pytest.mark.parametrize("end", ["flush", "close"])
 
@@ -66,6 +67,25 @@ def test_the_end_goes_round_a_feedback_edge_into_the_middle(end: str) -> None:
 @ends
 def test_the_end_goes_round_a_feedback_edge_in_a_loop(end: str) -> None:
     assert round_and_round(end, asynchronous=False) == [4, 3, 2, 1]
+
+
+@ends
+def test_the_end_goes_round_a_cycle_whose_queue_feeds_a_join(end: str) -> None:
+    async def go() -> list[int]:
+        source = Stream[int](asynchronous=True)
+        numbers: Stream[int] = source
+        for _ in range(2):
+            numbers = numbers.zip(numbers.buffer(1), maxsize=1).pluck(0)
+        again = numbers.partition(3).flatten()
+        seen = again.sink_to_list()
+        again.filter(positive).map(less).connect(source)
+        await source.emit(1)
+        await source.emit(1)
+        await settle(getattr(source, end)())
+        await settle(source.close())
+        return seen
+
+    assert run(go()) == [1, 1, 0, 0]
 
 
 @ends

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.protocol.node import Node, edges
 from rapidz.kernel.protocol.push import Pending, exception_group, when_all
-from rapidz.kernel.runtime.tasks import EagerTask
+from rapidz.kernel.runtime.tasks import EagerTask, detach
 
 if TYPE_CHECKING:
     from rapidz.kernel.graph.engine_node import EngineNode
@@ -108,10 +108,14 @@ class SignalWave:
         def go_on() -> Pending:
             self.queued -= 1
             try:
-                return _carry(self, node, in_turn=True)
+                wait = _carry(self, node, in_turn=True)
             finally:
                 if not self.queued:
                     self.through()
+            if not self.feedback:
+                return wait
+            detach(node._pipeline, wait)  # what comes back may wait for the queue that calls this
+            return None
 
         node._run_in_order(go_on)
 
