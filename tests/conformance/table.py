@@ -31,20 +31,30 @@ class Case:
     build: Callable[[Any, Own, float], Any]
     """From the stream, the operator's own function and an interval in seconds."""
     model: Callable[[list[int]], list[Any]]
-    """What comes out of a list of numbers, the end included."""
+    """From a list of numbers, the outputs, those of the end of the stream included.
+
+    Each number is emitted and then joined, so that all timers fire before the next one.
+    """
     own: bool = False
-    """It has a function of its own that may fail."""
+    """The operator calls a function for each element, which may raise: `build` gets it."""
     awaits: bool = False
-    """Its own function may be async."""
+    """That function may also be ``async def``."""
     timed: bool = False
-    """It needs a loop."""
+    """The operator needs an event loop."""
     loose: bool = False
-    """Where its batches begin depends on time, so only what is in them counts."""
+    """The instants decide which elements are in one batch: checks compare the elements alone."""
     ends: bool = False
-    """It is a sink: its own function is the only thing to see."""
-    holds_back: bool = True
-    """It passes back pressure on; latest cannot, collect has no need."""
+    """The operator is a sink: it has no outputs, so checks look at the calls of its function.
+
+    A sink that calls no function gets elements that call one, such as `Row`, and `own` is True.
+    """
+    applies_back_pressure: bool = True
+    """An emit waits once the sink downstream is at capacity.
+
+    False for operators that drop elements instead, or that buffer without a limit.
+    """
     feed: tuple[int, ...] = (100, 101, 102, 103, 104, 105)
+    """The numbers to emit; 103 is the one that fails."""
 
 
 class Row:
@@ -174,12 +184,12 @@ CASES: tuple[Case, ...] = (
         "collect",
         lambda s, own, _: s.collect(),
         lambda xs: [tuple(xs)] if xs else [],
-        holds_back=False,
+        applies_back_pressure=False,
     ),
     Case("buffer", lambda s, own, _: s.buffer(2), list, timed=True),
     Case("delay", lambda s, own, interval: s.delay(interval), list, timed=True),
     Case("rate_limit", lambda s, own, interval: s.rate_limit(interval), list, timed=True),
-    Case("latest", lambda s, own, _: s.latest(), list, timed=True, holds_back=False),
+    Case("latest", lambda s, own, _: s.latest(), list, timed=True, applies_back_pressure=False),
     Case("union", _union, list),
     Case("zip", lambda s, own, _: s.zip(s), twins),
     Case("zip_latest", _zip_latest, twins),

@@ -323,6 +323,17 @@ def test_a_scattered_stream_does_not_join_a_plain_one(source: Any) -> None:
         assert not list(scattered.downstreams)
 
 
+def test_a_plain_operator_without_a_scattered_class_says_so(
+    source: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scattered = source.scatter("thread")
+    with pytest.raises(TypeError, match=r"delay: upstream must not be .*call it as a method, .*"):
+        rapidz.delay(scattered, 1)
+    monkeypatch.delattr(ParallelStream, "delay")
+    with pytest.raises(TypeError, match=r"delay: .* delay does not support scattered streams; gat"):
+        scattered.delay(1)
+
+
 def test_a_scattered_stream_is_not_scattered_again(source: Any) -> None:
     with pytest.raises(TypeError, match=r"scatter: upstream must not be scattered already"):
         source.scatter("thread").scatter("thread")

@@ -158,6 +158,30 @@ def test_custom_timed_nodes_and_sinks_are_checked_too() -> None:
     check_operator(printing)
 
 
+@pytest.mark.parametrize("fails_on", [None, 3])
+def test_every_sink_that_a_check_has_built_is_closed(fails_on: int | None) -> None:
+    opened: list[int] = []
+
+    class writing(Sink[Any]):
+        def __init__(self, upstream: Stream[Any]) -> None:
+            opened.append(1)
+            super().__init__(upstream)
+
+        def update(self, x: Any, who: Any = None) -> None:
+            if x == fails_on:
+                raise Boom(x)
+
+        def _on_end(self) -> None:
+            opened.pop()
+
+    if fails_on is None:
+        check_operator(writing)
+    else:
+        with pytest.raises(AssertionError, match="checks failed"):
+            check_operator(writing)
+    assert opened == []
+
+
 def test_a_factory_must_build_a_node() -> None:
     not_callable: Any = 3
     with pytest.raises(TypeError, match="check_operator: factory must be callable, got 3"):

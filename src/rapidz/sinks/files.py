@@ -93,5 +93,4 @@ class sink_to_textfile(Sink[T]):
             self._close_file()
 
     def _on_end(self) -> None:
-        super()._on_end()
         self._close_file()

@@ -188,7 +188,6 @@ class from_async_iterable(Source[T]):
         return True
 
     def _on_end(self) -> None:
-        super()._on_end()
         elements, self._elements = self._elements, None
         if elements is not None:
             self._pipeline.start(self._shut(elements))

@@ -104,5 +104,4 @@ class from_q(Source[Any]):
                 await asyncio.sleep(self.sleep_time)
 
     def _on_end(self) -> None:
-        super()._on_end()
         self._pipeline.start(self._getting.cancel())

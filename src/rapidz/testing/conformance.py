@@ -6,7 +6,8 @@ import asyncio
 import gc
 import inspect
 import weakref
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeAlias
 
 from rapidz.kernel.graph.stream import Stream
@@ -57,11 +58,13 @@ def check_operator(
     factory : callable
         Builds the node to check on a stream, directly or further downstream.
     elements : iterable
-        The elements to emit; the node receives the same objects in every check.
+        The elements to emit; the node receives the same objects in every check.  They
+        must be elements that the node accepts: give rows to a sink that writes rows.
     outputs : list, optional
         The expected output of the node, the end of the stream included.
     fails_on : object, optional
-        An element on which the node's own function raises an exception.
+        An element on which the node's own function raises an exception.  It must not be
+        one of *elements*, which every other check emits.
     ordered : bool
         False: compare the outputs without regard to their order.
 
@@ -104,14 +107,16 @@ class _Checks:
         self.factory, self.elements, self.outputs = factory, elements, outputs
         self.ordered = ordered
         self.found: list[str] = []
+        self.sources: list[Stream[Any]] = []
+        """The sources of the check that runs."""
 
     def run_all(self) -> None:
         self.run("the same however it runs", self.every_mode)
         self.run("the step returns None or an awaitable", self.what_steps_return)
-        self.run("back pressure", lambda: run(self.back_pressure()))
-        self.run("an edit of the graph loses nothing", lambda: run(self.edits()))
-        self.run("collected without references", lambda: run(self.collected()))
-        self.run("reference counters", lambda: run(self.counters()))
+        self.run("back pressure", lambda: self._run(self.back_pressure()))
+        self.run("an edit of the graph loses nothing", lambda: self._run(self.edits()))
+        self.run("collected without references", lambda: self._run(self.collected()))
+        self.run("reference counters", lambda: self._run(self.counters()))
 
     def run(self, name: str, check: Callable[[], None]) -> None:
         try:
@@ -121,12 +126,46 @@ class _Checks:
         except Exception as error:
             self.found.append(f"{name}: {type(error).__name__}: {error}")
 
+    def _source(self, **options: Any) -> Any:
+        """Return a new source, which is closed after the check even if that fails."""
+        source: Stream[Any] = Stream(**options)
+        self.sources.append(source)
+        return source
+
+    def _run(self, check: Coroutine[Any, Any, Any]) -> Any:
+        """Run *check* in virtual time, and close its sources."""
+
+        async def closing() -> Any:
+            try:
+                return await check
+            finally:
+                for source in self._unclosed():
+                    with suppress(Exception):
+                        await asyncio.wait_for(_awaited(source.close()), _TIMER_WAIT)
+
+        return run(closing())
+
+    @contextmanager
+    def _background(self) -> Iterator[None]:
+        """Give virtual time to the background loop; close the sources of the check."""
+        with virtual_background():
+            try:
+                yield
+            finally:
+                for source in self._unclosed():
+                    with suppress(Exception):
+                        source.close()
+
+    def _unclosed(self) -> list[Stream[Any]]:
+        sources, self.sources = self.sources, []
+        return [source for source in sources if not source._ended]
+
     # --- what is emitted ---------------------------------------------------------------
 
     def every_mode(self) -> None:
         """Compare the outputs of all modes with the expected ones, or with those of the first."""
         modes: dict[str, Callable[[], list[Any]]] = {
-            "inside a loop": lambda: run(self._in_a_loop()),
+            "inside a loop": lambda: self._run(self._in_a_loop()),
             "in a synchronous pipeline": self._synchronous,
             "by emit_many": self._in_bulk,
             "in the background": self._in_the_background,
@@ -159,7 +198,7 @@ class _Checks:
         raise _BrokenRuleError("an element after the end is accepted")
 
     def _synchronous(self) -> list[Any]:
-        with virtual_background():
+        with self._background():
             source, _, seen = self._build()
             for x in self.elements:
                 source.emit(x)
@@ -167,14 +206,14 @@ class _Checks:
         return seen
 
     def _in_bulk(self) -> list[Any]:
-        with virtual_background():
+        with self._background():
             source, _, seen = self._build()
             source.emit_many(self.elements)
             source.close()
         return seen
 
     def _in_the_background(self) -> list[Any]:
-        with virtual_background():
+        with self._background():
             source, _, seen = self._build(asynchronous=False)
             for x in self.elements:
                 source.emit(x)
@@ -182,7 +221,7 @@ class _Checks:
         return seen
 
     def _build(self, **options: Any) -> tuple[Stream[Any], Stream[Any], list[Any]]:
-        source: Stream[Any] = Stream(**options)
+        source = self._source(**options)
         node = self.factory(source)
         if not isinstance(node, Stream):
             raise TypeError(f"factory must return a Stream, got {short_repr(node)}")
@@ -191,8 +230,8 @@ class _Checks:
     # --- the rest of the contract ---------------------------------------------------------
 
     def what_steps_return(self) -> None:
-        source: Any = Stream()
-        with virtual_background():
+        source = self._source()
+        with self._background():
             node: Any = self.factory(source)
             if "update" in vars(node) or not _is_compiled(node):
                 return
@@ -219,7 +258,7 @@ class _Checks:
             del kept
 
     async def back_pressure(self) -> None:
-        source: Any = Stream(asynchronous=True)
+        source = self._source(asynchronous=True)
         node: Any = self.factory(source)
         if node._is_end:
             return
@@ -254,7 +293,7 @@ class _Checks:
         self._same(seen, "with edits of the graph between elements")
 
     async def collected(self) -> None:
-        source: Any = Stream(asynchronous=True)
+        source = self._source(asynchronous=True)
         node: Any = self.factory(source)
         if node._is_end:
             return
@@ -282,8 +321,8 @@ class _Checks:
         )
 
     def failure(self, bad: Any) -> None:
-        run(self._raises(bad))
-        run(self._skips(bad))
+        self._run(self._raises(bad))
+        self._run(self._skips(bad))
 
     async def _raises(self, bad: Any) -> None:
         source, node, _ = self._build(asynchronous=True)
@@ -299,7 +338,7 @@ class _Checks:
         _require(any(name in note for note in notes), f"no note names {name}: {notes}")
 
     async def _skips(self, bad: Any) -> None:
-        source: Any = Stream(asynchronous=True)
+        source = self._source(asynchronous=True)
         source.on_error("skip")
         node = self.factory(source)
         seen: list[Any] = [] if node._is_end else node.sink_to_list()

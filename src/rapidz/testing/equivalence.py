@@ -19,7 +19,6 @@ __all__ = ["assert_equivalent"]
 Build: TypeAlias = "Callable[[Any], Stream[Any]]"
 
 _PLAIN: Final = ("inline", "loop", "background")
-_SCATTERED: Final = ("thread", "process", "dask")
 _SHOWN: Final = 1000
 """Maximum number of characters of outputs in a message."""
 
@@ -65,8 +64,9 @@ def assert_equivalent(
     on : sequence
         At least two modes: "inline" (synchronous), "loop" (inside an asyncio loop, in virtual
         time), "background" (blocking, with the loop in another thread), "thread", "process",
-        "dask" (with the current client), an Executor or a Client. In the latter five, the stream is
-        scattered, and the output of the last node is gathered.
+        "dask" (with the current client), the name of a registered backend, an Executor, a Client
+        or a Backend. With a backend, the stream is scattered, and the output of the last node is
+        gathered.
     ordered : bool
         False: scatter with ``ordered=False``, and compare the outputs without regard to order.
     batch : "auto" or int
@@ -98,12 +98,8 @@ def assert_equivalent(
     if len(modes) < 2:
         raise ValueError(f"assert_equivalent: on must be at least two modes, got {short_repr(on)}")
     for mode in modes:
-        if isinstance(mode, str) and mode not in (*_PLAIN, *_SCATTERED):
-            known = ", ".join(map(repr, (*_PLAIN, *_SCATTERED)))
-            raise ValueError(
-                f"assert_equivalent: on must be of {known}, Executors and Clients, "
-                f"got {short_repr(mode)}"
-            )
+        if isinstance(mode, str) and mode not in _PLAIN:
+            _check_backend_name(mode)
     notebook = in_notebook()
     if not notebook:
         _refuse_a_running_loop()
@@ -117,6 +113,17 @@ def assert_equivalent(
     reports = [_difference(outcomes[0], other, ordered) for other in outcomes[1:]]
     if found := [report for report in reports if report]:
         raise AssertionError("\n".join(found))
+
+
+def _check_backend_name(name: str) -> None:
+    from rapidz.parallel.backends.registry import backend_names  # only here: slow to import
+
+    if name not in (names := backend_names()):
+        known = ", ".join(map(repr, (*_PLAIN, *names)))
+        raise ValueError(
+            f"assert_equivalent: on must be of {known}, Executors, Clients and Backends, "
+            f"got {short_repr(name)}"
+        )
 
 
 def _refuse_a_running_loop() -> None:

@@ -258,6 +258,20 @@ def test_the_names_of_entry_points_stand_in_the_message_for_an_unknown_one() -> 
 
 
 @pytest.mark.usefixtures("_installed")
+def test_the_names_of_entry_points_are_modes_of_assert_equivalent() -> None:
+    assert_equivalent(lambda s: s.map(f.inc), [1, 2], on=["inline", "mine"])
+    with pytest.raises(ValueError, match=r"on must be of .*'thread'.*'mine', .*Backends, got 'x'"):
+        assert_equivalent(lambda s: s, [], on=["inline", "x"])
+
+
+def test_every_built_in_backend_stands_in_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._BUILT_IN, "workers", make)
+    for bad in ("worker", None):
+        with pytest.raises((TypeError, ValueError), match="'dask', 'thread', 'process', 'workers'"):
+            Stream[Any]().scatter(bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("_installed")
 def test_an_entry_point_that_cannot_be_loaded_is_named() -> None:
     source: Any = Stream()
     with pytest.raises(ModuleNotFoundError) as caught:

@@ -34,7 +34,7 @@ MAX_PENDING = 100
 FIRST = 5
 
 LATE = "raised for an element emitted earlier; the present one was not taken"
-LOGGED = "was logged already, as nothing had taken it"
+LOGGED = "was logged already: no emit, join or close had raised it by then"
 
 
 class PendingFailure:

@@ -59,7 +59,6 @@ class delay(Queued[T]):
     def _on_attribute_set(self, name: str, value: Any) -> None:
         if name == "interval":
             vars(self)[name] = read_interval("delay", value, allow_zero=True)
-        super()._on_attribute_set(name, value)
 
     def _buffered(self) -> int:
         return (self._next.value is not None) + super()._buffered()
@@ -146,7 +145,6 @@ class rate_limit(Stream[T]):
 
     def _on_attribute_set(self, name: str, value: Any) -> None:
         vars(self)[name] = read_interval("rate_limit", value, allow_zero=True)
-        super()._on_attribute_set(name, value)
 
     def _on_loop_changed(self) -> None:
         super()._on_loop_changed()

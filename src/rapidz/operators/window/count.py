@@ -96,7 +96,6 @@ class partition(Stream[tuple[T, ...]]):
         elif name == "timeout" and value is not None:
             vars(self)[name] = read_interval("partition", value, argument="timeout")
             self._pipeline.require_loop()
-        super()._on_attribute_set(name, value)
 
     def _can_inline(self) -> bool:
         return self.timeout is None and self.key is None
@@ -317,7 +316,6 @@ class sliding_window(Stream[tuple[T, ...]]):
     def _on_attribute_set(self, name: str, value: Any) -> None:
         if name == "n":
             check_count("sliding_window", "n", value)
-        super()._on_attribute_set(name, value)
 
     def _retains(self, entry: Any) -> bool:
         return any(x is entry for x in self._window.value)

@@ -62,7 +62,6 @@ class TimedWindow(Stream[Any]):
             vars(self)[name] = read_interval(type(self).__name__, value)
             if self._last is not None:
                 self._schedule()
-        super()._on_attribute_set(name, value)
 
     def _on_loop_changed(self) -> None:
         super()._on_loop_changed()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -17,9 +17,7 @@ from rapidz.parallel.backends.protocol import BACKEND_MEMBERS, Backend
 #: The group of the entry points by which other packages register a backend.
 ENTRY_POINT_GROUP = "rapidz.backends"
 
-_RULE = (
-    "'dask', 'thread', 'process', an Executor, a Client, a Backend, or a function that returns one"
-)
+_RULE = "an Executor, a Client, a Backend, a function that returns one, or one of"
 
 #: Other names of the built-in backends, for the hint in an error message.
 _SYNONYMS = {
@@ -51,7 +49,7 @@ def find_backend(backend: Any = "dask", client: Any = None) -> Backend:
         return _wrap(backend)
     if callable(backend):
         return _from_function(backend)
-    raise TypeError(f"scatter: backend must be {_RULE}, got {short_repr(backend)}")
+    raise TypeError(f"scatter: backend must be {_rule(_BUILT_IN)}, got {short_repr(backend)}")
 
 
 def _is_client(x: Any) -> bool:
@@ -97,16 +95,26 @@ _BUILT_IN: dict[str, Callable[[], Backend]] = {
 }
 
 
+def backend_names() -> list[str]:
+    """Return the names that `scatter` accepts: built-in backends, then registered ones."""
+    registered = {point.name for point in entry_points(group=ENTRY_POINT_GROUP)}
+    return [*_BUILT_IN, *sorted(registered.difference(_BUILT_IN))]
+
+
+def _rule(names: Iterable[str]) -> str:
+    return f"{_RULE} {', '.join(map(short_repr, names))}"
+
+
 def _from_entry_point(name: str) -> Backend:
     """Return the backend that another package has registered under *name*."""
     found = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
     if name in found:
         return find_backend(_load(found[name]))
-    known = {**dict.fromkeys([*_BUILT_IN, *found]), **_SYNONYMS}
+    names = backend_names()
+    known = {**dict.fromkeys(names), **_SYNONYMS}
     (close,) = difflib.get_close_matches(name.lower(), known, 1) or [None]
     hint = "" if close is None else f"; did you mean {short_repr(_SYNONYMS.get(close, close))}?"
-    more = "".join(f", {short_repr(other)}" for other in sorted(found))
-    raise ValueError(f"scatter: backend must be {_RULE}{more}, got {short_repr(name)}{hint}")
+    raise ValueError(f"scatter: backend must be {_rule(names)}, got {short_repr(name)}{hint}")
 
 
 def _load(point: EntryPoint) -> Any:
@@ -134,7 +142,7 @@ def _wrap(made: Any) -> Backend:
     if isinstance(made, type) or not callable(getattr(made, "submit", None)):
         if inspect.iscoroutine(made):
             made.close()
-        raise TypeError(f"scatter: backend must be {_RULE}, got {short_repr(made)}")
+        raise TypeError(f"scatter: backend must be {_rule(_BUILT_IN)}, got {short_repr(made)}")
     from rapidz.parallel.backends.pools import PoolBackend
 
     return PoolBackend(short_repr(made), lambda: made, renewed=False, identity=made)

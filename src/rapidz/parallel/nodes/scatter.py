@@ -91,7 +91,6 @@ class scatter(ChainHead[T]):
         return self._dispatcher
 
     def _on_end(self) -> None:
-        super()._on_end()
         self._dispatcher.close_when_idle()
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any] | Step:

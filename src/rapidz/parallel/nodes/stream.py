@@ -117,10 +117,11 @@ class ParallelStream(Stream[T]):
                 downstream._check_backend(self)
         elif vars(type(downstream)).get("_needs_local_elements", False):
             name = type(downstream).__name__
-            raise TypeError(
-                f"{name}: upstream must not be scattered: call it as a method, {self}.{name}(...), "
-                f"or gather() first"
-            )
+            if name in vars(ParallelStream):
+                remedy = f"call it as a method, {self}.{name}(...), or gather() first"
+            else:
+                remedy = f"{name} does not support scattered streams; gather() first"
+            raise TypeError(f"{name}: upstream must not be scattered: {remedy}")
 
     @property
     def backend(self) -> str:
