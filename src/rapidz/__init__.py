@@ -8,8 +8,8 @@ from rapidz import graph as graph
 from rapidz import plugins as plugins
 from rapidz import sinks as sinks
 from rapidz import sources as sources
+from rapidz.kernel.graph.constructor_arguments import args_kwargs
 from rapidz.kernel.graph.editing import destroy_pipeline, move_to_first
-from rapidz.kernel.graph.provenance import args_kwargs
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.graph.timed_node import TimedNode
 from rapidz.kernel.protocol.options import options

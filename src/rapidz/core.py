@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from rapidz.kernel.graph.constructor_arguments import _deref_weakref, _weakref_node, args_kwargs
 from rapidz.kernel.graph.editing import destroy_pipeline, move_to_first
-from rapidz.kernel.graph.provenance import _deref_weakref, _weakref_node, args_kwargs
 from rapidz.kernel.graph.registry import APIRegisterMixin, identity
 from rapidz.kernel.graph.stream import Stream, _html_update_streams, logger
 from rapidz.kernel.protocol.checks import read_interval

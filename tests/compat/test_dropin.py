@@ -15,7 +15,7 @@ from tornado.queues import Queue
 
 from rapidz import Stream, from_iterable, link, move_to_first
 from rapidz._old_names import OLD_MODULES, OLD_NAMES
-from rapidz.kernel.graph.mixins import NAMES_OF_0_2
+from rapidz.kernel.graph.mixin_names import NAMES_OF_0_2
 
 BOTH = """
     create_graph visualize readable_graph to_graphviz build_node_set get_io_loop sync identity apply

@@ -16,7 +16,7 @@ from tests.support import Boom, begin, fail_on, noted, same, send, settle, turns
 
 from rapidz import Stream
 from rapidz._menu.fluent import Fluent
-from rapidz.kernel.compile.alignment import emits_one_for_one
+from rapidz.kernel.compile.loss_alignment import emits_one_for_one
 from rapidz.testing import run
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rapidz.kernel.runtime.exclusion import NEWEST_TESTED
+from rapidz.kernel.runtime.pipeline_lock import NEWEST_TESTED
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

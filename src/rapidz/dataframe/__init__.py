@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     )
     from rapidz.dataframe.frames.rolling import Rolling
     from rapidz.dataframe.frames.window import Window
-    from rapidz.dataframe.incremental.aggregation import Aggregation
+    from rapidz.dataframe.incremental.user_aggregation import Aggregation
 
 __all__ = [
     "Aggregation",

@@ -6,7 +6,7 @@ module are also built in under their names (``"sum"``, ``"mean"`` and so on), wh
 
 from __future__ import annotations
 
-from rapidz.dataframe.incremental.aggregation import Aggregation
+from rapidz.dataframe.incremental.user_aggregation import Aggregation
 from rapidz.dataframe.legacy.aggregations import (
     Count,
     EWMean,

@@ -8,8 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
+from rapidz.kernel.compile.async_steps import await_each
 from rapidz.kernel.compile.fusion import Code
-from rapidz.kernel.compile.serial import await_each
 from rapidz.kernel.graph.registry import identity
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.attributes import LiveAttribute, LiveKwargs

@@ -7,8 +7,8 @@ import weakref
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, ClassVar
 
+from rapidz.kernel.compile.async_steps import await_each, push_each
 from rapidz.kernel.compile.fusion import Code
-from rapidz.kernel.compile.serial import await_each, push_each
 from rapidz.kernel.graph.function_node import FunctionNode
 from rapidz.kernel.graph.stream import Stream, T
 from rapidz.kernel.protocol.attributes import Cell, LiveAttribute, LiveKwargs

@@ -58,7 +58,7 @@ from rapidz.parallel.nodes.remote_operators import (
 from rapidz.parallel.nodes.remote_operators import (
     map as map,
 )
-from rapidz.parallel.nodes.scatter import gather, scatter
+from rapidz.parallel.nodes.scatter_gather import gather, scatter
 from rapidz.parallel.nodes.stream import ParallelStream
 from rapidz.parallel.scheduling.errors import WorkerDied, WorkersGone
 

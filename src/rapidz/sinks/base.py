@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeVar
 
+from rapidz.kernel.compile.async_steps import await_each, await_returned
 from rapidz.kernel.compile.fusion import Code
-from rapidz.kernel.compile.serial import await_each, await_returned
 from rapidz.kernel.graph.function_node import FunctionNode
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.checks import check_writes

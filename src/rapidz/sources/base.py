@@ -17,7 +17,7 @@ from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import flat
 from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime.attribution import attribute_to, comes_from_downstream
-from rapidz.kernel.runtime.failures import Handler, Raise, StreamClosed
+from rapidz.kernel.runtime.failures import PolicyHandler, Raise, StreamClosed
 from rapidz.kernel.runtime.supervision import being_ended, supervised
 from rapidz.kernel.runtime.tracking import Metadata
 from rapidz.sources.restart import reopen, sinks_downstream
@@ -292,7 +292,7 @@ class Source(Stream[T]):
             policy = self._policy
             if policy is None or isinstance(policy, Raise):
                 raise
-            handler = Handler(self, policy)
+            handler = PolicyHandler(self, policy)
             await handler.retry_async(lambda _: self._pipeline.start(work()), None, error, since)
 
     async def _complete_run(self, run: SourceRun) -> None:

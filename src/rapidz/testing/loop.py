@@ -20,9 +20,9 @@ from typing import Any, Final, TypeVar
 
 from tornado.platform.asyncio import AsyncIOLoop
 
-from rapidz.kernel.runtime.deadlock import awaited_in
 from rapidz.kernel.runtime.loop import in_notebook
 from rapidz.kernel.runtime.thread_future import ThreadFuture
+from rapidz.kernel.runtime.wait_for_graph import awaited_in
 from rapidz.testing.threads import Activity, ThreadMonitor
 
 __all__ = ["Deadlock", "LeftBehindWarning", "VirtualLoop", "run"]

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any, Final
 from weakref import WeakKeyDictionary, ref
 
-from rapidz.kernel.runtime.exclusion import PipelineLock
+from rapidz.kernel.runtime.pipeline_lock import PipelineLock
 from rapidz.kernel.runtime.thread_future import ThreadFuture
 
 __all__ = ["Activity", "ThreadMonitor"]

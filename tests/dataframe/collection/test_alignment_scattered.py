@@ -13,12 +13,12 @@ from pandas.testing import assert_series_equal
 from tests.support import Boom, add, double, fail_on
 
 from rapidz import SKIP, Stream
-from rapidz.dataframe.collection.alignment import (
+from rapidz.dataframe.collection.streaming import Streaming
+from rapidz.dataframe.collection.zip_by_element import (
     align_by_element,
     branch_results,
     recompute_together,
 )
-from rapidz.dataframe.collection.streaming import Streaming
 from rapidz.dataframe.frames.dataframe import DataFrame
 
 ROWS = pd.DataFrame({"x": [1, 2, 3], "y": [4.0, 5.0, 6.0]})

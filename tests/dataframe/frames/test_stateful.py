@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.dataframe.helpers import emitted, floats, streaming
 from tests.dataframe.incremental.model import aggregate, same, window
-from tests.dataframe.incremental.test_aggregate import HOWS, batches
+from tests.dataframe.incremental.test_aggregate_state import HOWS, batches
 
 from rapidz.dataframe import DataFrame, Frame
 from rapidz.dataframe.incremental import AllRows, Extent, LastRows, Span

@@ -13,7 +13,7 @@ import pytest
 from tests.support import Boom, bounded, fail_on, printed_by
 
 from rapidz import Stream
-from rapidz.kernel.runtime import exclusion as turns
+from rapidz.kernel.runtime import pipeline_lock as turns
 
 needs_timers = pytest.mark.skipif(
     not hasattr(signal, "setitimer"), reason="there are no such timers here"
@@ -24,7 +24,7 @@ needs_timers = pytest.mark.skipif(
 def with_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on an interpreter without a global lock, or one that was not tested."""
     monkeypatch.setattr(turns, "ATOMIC", False)
-    monkeypatch.setattr("rapidz.kernel.compile.entry.ATOMIC", False)
+    monkeypatch.setattr("rapidz.kernel.compile.emit.ATOMIC", False)
 
 
 class Finalized:
@@ -191,10 +191,10 @@ def test_a_partition_whose_elements_emit_as_they_are_collected_stays_whole() -> 
 PLAIN = """
 import os, signal, sys, threading, time
 from rapidz import Stream
-from rapidz.kernel.runtime import exclusion
-from rapidz.kernel.compile import entry
+from rapidz.kernel.runtime import pipeline_lock
+from rapidz.kernel.compile import emit
 if {locked}:
-    exclusion.ATOMIC = entry.ATOMIC = False
+    pipeline_lock.ATOMIC = emit.ATOMIC = False
 sys.setswitchinterval(1e-5)
 source, seen, handled = Stream(), [], [0]
 total = source.partition(1).pluck(0).sink(seen.append)
@@ -300,12 +300,12 @@ def test_the_flag_is_trusted_on_tested_versions_only() -> None:
     program = """
 import sys
 sys.version_info = (3, 99, 0, "final", 0)
-from rapidz.kernel.runtime import exclusion
+from rapidz.kernel.runtime import pipeline_lock
 from rapidz import Stream
 source = Stream()
 seen = source.map(str).sink_to_list()
 source.emit(1)
-print(exclusion.ATOMIC, seen, "emit" in vars(source))
+print(pipeline_lock.ATOMIC, seen, "emit" in vars(source))
 """
     assert printed_by(program) == ["False ['1'] False"]
 

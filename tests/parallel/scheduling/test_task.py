@@ -19,7 +19,7 @@ from rapidz.parallel.scheduling.task import (
     TaskEvent,
     TaskStatus,
 )
-from rapidz.parallel.wire.program import Chain
+from rapidz.parallel.wire.chain import Chain
 
 TERMINAL = {TaskStatus.FAILED, TaskStatus.SPLIT}
 IN_FLIGHT = {TaskStatus.IN_FLIGHT, TaskStatus.ISOLATED, TaskStatus.FETCHING}

@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rapidz.dataframe.collection.alignment import align_by_element
 from rapidz.dataframe.collection.class_registry import (
     checked_stream_type,
     get_stream_type,
@@ -25,6 +24,7 @@ from rapidz.dataframe.collection.partials import (
     apply_args,
     partial_by_order,
 )
+from rapidz.dataframe.collection.zip_by_element import align_by_element
 from rapidz.kernel.graph.registry import APIRegisterMixin
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.checks import check_callable

@@ -6,12 +6,12 @@ import functools
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from rapidz.dataframe.collection.alignment import align_by_element
 from rapidz.dataframe.collection.column_access import has_columns
 from rapidz.dataframe.collection.errors import no_column
 from rapidz.dataframe.collection.example import Example
 from rapidz.dataframe.collection.partials import as_tuple, named_partial, selected
 from rapidz.dataframe.collection.streaming import Streaming, make_collection
+from rapidz.dataframe.collection.zip_by_element import align_by_element
 from rapidz.dataframe.frames.base import needs_index, needs_name
 from rapidz.dataframe.incremental.groups.keys import GivenKeys
 from rapidz.dataframe.interop.native import is_nested

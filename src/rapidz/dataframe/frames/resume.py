@@ -18,8 +18,8 @@ from rapidz.dataframe.incremental import (
     RollingState,
     RowWindow,
 )
-from rapidz.dataframe.incremental.aggregation import add_totals
 from rapidz.dataframe.incremental.groups.keys import GivenKeys
+from rapidz.dataframe.incremental.user_aggregation import add_totals
 from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = ["Totals", "resume_aggregate", "resume_window"]

@@ -9,11 +9,11 @@ from the registry (`accumulators.registry`: "sum" of integers is an `IntegerSum`
 the store that keeps them, without groups or by group.
 """
 
-from rapidz.dataframe.incremental.aggregate import AggregateState
-from rapidz.dataframe.incremental.api import create_aggregate
+from rapidz.dataframe.incremental.aggregate_state import AggregateState
 from rapidz.dataframe.incremental.cumulative import CumulativeState
 from rapidz.dataframe.incremental.custom import CustomState
 from rapidz.dataframe.incremental.ewm import EwmState
+from rapidz.dataframe.incremental.factory import create_aggregate
 from rapidz.dataframe.incremental.rolling.rolling import RollingState
 from rapidz.dataframe.incremental.windows.extents import AllRows, Extent, LastRows, Span
 from rapidz.dataframe.incremental.windows.row_window import RowWindow

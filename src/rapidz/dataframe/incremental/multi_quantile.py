@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rapidz.dataframe.incremental.aggregate import AggregateState
+from rapidz.dataframe.incremental.aggregate_state import AggregateState
 from rapidz.dataframe.incremental.plan import row_like
 from rapidz.kernel.protocol.short_repr import short_repr
 

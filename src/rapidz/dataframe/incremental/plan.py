@@ -10,14 +10,14 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from rapidz.dataframe.incremental import pandas_reference, results
+from rapidz.dataframe.incremental import pandas_fallback, results
 from rapidz.dataframe.incremental.accumulators.grouped_column import GroupedColumn
 from rapidz.dataframe.incremental.accumulators.registry import SIZE, Finalizer, find_finalizer
 from rapidz.dataframe.incremental.columns.column_codec import ColumnCodec
 from rapidz.dataframe.incremental.columns.dtypes import is_object
 from rapidz.dataframe.incremental.groups.keys import GroupKeys
 from rapidz.dataframe.incremental.mixed_row import is_of_column, one_row
-from rapidz.dataframe.incremental.pandas_reference import GroupByOptions
+from rapidz.dataframe.incremental.pandas_fallback import GroupByOptions
 from rapidz.dataframe.incremental.spec import Output, parse
 from rapidz.dataframe.incremental.types import Frame
 from rapidz.dataframe.incremental.windows.row_window import WindowRows
@@ -125,16 +125,16 @@ class Plan:
 
     def _ask(self, column: pd.Series[Any], output: Output) -> None:
         if not pd.api.types.is_bool_dtype(column.dtype):
-            pandas_reference.of_all(column.iloc[:2], output, self.spec.options)
+            pandas_fallback.of_all(column.iloc[:2], output, self.spec.options)
             return
         # An aggregate that truth values lack is refused for none of them too, but pandas does so
         # for some aggregates only, and for masked values only without groups.
         truths: pd.Series[Any] = pd.Series([True, False], dtype=column.dtype)
         if self.grouped:
             output = replace(output, column=None)
-            pandas_reference.by_group(truths.groupby([0, 0]), output, self.spec.options)
+            pandas_fallback.by_group(truths.groupby([0, 0]), output, self.spec.options)
         else:
-            pandas_reference.of_all(truths, output, self.spec.options)
+            pandas_fallback.of_all(truths, output, self.spec.options)
 
     def _refuse_all(self, how: Any) -> None:
         if self.empty.dtypes.map(is_object).any():  # they may turn out to be numbers
@@ -169,7 +169,7 @@ class Plan:
     def _dtype_of(self, groups: Any, output: Output) -> Any:
         if output.how in ("first", "last"):  # by group, pandas lacks them for some dtypes
             return self._dtype(output)
-        return pandas_reference.by_group(groups, output, self.spec.options).dtype
+        return pandas_fallback.by_group(groups, output, self.spec.options).dtype
 
     def missing(self, sample: Frame) -> list[Any]:
         """Return what pandas gives for each output with a finalizer if all values are missing."""
@@ -179,7 +179,7 @@ class Plan:
             if ColumnCodec(column.dtype).nullable:
                 column = column.reset_index(drop=True).reindex([0])
             known = None if found is None or self.grouped else output
-            given.append(known and pandas_reference.of_all(column, known, self.spec.options))
+            given.append(known and pandas_fallback.of_all(column, known, self.spec.options))
         return given
 
     def size_dtype(self, sample: Frame) -> Any:
@@ -200,14 +200,14 @@ class Plan:
                 computed.whole = rows.frame.value_counts(**options)
             for number, output in missing:
                 column = column_of(rows.frame, output.column)
-                computed.values[number] = pandas_reference.of_all(column, output, options)
+                computed.values[number] = pandas_fallback.of_all(column, output, options)
             return computed
         groups = self.grouping.group(rows.frame, rows.keys)
         if self.counting:
             computed.whole = groups.value_counts(**options)
             return computed
         for number, output in missing:
-            computed.values[number] = pandas_reference.by_group(groups, output, options).array
+            computed.values[number] = pandas_fallback.by_group(groups, output, options).array
         computed.whole = groups.size()
         return computed
 

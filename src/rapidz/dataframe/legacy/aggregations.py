@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from rapidz.dataframe.incremental import EwmState
-from rapidz.dataframe.incremental.aggregation import (
+from rapidz.dataframe.incremental.spec import numeric_columns
+from rapidz.dataframe.incremental.user_aggregation import (
     LIBRARY,
     Aggregation,
     add_totals,
@@ -18,7 +19,6 @@ from rapidz.dataframe.incremental.aggregation import (
     remove_moments,
     variance,
 )
-from rapidz.dataframe.incremental.spec import numeric_columns
 
 
 class _Summary(Aggregation):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from rapidz.dataframe.incremental.aggregation import (
+from rapidz.dataframe.incremental.user_aggregation import (
     LIBRARY,
     Aggregation,
     add_totals,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rapidz.dataframe.incremental.aggregation import LIBRARY
+from rapidz.dataframe.incremental.user_aggregation import LIBRARY
 from rapidz.dataframe.incremental.windows.lateness import LatenessRule
 
 

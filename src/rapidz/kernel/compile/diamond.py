@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rapidz.kernel.compile.alignment import emits_one_for_one
 from rapidz.kernel.compile.intermediate import Branch, FusedJoin, FusedRun
 from rapidz.kernel.compile.legacy import interpreted, overridden_emit
+from rapidz.kernel.compile.loss_alignment import emits_one_for_one
 from rapidz.kernel.protocol.node import Node
 from rapidz.kernel.protocol.push import Pending, Push, Start, step_of, when_all
 

@@ -6,7 +6,7 @@ edge that leads back it has no back pressure.  An emit that closes no cycle is
 waited for as from outside.
 
 Who emits is read off the stack, and off the tasks that wait for the caller
-(`rapidz.kernel.runtime.deadlock`).  This happens only where an emit would have to wait.
+(`rapidz.kernel.runtime.wait_for_graph`).  This happens only where an emit would have to wait.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from typing import TYPE_CHECKING, Any
 from rapidz.kernel.protocol.node import Node, edges
 from rapidz.kernel.protocol.push import Pending
 from rapidz.kernel.protocol.short_repr import short_repr
-from rapidz.kernel.runtime.deadlock import (
+from rapidz.kernel.runtime.pipeline_lock import called_by_interrupt
+from rapidz.kernel.runtime.stack_frames import is_fused, is_of_library
+from rapidz.kernel.runtime.tasks import EagerTask, detach
+from rapidz.kernel.runtime.wait_for_graph import (
     LOOP_CALLBACK_CODE,
     awaited_in,
     describe_task,
@@ -28,9 +31,6 @@ from rapidz.kernel.runtime.deadlock import (
     task_of_caller,
     waiting,
 )
-from rapidz.kernel.runtime.exclusion import called_by_interrupt
-from rapidz.kernel.runtime.frames import is_fused, is_of_library
-from rapidz.kernel.runtime.tasks import EagerTask, detach
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.context import PipelineContext

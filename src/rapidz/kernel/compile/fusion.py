@@ -31,7 +31,7 @@ from rapidz.kernel.compile.intermediate import MISSING, FusedJoin, FusedRun
 from rapidz.kernel.protocol.attributes import LiveKwargs
 from rapidz.kernel.protocol.push import SKIP, Pending, Push, Start, together
 from rapidz.kernel.runtime.attribution import add_note, attribute_to, mark_raised
-from rapidz.kernel.runtime.frames import FUSED
+from rapidz.kernel.runtime.stack_frames import FUSED
 from rapidz.kernel.runtime.tasks import detach
 
 if TYPE_CHECKING:

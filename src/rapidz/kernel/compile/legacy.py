@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from rapidz.kernel.compile.serial import bind_call, starter
+from rapidz.kernel.compile.async_steps import bind_call, starter
 from rapidz.kernel.protocol.checks import check_writes
 from rapidz.kernel.protocol.node import Node, is_engine_default
 from rapidz.kernel.protocol.push import Pending, Push, await_result, step_of

@@ -10,8 +10,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
+from rapidz.kernel.compile.async_steps import queue_behind
 from rapidz.kernel.compile.legacy import interpreted, overridden_emit
-from rapidz.kernel.compile.serial import queue_behind
 from rapidz.kernel.protocol.node import Node
 from rapidz.kernel.protocol.push import Pending, Push, await_result
 from rapidz.kernel.runtime import attribution, failures

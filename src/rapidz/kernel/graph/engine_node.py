@@ -8,9 +8,9 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import Any, ClassVar
 
-from rapidz.kernel.compile import alignment, feedback
+from rapidz.kernel.compile import feedback, loss_alignment
 from rapidz.kernel.compile.compiler import Outlet
-from rapidz.kernel.compile.entry import CompiledEntry, emit_later, emit_within, push_in
+from rapidz.kernel.compile.emit import CompiledEmit, emit_later, emit_within, push_in
 from rapidz.kernel.compile.fusion import fuse
 from rapidz.kernel.compile.intermediate import FusedRun
 from rapidz.kernel.compile.legacy import has_async_update
@@ -53,7 +53,7 @@ class EngineNode(Node):
     _policy: Any = None
     _effective_policy: Any = None
     _record: Record | None = None
-    _entry: CompiledEntry | None = None
+    _entry: CompiledEmit | None = None
     _direct_steps: Any = None
     _compiled = _closing = _ended = False
     _wait_for_cache: tuple[int, Any] | None = None
@@ -148,12 +148,12 @@ class EngineNode(Node):
             return emit_within(self, x, asynchronous, metadata)
         return pipeline.run(lambda: push_in(self, x, metadata), asynchronous=asynchronous)
 
-    def _compiled_entry(self) -> CompiledEntry:
+    def _compiled_entry(self) -> CompiledEmit:
         """Return the compiled entry, made now if need be; `emit` is set on the instance then."""
         entry = self._entry
         if entry is None:
             with self._pipeline.lock:
-                self._entry = entry = CompiledEntry(self)
+                self._entry = entry = CompiledEmit(self)
                 if (
                     is_engine_default(type(self).emit)
                     and "emit" not in self.__dict__
@@ -260,7 +260,7 @@ class EngineNode(Node):
     def _report_loss(self) -> None:
         """Report that the node has lost an element: its function failed for good."""
         if not self._handles_carry_failures:
-            alignment.report_loss(self)
+            loss_alignment.report_loss(self)
 
     def _loss_reporter(self, *, behind_all: bool = False) -> Callable[[], None] | None:
         """Return what reports the loss of an element here; None if no join depends on it.
@@ -292,7 +292,7 @@ class EngineNode(Node):
 
         def skipped() -> None:
             if (node := ref()) is not None:
-                alignment.report_loss(node, skipped=True)
+                loss_alignment.report_loss(node, skipped=True)
 
         return skipped
 

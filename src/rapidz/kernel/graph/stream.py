@@ -7,12 +7,12 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Never, NoReturn, Self, TypeVar
 
-from rapidz.kernel.compile import entry as entries
+from rapidz.kernel.compile import emit as entries
 from rapidz.kernel.compile.legacy import call_update
 from rapidz.kernel.graph import shutdown
+from rapidz.kernel.graph.constructor_arguments import remember
 from rapidz.kernel.graph.engine_node import EngineNode
-from rapidz.kernel.graph.mixins import give_way, gives_way
-from rapidz.kernel.graph.provenance import remember
+from rapidz.kernel.graph.mixin_names import gives_way, prefer_mixin_names
 from rapidz.kernel.graph.registry import APIRegisterMixin
 from rapidz.kernel.graph.signals import SignalBarrier
 from rapidz.kernel.graph.unused import warn_if_unused
@@ -88,7 +88,7 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        give_way(cls, Stream)
+        prefer_mixin_names(cls, Stream)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         cls.look_for_plugins()

@@ -8,17 +8,17 @@ import weakref
 from collections.abc import Awaitable, Coroutine, Hashable
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
+from rapidz.kernel.compile.async_steps import starter
 from rapidz.kernel.compile.feedback import flushes
-from rapidz.kernel.compile.serial import starter
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.intervals import Interval, seconds
 from rapidz.kernel.protocol.push import Pending, Push, await_result, no_default
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime import attribution
-from rapidz.kernel.runtime.failures import Handler, guard
+from rapidz.kernel.runtime.failures import PolicyHandler, guard
 from rapidz.kernel.runtime.futures import run_async, wait_for
+from rapidz.kernel.runtime.in_flight_token import InFlightToken
 from rapidz.kernel.runtime.loop import is_async, running_loop, sync
-from rapidz.kernel.runtime.pending import PendingToken
 from rapidz.kernel.runtime.supervision import push_supervised
 from rapidz.kernel.runtime.tasks import EagerTask, detach
 from rapidz.kernel.runtime.timer import Timer
@@ -38,7 +38,7 @@ class _NodeTimers:
 
     def __init__(self) -> None:
         self.timers: dict[Hashable, tuple[Timer, float]] = {}
-        self.busy = PendingToken()
+        self.busy = InFlightToken()
 
 
 class TimedNode(Stream[T]):
@@ -282,7 +282,7 @@ class TimedNode(Stream[T]):
     def _loop_changed(self) -> None:
         for timer, _ in self._node_timers.timers.values():
             timer.cancel()
-        self._node_timers.busy = PendingToken()
+        self._node_timers.busy = InFlightToken()
         super()._loop_changed()
 
 
@@ -315,4 +315,4 @@ async def _run_task(ref: weakref.ref[Any], coroutine: Awaitable[object]) -> None
         mine = attribution.is_attributed_to(error, node, None, since)
         if node is None or not mine or node._effective_policy is None:
             raise
-        await wait_for(Handler(node, node._effective_policy).apply_policy(None, error, 1))
+        await wait_for(PolicyHandler(node, node._effective_policy).apply_policy(None, error, 1))

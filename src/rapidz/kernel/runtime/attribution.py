@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.protocol.push import no_default
 from rapidz.kernel.protocol.short_repr import short_repr
-from rapidz.kernel.runtime.exclusion import has_lock, is_entry
-from rapidz.kernel.runtime.frames import is_fused, is_of_kernel
+from rapidz.kernel.runtime.pipeline_lock import has_lock, is_entry
+from rapidz.kernel.runtime.stack_frames import is_fused, is_of_kernel
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.context import RuntimeContext

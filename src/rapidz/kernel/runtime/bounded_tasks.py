@@ -10,7 +10,7 @@ from rapidz.kernel.protocol.push import Pending
 from rapidz.kernel.runtime.gate import Gate
 from rapidz.kernel.runtime.queue import Carry, QueueDrainer
 from rapidz.kernel.runtime.supervision import being_ended
-from rapidz.kernel.runtime.tracking import Entry
+from rapidz.kernel.runtime.tracking import TrackedElement
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.context import RuntimeContext
@@ -74,7 +74,7 @@ class BoundedTasks:
                 raise
             finally:
                 self._tasks.discard(task)
-                if type(x) is Entry:
+                if type(x) is TrackedElement:
                     x.release()
                 self._in_flight -= 1
                 self._delivering = 0

@@ -25,7 +25,7 @@ from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.attribution import is_attributed_to, mark_handled
 from rapidz.kernel.runtime.futures import wait_for
 from rapidz.kernel.runtime.serial_queue import SerialQueue
-from rapidz.kernel.runtime.tracking import Entry, current_metadata, mark_failed, unbox
+from rapidz.kernel.runtime.tracking import TrackedElement, current_metadata, mark_failed, unbox
 
 
 class BackPressureError(RuntimeError):
@@ -185,7 +185,7 @@ def interrupted(error: BaseException) -> Exception:
 
 def guard(node: Node, step: Push[Any], policy: Policy | Retry) -> Push[Any]:
     """Compile *step* of *node* anew so that *policy* takes its failures."""
-    handler = Handler(node, policy)
+    handler = PolicyHandler(node, policy)
     line = handler.line
 
     def guarded(x: Any) -> Pending:
@@ -201,7 +201,7 @@ def guard(node: Node, step: Push[Any], policy: Policy | Retry) -> Push[Any]:
     return guarded
 
 
-class Handler:
+class PolicyHandler:
     """Carries out the policy of one node.
 
     *since* is the number of the latest attribution when an attempt began.
@@ -226,7 +226,7 @@ class Handler:
         if node is None or isinstance(self._last, Retry):
             raise error
         node._report_loss()
-        mark_failed(x.metadata if type(x) is Entry else current_metadata(), error)
+        mark_failed(x.metadata if type(x) is TrackedElement else current_metadata(), error)
         if not isinstance(self._last, Raise):
             mark_handled(error)
         return self._last.settle(Failure(unbox(x), error, node, attempts))

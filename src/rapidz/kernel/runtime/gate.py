@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rapidz.kernel.protocol.push import Pending
 from rapidz.kernel.runtime import loop as loops
-from rapidz.kernel.runtime.blocked_threads import LOOK_INTERVAL
-from rapidz.kernel.runtime.deadlock import Waiting, waits_for_caller
+from rapidz.kernel.runtime.thread_deadlock import LOOK_INTERVAL
+from rapidz.kernel.runtime.wait_for_graph import Waiting, waits_for_caller
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.context import RuntimeContext

@@ -8,10 +8,10 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.runtime import loop as loops
-from rapidz.kernel.runtime.deadlock import waits_for_caller
 from rapidz.kernel.runtime.failures import BackPressureError, LoopEnded
 from rapidz.kernel.runtime.tasks import EagerTask
 from rapidz.kernel.runtime.thread_future import ThreadFuture
+from rapidz.kernel.runtime.wait_for_graph import waits_for_caller
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.context import RuntimeContext

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.runtime import loop as loops
-from rapidz.kernel.runtime.exclusion import PipelineLock
-from rapidz.kernel.runtime.leftovers import has_queued_work, report_loop_end
-from rapidz.kernel.runtime.runner import Runner
+from rapidz.kernel.runtime.execution import PipelineExecution
+from rapidz.kernel.runtime.loop_end import has_queued_work, report_loop_end
+from rapidz.kernel.runtime.pipeline_lock import PipelineLock
 
 if TYPE_CHECKING:
     pass
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
 
 
-class Pipeline(Runner):
+class Pipeline(PipelineExecution):
     """Shared by all nodes that were ever connected.
 
     Two pipelines whose nodes are connected become one: from then on they have one

@@ -29,7 +29,7 @@ class SignalMark:
         self.action = action
 
 
-class Entries(deque[Any]):
+class QueueEntries(deque[Any]):
     """What waits on a conveyor, to be looked at as a queue."""
 
     def qsize(self) -> int:
@@ -54,7 +54,7 @@ class QueueDrainer:
     __slots__ = ("carrier", "cut_off", "entries", "gate", "running")
 
     def __init__(self) -> None:
-        self.entries = Entries()
+        self.entries = QueueEntries()
         self.gate: Gate | None = None
         """Where elements wait while the queue is at capacity."""
         self.running = False

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rapidz.kernel.protocol.push import Pending, Push, being_ended
 from rapidz.kernel.runtime import loop as loops
-from rapidz.kernel.runtime.deadlock import task_code_ids, waits_for_caller
 from rapidz.kernel.runtime.futures import as_coroutine, resolve
+from rapidz.kernel.runtime.wait_for_graph import task_code_ids, waits_for_caller
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.context import RuntimeContext

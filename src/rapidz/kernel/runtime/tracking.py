@@ -3,7 +3,7 @@
 A pipeline whose elements carry metadata is compiled for it.  The metadata of
 the element in flight is ambient (`metadata_of_element`), so nodes that pass an
 element on at once need not know of it.  A node that keeps elements gets
-each in an `Entry`; what it pushes is taken out of its entries again, and with
+each in an `TrackedElement`; what it pushes is taken out of its entries again, and with
 the last reference to an entry its counters are released.
 """
 
@@ -178,7 +178,7 @@ def _over(wait: Any, metadata: Metadata) -> None:
     release(metadata)
 
 
-class Entry:
+class TrackedElement:
     """An element that a node keeps, with its metadata."""
 
     __slots__ = ("metadata", "x")
@@ -196,24 +196,24 @@ class Entry:
     __del__ = release
 
     def __repr__(self) -> str:
-        return f"Entry({short_repr(self.x)})"
+        return f"TrackedElement({short_repr(self.x)})"
 
 
 def unbox(kept: Any) -> Any:
     """Return the element in an entry, or *kept* itself."""
-    return kept.x if type(kept) is Entry else kept
+    return kept.x if type(kept) is TrackedElement else kept
 
 
 def rebox(kept: Any, result: Any) -> Any:
     """Return *result*, with the metadata of the entry that it results from, if any."""
-    return Entry(result, kept.metadata) if type(kept) is Entry else result
+    return TrackedElement(result, kept.metadata) if type(kept) is TrackedElement else result
 
 
 def boxing(step: Push[Any], failed_here: Callable[[BaseException, int], bool]) -> Push[Any]:
     """Compile *step* of a node that keeps elements: it gets entries."""
 
     def boxed(x: Any) -> Pending:
-        entry, since = Entry(x), attribution.last_serial
+        entry, since = TrackedElement(x), attribution.last_serial
         try:
             return step(entry)
         except Exception as error:
@@ -231,11 +231,11 @@ def unboxing(push: Push[Any], still_kept: Callable[[Any], bool]) -> Push[Any]:
     """
 
     def send(kept: Any) -> Pending:
-        entries: list[Entry]
-        if type(kept) is Entry:
+        entries: list[TrackedElement]
+        if type(kept) is TrackedElement:
             entries, x = [kept], kept.x
         elif isinstance(kept, (tuple, list)):
-            entries = [item for item in kept if type(item) is Entry]
+            entries = [item for item in kept if type(item) is TrackedElement]
             x = type(kept)(unbox(item) for item in kept) if entries else kept
         else:
             entries, x = [], kept

@@ -15,7 +15,7 @@ from rapidz.kernel.runtime.tasks import exception_of
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.context import RuntimeContext
-    from rapidz.kernel.runtime.exclusion import PipelineLock
+    from rapidz.kernel.runtime.pipeline_lock import PipelineLock
 
 #: How many emits of one pipeline may be on the stack, one within the other.
 MAX_NESTED = 64

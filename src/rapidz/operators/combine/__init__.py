@@ -1,8 +1,8 @@
 """Operators with several inputs and one output."""
 
-from rapidz.operators.combine.latest import combine_latest
-from rapidz.operators.combine.lossless import zip_latest
-from rapidz.operators.combine.merge import union
-from rapidz.operators.combine.pairing import zip
+from rapidz.operators.combine.combine_latest import combine_latest
+from rapidz.operators.combine.union import union
+from rapidz.operators.combine.zip import zip
+from rapidz.operators.combine.zip_latest import zip_latest
 
 __all__ = ["combine_latest", "union", "zip", "zip_latest"]

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from rapidz.kernel.compile.alignment import LossTally, alignment_of
+from rapidz.kernel.compile.loss_alignment import LossTally, alignment_of
 from rapidz.kernel.graph.editing import move_to_first
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.push import Push

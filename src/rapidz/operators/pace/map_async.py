@@ -16,9 +16,9 @@ from rapidz.kernel.protocol.signatures import check_arguments
 from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime.attribution import attribute_to
 from rapidz.kernel.runtime.bounded_tasks import BoundedTasks
-from rapidz.kernel.runtime.failures import Handler, StreamClosed
+from rapidz.kernel.runtime.failures import PolicyHandler, StreamClosed
 from rapidz.kernel.runtime.supervision import being_ended, supervised
-from rapidz.kernel.runtime.tracking import Entry, mark_failed, rebox, unbox
+from rapidz.kernel.runtime.tracking import TrackedElement, mark_failed, rebox, unbox
 from rapidz.operators.pace.queued import Queued, refuse_at_capacity, report_withdrawals
 
 
@@ -124,7 +124,7 @@ class _AsyncCalls:
         self._stop_on_exception, self._stopped_by = node.stop_on_exception, node._stopped_by
         self._node = weakref.ref(node)
         policy = node._effective_policy
-        self._handler = None if policy is None else Handler(node, policy)
+        self._handler = None if policy is None else PolicyHandler(node, policy)
 
     async def call(self, x: Any) -> Any:
         """Call the function with an element: the body of its task."""
@@ -171,7 +171,7 @@ class _AsyncCalls:
     def _fail(self, x: Any, error: Exception) -> None:
         self._report_loss()
         self._stopped_by.value = error if self._stop_on_exception else None
-        if type(x) is Entry:
+        if type(x) is TrackedElement:
             mark_failed(x.metadata, error)
 
     def _report_loss(self) -> None:

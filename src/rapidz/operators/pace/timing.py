@@ -11,8 +11,8 @@ from rapidz.kernel.protocol.attributes import Cell, LiveAttribute
 from rapidz.kernel.protocol.checks import read_interval
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Pending, Push
-from rapidz.kernel.runtime.deadlock import waits_for_caller
 from rapidz.kernel.runtime.futures import child_future, resolve
+from rapidz.kernel.runtime.wait_for_graph import waits_for_caller
 from rapidz.operators.pace.queued import Queued
 
 

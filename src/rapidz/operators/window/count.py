@@ -6,8 +6,8 @@ import weakref
 from collections import deque
 from typing import Any, ClassVar, Literal, TypeVar
 
+from rapidz.kernel.compile.async_steps import push_all
 from rapidz.kernel.compile.fusion import Code
-from rapidz.kernel.compile.serial import push_all
 from rapidz.kernel.graph.registry import identity
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.attributes import Cell, LiveAttribute
@@ -15,7 +15,7 @@ from rapidz.kernel.protocol.checks import check_count, read_interval
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.kernel.runtime.attribution import attribute_to
-from rapidz.kernel.runtime.pending import PendingToken
+from rapidz.kernel.runtime.in_flight_token import InFlightToken
 from rapidz.kernel.runtime.supervision import push_supervised
 from rapidz.kernel.runtime.tasks import detached_push
 from rapidz.kernel.runtime.timer import Timer
@@ -81,7 +81,7 @@ class partition(Stream[tuple[T, ...]]):
         self._batch: list[T] = []
         self._batches: dict[Any, list[T]] = {}
         self._timers: dict[Any, Timer] = {}
-        self._token = PendingToken()
+        self._token = InFlightToken()
         kwargs["ensure_io_loop"] = timeout is not None
         super().__init__(upstream, **kwargs)
 
@@ -168,7 +168,7 @@ class partition(Stream[tuple[T, ...]]):
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        self._token = PendingToken()
+        self._token = InFlightToken()
 
     def _resumes_queue(self) -> bool:
         return self.timeout is not None and bool(self._batches)

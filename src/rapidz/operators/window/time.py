@@ -13,11 +13,11 @@ from rapidz.kernel.protocol.checks import read_interval
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.kernel.runtime.attribution import attribute_to
-from rapidz.kernel.runtime.deadlock import waits_for_caller
 from rapidz.kernel.runtime.futures import child_future
-from rapidz.kernel.runtime.pending import PendingToken
+from rapidz.kernel.runtime.in_flight_token import InFlightToken
 from rapidz.kernel.runtime.supervision import SupervisedPush, push_supervised
 from rapidz.kernel.runtime.timer import Timer
+from rapidz.kernel.runtime.wait_for_graph import waits_for_caller
 from rapidz.operators.window.keys import (
     Key,
     UniqueWindow,
@@ -42,7 +42,7 @@ class TimedWindow(Stream[Any]):
     ) -> None:
         self.interval = read_interval(type(self).__name__, interval)
         self.emit_empty = emit_empty
-        self._token = PendingToken()
+        self._token = InFlightToken()
         self._last: float | None = None
         self._pending_push: SupervisedPush | None = None
         kwargs["ensure_io_loop"] = True
@@ -66,7 +66,7 @@ class TimedWindow(Stream[Any]):
     def _on_loop_changed(self) -> None:
         super()._on_loop_changed()
         self._last = self._pending_push = None
-        self._token = PendingToken()
+        self._token = InFlightToken()
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         add, token, pipeline = self._make_add(), self._token, self._pipeline

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any
 from weakref import WeakSet
 
-from rapidz.kernel.compile.entry import push_downstream
+from rapidz.kernel.compile.emit import push_downstream
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.failures import interrupted

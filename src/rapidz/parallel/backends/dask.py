@@ -22,8 +22,8 @@ from distributed.scheduler import KilledWorker
 from rapidz.kernel.graph.shutdown import drain_first
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.parallel.backends.protocol import FailureKind, FutureBackend
+from rapidz.parallel.wire.chain import LARGE_CHAIN_BYTES, Chain, load_chain
 from rapidz.parallel.wire.payload import TaskPayload, pick, run, summarize
-from rapidz.parallel.wire.program import LARGE_CHAIN_BYTES, Chain, load_chain
 
 drain_first()  # before the pools that Dask uses shut down
 

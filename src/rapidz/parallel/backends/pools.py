@@ -25,9 +25,9 @@ from rapidz.parallel.backends.process_start import (
 )
 from rapidz.parallel.backends.processes import WorkerProcesses
 from rapidz.parallel.backends.protocol import FailureKind, FutureBackend, TaskRejected, cpu_count
+from rapidz.parallel.wire.chain import LARGE_CHAIN_BYTES, Chain, OperatorSpec
 from rapidz.parallel.wire.payload import TaskPayload, run, run_pickled
 from rapidz.parallel.wire.pickling import dumps
-from rapidz.parallel.wire.program import LARGE_CHAIN_BYTES, Chain, OperatorSpec
 
 # At exit, what was registered last is called first: pipelines drain before the pools, which they
 # may need for that, shut down.

@@ -8,9 +8,9 @@ import os
 import pickle
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+from rapidz.parallel.wire.chain import OperatorSpec
 from rapidz.parallel.wire.outcomes import TaskResult
 from rapidz.parallel.wire.payload import TaskPayload
-from rapidz.parallel.wire.program import OperatorSpec
 
 #: What the failure of a whole task means: it was lost by accident, submit it again; it may have
 #: ended its worker, submit it in isolation; the backend is gone for good; or one of its elements

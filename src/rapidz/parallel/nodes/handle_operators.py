@@ -40,7 +40,7 @@ from rapidz.parallel.scheduling.batch_sizer import BatchSizer
 from rapidz.parallel.scheduling.batcher import Batcher
 from rapidz.parallel.scheduling.dispatcher import Dispatcher
 from rapidz.parallel.scheduling.handles import HANDLES, HandleRange
-from rapidz.parallel.wire.program import Chain, OperatorSpec
+from rapidz.parallel.wire.chain import Chain, OperatorSpec
 
 
 class HandleOperator(ParallelStream[T]):

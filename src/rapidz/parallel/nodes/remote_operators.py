@@ -20,8 +20,8 @@ from rapidz.parallel.nodes.stream import ParallelStream
 from rapidz.parallel.scheduling.batch_sizer import BatchSizer
 from rapidz.parallel.scheduling.batcher import Batcher
 from rapidz.parallel.scheduling.dispatcher import Dispatcher
+from rapidz.parallel.wire.chain import Chain, OperatorSpec
 from rapidz.parallel.wire.outcomes import DROPPED, SetState
-from rapidz.parallel.wire.program import Chain, OperatorSpec
 
 
 class ChainHead(ParallelStream[T]):

@@ -12,11 +12,11 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from rapidz.kernel.compile.alignment import LOST
+from rapidz.kernel.compile.loss_alignment import LOST
 from rapidz.kernel.protocol.context import RuntimeContext
 from rapidz.kernel.protocol.push import Pending, Push, exception_group, when_all
 from rapidz.kernel.runtime.attribution import attribute_to
-from rapidz.kernel.runtime.failures import Handler, Raise, Retry
+from rapidz.kernel.runtime.failures import PolicyHandler, Raise, Retry
 from rapidz.kernel.runtime.futures import resolve, wait_for
 from rapidz.kernel.runtime.serial_queue import SerialQueue
 from rapidz.parallel.nodes.credits import Credits
@@ -150,7 +150,7 @@ async def resolve_failure(x: RemoteHandle | ItemHandle, errors: list[Exception])
     try:
         failure = x.outcome()
         if failure.chain == batch.chain.uid:
-            outcome = await apply_policy(batch, failure)
+            outcome = await handle_failure(batch, failure)
         else:
             outcome = await _resolve_inherited(x, failure, errors)
     except Exception as error:
@@ -161,7 +161,7 @@ async def resolve_failure(x: RemoteHandle | ItemHandle, errors: list[Exception])
         resolve(future)
 
 
-async def apply_policy(batch: ElementBatch, failure: FailedElement) -> Any:
+async def handle_failure(batch: ElementBatch, failure: FailedElement) -> Any:
     """Apply the policy of the node that failed: retry, skip, send or raise; return the outcome."""
     attempts = failure.attempts
     while True:
@@ -172,7 +172,7 @@ async def apply_policy(batch: ElementBatch, failure: FailedElement) -> Any:
         policy = node._effective_policy
         in_task = batch.chain.stateful and failure.at == 0  # an accumulation retries in its task
         if not isinstance(policy, Retry) or in_task or attempts > policy.times:
-            handler = Handler(node, policy or Raise())
+            handler = PolicyHandler(node, policy or Raise())
             await wait_for(handler.apply_policy(failure.element, error, attempts))
             return FAILURE_HANDLED
         await asyncio.sleep(policy.pause(attempts))
@@ -194,7 +194,7 @@ async def _resolve_inherited(
     if type(source) is not RemoteHandle and type(source) is not ItemHandle:
         # It failed on the way to the worker.
         own = FailedElement(batch.chain.uid, 0, failure.element, failure.restore_error())
-        return await apply_policy(batch, own)
+        return await handle_failure(batch, own)
     for at in x.path():
         source = ItemHandle(source, at)
     outcomes = [

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, ClassVar
 
-from rapidz.kernel.compile import alignment
+from rapidz.kernel.compile import loss_alignment
 from rapidz.kernel.compile.legacy import interpreted
 from rapidz.kernel.graph.stream import Stream, T
 from rapidz.kernel.protocol.push import Pending, Push, Start
@@ -176,7 +176,7 @@ class ParallelStream(Stream[T]):
         """Report the loss of an element behind what is on its way out of the node."""
 
         def report() -> Pending:
-            alignment.report_loss(self)
+            loss_alignment.report_loss(self)
             return None
 
         return self._after(list(self._output_queues.values()), report)

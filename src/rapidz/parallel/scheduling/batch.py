@@ -9,8 +9,8 @@ from typing import Any
 
 from rapidz.kernel.runtime.futures import child_future, resolve
 from rapidz.parallel.scheduling.task import Task, TaskOwner
+from rapidz.parallel.wire.chain import Chain
 from rapidz.parallel.wire.outcomes import PENDING, REMOTE, Expanded, TaskResult
-from rapidz.parallel.wire.program import Chain
 
 
 class ElementBatch:

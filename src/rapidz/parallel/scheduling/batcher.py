@@ -16,8 +16,8 @@ from rapidz.parallel.scheduling.dependencies import is_ready
 from rapidz.parallel.scheduling.dispatcher import Dispatcher
 from rapidz.parallel.scheduling.handles import HandleRange, RemoteHandle
 from rapidz.parallel.scheduling.task import Task, TaskEvent
+from rapidz.parallel.wire.chain import Chain
 from rapidz.parallel.wire.outcomes import DROPPED, PENDING, FailedElement
-from rapidz.parallel.wire.program import Chain
 
 
 class Batcher:

@@ -10,8 +10,8 @@ from typing import Any, Final, Protocol
 
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.runtime.failures import Retry
+from rapidz.parallel.wire.chain import Chain
 from rapidz.parallel.wire.outcomes import PENDING, TaskResult
-from rapidz.parallel.wire.program import Chain
 
 #: How often a task, with all its parts, may be split while the cause of a failure is searched.
 MAX_SPLITS = 64

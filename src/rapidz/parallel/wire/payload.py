@@ -13,6 +13,7 @@ from typing import Any
 
 from rapidz.kernel.protocol.push import no_default
 from rapidz.kernel.runtime.failures import Retry
+from rapidz.parallel.wire.chain import Program
 from rapidz.parallel.wire.containers import rebuild
 from rapidz.parallel.wire.outcomes import (
     DROPPED,
@@ -27,7 +28,6 @@ from rapidz.parallel.wire.outcomes import (
     strip_values,
 )
 from rapidz.parallel.wire.pickling import dumps
-from rapidz.parallel.wire.program import Program
 
 
 class ResultRef:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.dataframe.incremental.model import aggregate, same, window
-from tests.dataframe.incremental.test_aggregate import WINDOWS, column
+from tests.dataframe.incremental.test_aggregate_state import WINDOWS, column
 
 from rapidz.dataframe.incremental import (
     AllRows,

@@ -25,9 +25,9 @@ from rapidz.kernel.protocol.push import BulkSlice, Pending
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.attribution import called_by_a_node
-from rapidz.kernel.runtime.exclusion import ATOMIC
 from rapidz.kernel.runtime.failed_task import FailedTask
 from rapidz.kernel.runtime.failures import StreamClosed
+from rapidz.kernel.runtime.pipeline_lock import ATOMIC
 from rapidz.kernel.runtime.tasks import detach
 from rapidz.kernel.runtime.tracking import tracked_push
 
@@ -53,7 +53,7 @@ class Validity:
         self.retired = False
 
 
-class CompiledEntry:
+class CompiledEmit:
     """The compiled ways into one node, until the pipeline is edited."""
 
     def __init__(self, node: Node) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rapidz.dataframe.incremental.aggregate import AggregateState
+from rapidz.dataframe.incremental.aggregate_state import AggregateState
 from rapidz.dataframe.incremental.custom import CustomState, is_custom
 from rapidz.dataframe.incremental.multi_quantile import QuantilesState
-from rapidz.dataframe.incremental.pandas_reference import GroupByOptions
+from rapidz.dataframe.incremental.pandas_fallback import GroupByOptions
 from rapidz.dataframe.incremental.types import Frame
 from rapidz.dataframe.incremental.windows.extents import AllRows, Extent, LastRows, Span
 from rapidz.kernel.protocol.short_repr import short_repr

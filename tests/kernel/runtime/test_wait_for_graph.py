@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from rapidz import BackPressureError, Stream
-from rapidz.kernel.runtime.exclusion import PipelineLock
+from rapidz.kernel.runtime.pipeline_lock import PipelineLock
 
 modes = pytest.mark.parametrize(
     "asynchronous", [pytest.param(None, id="plain"), pytest.param(False, id="threaded")]

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sized
 from typing import Any, ClassVar
 
-from rapidz.kernel.compile.alignment import LOST, alignment_of
 from rapidz.kernel.compile.fusion import Code
+from rapidz.kernel.compile.loss_alignment import LOST, alignment_of
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.attributes import Cell, LiveAttribute
 from rapidz.kernel.protocol.checks import check_count

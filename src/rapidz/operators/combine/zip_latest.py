@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
-from rapidz.kernel.compile.alignment import LossTally
-from rapidz.kernel.compile.serial import push_each
+from rapidz.kernel.compile.async_steps import push_each
+from rapidz.kernel.compile.loss_alignment import LossTally
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.attributes import Cell, LiveAttribute
 from rapidz.kernel.protocol.checks import check_count

@@ -28,7 +28,7 @@ NAMES_OF_0_2 = frozenset(
 _HOOKS = frozenset({"compile", "inline"})
 
 
-def give_way(cls: type[Node], base: type[Node]) -> None:
+def prefer_mixin_names(cls: type[Node], base: type[Node]) -> None:
     """Let *cls*, below *base*, have the names of its mixins that *base* would hide."""
     own, mro = frozenset(base.__mro__), cls.__mro__
     mixins = [mixin for mixin in mro[mro.index(base) :] if mixin not in own]

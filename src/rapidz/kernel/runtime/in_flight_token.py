@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rapidz.kernel.protocol.context import RuntimeContext
 
 
-class PendingToken:
+class InFlightToken:
     """Keeps `join` waiting while a node has elements that it will emit by itself."""
 
     __slots__ = ("_token",)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support import add, double, fail_on, settle
 
 from rapidz import SKIP, RefCounter, Retry, Stream
-from rapidz.dataframe.collection.alignment import align_by_element, zip_by_element
+from rapidz.dataframe.collection.zip_by_element import align_by_element, zip_by_element
 from rapidz.testing import record
 
 

@@ -1,4 +1,4 @@
-"""Runner: how calls from any thread, loop or interrupt run the nodes of a pipeline."""
+"""PipelineExecution: how calls from any thread, loop or interrupt run the nodes of a pipeline."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from rapidz.kernel.protocol.push import DONE, Done, Failed, Pending
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.attribution import mark_raised
 from rapidz.kernel.runtime.binding import LoopBinding, NoLoop
-from rapidz.kernel.runtime.blocked_threads import LOOK_INTERVAL, BlockedThreads
-from rapidz.kernel.runtime.exclusion import PipelineLock, called_by_interrupt
 from rapidz.kernel.runtime.failed_task import FailedTask
 from rapidz.kernel.runtime.failures import LoopEnded, interrupted
 from rapidz.kernel.runtime.futures import as_coroutine
 from rapidz.kernel.runtime.gate import Gate
 from rapidz.kernel.runtime.loop_call import BlockedLoop, LoopCall
 from rapidz.kernel.runtime.pending_failures import PendingFailures
+from rapidz.kernel.runtime.pipeline_lock import PipelineLock, called_by_interrupt
 from rapidz.kernel.runtime.tasks import EagerTask
+from rapidz.kernel.runtime.thread_deadlock import LOOK_INTERVAL, BlockedThreads
 from rapidz.kernel.runtime.trampoline import Trampoline
 
 #: How long a call blocks before it asks whether an interrupt has made it, in seconds.
 GLANCE = 0.002
 
 
-class Runner(LoopBinding):
+class PipelineExecution(LoopBinding):
     """What runs in a pipeline: its lock, what is in flight, and what failed."""
 
     def __init__(self, loop: Any = None, asynchronous: bool | None = None) -> None:
@@ -51,7 +51,7 @@ class Runner(LoopBinding):
         """For what is emitted from within."""
         self._unawaited: list[EagerTask] = []
 
-    def absorb_runs(self, other: Runner) -> None:
+    def absorb_runs(self, other: PipelineExecution) -> None:
         """Take over what is in flight in a pipeline that becomes part of this one."""
         self.active |= other.active
         self.loop_calls |= other.loop_calls
@@ -128,7 +128,7 @@ class Runner(LoopBinding):
     def run(self, action: Callable[[], Pending], *, asynchronous: bool = False) -> Any:
         """Run *action* where the nodes run, and wait as `emit` does.
 
-        The general way; `rapidz.kernel.compile.entry` has the fast ones.
+        The general way; `rapidz.kernel.compile.emit` has the fast ones.
         """
         here = loops.running_loop()
         if not self.needs_loop:

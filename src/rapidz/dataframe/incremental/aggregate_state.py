@@ -10,7 +10,7 @@ import pandas as pd
 
 from rapidz.dataframe.incremental.columns.schema import Schema
 from rapidz.dataframe.incremental.groups.keys import GroupKeys
-from rapidz.dataframe.incremental.pandas_reference import GroupByOptions
+from rapidz.dataframe.incremental.pandas_fallback import GroupByOptions
 from rapidz.dataframe.incremental.plan import Plan
 from rapidz.dataframe.incremental.spec import parse
 from rapidz.dataframe.incremental.store import Store, create_store

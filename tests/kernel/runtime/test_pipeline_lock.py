@@ -15,7 +15,7 @@ import pytest
 from tests.support import bounded, in_thread, printed_by
 
 from rapidz import Stream
-from rapidz.kernel.runtime import exclusion
+from rapidz.kernel.runtime import pipeline_lock
 
 INTERRUPTED = """
 import os, signal, threading, time
@@ -170,7 +170,7 @@ def emit_with_an_interrupt(after: int) -> int:
     lines = itertools.count()
 
     def interrupt(frame: FrameType, event: str, argument: object) -> Any:
-        if frame.f_code.co_filename == exclusion.__file__ and next(lines) == after:
+        if frame.f_code.co_filename == pipeline_lock.__file__ and next(lines) == after:
             other.emit(2)
         return interrupt
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.protocol.push import Pending, Push, Start, exception_group, when_all
 from rapidz.kernel.runtime.attribution import attribute_to
-from rapidz.kernel.runtime.deadlock import task_code_ids
 from rapidz.kernel.runtime.futures import as_coroutine
 from rapidz.kernel.runtime.serial_queue import SerialQueue
 from rapidz.kernel.runtime.tasks import EagerTask, exception_of
+from rapidz.kernel.runtime.wait_for_graph import task_code_ids
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.node import Node
@@ -41,7 +41,7 @@ def await_each(
     """
     line: SerialQueue = node._serial_queue
     pipeline, lost = node._pipeline, node._loss_reporter()
-    function = Function(node, bind_call(node, call), then)
+    function = AsyncFunction(node, bind_call(node, call), then)
     enqueue, work = line.enqueue, function.work
     if lost is not None:
         return lambda x: enqueue(work(x), pipeline, lost)
@@ -54,7 +54,7 @@ def await_each(
     return step
 
 
-class Function:
+class AsyncFunction:
     """An asynchronous function of a node, as it was compiled, and what is done with its results."""
 
     __slots__ = ("call", "line", "pipeline", "ref", "then")
@@ -85,12 +85,12 @@ class Function:
 
 
 class CallTask(EagerTask):
-    """A `Function.work` with nothing ahead of it, made only where its caller does not await it.
+    """Task of `AsyncFunction.work` with nothing ahead of it in the queue.
 
-    Who does runs the function itself, with nothing in between but this.
+    A caller that awaits it at once runs the function itself, with no coroutine in between.
     """
 
-    def __init__(self, x: Any, function: Function) -> None:
+    def __init__(self, x: Any, function: AsyncFunction) -> None:
         self._x, self._function = x, function
         self._pipeline, self._serial_queue = pipeline, line = function.pipeline, function.line
         line.front = line.last = self  # before anything runs: an eager task ends at once
@@ -129,7 +129,7 @@ class CallTask(EagerTask):
         self._x = None  # who keeps this does not keep the element
         self._on_end()
 
-    def _hand_on(self, function: Function, result: Any) -> Generator[Any, Any, None]:
+    def _hand_on(self, function: AsyncFunction, result: Any) -> Generator[Any, Any, None]:
         """Do with *result* what is to be done."""
         assert function.then is not None
         wait = function.then(self._x, result)
