@@ -53,7 +53,7 @@ __all__ = [
 
 #: The module that each name comes from.
 _HOMES = {
-    "Aggregation": "incremental.aggregation",
+    "Aggregation": "incremental.user_aggregation",
     "Batch": "frames.batch",
     "GroupBy": "frames.groupby",
     "Rolling": "frames.rolling",

@@ -172,7 +172,13 @@ def test_an_emission_that_is_awaited_late_takes_its_failure_back(client: Any) ->
     source: Any = Stream()
     node = awaits_the_one_before(source.scatter().map(f.inc).buffer(5))
     seen = node.gather().map(f.fails_on_thirds).sink_to_list()
-    bounded(lambda: (source.emit_many([2, 3]), both_are_in.set(), source.close()))
+
+    def go() -> None:
+        source.emit_many([2, 3])
+        both_are_in.set()
+        source.close()
+
+    bounded(go)
     assert seen == [4]
     assert [str(error) for error in raised] == ["3"]
 

@@ -49,7 +49,7 @@ class Node:
     _errors: Any
     """The dead-letter stream, if it was asked for."""
     _entry: Any
-    """The `CompiledEntry` of `emit`, while it is valid."""
+    """The `CompiledEmit` of `emit`, while it is valid."""
     _record: Any
     """Where the last element is recorded, if it was asked for."""
     _direct_steps: Any

@@ -35,7 +35,7 @@ class Pipeline(PipelineExecution):
         self.edits = 0
         """Version of the graph: counts its edits."""
         self.alignment: tuple[int, Any] | None = None
-        """The alignment of the joins, at which version: `compile.alignment` keeps it here."""
+        """The alignment of the joins, at which version: `compile.loss_alignment` keeps it here."""
         self.policies = 0
         """How many failure policies were set."""
         self._loop_end: object = None
