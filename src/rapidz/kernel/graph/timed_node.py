@@ -67,20 +67,26 @@ class TimedNode(Stream[T]):
     ...
     ...     def __init__(self, upstream, interval, **kwargs):
     ...         self.interval = interval
+    ...         self.waiting = []
     ...         super().__init__(upstream, **kwargs)
     ...
     ...     def on_element(self, x):
-    ...         self.last = x
+    ...         self.waiting = [x]
     ...         self.set_timer(self.interval)
     ...
     ...     def on_timer(self, name):
-    ...         return self.push(self.last)
-    >>> source = Stream()
-    >>> calm = debounce(source, "10ms").sink_to_list()
-    >>> source.emit_many([1, 2, 3])
-    >>> source.join()
+    ...         return self.push(self.waiting.pop())
+    ...
+    ...     def on_flush(self):
+    ...         if self.cancel_timer():
+    ...             return self.push(self.waiting.pop())
+    >>> with Stream() as source:
+    ...     calm = debounce(source, "10ms").sink_to_list()
+    ...     source.emit_many([1, 2, 3])
+    ...     source.join()
+    ...     source.emit_many([4, 5])
     >>> calm
-    [3]
+    [3, 5]
     """
 
     _attributes_failures: ClassVar[bool] = True
