@@ -6,10 +6,13 @@ has installed.  A version that is not found is skipped, and nox says so.
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
 import subprocess
 import tarfile
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -49,12 +52,15 @@ def _runs(python: str) -> bool:
 
 
 def _find_interpreters() -> None:
-    """Put the interpreters of pyenv into ``PATH``, for versions that are not there yet."""
+    """Put the interpreters of pyenv into ``PATH``, and nothing else, for missing versions."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    links = Path(tempfile.mkdtemp(prefix="rapidz-nox-"))
+    atexit.register(shutil.rmtree, links, ignore_errors=True)
     for version in VERSIONS:
-        if not _runs(f"python{version}"):
-            for python in sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}")):
-                os.environ["PATH"] = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
+        found = sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"))
+        if found and not _runs(f"python{version}"):
+            (links / f"python{version}").symlink_to(found[-1])
+    os.environ["PATH"] = f"{links}{os.pathsep}{os.environ['PATH']}"
 
 
 _find_interpreters()
