@@ -46,7 +46,7 @@ class TimedNode(Stream[T]):
 
     A subclass overrides `on_element`, and `on_timer` and `on_flush` if it needs
     them; it calls `push`, `set_timer`, `cancel_timer`, `start_task` and `now`.
-    None of its methods needs `super()`, save `__init__`.  One of them runs at a
+    None of these methods needs `super()`.  One of them runs at a
     time, on the pipeline's loop: an element, a timer or a flush that comes
     while another is awaited waits its turn.
 

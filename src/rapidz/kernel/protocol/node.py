@@ -1,11 +1,12 @@
 """Node: the contract between a node and the engine, every hook in one place.
 
-The engine calls these names and no others.  A class overrides what it needs and
-calls `super()` in none of them; what the engine must do besides it does by
-itself.  Hooks run where the nodes run: on the pipeline's loop if it has one,
-else in the thread that emits, and one at a time.  Those marked *compile time*
-are called once for each compilation, when the graph was edited, an attribute
-assigned or a loop bound, and before the next element.
+The engine calls these names and no others.  A class overrides what it needs.
+It calls `super()` only if a base class of its own, such as another operator,
+overrides the same hook; what the engine must do besides it does by itself.
+Hooks run where the nodes run: on the pipeline's loop if it has one, else in the
+thread that emits, and one at a time.  Those marked *compile time* are called
+once for each compilation, when the graph was edited, an attribute assigned or a
+loop bound, and before the next element.
 """
 
 from __future__ import annotations
