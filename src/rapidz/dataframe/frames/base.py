@@ -83,7 +83,8 @@ class BaseFrame(RowWise, Streaming):
 
         The class of the result is this one, or *kind*, while no example is known.
         """
-        func = method_call(func) if isinstance(func, str) else func
+        if isinstance(func, str):
+            return self._map_parts(method_call(func), *args, kind=kind, **kwargs)
         return map_partitions(func, self, *args, _kind=kind or type(self), **kwargs)
 
     def _resolve(self, value: Any) -> Any:
