@@ -26,7 +26,7 @@ from tests.support import (
     turns,
 )
 
-from rapidz import Stream
+from rapidz import Stream, map_async
 from rapidz.testing import record, run
 
 durations = st.lists(st.integers(0, 8).map(lambda quarters: quarters / 4), max_size=10)
@@ -322,3 +322,23 @@ def test_map_async_refuses_a_parallelism_that_is_no_positive_integer(parallelism
 @pytest.mark.parametrize("func", [3, None])
 def test_map_async_refuses_what_cannot_be_called(func: object) -> None:
     refused(lambda s: s.map_async(func), "map_async", "func", func)
+
+
+async def double_later(x: int) -> int:
+    await asyncio.sleep(1)
+    return 2 * x
+
+
+class EmittedTo(map_async[Any]):
+    """Gets an element as soon as it has an edge, as from another thread."""
+
+    def _build(self, *args: Any) -> None:
+        super()._build(*args)
+        self.upstreams[0].emit(1)
+
+
+async def test_map_async_takes_an_element_as_soon_as_it_has_an_edge() -> None:
+    async with Stream[int](asynchronous=True) as source:
+        seen = EmittedTo(source, double_later).sink_to_list()
+        await settle(source.join())
+    assert seen == [2]

@@ -82,7 +82,10 @@ class map_async(Queued[T]):
         self.stop_on_exception = stop_on_exception
         self._stopped_by: Cell[Exception | None] = Cell(None)
         super().__init__(upstream, stream_name=stream_name)
-        self._bounded = BoundedTasks(parallelism, self._drainer, self._gate)
+
+    def _make_queue(self) -> None:
+        super()._make_queue()
+        self._bounded = BoundedTasks(self.parallelism, self._drainer, self._gate)
 
     def _buffered(self) -> int:
         return self._bounded.pending() + self._gate.waiting()

@@ -24,11 +24,15 @@ class Queued(Stream[T]):
     _keeps_elements: ClassVar[bool] = True
 
     def __init__(self, upstream: Stream[Any], **kwargs: Any) -> None:
+        self._make_queue()
+        kwargs["ensure_io_loop"] = True
+        super().__init__(upstream, **kwargs)
+
+    def _make_queue(self) -> None:
+        """Make the queue and its gate: before the node has edges, by which elements arrive."""
         self._drainer = QueueDrainer()
         self._gate = Gate(shared=False)
         self._gate.capacity_owners = self._drainer.capacity_owners
-        kwargs["ensure_io_loop"] = True
-        super().__init__(upstream, **kwargs)
 
     @property
     def queue(self) -> Any:
