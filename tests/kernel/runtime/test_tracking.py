@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 import pytest
-from tests.support import Boom, settle
+from tests.support import Boom, printed_by, settle
 
 from rapidz import RefCounter, Stream
 
@@ -97,3 +97,42 @@ async def test_the_counter_is_told_of_a_sink_that_failed(
     name: str, policy: Literal["raise", "skip"] | None
 ) -> None:
     assert await told(lambda source: above[name](source).sink(fail), policy) == ["failed"]
+
+
+def test_a_program_ends_whose_elements_are_collected_at_its_end() -> None:
+    """Nothing starts a thread then, which on Python 3.11 would never run."""
+    program = """
+import asyncio, gc
+from rapidz import RefCounter, Stream
+asyncio.run(asyncio.sleep(0))
+gc.disable()
+source = Stream()
+pairs = source.partition(2)
+pairs.cycle = pairs
+source.emit(1, metadata=[{"ref": RefCounter(cb=print)}])
+del source, pairs
+print("end")
+"""
+    assert printed_by(program) == ["end"]
+
+
+def test_an_element_that_is_emitted_at_the_end_of_a_program_starts_no_loop() -> None:
+    program = """
+import asyncio, sys
+from rapidz import Stream
+asyncio.run(asyncio.sleep(0))
+class Last:
+    def __init__(self):
+        self.source, self.cycle = Stream(), self
+        self.seen = self.source.buffer(2).sink_to_list()
+    def __del__(self, out=sys.stdout, finalizing=sys.is_finalizing):
+        try:
+            self.source.emit(1)
+        except RuntimeError as error:
+            out.write(f"{finalizing()} {type(error).__name__}\\n")
+            out.flush()
+import gc
+gc.disable()
+Last()
+"""
+    assert printed_by(program) == ["True NoLoop"]

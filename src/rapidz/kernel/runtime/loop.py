@@ -125,7 +125,12 @@ new_event_loop: Callable[[], asyncio.AbstractEventLoop] = polite_event_loop
 
 
 def can_start_threads() -> bool:
-    """Return whether this interpreter has threads (Pyodide has none)."""
+    """Return whether this interpreter starts threads: not in Pyodide, nor at its own end.
+
+    At its end `Thread.start` would wait forever for a thread that never runs.
+    """
+    if sys.is_finalizing():
+        return False
     if sys.platform not in ("emscripten", "wasi"):
         return True
     return bool(getattr(getattr(sys, "_emscripten_info", None), "pthreads", False))

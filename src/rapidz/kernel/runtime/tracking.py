@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeAlias
@@ -93,6 +94,8 @@ class RefCounter:
             failure, on_failure = self.failure, self.on_failure
             tell = None if on_failure is None else lambda: on_failure(failure)
         if tell is None:
+            return
+        if sys.is_finalizing():  # no loop would run the callback
             return
         if self.loop is not None:
             loop = loops.asyncio_loop(self.loop)
