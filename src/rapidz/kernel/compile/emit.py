@@ -204,12 +204,8 @@ def closed_error(node: Node, x: Any) -> StreamClosed:
 def refuse_by_failure(node: Node, x: Any, metadata: Any) -> Pending:
     """Report that an earlier element failed; take *x* only if the result is not awaited."""
     pipeline = node._pipeline
-
-    async def push_late() -> None:
-        if (wait := push_tracked(node, x, metadata)) is not None:
-            await wait
-
-    return FailedTask(push_late(), pipeline, pipeline.pending_failures[0])
+    push_late = functools.partial(push_tracked, node, x, metadata)
+    return FailedTask(push_late, pipeline, pipeline.pending_failures[0])
 
 
 def push_tracked(node: Node, x: Any, metadata: Any) -> Pending:

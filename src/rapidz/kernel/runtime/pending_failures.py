@@ -16,6 +16,7 @@ import logging
 import weakref
 from asyncio import AbstractEventLoop
 from collections import deque
+from typing import Protocol
 
 from rapidz.kernel.protocol import options
 from rapidz.kernel.runtime import loop as loops
@@ -37,10 +38,17 @@ LATE = "raised for an element emitted earlier; the present one was not taken"
 LOGGED = "was logged already: no emit, join or close had raised it by then"
 
 
+class DeferredElement(Protocol):
+    """The side of a failed task that its pending failure sees."""
+
+    def has_entered(self) -> bool: ...
+    def enter(self) -> None: ...
+
+
 class PendingFailure:
     """One failure, or several of one cause, and what is to be said about it."""
 
-    __slots__ = ("count", "elements", "error", "kept_at", "logged", "node")
+    __slots__ = ("count", "deferred", "elements", "error", "kept_at", "logged", "node")
 
     def __init__(self, error: Exception, kept_at: float) -> None:
         self.error = error
@@ -49,6 +57,8 @@ class PendingFailure:
         self.count = 0
         self.elements: list[str] = []
         """The first few, as messages show them."""
+        self.deferred: deque[DeferredElement] = deque()
+        """Elements that were emitted since, and have neither raised it nor entered."""
         node = raised_by(error)
         self.node = "a pipeline" if node is None else str(node)
         self.logged = any(record.logged for record in attributions(error))
@@ -68,6 +78,15 @@ class PendingFailure:
         record = next(attributions(error), None)
         if len(self.elements) < FIRST and record is not None and record.element:
             self.elements.append(record.element)
+
+    def release(self, last: DeferredElement | None = None) -> None:
+        """Let the deferred elements enter in the order of their emits, as far as *last*.
+
+        Without *last*, all of them: the failure is pending no longer.
+        """
+        deferred = self.deferred
+        while deferred and not (last is not None and last.has_entered()):
+            deferred.popleft().enter()
 
     def several(self) -> str:
         """Say which elements, if they are several."""
@@ -134,6 +153,7 @@ class PendingFailures(deque[PendingFailure]):
         for entry in list(self):
             if entry.error is error and entry.count == 1:
                 self.remove(entry)
+                entry.release()
 
     def absorb(self, other: PendingFailures) -> None:
         """Take over what another pipeline kept, which becomes part of this one."""
@@ -147,11 +167,15 @@ class PendingFailures(deque[PendingFailure]):
 
     def take(self) -> Exception:
         """Return the oldest one, to be raised to who emits another element."""
-        return self.popleft().raised(late=True)
+        entry = self.popleft()
+        entry.release()
+        return entry.raised(late=True)
 
     def take_all(self) -> Exception | None:
         """Return all of them: none, one as it is, several as a group."""
         entries = [self.popleft() for _ in range(len(self))]
+        for entry in entries:
+            entry.release()
         self.log_overflow()
         if len(entries) == 0:
             return None
