@@ -59,13 +59,13 @@ def deviation_sum(
     return deviations
 
 
-def power_above(data: Floats) -> int:
-    """Return the exponent of a power of two at which values can be cut.
+def power_above(largest: float, count: int) -> int:
+    """Return the exponent of a power of two at which *count* values can be cut.
 
-    The upper parts of all values, cut there, add up without an error.
+    The upper parts of all values, cut there, add up without an error; *largest* is the
+    largest absolute value.
     """
-    largest = float(np.abs(data).max())
-    return int(np.frexp(largest)[1]) + int(np.frexp(len(data) + 2.0)[1])
+    return int(np.frexp(largest)[1]) + int(np.frexp(count + 2.0)[1])
 
 
 def _split(data: Floats) -> tuple[Floats, Floats]:

@@ -111,6 +111,27 @@ def test_each_sum_is_as_exact_as_one_of_its_window_alone(
 
 
 @pytest.mark.usefixtures("always")
+@pytest.mark.parametrize(
+    ("values", "step"),
+    [
+        ([0.0, 2.0**65, 0.0, 0.0, 9999999999999996.0, 0.1, -9999999999988156.0], 1),
+        ([0.0, 1e100, 0.0, 0.0, 1e16, 0.1, -1e16], 1),
+        ([0.0, 0.0, 1e16, 0.1, -1e16, 1e100], 6),
+        ([1e-9, 0.1, 3.0, 1e16, 0.1, -1e16, 1e40, 1e70, -1e70, -1e40], 10),
+    ],
+)
+def test_a_huge_value_leaves_sums_of_windows_without_it_exact(
+    values: list[float], step: int
+) -> None:
+    rows = pd.Series(values)
+    state = RollingState(rows.iloc[:0], 5, "sum", 1)
+    got = pd.concat([state.update(rows.iloc[at : at + step]) for at in range(0, len(rows), step)])
+    held = [values[max(0, end - 5) : end] for end in range(1, len(values) + 1)]
+    small = [at for at, window in enumerate(held) if max(map(abs, window)) < 1e17]
+    assert [got.iloc[at] for at in small] == [math.fsum(held[at]) for at in small]
+
+
+@pytest.mark.usefixtures("always")
 def test_variances_far_from_zero_are_exact_and_forget_former_rows() -> None:
     random = np.random.default_rng(3)
     steps = np.repeat([0.0, 1e12, -5e6, 1e9, 0.0], 60)

@@ -107,7 +107,7 @@ def _cut(data: Floats) -> float:
     """
     if len(data) <= 1 or not data.any():
         return 0.0
-    exponent = power_above(data)
+    exponent = power_above(float(np.abs(data).max()), len(data))
     return float(np.ldexp(1.0, exponent)) if exponent <= 1000 else np.inf
 
 

@@ -29,15 +29,33 @@ Parts: TypeAlias = "tuple[Any, ...]"
 
 # A sum of squared deviations that is a smaller part than this of that about the centre is inexact.
 FEW_DIGITS = 2.0**-60
+# Running sums of which the largest value is a smaller part than this of a later one are made anew.
+SIMILAR = 2.0**-3
 
 
 def _running(data: Floats) -> tuple[Floats, Floats]:
     """Return the running sums as a part without error and the rest.
 
+    The rounding error of each follows the largest value up to its row: later values, which
+    may be in none of its windows, do not count.
+
     >>> _running(np.array([1e17, 1.0, -1e17]))
     (array([1.e+17, 1.e+17, 0.e+00]), array([0., 1., 1.]))
+    >>> _running(np.array([1e17, 1.0, -1e17, 2.0**133]))[1][:3].tolist()
+    [0.0, 1.0, 1.0]
     """
-    cut = float(np.ldexp(1.0, power_above(data))) if data.any() else 0.0
+    sizes, stop = np.abs(data), len(data)
+    largest = float(sizes.max(initial=0.0))
+    high, low = _running_of_similar(data, largest)
+    while largest and (stop := int(np.argmax(sizes[:stop] >= largest * SIMILAR))):
+        largest = float(sizes[:stop].max())
+        high[:stop], low[:stop] = _running_of_similar(data[:stop], largest)
+    return high, low
+
+
+def _running_of_similar(data: Floats, largest: float) -> tuple[Floats, Floats]:
+    """Return the running sums; their rounding error follows the *largest* absolute value."""
+    cut = float(np.ldexp(1.0, power_above(largest, len(data)))) if largest else 0.0
     high = (data + cut) - cut
     return np.cumsum(high), np.cumsum(data - high)
 
