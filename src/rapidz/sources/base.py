@@ -19,7 +19,7 @@ from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime.attribution import attribute_to, comes_from_downstream
 from rapidz.kernel.runtime.failures import PolicyHandler, Raise, StreamClosed
 from rapidz.kernel.runtime.supervision import being_ended, supervised
-from rapidz.kernel.runtime.tracking import Metadata
+from rapidz.kernel.runtime.tracked_element import Metadata
 from rapidz.sources.restart import reopen, sinks_downstream
 from rapidz.sources.run import DeliveryWait, SourceRun, active_runs, current_run
 

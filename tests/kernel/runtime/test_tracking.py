@@ -9,9 +9,11 @@ from contextlib import suppress
 from typing import Any, Literal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.support import Boom, printed_by, settle
 
-from rapidz import RefCounter, Stream
+from rapidz import BackPressureError, RefCounter, Retry, Stream
 
 
 @pytest.fixture(autouse=True)
@@ -136,3 +138,101 @@ gc.disable()
 Last()
 """
     assert printed_by(program) == ["True NoLoop"]
+
+
+# --- what users see of tracked elements -----------------------------------------------------
+
+joins = ("combine_latest", "zip", "zip_latest")
+
+behind: dict[str, Callable[[Stream[Any], Callable[[Any], Any]], Stream[Any]]] = {
+    "map": lambda joined, f: joined.map(f),
+    "filter": lambda joined, f: joined.filter(f),
+    "accumulate": lambda joined, f: joined.accumulate(lambda _, x: f(x), start=0),
+    "partition": lambda joined, f: joined.partition(2, key=lambda x: bool(f(x))),
+    "map behind slice": lambda joined, f: joined.slice(0).map(f),
+}
+
+policies_downstream: dict[str, Any] = {
+    "raise": "raise",
+    "skip": "skip",
+    "send": "send",
+    "retry": Retry(1, wait=0),
+    "retry, then skip": Retry(1, wait=0, then="skip"),
+    "retry, then send": Retry(1, wait=0, then="send"),
+}
+
+
+def emitted(
+    join: str, operator: str, policy: str, inputs: list[tuple[int, bool]], *, tracked: bool
+) -> list[str]:
+    """What comes out behind *join*, what is sent to the errors, and what is raised."""
+    sources = Stream[Any](), Stream[Any]()
+    seen: list[str] = []
+    calls = 0
+
+    def fail_often(x: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls % 3:
+            raise Boom(x)
+        return x
+
+    node = behind[operator](getattr(sources[0], join)(sources[1]), fail_often)
+    node.on_error(policies_downstream[policy])
+    if "send" in policy:
+        node.errors.sink(lambda failure: seen.append(f"failure {failure.element!r}"))
+    sink = node.sink(lambda x: seen.append(repr(x)))
+    for number, (port, with_metadata) in enumerate(inputs):
+        metadata = [{"ref": RefCounter()}] if tracked and with_metadata else None
+        try:
+            sources[port].emit(number, metadata=metadata)
+        except Exception as error:
+            seen.append(f"{error!r} {getattr(error, '__notes__', None)}")
+    sink.destroy()
+    return seen
+
+
+@pytest.mark.parametrize("policy", policies_downstream)
+@pytest.mark.parametrize("operator", behind)
+@pytest.mark.parametrize("join", joins)
+def test_elements_with_metadata_come_out_of_a_join_as_they_do_without(
+    join: str, operator: str, policy: str
+) -> None:
+    inputs = [(1, True), (0, True)] * 8
+    seen = emitted(join, operator, policy, inputs, tracked=True)
+    assert seen == emitted(join, operator, policy, inputs, tracked=False)
+    assert seen
+
+
+@given(
+    st.sampled_from(joins),
+    st.sampled_from(list(behind)),
+    st.sampled_from(list(policies_downstream)),
+    st.lists(st.tuples(st.integers(0, 1), st.booleans()), max_size=12),
+)
+@settings(max_examples=60, deadline=None)
+def test_metadata_may_begin_at_any_element(
+    join: str, operator: str, policy: str, inputs: list[tuple[int, bool]]
+) -> None:
+    seen = emitted(join, operator, policy, inputs, tracked=True)
+    assert seen == emitted(join, operator, policy, inputs, tracked=False)
+
+
+def test_a_note_shows_the_element_that_a_join_refused_and_not_its_record() -> None:
+    first, second = Stream[int](), Stream[int]()
+    node = first.zip(second, maxsize=1).sink(print)
+    first.emit(15, metadata=[{"ref": RefCounter()}])
+    with pytest.raises(BackPressureError) as caught:
+        first.emit(16, metadata=[{"ref": RefCounter()}])
+    assert caught.value.__notes__ == ["raised in <zip> for element 16"]
+    node.destroy()
+
+
+@pytest.mark.parametrize("operator", ["partition", "partition_unique"])
+def test_a_note_shows_the_element_whose_key_failed_and_not_its_record(operator: str) -> None:
+    source = Stream[int]()
+    node = getattr(source, operator)(2, key=fail).sink(print)
+    with pytest.raises(Boom) as caught:
+        source.emit(5, metadata=[{"ref": RefCounter()}])
+    assert caught.value.__notes__[0].endswith("for element 5")
+    node.destroy()

@@ -134,6 +134,7 @@ class Outlet:
         self.send = wrap("send", context, self.push)
         if self.send is self.push is self.run.tail and not node._pipeline.tracked:
             _, self.push_many, self.capacity = branches[0].step
+        pipeline.compiled = True  # anew, if compiling a policy absorbed its stream of errors
         self.linked = True
 
     def fused(self, form: Form, node: Node, **surroundings: Any) -> Callable[..., Any]:

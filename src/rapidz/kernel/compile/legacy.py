@@ -19,7 +19,8 @@ from rapidz.kernel.protocol.push import Pending, Push, await_result, step_of
 from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.attribution import failure_test, is_attributed_to
-from rapidz.kernel.runtime.tracking import boxing, current_metadata, tracked_push, unboxing
+from rapidz.kernel.runtime.tracked_element import current_metadata
+from rapidz.kernel.runtime.tracking import boxing, tracked_push, unboxing
 
 
 def interpreted(node: Node) -> bool:

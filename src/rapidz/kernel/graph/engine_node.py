@@ -23,7 +23,7 @@ from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.failures import guard
 from rapidz.kernel.runtime.pipeline import Pipeline
 from rapidz.kernel.runtime.serial_queue import SerialQueue
-from rapidz.kernel.runtime.tracking import Metadata, current_metadata, release, retain
+from rapidz.kernel.runtime.tracked_element import Metadata, current_metadata, release, retain
 
 #: Methods that old code replaces on an instance.
 _REPLACED = frozenset({"_emit", "update"})

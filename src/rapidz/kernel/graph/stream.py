@@ -26,7 +26,7 @@ from rapidz.kernel.runtime import loop
 from rapidz.kernel.runtime.failures import Failure, PolicyLike, make_policy
 from rapidz.kernel.runtime.loop import IOLoop
 from rapidz.kernel.runtime.tasks import detach
-from rapidz.kernel.runtime.tracking import Metadata
+from rapidz.kernel.runtime.tracked_element import Metadata
 
 if TYPE_CHECKING:
     from rapidz._menu.fluent import Fluent

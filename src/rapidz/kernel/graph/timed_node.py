@@ -22,7 +22,7 @@ from rapidz.kernel.runtime.loop import is_async, running_loop, sync
 from rapidz.kernel.runtime.supervision import push_supervised
 from rapidz.kernel.runtime.tasks import EagerTask, detach
 from rapidz.kernel.runtime.timer import Timer
-from rapidz.kernel.runtime.tracking import unbox
+from rapidz.kernel.runtime.tracked_element import unbox
 
 T = TypeVar("T")
 

@@ -31,6 +31,7 @@ from rapidz.kernel.protocol.push import no_default
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime.pipeline_lock import has_lock, is_entry
 from rapidz.kernel.runtime.stack_frames import is_fused, is_of_kernel
+from rapidz.kernel.runtime.tracked_element import unbox
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.context import RuntimeContext
@@ -131,7 +132,7 @@ def attribute_to(error: BaseException, node: Node | None, x: Any = no_default) -
         return
     before = attribution(error)
     last_serial = next(_serials)
-    record = Attribution(node, "" if x is no_default else short_repr(x), last_serial)
+    record = Attribution(node, "" if x is no_default else short_repr(unbox(x)), last_serial)
     if before is not None:
         _continue_record(error, before, record)
     _write_attribute(error, "_rapidz_raised", record)

@@ -10,7 +10,7 @@ from rapidz.kernel.protocol.push import Pending
 from rapidz.kernel.runtime.gate import Gate
 from rapidz.kernel.runtime.queue import Carry, QueueDrainer
 from rapidz.kernel.runtime.supervision import being_ended
-from rapidz.kernel.runtime.tracking import TrackedElement
+from rapidz.kernel.runtime.tracked_element import TrackedElement
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.context import RuntimeContext

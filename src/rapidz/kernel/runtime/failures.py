@@ -25,7 +25,12 @@ from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.attribution import is_attributed_to, mark_handled
 from rapidz.kernel.runtime.futures import wait_for
 from rapidz.kernel.runtime.serial_queue import SerialQueue
-from rapidz.kernel.runtime.tracking import TrackedElement, current_metadata, mark_failed, unbox
+from rapidz.kernel.runtime.tracked_element import (
+    TrackedElement,
+    current_metadata,
+    mark_failed,
+    unbox,
+)
 
 
 class BackPressureError(RuntimeError):

@@ -3,7 +3,7 @@
 A pipeline whose elements carry metadata is compiled for it.  The metadata of
 the element in flight is ambient (`metadata_of_element`), so nodes that pass an
 element on at once need not know of it.  A node that keeps elements gets
-each in an `TrackedElement`; what it pushes is taken out of its entries again, and with
+each in a `TrackedElement`; what it pushes is taken out of its entries again, and with
 the last reference to an entry its counters are released.
 """
 
@@ -12,20 +12,22 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any
 
 from rapidz.kernel.protocol.push import Pending, Push
-from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.tasks import exception_of
-
-Metadata: TypeAlias = list[dict[str, Any]]
-
-metadata_of_element: ContextVar[Metadata] = ContextVar("metadata_of_element")
-_NONE: Metadata = []
+from rapidz.kernel.runtime.tracked_element import (
+    Metadata,
+    TrackedElement,
+    mark_failed,
+    metadata_of_element,
+    release,
+    retain,
+    unbox,
+)
 
 
 class RefCounter:
@@ -124,37 +126,6 @@ def without_traceback(error: BaseException) -> BaseException:
     return kept.with_traceback(None) if type(kept) is type(error) else error
 
 
-def refs(metadata: Iterable[Any] | None) -> Iterator[RefCounter]:
-    """Yield the counters in *metadata*."""
-    for item in metadata or ():
-        if isinstance(item, dict) and "ref" in item:
-            yield item["ref"]
-
-
-def retain(metadata: Iterable[Any] | None, n: int = 1) -> None:
-    """Retain *n* references for every counter in *metadata*."""
-    for ref in refs(metadata):
-        ref.retain(n)
-
-
-def release(metadata: Iterable[Any] | None, n: int = 1) -> None:
-    """Release *n* references for every counter in *metadata*."""
-    for ref in refs(metadata):
-        ref.release(n)
-
-
-def mark_failed(metadata: Iterable[Any] | None, error: BaseException) -> None:
-    """Report *error* to every counter in *metadata*."""
-    for ref in refs(metadata):
-        if hasattr(ref, "fail"):
-            ref.fail(error)
-
-
-def current_metadata() -> Metadata:
-    """Return the metadata of the element in flight."""
-    return metadata_of_element.get(_NONE)
-
-
 def tracked_push(push: Callable[[], Pending], metadata: Metadata) -> Pending:
     """Push with *metadata* ambient and retained until all that results is done."""
     token = metadata_of_element.set(metadata)
@@ -179,37 +150,6 @@ def _over(wait: Any, metadata: Metadata) -> None:
     if (error := exception_of(wait)) is not None:
         mark_failed(metadata, error)
     release(metadata)
-
-
-class TrackedElement:
-    """An element that a node keeps, with its metadata."""
-
-    __slots__ = ("metadata", "x")
-
-    def __init__(self, x: Any, metadata: Metadata | None = None) -> None:
-        self.x = x
-        self.metadata = current_metadata() if metadata is None else metadata
-        retain(self.metadata)
-
-    def release(self) -> None:
-        """Release the metadata: the node is done with the element."""
-        metadata, self.metadata = self.metadata, _NONE
-        release(metadata)
-
-    __del__ = release
-
-    def __repr__(self) -> str:
-        return f"TrackedElement({short_repr(self.x)})"
-
-
-def unbox(kept: Any) -> Any:
-    """Return the element in an entry, or *kept* itself."""
-    return kept.x if type(kept) is TrackedElement else kept
-
-
-def rebox(kept: Any, result: Any) -> Any:
-    """Return *result*, with the metadata of the entry that it results from, if any."""
-    return TrackedElement(result, kept.metadata) if type(kept) is TrackedElement else result
 
 
 def boxing(step: Push[Any], failed_here: Callable[[BaseException, int], bool]) -> Push[Any]:

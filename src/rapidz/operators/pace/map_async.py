@@ -18,7 +18,7 @@ from rapidz.kernel.runtime.attribution import attribute_to
 from rapidz.kernel.runtime.bounded_tasks import BoundedTasks
 from rapidz.kernel.runtime.failures import PolicyHandler, StreamClosed
 from rapidz.kernel.runtime.supervision import being_ended, supervised
-from rapidz.kernel.runtime.tracking import TrackedElement, mark_failed, rebox, unbox
+from rapidz.kernel.runtime.tracked_element import TrackedElement, mark_failed, rebox, unbox
 from rapidz.operators.pace.queued import Queued, refuse_at_capacity, report_withdrawals
 
 

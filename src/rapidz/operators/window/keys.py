@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.attributes import LiveAttribute
 from rapidz.kernel.protocol.checks import check_choice
-from rapidz.kernel.runtime.tracking import unbox
+from rapidz.kernel.runtime.tracked_element import unbox
 
 T = TypeVar("T")
 Key = Callable[[Any], Any] | Hashable
