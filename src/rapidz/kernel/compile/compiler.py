@@ -13,7 +13,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from rapidz.kernel.compile.diamond import fused_joins
 from rapidz.kernel.compile.fusion import MAX_FUSED_NODES, Form, fuse
@@ -30,9 +30,6 @@ from rapidz.kernel.protocol.push import (
     step_of,
 )
 from rapidz.kernel.runtime import failures
-
-if TYPE_CHECKING:
-    from rapidz.kernel.protocol.node import Node
 
 InProgress: TypeAlias = "dict[Node, tuple[int, list[Branch]]]"
 

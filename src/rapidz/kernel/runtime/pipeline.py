@@ -6,15 +6,12 @@ import asyncio
 import os
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.execution import PipelineExecution
 from rapidz.kernel.runtime.loop_end import has_queued_work, report_loop_end
 from rapidz.kernel.runtime.pipeline_lock import PipelineLock
-
-if TYPE_CHECKING:
-    pass
 
 _pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
 
