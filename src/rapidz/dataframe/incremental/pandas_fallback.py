@@ -1,4 +1,4 @@
-"""Reference results: the same aggregates by pandas, for dtypes, empty results and rare cases."""
+"""Fallback to pandas: the same aggregates by pandas, for dtypes, empty results and rare cases."""
 
 from __future__ import annotations
 

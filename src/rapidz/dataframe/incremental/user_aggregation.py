@@ -1,4 +1,4 @@
-"""Protocol of custom aggregations, and sums that several of them share."""
+"""User aggregation: base class of custom aggregations, and sums that several of them share."""
 
 from __future__ import annotations
 

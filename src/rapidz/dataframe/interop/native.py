@@ -34,7 +34,7 @@ _SHARED = (
 _PASSED = ("List", "Array", "Struct", "Time", "Decimal", "Binary")
 
 #: The dtype for categories of polars and pyarrow, of which each frame may bring others: text,
-#: told apart from other text by its storage.
+#: distinguished from other text by its storage.
 CATEGORIES = pd.StringDtype("python", na_value=pd.NA)
 
 #: The nullable dtypes of pandas by what Arrow calls the type.

@@ -1,4 +1,4 @@
-"""Work that takes its time, in the order in which it came."""
+"""Steps of asynchronous functions: awaited one element after the other, in order."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def await_returned(node: Node) -> Callable[[Any, Awaitable[object]], Pending]:
     """Make what waits for an awaitable that the plain function of *node* returned for an element.
 
     Coroutines run one after the other, as those of an ``async def`` function do.
-    Futures, which go on by themselves, are waited for together.
+    Futures, which run by themselves, are awaited together.
     """
     line: SerialQueue = node._serial_queue
     ref, pipeline = weakref.ref(node), node._pipeline

@@ -1,6 +1,6 @@
-"""From graph to functions: every node's edges become one push.
+"""Compiler: from the graph to functions; the edges of every node become one push.
 
-`link` compiles what lies below a node, furthest first, without recursion.  The
+`link` compiles the nodes downstream of a node, the furthest first, without recursion.  The
 result sits in the node's `Outlet`; an edit makes the outlets upstream of it
 forget theirs, and the next element links them anew.  Two things keep Python's
 stack flat however long the way of an element is: runs of simple nodes are one
@@ -155,7 +155,7 @@ def branch_push(branch: Branch, start: Start) -> Push[Any]:
 
 
 def link(root: Node) -> None:
-    """Compile what lies below *root*, and every outlet on the way that needs it."""
+    """Compile the nodes downstream of *root*, and every outlet on the way that needs it."""
     policies = Policies()
     root._pipeline.compiled = True
     root._unused = False

@@ -1,4 +1,4 @@
-"""How elements get in: `emit` and `emit_many`, compiled for the way the pipeline runs.
+"""Entry of elements: `emit` and `emit_many`, compiled for the execution mode of the pipeline.
 
 `Stream.emit` is found on the instance, as a function made for the node: in
 a pipeline that needs no loop, the first run of nodes is inside it;
@@ -152,9 +152,9 @@ def push_in(node: Node, x: Any, metadata: Any) -> Pending:
 
 
 def wait_unless_closing(node: Node, wait: Pending) -> Pending:
-    """Let *wait* go on by itself if it is feedback, or while *node* drains.
+    """Detach *wait* if it is feedback, or while *node* drains.
 
-    It may be behind whoever would await it.
+    It may be queued behind the element that would await it.
     """
     if not node._closing:
         return without_feedback(node, wait)

@@ -1,4 +1,4 @@
-"""Feedback: an emit by a function downstream of where it emits, which is never waited for.
+"""Feedback: an emit by a function downstream of the node that it emits to; never awaited.
 
 Such an element may have to queue behind the very element whose function emits
 it, at any queue on the way, so to wait for it is to wait for oneself.  Like an
@@ -46,7 +46,7 @@ class Version:
 
 
 def without_feedback(node: Node, wait: Pending) -> Pending:
-    """Return what an emit into *node* waits for: nothing, and *wait* goes on, if it is feedback."""
+    """Return what an emit into *node* waits for: nothing if it is feedback; *wait* is detached."""
     if wait is None or not is_feedback(node):
         return wait
     detach(node._pipeline, wait)

@@ -1,4 +1,4 @@
-"""Simple nodes, written as one function.
+"""Fusion: simple nodes, generated as one function.
 
 An operator that needs no more than a line or two of Python for its work writes
 these lines (`Stream.inline`) about a variable ``x``.  The lines of a whole run
@@ -59,7 +59,7 @@ class Code:
         self.changed = False
         """Whether ``x`` may be another one now than at the last fork."""
         self.owned = ""
-        """The name of what lets a wait go on by itself, once the element is one of several."""
+        """The name of the function that detaches a wait, once the element is one of several."""
         self._node: weakref.ref[Node] | None = None
 
     def at(self, node: Node | None) -> None:
@@ -78,7 +78,7 @@ class Code:
         self.nodes.append(self._node)
 
     def nest(self, condition: str) -> None:
-        """Do the rest, nodes further down included, only on *condition*."""
+        """Do the rest, nodes further downstream included, only on *condition*."""
         self.line(f"if {condition}:")
         self.depth += 1
 
@@ -123,7 +123,7 @@ class Code:
         self.at(None)
 
     def detach_if_combined(self, node: Node) -> None:
-        """Let waits go on by themselves from here on, if *node* emits more than the element."""
+        """Detach waits from here on, if *node* emits more than the element."""
         if node._combines_elements:
             own_wait = functools.partial(detach, node._pipeline)
             self.owned = self.owned or self.bind("detach", own_wait)

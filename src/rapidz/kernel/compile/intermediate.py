@@ -84,7 +84,7 @@ class Branch:
         """The node that must be linked first, if any."""
         self.depth = 1
         self.by_trampoline = False
-        """Whether elements go on by way of the trampoline at the end of the run."""
+        """Whether elements continue through the trampoline at the end of the run."""
 
 
 def joined(branches: Sequence[Branch]) -> FusedRun:

@@ -1,4 +1,4 @@
-"""Node classes written for rapidz 0.2 and streamz: interpreted, not compiled.
+"""Legacy node classes, written for rapidz 0.2 and streamz: interpreted, not compiled.
 
 Such a class overrides ``update(self, x, who=None)``, with or without
 ``metadata``, and calls ``self._emit(x)``; it may return None, an awaitable, or

@@ -1,4 +1,4 @@
-"""What a node was made with, so that a pipeline can be written down and made again."""
+"""Constructor arguments of nodes, recorded so that a pipeline can be described and rebuilt."""
 
 from __future__ import annotations
 

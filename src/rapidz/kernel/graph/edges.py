@@ -1,4 +1,4 @@
-"""The edges of a node: ordered, weak towards what is downstream."""
+"""Edges of a node: ordered, with weak references downstream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the operators that call a user's function with every element have in common."""
+"""Function node: base class of operators that call a user's function with every element."""
 
 from __future__ import annotations
 

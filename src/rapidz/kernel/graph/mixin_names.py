@@ -1,4 +1,4 @@
-"""Names of the base class that give way to those of a user's mixin.
+"""Mixin names: methods of a user's mixin take precedence over new names of the base class.
 
 In rapidz 0.2 ``class node(Stream, Documents)`` found ``stop`` in ``Documents``,
 for `Stream` had no such method.  It has one now, and it comes first in the

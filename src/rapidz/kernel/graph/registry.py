@@ -1,4 +1,4 @@
-"""How operators become methods: `register_api`, and plug-ins by entry point."""
+"""Operator registry: `register_api`, which makes methods, and plug-ins by entry point."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of elements: flush, join, close, and what happens when the program ends."""
+"""Shutdown: flush, join, close, and the drain at the exit of the interpreter."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ def close(node: EngineNode, timeout: float | None, *, at_once: bool = False) -> 
     wait: Any = None
     try:
         wait = pipeline.run(lambda: detach(pipeline, signals.send(node, Signal.END)))
-    except Exception as error:  # what was flushed at the end failed; the rest goes on
+    except Exception as error:  # the flush at the end failed; the rest continues
         failure = error
-    if by_itself:  # it goes on by itself: the caller would wait for itself
+    if by_itself:  # detached: the caller would wait for itself
         return (
             pipeline.as_awaitable(None) if failure is None else pipeline.failed_awaitable(failure)
         )
@@ -247,7 +247,7 @@ async def wait_drained(
                 await wait_idle(pipeline)
     except TimeoutError:
         count = len(pipeline.active)
-        raise TimeoutError(f"join: {count} still under way after {timeout} s") from None
+        raise TimeoutError(f"join: {count} still in flight after {timeout} s") from None
     if left is None or not left.is_set():
         pipeline.raise_all_pending()
 
@@ -348,7 +348,7 @@ def drain_first() -> None:
     """Register the drain of pipelines ahead of all that registered so far to shut down.
 
     The pools of threads and processes must be there still: `atexit` comes too late. What
-    registered last is called first, so whoever brings in more pools calls this again.
+    registered last is called first, so code that adds pools calls this again.
     """
     getattr(threading, "_register_atexit", atexit.register)(drain_at_exit)
 

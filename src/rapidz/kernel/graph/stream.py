@@ -46,7 +46,7 @@ _html_update_streams: set[Any] = set()
 class Stream(Fluent[T], EngineNode, APIRegisterMixin):
     """An infinite sequence of elements, and a node of a pipeline.
 
-    Streams subscribe to each other: what one emits goes to all those below it.
+    Streams subscribe to each other: what one emits goes to all those downstream of it.
     `Stream()` is the start of a pipeline, where elements enter by `emit`;
     each operator is a method that returns the next node.
 
@@ -75,7 +75,7 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
 
     _emit_on_other_loop: Callable[[Stream[Any], Any, Any], Awaitable[object] | None] | None = None
     """Emit from a loop that is not the pipeline's, if `_bind_to_loop` has chosen another one;
-    returns None where the node may emit as ever."""
+    returns None where the node may emit directly."""
 
     _plugins_go_here = True
     _graphviz_shape = "ellipse"
@@ -274,7 +274,7 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
         ----------
         policy : "raise", "skip", "send", Stream or Retry
             ``"raise"``: the exception reaches the emitter; behind a queue it is
-            kept for the next one.  ``"skip"``: go on without the element
+            kept for the next one.  ``"skip"``: continue without the element
             (`skipped` counts).  ``"send"``: a `Failure` goes down `errors`, or
             down the stream given.  `Retry`: try again first.
 

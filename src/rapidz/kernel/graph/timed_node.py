@@ -52,7 +52,7 @@ class TimedNode(Stream[T]):
 
     `join` waits while a timer is set or a task runs.  What fails in `on_timer`
     or in a task goes to the node's policy, else it is raised by the next `emit`,
-    `join` or `close`; the node goes on.  At the end of the stream timers are
+    `join` or `close`; the node continues.  At the end of the stream timers are
     cancelled after `on_flush`, and tasks too.
 
     Parameters

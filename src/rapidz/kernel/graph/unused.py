@@ -1,4 +1,4 @@
-"""Unused chains: a node that is collected before it got an element, although its source lives.
+"""Unused chains: nodes that are collected before any element arrived, though their source lives.
 
 Nothing refers to a chain of operators that does not end in a sink and is not
 kept in a variable, so it goes away at once, and with it what it was built for.

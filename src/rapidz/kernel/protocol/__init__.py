@@ -1,1 +1,1 @@
-"""Protocol layer: how nodes are described and speak to each other; knows no other layer."""
+"""Protocol layer: nodes, pushes, argument checks and time; imports no other layer."""

@@ -1,4 +1,4 @@
-"""What may be changed while a pipeline runs, and how the pipeline learns of it.
+"""Live attributes: those that can be assigned while a pipeline runs, which compiles anew then.
 
 A step closes over values.  To assign ``node.func`` must therefore compile the
 node anew (`LiveAttribute`), and so must ``node.kwargs["lb"] = 3`` if the step was

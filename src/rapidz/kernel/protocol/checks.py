@@ -1,4 +1,4 @@
-"""One voice for what is wrong with an argument: who asks, for what, the rule, the value."""
+"""Argument checks, with one form of message: operator, argument, rule, value."""
 
 from __future__ import annotations
 

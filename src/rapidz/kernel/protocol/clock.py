@@ -1,4 +1,4 @@
-"""Time, as the nodes see it: the only place that knows what *now* is."""
+"""Clock of a pipeline: the only source of the present time for nodes."""
 
 from __future__ import annotations
 

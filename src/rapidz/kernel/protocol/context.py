@@ -1,4 +1,4 @@
-"""Context of a node: what it, and what runs for it, may ask of its pipeline and its outlet."""
+"""Context of a node: protocols of the pipeline and the outlet that a node uses."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ class Node:
     # --- signals and the end ---------------------------------------------------------------
 
     def _on_input_end(self, port: int) -> None:
-        """Note that nothing comes at *port* any more, while another input may go on.
+        """Note that *port* has ended, while another input may continue.
 
         Called only for nodes with several inputs.  By default nothing happens.
         """
@@ -250,7 +250,7 @@ class Node:
         return 0
 
     def _resumes_queue(self) -> bool:
-        """Return whether the node, compiled on another loop, would go on with what it keeps.
+        """Return whether the node, compiled on another loop, would process the elements it keeps.
 
         Called when the loop has ended: such nodes are compiled at the next use
         of the pipeline.  By default False.

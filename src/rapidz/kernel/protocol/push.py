@@ -1,4 +1,4 @@
-"""The protocol every part of a pipeline speaks: push one element, maybe wait.
+"""Push protocol of all nodes: push one element, maybe wait.
 
 A push takes one element and returns ``None`` when it is done with, or an
 awaitable that is *already in flight* and resolves once there is capacity for the
@@ -221,7 +221,7 @@ def together(start: Start, left: list[Any]) -> Pending:
     """Make one of what the branches of a fork have *left*: awaitables and errors.
 
     What is no `Exception`, and wants the caller to end, is raised at once; what
-    is to be waited for goes on by itself then.
+    remains to be awaited is detached then.
     """
     waits = [item for item in left if not isinstance(item, BaseException)]
     errors = [item for item in left if isinstance(item, Exception)]

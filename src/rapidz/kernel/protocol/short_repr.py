@@ -1,4 +1,4 @@
-"""Bounded, safe repr: how messages show a value, whatever it is.
+"""Bounded, safe repr: how messages show a value of any kind.
 
 A message must not cost more than what it is about.  `repr` of a list of ten
 million items takes seconds and as much memory again; a ``__repr__`` that raises

@@ -126,7 +126,7 @@ def _remove_notes(error: BaseException, ours: list[str]) -> None:
 
 
 def attribute_to(error: BaseException, node: Node | None, x: Any = no_default) -> None:
-    """Note on *error* that the function of *node*, and nothing below it, raised it for *x*."""
+    """Note on *error* that the function of *node*, and no node downstream, raised it for *x*."""
     global last_serial
     if node is None or not isinstance(error, Exception):
         return
@@ -188,7 +188,7 @@ def comes_from_downstream(error: BaseException, pipeline: RuntimeContext, since:
 
 
 def failure_test(node: Node) -> Callable[[BaseException, int], bool]:
-    """Tell whether it was the node itself that failed since a step began, and none below it."""
+    """Tell whether the node itself failed since a step began, and no node downstream of it."""
     ref = weakref.ref(node)
 
     def failed_here(error: BaseException, since: int) -> bool:

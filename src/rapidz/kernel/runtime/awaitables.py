@@ -1,4 +1,4 @@
-"""Awaitables where none belong: a function that is not ``async def``, but returns one.
+"""Unexpected awaitables: returned by a function that is not ``async def``.
 
 Such a function does not look asynchronous, so its node was compiled for results
 that are values.  `filter` looks at every result that is not a bool,

@@ -138,5 +138,5 @@ class LoopBinding:
         raise NotImplementedError
 
     def _resume_on(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let queues go on, on *loop*, with what the ended loop has left in them."""
+        """Resume queues, on *loop*, with the elements that the ended loop has left in them."""
         raise NotImplementedError

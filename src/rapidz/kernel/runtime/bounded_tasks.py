@@ -55,7 +55,7 @@ class BoundedTasks:
         carry: Carry,
         pipeline: RuntimeContext,
     ) -> Pending:
-        """Start the task of an element; ``carry`` will consume it in its turn."""
+        """Start the task of an element; ``carry`` consumes it when its turn comes."""
         task = pipeline.running_on.create_task(call(x))  # there may be no loop: then no call
         self._in_flight += 1
         self._tasks.add(task)

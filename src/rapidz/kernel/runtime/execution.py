@@ -1,4 +1,4 @@
-"""PipelineExecution: how calls from any thread, loop or interrupt run the nodes of a pipeline."""
+"""Pipeline execution: how calls from any thread, loop or interrupt run the nodes of a pipeline."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class PipelineExecution(LoopBinding):
         self._unawaited.extend(other._unawaited)
 
     def is_busy(self) -> bool:
-        """Return whether something is in flight that will go on by itself."""
+        """Return whether something is in flight that will finish by itself."""
         return bool(self.active) and self.is_alive()
 
     # --- tasks -------------------------------------------------------------------------
@@ -174,7 +174,7 @@ class PipelineExecution(LoopBinding):
         try:
             wait = self._run_here(action, asynchronous)
         except NoLoop:
-            self._leave_loop()  # what such a node has begun it will not go on with
+            self._leave_loop()  # such a node does not continue what it has begun
             self.invalidate_all()
             raise
         return wait if asynchronous else self.as_awaitable(wait)

@@ -1,4 +1,4 @@
-"""Failure policies: what becomes of an element whose node failed.
+"""Failure policies: raise, skip, retry or send an element whose node failed.
 
 A failure belongs to the node whose own function raised it (`attribution`).
 `guard` is the compilation of a node that has a policy: it handles what the node
@@ -47,7 +47,7 @@ class LoopEnded(RuntimeError):
         super().__init__(
             message
             or "the event loop of the pipeline ended before the element was through; the next use "
-            "binds the pipeline to another loop, and elements in queues go on there"
+            "binds the pipeline to another loop, and elements in queues continue there"
         )
 
 
@@ -70,7 +70,7 @@ class Failure:
 
 
 class Policy(Protocol):
-    """What to do about a failure: None to go on, an awaitable to wait for, or raise."""
+    """What to do about a failure: None to continue, an awaitable to wait for, or raise."""
 
     def settle(self, failure: Failure) -> Pending: ...
 

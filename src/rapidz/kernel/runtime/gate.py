@@ -83,7 +83,7 @@ class Gate:
     ) -> Pending:
         """Call *admit* once there is capacity; return what to wait for till then.
 
-        *refusal* makes the error for a thread that only itself could let in.
+        *refusal* makes the error for a thread whose wait only that thread itself could end.
         """
         if self.hopeless():
             raise refusal()
@@ -175,7 +175,7 @@ def _nothing() -> None:
 
 
 def _no_refusal() -> Exception:
-    return RuntimeError("nobody waits here")
+    return RuntimeError("no thread waits here")
 
 
 def _ignore(_: int) -> None:

@@ -1,4 +1,4 @@
-"""Pending token: tells the pipeline that a node will emit by itself, so that `join` waits."""
+"""In-flight token: tells the pipeline that a node will emit by itself, so that `join` waits."""
 
 from __future__ import annotations
 

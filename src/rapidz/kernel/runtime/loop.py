@@ -1,4 +1,4 @@
-"""Which event loop, and from which thread.
+"""Event loops: the background loop, the running one, and calls between threads.
 
 The engine speaks asyncio.  This is the only file of the lower layers that
 knows Tornado: its loops enter by `asyncio_loop` and leave by `io_loop`, and

@@ -1,4 +1,4 @@
-"""Leftovers of an event loop: elements that it has lost, or left in queues, when it ended."""
+"""End of an event loop: elements that it has lost, or left in queues."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def count_queued(node: Node) -> int:
 
 
 def has_queued_work(node: Node) -> bool:
-    """Return whether *node* would go on by itself with what a loop has left in it."""
+    """Return whether *node* would resume by itself with the elements that a loop has left in it."""
     return bool(count_queued(node)) or (not node._ended and node._resumes_queue())
 
 
@@ -49,7 +49,7 @@ def report_loop_end(nodes: Iterable[Node]) -> None:
             )
     for node, left in [(node, left) for node in nodes if (left := count_queued(node))]:
         logger.warning(
-            "%s: the event loop has ended with %d element%s in the queue; they go on when the "
+            "%s: the event loop has ended with %d element%s in the queue; they continue when the "
             "pipeline is used in another one. Await close() or join() before the loop ends.",
             node,
             left,

@@ -1,4 +1,4 @@
-"""Pending failures: those that no emitter could take.
+"""Pending failures: those without an emitter to raise them to.
 
 They wait in the pipeline for the next `emit`, `join` or `close`, which raises
 them.  One that has waited for some time (`options.pending_failure_log`) is

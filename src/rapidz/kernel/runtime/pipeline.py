@@ -20,7 +20,7 @@ class Pipeline(PipelineExecution):
     """Shared by all nodes that were ever connected.
 
     Two pipelines whose nodes are connected become one: from then on they have one
-    ``__dict__``.  So whoever still refers to the absorbed one, a task for instance,
+    ``__dict__``.  So a task, or other code, that still refers to the absorbed one
     sees the state of the other, and an attribute costs what it always does.
     """
 
@@ -139,7 +139,7 @@ class Pipeline(PipelineExecution):
             loop.call_soon_threadsafe(link_all)
 
     def has_queued_elements(self) -> bool:
-        """Return whether a loop that has ended has left elements that go on by themselves."""
+        """Return whether an ended loop has left elements in queues that resume by themselves."""
         loop = self.loop
         if loop is None or (loop.is_running() and not loops.has_ended(loop)):
             return False

@@ -9,7 +9,7 @@ lock there are no compiled entrances, and one atomic operation of a dict does
 the work.
 
 Signal handlers and finalizers may interrupt anything, this too, and may emit.  So
-nothing in this module waits for a lock that its own thread may have: whoever
+nothing in this module waits for a lock that its own thread may have: the thread that
 waits has a lock of its own, which others release.
 """
 

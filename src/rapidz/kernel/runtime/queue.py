@@ -1,4 +1,4 @@
-"""A queue of elements that go on by themselves, one after the other."""
+"""Queue and its drainer: buffered elements are pushed in a task of their own, in order."""
 
 from __future__ import annotations
 
@@ -45,10 +45,9 @@ def elements_in(entries: Iterable[Any]) -> int:
 
 
 class QueueDrainer:
-    """Carries what is put on it, while there is anything, in a task of its own.
+    """Drainer of a queue: a task that exists while the queue is not empty.
 
-    What fails on the way is kept by the pipeline for its next emitter, and the
-    conveyor goes on.
+    The failure of an element becomes pending, and the drainer continues.
     """
 
     __slots__ = ("carrier", "cut_off", "entries", "gate", "running")
@@ -59,9 +58,9 @@ class QueueDrainer:
         """Where elements wait while the queue is at capacity."""
         self.running = False
         self.cut_off = 0
-        """How many elements were on their way from here when the loop ended."""
+        """How many elements were in flight from here when the loop ended."""
         self.carrier: EagerTask | None = None
-        """What carries, while `running`."""
+        """The task, while `running`."""
 
     def capacity_owners(self) -> tuple[EagerTask | None]:
         """Return what frees capacity; a task that has not begun waits for nothing yet."""
@@ -69,7 +68,7 @@ class QueueDrainer:
         return (carrier if carrier is not None and carrier.begun else None,)
 
     def put(self, entry: Any, carry: Carry, pipeline: RuntimeContext) -> Pending:
-        """Put *entry* at the end; ``carry(entry)`` will be called, and awaited, in its turn."""
+        """Append *entry*; ``carry(entry)`` is called, and awaited, when its turn comes."""
         if self.running:
             self.entries.append(entry)
             return None
@@ -80,7 +79,7 @@ class QueueDrainer:
         return None
 
     def resume(self, carry: Carry, pipeline: RuntimeContext) -> None:
-        """Go on with what an earlier loop has left."""
+        """Continue with the elements that an earlier loop has left."""
         if self.entries and not self.running:
             self.running = True
             self.carrier = EagerTask(self._run(carry, pipeline), pipeline)
@@ -104,7 +103,7 @@ class QueueDrainer:
             self.running = False
 
     def _lets_in(self, pipeline: RuntimeContext) -> bool:
-        """Let in what waits outside; whether there was something."""
+        """Admit elements that wait at the gate; return whether there is an entry."""
         if self.gate is not None and self.gate.line:
             self.gate.open(pipeline)
         return bool(self.entries)

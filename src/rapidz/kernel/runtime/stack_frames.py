@@ -1,4 +1,4 @@
-"""Whose code a frame runs: the kernel's, the library's, that of a fused function, or a user's."""
+"""Stack frames: of the kernel, the library, a fused function, or the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Supervision of what runs by itself: whatever ends an element there is kept, and the node goes on.
+"""Supervision of nodes that run by themselves: they survive every exception of an element.
 
 Queues, tickers, timers and the runs of sources have no emitter that could take
 an exception.  An `Exception` is kept as it is.  Anything else, a cancellation

@@ -93,7 +93,7 @@ class EagerTask:
     def result(self) -> None:
         """Raise what it failed with, or InvalidStateError while it is in flight."""
         if not self._done:
-            raise asyncio.InvalidStateError("the element is still under way")
+            raise asyncio.InvalidStateError("the element is still in flight")
         if (error := self.exception()) is not None:
             raise error
 
@@ -225,7 +225,7 @@ class EagerTask:
             self.on_loss = None
 
     def detach(self) -> None:
-        """Let it go on whatever becomes of those who await it: it is the pipeline's own."""
+        """Detach the task from its awaiters: cancelling them does not cancel it."""
         self._own = True
         self.adopt()
 
@@ -269,7 +269,7 @@ class EagerTask:
         if error is not None:
             self._failed(error)
         line = self._serial_queue
-        if line is not None:  # who was next waits now for whoever is ahead of this one
+        if line is not None:  # the next one waits now for the one ahead of this one
             ahead, behind = self._ahead, self._next
             if behind is None:
                 line.last = ahead
@@ -361,7 +361,7 @@ def _close_unstarted(coroutine: Coroutine[Any, Any, object]) -> None:
 
 
 def detach(pipeline: RuntimeContext, wait: Pending) -> Pending:
-    """Let *wait* go on by itself: to cancel a task that awaits it ends that wait alone.
+    """Detach *wait*: cancelling a task that awaits it ends that wait alone.
 
     For what carries more than the element that set it off: a batch, a window, a
     pair, a flush.

@@ -1,4 +1,4 @@
-"""Thread future: what a thread, a signal handler or another loop awaits of a loop.
+"""Thread future: result of a loop, for threads, signal handlers and other loops to await.
 
 `concurrent.futures.Future` guards its state by a lock.  A signal handler that
 emits while its thread has this lock would wait for a loop that waits for the

@@ -1,4 +1,4 @@
-"""Trampolines: they keep Python's stack flat, however long the way of an element is."""
+"""Trampolines: they keep Python's stack flat, however many nodes an element passes."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The wait-for graph, upwards: what is in flight and waits for the code that asks.
+"""Wait-for graph: which elements in flight wait for the function that is running.
 
 A function that runs for an element may emit into its own pipeline: directly, in
 the tasks of a group, or by way of other nodes.  What it emits may come to a
 place that the element itself keeps, a line or a full queue, and would wait there
-for its own end.  asyncio does not know who started a task; but whoever waits for
+for its own end.  asyncio does not know what started a task; but code that waits for
 a task or a future has left a callback there, and these are followed.
 
 It is looked at only where something would have to wait, and costs the elements

@@ -61,7 +61,7 @@ def ignore_loss() -> None:
 async def resolve_element(x: Any, errors: list[Exception]) -> list[Any]:
     """Return the handles of the elements that *x* results in; `LOST` for an item that failed.
 
-    What a policy raises is added to *errors*: the other items of *x* go on.
+    What a policy raises is added to *errors*: the other items of *x* continue.
     """
     if type(x) is not RemoteHandle and type(x) is not ItemHandle:
         return [x]
@@ -263,7 +263,7 @@ def _exception_of(wait: asyncio.Future[Any]) -> BaseException | None:
 def _resolve_in_turn(
     queue: SerialQueue, pipeline: RuntimeContext, step: Push[Any], on_loss: OnLoss, x: Any
 ) -> Pending:
-    """Resolve *x* and pass it to *step* in its turn; the queue does not wait for downstream."""
+    """Resolve *x* and pass it to *step* in order; the queue does not wait for downstream."""
     waits: list[Awaitable[object]] = []
 
     def push(handle: Any) -> None:

@@ -85,7 +85,7 @@ class Dispatcher:
         self._ended = True
         pipeline = self.pipeline
         if pipeline is not None and pipeline.is_alive():
-            self.loop.call_soon_threadsafe(self._close_if_idle)  # the end signal goes on meanwhile
+            self.loop.call_soon_threadsafe(self._close_if_idle)  # the end signal travels meanwhile
         else:
             self.backend.close()
 

@@ -210,7 +210,7 @@ def _split_at_set_state(values: list[Any]) -> list[Any]:
 
 
 def _fold_with_retry(program: Program, retry: Retry, xs: list[Any]) -> tuple[list[Any], bool]:
-    """Fold *xs* one by one, retrying each in its turn: the elements behind it must wait."""
+    """Fold *xs* one by one, retrying each before the next: the elements behind it must wait."""
     outcomes: list[Any] = []
     for x in xs:
         attempts = 1
