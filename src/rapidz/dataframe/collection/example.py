@@ -1,4 +1,4 @@
-"""Example: what is known of the elements of a collection before the first one arrives."""
+"""Example of the elements of a collection; `validation` infers it from the first one."""
 
 from __future__ import annotations
 

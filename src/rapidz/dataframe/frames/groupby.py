@@ -32,6 +32,9 @@ __all__ = ["EWMGroupBy", "GroupBy", "WindowedGroupBy"]
 class GroupBy(ColumnAttributes, AggregateMethods):
     """Groups of all rows so far: each aggregate is emitted for every element.
 
+    The state is an `incremental.store.GroupStore`; `incremental.accumulators.sums`, for one, adds
+    the rows of a batch by group.
+
     Parameters
     ----------
     root : DataFrame or Series

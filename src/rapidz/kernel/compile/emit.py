@@ -2,8 +2,9 @@
 
 `Stream.emit` is found on the instance, as a function made for the node: in
 a pipeline that needs no loop, the first run of nodes is inside it;
-on a loop it checks the thread and returns what to await.  Whatever is rarer
-(metadata, another thread, a blocking call) goes `slow_path`.
+on a loop it checks the thread and returns what to await.  The rarer cases
+(metadata, another thread, a blocking call) take `slow_path`: `EngineNode._emit_slow_path`
+calls `PipelineExecution.run` (`runtime.execution`), where a blocking call waits.
 """
 
 from __future__ import annotations

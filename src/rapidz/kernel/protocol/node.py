@@ -65,7 +65,7 @@ class Node:
     _skipped: int
     """How many elements the policy ``"skip"`` has left out."""
 
-    if TYPE_CHECKING:  # what `Stream` does for the layers below
+    if TYPE_CHECKING:  # what `EngineNode` and `Stream` define, for lower layers
         emit: Any
         update: Any
 

@@ -1,4 +1,7 @@
-"""Pipeline: what connected nodes share, and how two pipelines become one."""
+"""Pipeline: what connected nodes share, and how two pipelines become one.
+
+Its base class `PipelineExecution` (`runtime.execution`) runs the nodes and waits for them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resolution of handles: which elements there are, once the outcomes of their tasks are known.
+"""Resolution of handles: which elements exist once outcomes are known; policies and retries.
 
 An element in flight may turn out to be filtered out, to have failed, or to be flattened into
 several.  `resolve_element` waits for the outcome, applies the policy of the node that failed, and

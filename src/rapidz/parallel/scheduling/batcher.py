@@ -118,6 +118,11 @@ class Batcher:
         return batch.sent + count
 
     async def rerun(self, chain: Chain, at: int, x: Any, *, raw: bool) -> Any:
+        """Send *x* through the operators of *chain* from *at* on; return its outcome.
+
+        `nodes.resolution.handle_failure` calls this for the policy Retry; an accumulation is
+        retried in its task, by `wire.payload._fold_with_retry`.
+        """
         batch = ElementBatch(self, chain.tail(at))
         batch.raw = raw
         batch.inputs, batch.outcomes = [x], [PENDING]

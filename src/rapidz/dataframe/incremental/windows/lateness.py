@@ -17,8 +17,8 @@ class LatenessRule:
     """Lateness rule of a window by index: a row is inside while it is less than `length` old.
 
     The age of a row is measured from the newest row of the index. The rule is half open: what is
-    exactly `length` old is outside. A row that is outside when it comes is late; a row that was
-    inside before expires.
+    exactly `length` old is outside. A row that is outside when its batch arrives is late; one that
+    was inside before expires; `WindowAdmission` decides this for each batch.
 
     >>> rule = LatenessRule(2)
     >>> rule.admits(np.array([7, 8, 9]), newest=9)
