@@ -332,8 +332,8 @@ async def double_later(x: int) -> int:
 class EmittedTo(map_async[Any]):
     """Gets an element as soon as it has an edge, as from another thread."""
 
-    def _build(self, *args: Any) -> None:
-        super()._build(*args)
+    def _build(self, *args: Any, **kwargs: Any) -> None:
+        super()._build(*args, **kwargs)
         self.upstreams[0].emit(1)
 
 
