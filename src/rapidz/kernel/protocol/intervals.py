@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from datetime import timedelta
-from fractions import Fraction
 from numbers import Real
 from typing import Final
 
@@ -17,14 +16,14 @@ Interval = float | str | timedelta
 """What an argument called `interval` or `timeout` may be."""
 
 _NAMES: Final = {
-    Fraction(1, 10**9): "ns nano nanos nanosecond nanoseconds",
-    Fraction(1, 10**6): "us µs μs micro micros microsecond microseconds",
-    Fraction(1, 10**3): "ms milli millis millisecond milliseconds",
-    Fraction(1): "s S sec secs second seconds",
-    Fraction(60): "m T min mins minute minutes",
-    Fraction(3600): "h H hr hrs hour hours",
-    Fraction(86_400): "d D day days",
-    Fraction(604_800): "w W week weeks",
+    "1e-9": "ns nano nanos nanosecond nanoseconds",
+    "1e-6": "us µs μs micro micros microsecond microseconds",
+    "1e-3": "ms milli millis millisecond milliseconds",
+    "1": "s S sec secs second seconds",
+    "60": "m T min mins minute minutes",
+    "3600": "h H hr hrs hour hours",
+    "86400": "d D day days",
+    "604800": "w W week weeks",
 }
 _UNITS: Final = {name: unit for unit, names in _NAMES.items() for name in names.split()}
 
@@ -72,13 +71,15 @@ def _read(value: Real | str | timedelta) -> float | None:
 
 def _parse(text: str) -> float | None:
     """Return the seconds that `text` means, None if it is no duration; exact but for rounding."""
+    from fractions import Fraction  # on demand: `import rapidz` does without it
+
     total = Fraction(0)
     position = 0
     while part := _PART.match(text, position):
         unit = _UNITS.get(part[2]) or (_UNITS.get(part[2].lower()) if len(part[2]) > 2 else None)
         if unit is None:
             return None
-        total += Fraction(part[1]) * unit
+        total += Fraction(part[1]) * Fraction(unit)
         position = part.end()
         # "1 day, 2 hours" and "1 day and 2 hours" are not read: one way to write is enough.
     if clock := _CLOCK.fullmatch(text, position):

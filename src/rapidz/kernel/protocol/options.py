@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -112,6 +111,8 @@ class options:
 def _option(name: str) -> Option:
     if name in OPTIONS:
         return OPTIONS[name]
+    import difflib  # on demand: only for a message
+
     close = difflib.get_close_matches(name, OPTIONS, 1)
     hint = f" (did you mean {close[0]}?)" if close else ""
     raise TypeError(f"options: names must be among {', '.join(OPTIONS)}, got {name}{hint}")

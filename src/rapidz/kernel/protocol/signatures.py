@@ -10,7 +10,6 @@ may be assigned later.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -91,6 +90,8 @@ def _check_keywords(
     known = [parameter.name for parameter in parameters if parameter.kind in _BY_NAME]
     for name in kwargs:
         if name not in known:
+            import difflib  # on demand: only for a message
+
             close = difflib.get_close_matches(name, [*known, *own], 1)
             hint = f" (did you mean {close[0]}?)" if close else ""
             raise TypeError(
@@ -141,6 +142,8 @@ got timout (did you mean timeout?)
     name = next(iter(unknown))
     hidden = ("upstream", "upstreams", "ensure_io_loop")
     own = [each for each in dict.fromkeys(_keywords_of_all(node)) if each not in hidden]
+    import difflib  # on demand: only for a message
+
     close = difflib.get_close_matches(name, own, 1)
     hint = f" (did you mean {close[0]}?)" if close else ""
     raise TypeError(
