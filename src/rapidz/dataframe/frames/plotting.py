@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from rapidz.dataframe.collection.streaming import Streaming
+from rapidz.dataframe.interop.libraries import import_library
 
 __all__ = ["buffer", "pane", "plots"]
 
@@ -130,10 +131,4 @@ def _tabular(x: Any) -> pd.DataFrame:
 
 
 def _imported(name: str, what: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        library = name.partition(".")[0]
-        raise ImportError(
-            f"{what} needs {library}, which is not installed: pip install 'rapidz[plot]'"
-        ) from error
+    return import_library(name, f"{what} needs", "pip install 'rapidz[plot]'")

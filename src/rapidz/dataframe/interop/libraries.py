@@ -1,4 +1,4 @@
-"""Optional libraries: imported when a frame of another kind first needs them."""
+"""Optional libraries: imported when a frame of another kind, or a plot, first needs them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import importlib
 from typing import Any
 
-__all__ = ["import_arrow", "import_narwhals", "import_optional"]
+__all__ = ["import_arrow", "import_library", "import_narwhals", "import_optional"]
 
 
 def import_narwhals() -> Any:
@@ -21,11 +21,14 @@ def import_arrow() -> Any:
 
 @functools.cache
 def import_optional(name: str, remedy: str) -> Any:
+    """Return a module that frames need which are not of pandas; see `import_library`."""
+    return import_library(name, "frames of other kinds than pandas need", remedy)
+
+
+def import_library(name: str, needed_by: str, remedy: str) -> Any:
     """Return a module; ImportError, which says what to do, if it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
         library = name.partition(".")[0]
-        raise ImportError(
-            f"frames of other kinds than pandas need {library}, which is not installed: {remedy}"
-        ) from error
+        raise ImportError(f"{needed_by} {library}, which is not installed: {remedy}") from error
