@@ -13,6 +13,8 @@ import pytest
 from tests.compat.seed_examples import DASK_EXAMPLES, EXAMPLES
 
 INTERVAL = 0.5
+#: What `tornado.ioloop.IOLoop()` itself warns of from Python 3.12 on; all else is an error.
+OF_TORNADO = "ignore:There is no current event loop:DeprecationWarning:tornado.platform.asyncio"
 Lines = list[tuple[float, str]]
 
 
@@ -20,7 +22,7 @@ def script_output(script: str) -> Lines:
     """Run a script in a fresh interpreter: its lines, and when each of them came."""
     lines: Lines = []
     with subprocess.Popen(
-        [sys.executable, "-u", "-W", "error", "-c", script],
+        [sys.executable, "-u", "-W", "error", "-W", OF_TORNADO, "-c", script],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
