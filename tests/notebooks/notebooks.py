@@ -32,6 +32,8 @@ def executed(cells: list[str]) -> list[Shown]:
         notebook,
         kernel_name="python3",
         timeout=60,
+        iopub_timeout=60,
+        raise_on_iopub_timeout=True,  # else a late output is lost, with a line in a log
         allow_errors=True,
         resources={"metadata": {"path": str(ROOT)}},
         extra_arguments=["--HistoryManager.enabled=False"],

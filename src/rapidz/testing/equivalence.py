@@ -84,9 +84,10 @@ def assert_equivalent(
     ...     return stream.filter(lambda x: x % 2).accumulate(lambda total, x: total + x, start=0)
     >>> assert_equivalent(totals, range(10))
     >>> import threading
-    >>> def here(stream):
-    ...     return stream.map(lambda x: threading.current_thread() is threading.main_thread())
-    >>> assert_equivalent(here, [1, 2], on=["inline", "thread"])
+    >>> def runs_where_it_is_built(stream):
+    ...     builder = threading.current_thread()
+    ...     return stream.map(lambda x: threading.current_thread() is builder)
+    >>> assert_equivalent(runs_where_it_is_built, [1, 2], on=["inline", "thread"])
     Traceback (most recent call last):
     ...
     AssertionError: the pipeline differs on 'thread' from what it gives on 'inline'
