@@ -12,8 +12,8 @@ PACKAGE = TESTS.parent / "src" / "rapidz"
 
 #: Folders of tests that concern the whole library, or what lies next to it.
 CROSS_CUTTING = {
-    *("benchmarks", "compat", "conformance", "docs", "examples", "models", "notebooks"),
-    *("repository", "typing"),
+    *("benchmarks", "compat", "conformance", "connectors", "docs", "examples", "models"),
+    *("notebooks", "repository", "typing"),
 }
 #: Scripts that tests run in other processes as they stand.
 PROGRAMS = TESTS / "compat" / "programs"
