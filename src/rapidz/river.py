@@ -1,14 +1,18 @@
-"""Nodes for models of the `river` library: online learning, one element at a time.
+"""Online learning with models of the `river` library, one element at a time.
 
-They call methods of the model they are given and need nothing of `river` itself.
+The nodes call methods of the model they are given and need nothing of `river` itself.  An exception
+of the model is a failure of its element, which the policy of the node handles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import inspect
+import sys
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.attributes import LiveAttribute
 from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.kernel.protocol.short_repr import short_repr
 
@@ -23,10 +27,46 @@ def _check_method(node: str, argument: str, value: object, method: str) -> None:
         )
 
 
+def _refuse_scattered(node: str, options: dict[str, Any]) -> None:
+    """Refuse a scattered stream: the model is one object, in this process."""
+    parallel = sys.modules.get("rapidz.parallel")
+    if parallel is None:
+        return
+    for upstream in (options.get("upstream"), *(options.get("upstreams") or ())):
+        if isinstance(upstream, parallel.ParallelStream):
+            raise TypeError(
+                f"{node}: upstream must not be a scattered stream, since the model is in this "
+                f"process: call gather() before it, got {short_repr(upstream)}"
+            )
+
+
+def _learner(model: Any) -> Callable[..., object]:
+    """Return a function of features, truth and weight that teaches *model*.
+
+    It passes the weight as ``w=`` to a model, such as a pipeline, whose ``learn_one`` takes only
+    keyword arguments after the truth.
+    """
+    learn: Callable[..., object] = model.learn_one
+    try:
+        signature = inspect.signature(learn)
+    except (TypeError, ValueError):
+        return learn
+    kinds = [parameter.kind for parameter in signature.parameters.values()]
+    positional = sum(kind in (kind.POSITIONAL_ONLY, kind.POSITIONAL_OR_KEYWORD) for kind in kinds)
+    variadic = inspect.Parameter.VAR_POSITIONAL in kinds
+    if positional != 2 or variadic or inspect.Parameter.VAR_KEYWORD not in kinds:
+        return learn
+
+    def learn_weighted(features: Any, *rest: Any) -> object:
+        return learn(features, *rest) if len(rest) != 2 else learn(features, rest[0], w=rest[1])
+
+    return learn_weighted
+
+
 class RiverTransform(Stream[Any]):
     """Transformer: emit ``model.transform_one(*x)`` for every element *x*, a tuple.
 
-    Applies back pressure when downstream does.
+    Does not train the model.  Applies back pressure when downstream does.
 
     Parameters
     ----------
@@ -43,10 +83,16 @@ class RiverTransform(Stream[Any]):
     [{'a': 0.5}]
     """
 
+    model: LiveAttribute[Any] = LiveAttribute()
+
     def __init__(self, model: Any, **kwargs: Any) -> None:
-        _check_method("RiverTransform", "model", model, "transform_one")
+        self._on_attribute_set("model", model)
+        _refuse_scattered("RiverTransform", kwargs)
         self.model = model
         super().__init__(**kwargs)
+
+    def _on_attribute_set(self, name: str, value: Any) -> None:
+        _check_method("RiverTransform", "model", value, "transform_one")
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Iterable[Any]]:
         model = self.model
@@ -58,7 +104,7 @@ class RiverTrain(Stream[Any]):
 
     Emits the metric after each element if there is one, or else the model if
     *pass_model* is True, or else nothing.  Applies back pressure when
-    downstream does.
+    downstream does.  A weight reaches a pipeline of `river` as the keyword argument ``w``.
 
     Parameters
     ----------
@@ -85,34 +131,45 @@ class RiverTrain(Stream[Any]):
     5.0
     """
 
+    model: LiveAttribute[Any] = LiveAttribute()
+    metric: LiveAttribute[Any] = LiveAttribute()
+    pass_model: LiveAttribute[bool] = LiveAttribute()
+
     def __init__(
         self, model: Any, metric: Any = None, pass_model: bool = False, **kwargs: Any
     ) -> None:
-        _check_method("RiverTrain", "model", model, "learn_one")
-        if metric is not None:
-            if pass_model:
-                raise TypeError("RiverTrain: pass_model must be False with a metric, got True")
-            _check_method("RiverTrain", "model", model, "predict_one")
-            _check_method("RiverTrain", "metric", metric, "update")
+        if metric is not None and pass_model:
+            raise TypeError("RiverTrain: pass_model must be False with a metric, got True")
+        self._check(model, metric)
+        _refuse_scattered("RiverTrain", kwargs)
         self.model, self.metric, self.pass_model = model, metric, pass_model
         super().__init__(**kwargs)
 
+    def _on_attribute_set(self, name: str, value: Any) -> None:
+        self._check(self.model, self.metric)
+
+    def _check(self, model: Any, metric: Any) -> None:
+        _check_method("RiverTrain", "model", model, "learn_one")
+        if metric is not None:
+            _check_method("RiverTrain", "model", model, "predict_one")
+            _check_method("RiverTrain", "metric", metric, "update")
+
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        model, metric = self.model, self.metric
+        model, metric, learn = self.model, self.metric, _learner(self.model)
         measure: Any = metric
 
         def train(x: Any) -> Pending:
-            model.learn_one(*x)
+            learn(*x)
             return None
 
         def train_and_score(x: Any) -> Pending:
             features, truth, *weight = x
-            model.learn_one(*x)
+            learn(*x)
             measure.update(truth, model.predict_one(features), *weight[:1])
             return push(measure.get())
 
         def train_and_pass(x: Any) -> Pending:
-            model.learn_one(*x)
+            learn(*x)
             return push(model)
 
         if metric is not None:
@@ -139,10 +196,16 @@ class RiverPredict(Stream[Any]):
     6
     """
 
+    model: LiveAttribute[Any] = LiveAttribute()
+
     def __init__(self, model: Any, **kwargs: Any) -> None:
-        _check_method("RiverPredict", "model", model, "predict_one")
+        self._on_attribute_set("model", model)
+        _refuse_scattered("RiverPredict", kwargs)
         self.model = model
         super().__init__(**kwargs)
+
+    def _on_attribute_set(self, name: str, value: Any) -> None:
+        _check_method("RiverPredict", "model", value, "predict_one")
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         model = self.model
