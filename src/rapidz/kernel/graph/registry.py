@@ -6,6 +6,7 @@ import abc
 import functools
 import importlib
 import inspect
+import threading
 import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -42,6 +43,8 @@ class _LooksForPlugins(abc.ABCMeta):
     """
 
     looked = False
+    looking = threading.RLock()
+    loading = False
 
     if not TYPE_CHECKING:  # what is not in the menu is an error to a type checker
 
@@ -51,12 +54,22 @@ class _LooksForPlugins(abc.ABCMeta):
             raise AttributeError(f"{cls.__name__} has no attribute {name!r}")
 
     def look_for_plugins(cls) -> bool:
-        """Load the plug-ins if that was not done yet; whether it was done now."""
+        """Load the plug-ins if that was not done yet; whether it was done now.
+
+        A second thread waits until the first one has registered all.
+        """
         if _LooksForPlugins.looked:
             return False
-        _LooksForPlugins.looked = True
-        root: Any = next(c for c in cls.__mro__ if "_plugins_go_here" in c.__dict__)
-        load_plugins(root)
+        with _LooksForPlugins.looking:
+            if _LooksForPlugins.loading:
+                return False  # a name that `load_plugins` itself looks for
+            if not _LooksForPlugins.looked:
+                _LooksForPlugins.loading = True
+                try:
+                    root: Any = next(c for c in cls.__mro__ if "_plugins_go_here" in c.__dict__)
+                    load_plugins(root)
+                finally:
+                    _LooksForPlugins.looked, _LooksForPlugins.loading = True, False
         return True
 
 
@@ -131,7 +144,7 @@ class APIRegisterMixin(metaclass=_LooksForPlugins):
             )
 
         def stub(*args: Any, **kwargs: Any) -> Any:
-            node = entry_point.load()
+            node = _load(entry_point)
             if not (isinstance(node, type) and issubclass(node, APIRegisterMixin)):
                 raise TypeError(
                     f"plug-in {entry_point.name!r}: {_target(entry_point)} must be a Stream class, "
@@ -152,6 +165,16 @@ def _check_modifier(modifier: Any) -> None:
             "register_api: modifier must be a function such as staticmethod, got the class "
             f"{modifier.__name__}: write the decorator with parentheses, register_api()"
         )
+
+
+def _load(entry_point: EntryPoint) -> Any:
+    try:
+        return entry_point.load()
+    except (ImportError, AttributeError) as error:
+        dist = getattr(entry_point, "dist", None)
+        package = "" if dist is None else f" of the package {dist.name}"
+        error.add_note(f"raised by the plug-in {entry_point.name!r}{package}")
+        raise
 
 
 def _target(entry_point: EntryPoint) -> str:
@@ -182,12 +205,48 @@ def try_register(
 
 
 def load_plugins(cls: type[APIRegisterMixin]) -> None:
-    """Register every plug-in that is installed."""
-    from importlib.metadata import entry_points  # slow to import, and seldom needed
+    """Register every plug-in that is installed.
 
-    eps = entry_points()
+    A package may provide a name for this library and for streamz: the first counts.
+    """
+    found = _installed()
     for kind, groups in GROUPS.items():
         modifier = (staticmethod,) if kind == "sources" else ()
+        provided: set[tuple[str, str | None]] = set()
         for group in groups:
-            for entry_point in get_entry_point(eps, group):
+            of_group = [
+                point
+                for points in found
+                for point in get_entry_point(points, group)
+                if (point.name, _package(point)) not in provided
+            ]
+            for entry_point in of_group:
                 try_register(cls, entry_point, *modifier)
+            provided.update((point.name, _package(point)) for point in of_group)
+
+
+def _package(entry_point: EntryPoint) -> str | None:
+    dist = getattr(entry_point, "dist", None)
+    return None if dist is None else str(dist.name)
+
+
+def _installed() -> list[Any]:
+    """Return the entry points of all packages; one whose file cannot be read is left out."""
+    from importlib.metadata import distributions, entry_points  # slow to import, seldom needed
+
+    try:
+        return [entry_points()]
+    except Exception:
+        pass
+    found = []
+    for dist in distributions():
+        try:
+            found.append(dist.entry_points)
+        except Exception as error:
+            warnings.warn(
+                f"plug-ins of the package {dist.name} were left out: its entry points "
+                f"cannot be read: {error!r}",
+                UserWarning,
+                stacklevel=2,
+            )
+    return found
