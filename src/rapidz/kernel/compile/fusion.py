@@ -118,6 +118,8 @@ class Code:
         for ref, port in run.nodes:
             if (node := ref()) is not None:  # else it has gone, and this is compiled anew
                 self.at(node)
+                if run.counts_arrivals and node._arrivals and port in node._arrivals:
+                    self.line(f"{self.bind('arrivals', node._arrivals[port])}[0] += 1")
                 node.inline(self, port)
                 self.detach_if_combined(node)
         self.at(None)

@@ -30,13 +30,15 @@ class FusedRun:
     forks may meet again (*joins*).
     """
 
-    __slots__ = ("forks", "joins", "nodes", "tail")
+    __slots__ = ("counts_arrivals", "forks", "joins", "nodes", "tail")
 
     def __init__(self) -> None:
         self.nodes: list[tuple[weakref.ref[Node], int]] = []
         self.tail: Push[Any] | None = None
         self.forks: list[FusedRun] = []
         self.joins: list[FusedJoin] = []
+        self.counts_arrivals = True
+        """Whether nodes whose counts were asked for count; else what calls this does."""
 
     def part(self, start: int, stop: int) -> FusedRun:
         """Return some of the nodes, without what comes next."""

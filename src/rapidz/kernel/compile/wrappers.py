@@ -100,6 +100,20 @@ def _wrap_output_edge(context: WrapContext, step: Push[Any]) -> Push[Any]:
     return step if upstream is None else upstream._wrap_output_edge(step, node, port)
 
 
+def _count_arrivals(context: WrapContext, step: Push[Any]) -> Push[Any]:
+    """Count the elements that arrive, for a node whose counts were asked for."""
+    arrivals = context.node._arrivals
+    if arrivals is None or context.port not in arrivals:
+        return step
+    count = arrivals[context.port]
+
+    def counted(x: Any) -> Pending:
+        count[0] += 1
+        return step(x)
+
+    return counted
+
+
 def _record(context: WrapContext, push: Push[Any]) -> Push[Any]:
     """Record the last element, for a node whose present value was asked for."""
     record = context.node._record
@@ -147,7 +161,10 @@ WRAPPERS = (
     Wrapper("boxing", "step", "inside of policies: these take entries apart themselves", _box),
     Wrapper("failures", "step", "around all that is the node's own work", _handle_failures),
     Wrapper("input", "step", "outside of policies: a retry does not enter again", _wrap_input),
-    Wrapper("output edge", "step", "last: it is the upstream node's work", _wrap_output_edge),
+    Wrapper(
+        "output edge", "step", "outside of input: it is the upstream node's work", _wrap_output_edge
+    ),
+    Wrapper("counting", "step", "outermost: whatever becomes of the element", _count_arrivals),
     Wrapper("recording", "push", "around all edges: it sees each element once", _record),
     Wrapper("_emit", "send", "around the edges: its elements are those of the node", _call_emit),
     Wrapper("unboxing", "send", "last: whatever takes the element further gets it bare", _unbox),

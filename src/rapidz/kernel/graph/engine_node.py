@@ -54,6 +54,7 @@ class EngineNode(Node):
     _effective_policy: Any = None
     _record: Record | None = None
     _entry: CompiledEmit | None = None
+    _arrivals: dict[int, list[int]] | None = None
     _direct_steps: Any = None
     _compiled = _closing = _ended = False
     _wait_for_cache: tuple[int, Any] | None = None
@@ -176,6 +177,7 @@ class EngineNode(Node):
         run = FusedRun()
         run.nodes.append((weakref.ref(self), port))
         run.tail = push
+        run.counts_arrivals = False  # the step is wrapped
         return fuse(run)
 
     def _wrap_policy(self, step: Push[Any], policy: Any) -> Push[Any]:
@@ -305,6 +307,15 @@ class EngineNode(Node):
             if "_outlet" in vars(self):
                 self._invalidate()
         return self._record
+
+    # --- counts -------------------------------------------------------------------------------
+
+    def _count_arrivals(self) -> dict[int, list[int]]:
+        """Count the elements that arrive at each port from now on; return the counts."""
+        if self._arrivals is None:
+            self._arrivals = {port: [0] for port in range(len(self.upstreams))}
+            self._invalidate()
+        return self._arrivals
 
     def _retain_refs(self, metadata: Any, n: int = 1) -> None:
         retain(metadata, n)

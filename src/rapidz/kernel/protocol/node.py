@@ -53,6 +53,8 @@ class Node:
     """The `CompiledEmit` of `emit`, while it is valid."""
     _record: Any
     """Where the last element is recorded, if it was asked for."""
+    _arrivals: dict[int, list[int]] | None
+    """By port, in a list of one number, how many elements have arrived; None: not counted."""
     _direct_steps: Any
     """Steps for the calls of `update` by old classes, by port."""
     _wait_for_cache: tuple[int, Any] | None
