@@ -318,3 +318,16 @@ def test_an_edit_while_a_node_is_being_linked_is_not_lost() -> None:
     source.sink(lambda x: seen.append(("first", x)))
     source.emit(1)
     assert seen == [("first", 1), ("late", 1)]
+
+
+def test_downstreams_may_change_while_one_iterates_over_them() -> None:
+    source = Stream[int]()
+    nodes = [source.sink(print) for _ in range(3)]
+    kept: list[Any] = []
+    for node in source.downstreams:
+        kept += [node, source.sink(print)]
+        if node is nodes[0]:
+            nodes[1].destroy()
+            del nodes[1]
+    assert kept[::2] == nodes
+    assert len(source.downstreams) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import signal
 import threading
@@ -308,6 +309,88 @@ source.emit(1)
 print(pipeline_lock.ATOMIC, seen, "emit" in vars(source))
 """
     assert printed_by(program) == ["False ['1'] False"]
+
+
+class InterruptedCell(dict[int, Any]):
+    """Runs one of *actions* whenever the lock was taken, or is about to be released."""
+
+    def __init__(self, *, taken: bool, actions: list[Callable[[], object]]) -> None:
+        super().__init__()
+        self.taken, self.actions = taken, actions
+
+    def setdefault(self, key: int, default: Any = None) -> Any:
+        found = super().setdefault(key, default)
+        if self.taken and found is default and self.actions:
+            self.actions.pop(0)()
+        return found
+
+    def pop(self, *args: Any) -> Any:
+        if not self.taken and self.actions:
+            self.actions.pop(0)()
+        return super().pop(*args)
+
+
+@pytest.mark.parametrize("interrupt", [by_finalizer, by_weak_reference, by_callback, by_garbage])
+@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize("many", [True, False])
+def test_an_interrupt_as_the_lock_changes_hands_is_deferred(
+    interrupt: Callable[[Callable[[], object]], None], taken: bool, many: bool, with_a_lock: None
+) -> None:
+    source = Stream[Any]()
+    log: list[Any] = []
+    actions: list[Callable[[], object]] = []
+
+    def emit(x: Any) -> object:
+        return source.emit_many([x]) if many else source.emit(x)
+
+    def step(x: Any) -> Any:
+        if x == 1:
+            for late in "ab":
+                interrupt(functools.partial(emit, late))
+            actions.append(lambda: interrupt(lambda: emit("c")))
+            log.append("goes on")
+        return x
+
+    source.map(step).sink(log.append)
+    source.emit(0)
+    source._pipeline.lock._cell = InterruptedCell(taken=taken, actions=actions)
+    bounded(lambda: source.emit(1))
+    assert log == [0, "goes on", 1, "a", "b", "c"]
+    assert not source._pipeline.lock._cell
+
+
+def test_a_lock_that_an_interruption_has_just_taken_is_abandoned(with_a_lock: None) -> None:
+    def leave() -> None:
+        raise KeyboardInterrupt
+
+    source = Stream[Any]()
+    log = source.sink_to_list()
+    source._pipeline.lock._cell = InterruptedCell(taken=True, actions=[leave])
+    with pytest.raises(KeyboardInterrupt):
+        source.emit(1)
+    bounded(lambda: source.emit(2))
+    assert log == [2]
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_a_lock_that_was_lent_is_not_abandoned(
+    monkeypatch: pytest.MonkeyPatch, locked: bool
+) -> None:
+    monkeypatch.setattr(turns, "ATOMIC", not locked)
+    lock, entered = turns.PipelineLock(), threading.Event()
+
+    def enter() -> None:
+        with lock:
+            entered.set()
+
+    with lock:
+        lock.wait(0.01)
+        thread = threading.Thread(target=enter)
+        thread.start()
+        assert not entered.wait(2.5 * turns.PATIENCE)
+        assert lock.is_on_stack()
+    thread.join(10)
+    assert entered.is_set()
 
 
 def test_threads_exclude_each_other_without_the_flag(with_a_lock: None) -> None:

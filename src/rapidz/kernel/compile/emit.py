@@ -255,7 +255,10 @@ def emit_many(node: Node, elements: Iterable[Any]) -> Any:
     if not pipeline.needs_loop:
         if not sized:
             return _one_by_one(node, rest)
-        with pipeline.lock:
+        lock = pipeline.lock
+        if lock.is_taken() and lock.defer(functools.partial(bulk_later, node, rest)):
+            return None
+        with lock:
             pipeline.resume_interrupted()
             wait = pipeline.reentry.emit(functools.partial(take_bulk, node), rest)
         return None if wait is None else pipeline.start(_take_rest(node, wait, rest))

@@ -86,6 +86,12 @@ class OrderedWeakrefSet(weakref.WeakSet[Any]):
         for value in values:
             self.add(value)
 
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the present members: another thread may add some meanwhile."""
+        for ref in list(self.data._od):
+            if (member := ref()) is not None:
+                yield member
+
     def index(self, value: object) -> int:
         """Return the position of *value*; ValueError if it is not a member.
 

@@ -152,7 +152,7 @@ class PipelineExecution(LoopBinding):
     def _run_here(self, action: Callable[[], Pending], asynchronous: bool) -> Any:
         """Run *action* in the calling thread, once it has the lock."""
         lock = self.lock
-        if lock.busy and lock.defer(functools.partial(self._run_later, action)):
+        if lock.is_taken() and lock.defer(functools.partial(self._run_later, action)):
             return self.as_awaitable(None) if asynchronous else None
         try:
             with lock:

@@ -110,7 +110,7 @@ class PipelineLock:
         finally:
             with contextlib.suppress(ValueError):
                 self.waiters.remove(lock)
-            if self.waiters and not self.busy:  # an interrupt: it was woken, and leaves
+            if self.waiters and not self.is_taken():  # an interrupt: it was woken, and leaves
                 self.pass_on()
 
     def _is_abandoned(self) -> bool:
@@ -119,15 +119,27 @@ class PipelineLock:
         A KeyboardInterrupt may come between taking the lock and the block that
         would release it, or a thread may be killed.
         """
-        owner, mark = self._owner, self._frame
-        if owner == 0 or mark is None or not self.busy:
+        owner, mark = self._taken_by()
+        if mark is None or not self.is_taken():
             return False
         frame = sys._current_frames().get(owner)
         while frame is not None:
             if frame is mark:
                 return False
             frame = frame.f_back
-        return owner == self._owner and mark is self._frame
+        return (owner, mark) == self._taken_by()
+
+    def _taken_by(self) -> tuple[int, FrameType | None]:
+        """Return the thread that called `acquire`, and where; 0 and None if a compiled entry did.
+
+        An interruption may have left the flag behind the cell, so the cell decides.
+        """
+        owner, mark = self._owner, self._frame
+        return self._cell.get(0) or (owner, mark if owner else None)
+
+    def is_taken(self) -> bool:
+        """Return whether a thread has the lock, or is about to have or to release it."""
+        return self.busy or bool(self._cell)
 
     def _free(self) -> None:
         self._owner, self._frame = 0, None
@@ -143,7 +155,9 @@ class PipelineLock:
     def pass_on(self) -> None:
         """Run what interrupts have deferred, and wake one of the threads that wait."""
         me, frame = get_ident(), sys._getframe()
-        while self.waiters and not self.busy:
+        # The thread that has the lock looks at `waiters` when it has released it.  That may be
+        # the code that this interrupts: to wait for it here would be to wait forever.
+        while self.waiters and not self.is_taken():
             try:
                 first = self.waiters.popleft()
             except IndexError:  # another thread was quicker
@@ -154,7 +168,7 @@ class PipelineLock:
                 return
             if not self._try(me, frame):
                 self.waiters.appendleft(first)
-                continue  # whichever thread has the lock does it, unless it has it no more
+                continue  # whichever thread has the lock does it, unless it has released it
             try:
                 first()
             finally:
@@ -191,7 +205,7 @@ class PipelineLock:
         finally:
             with contextlib.suppress(ValueError):
                 self._watchers.remove(lock)
-            self._queue(me, sys._getframe())
+            self._queue(me, sys._getframe() if frame is None else frame)
             self._lent.remove(me)
             self._owner, self._frame, self.inside = owner, frame, inside
 
@@ -203,7 +217,7 @@ class PipelineLock:
         That is so if it has left a step of this pipeline in its own thread, or would
         have to wait for another thread, which may wait for what it has left.
         """
-        if not (self.busy or self.inside or self._cell):
+        if not (self.inside or self.is_taken()):
             return False
         holder = self._holder(sys._getframe(1))
         at: FrameType | None = sys._getframe(1)
@@ -214,7 +228,7 @@ class PipelineLock:
         else:
             return False
         self.waiters.append(action)
-        if not self.busy:
+        if not self.is_taken():
             self.pass_on()
         return True
 
@@ -223,7 +237,7 @@ class PipelineLock:
         me = get_ident()
         if self.inside == me:
             return True
-        return (self.busy or bool(self._cell)) and self._is_inside(me, sys._getframe(1))
+        return self.is_taken() and self._is_inside(me, sys._getframe(1))
 
     def is_on_stack(self) -> bool:
         """Return whether the code that asks is called from a step of this pipeline.
