@@ -8,6 +8,7 @@ from rapidz import graph as graph
 from rapidz import plugins as plugins
 from rapidz import sinks as sinks
 from rapidz import sources as sources
+from rapidz.connectors import CONNECTORS
 from rapidz.kernel.graph.constructor_arguments import args_kwargs
 from rapidz.kernel.graph.editing import destroy_pipeline, move_to_first
 from rapidz.kernel.graph.stream import Stream
@@ -50,9 +51,10 @@ from rapidz.operators import filter as filter
 from rapidz.operators import map as map
 from rapidz.operators import slice as slice
 from rapidz.operators import zip as zip
-from rapidz.sinks import Sink, sink, sink_to_textfile, starsink
+from rapidz.sinks import Sink, Writer, WriterSink, sink, sink_to_textfile, starsink, write_to
 from rapidz.sources import (
     PeriodicCallback,
+    Restart,
     Source,
     filenames,
     from_async_iterable,
@@ -62,6 +64,12 @@ from rapidz.sources import (
     from_textfile,
 )
 
+for _name, _module in CONNECTORS.items():
+    Stream.register_later(
+        _name,
+        f"rapidz.connectors.{_module}:{_name}",
+        *((staticmethod,) if _name.startswith("from_") else ()),
+    )
 Stream.register_later("scatter", "rapidz.parallel:scatter")
 Stream.register_later("to_batch", "rapidz.dataframe.register:to_batch")
 Stream.register_later("to_dataframe", "rapidz.dataframe.register:to_dataframe")
@@ -77,6 +85,7 @@ __all__ = [
     "TimedNode",
     # sources
     "PeriodicCallback",
+    "Restart",
     "Source",
     "filenames",
     "from_async_iterable",
@@ -108,7 +117,10 @@ __all__ = [
     "Sink",
     "sink",
     "sink_to_textfile",
+    "Writer",
+    "WriterSink",
     "starsink",
+    "write_to",
     # the graph
     "args_kwargs",
     "destroy_pipeline",

@@ -9,6 +9,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from rapidz.connectors import CONNECTORS
+from rapidz.kernel.graph.registry import load_later
+
 #: Old name → the module of the package that defines it.
 OLD_NAMES = {
     "APIRegisterMixin": "core",
@@ -57,4 +60,6 @@ def resolve(name: str) -> Any:
         return importlib.import_module(f"rapidz.{name}")
     if name in OLD_NAMES:
         return getattr(importlib.import_module(f"rapidz.{OLD_NAMES[name]}"), name)
+    if name in CONNECTORS:
+        return load_later(name)
     raise AttributeError(f"module 'rapidz' has no attribute {name!r}")

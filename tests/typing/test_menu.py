@@ -6,6 +6,7 @@ import importlib
 import inspect
 import typing
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -17,12 +18,14 @@ from rapidz._menu.types import (
     JoinOptions,
     NodeOptions,
     SourceOptions,
+    WriterOptions,
     ZipOptions,
 )
+from rapidz.connectors import CONNECTORS
 
 OPTIONS = {
     kind.__name__: kind.__required_keys__ | kind.__optional_keys__
-    for kind in (NodeOptions, JoinOptions, ZipOptions, CombineOptions, SourceOptions)
+    for kind in (NodeOptions, JoinOptions, ZipOptions, CombineOptions, SourceOptions, WriterOptions)
 }
 ROOMS = (
     "rapidz",
@@ -31,6 +34,13 @@ ROOMS = (
     "rapidz.parallel",
     "rapidz.sinks",
     "rapidz.sources",
+    *sorted(
+        {
+            f"rapidz.connectors.{module}"
+            for module in CONNECTORS.values()
+            if find_spec(f"rapidz.connectors.{module}")
+        }
+    ),
 )
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -138,7 +148,9 @@ def test_the_menu_names_every_parameter(name: str) -> None:
 def test_the_operator_takes_every_parameter_of_the_menu(name: str) -> None:
     parameters, others = operator_parameters(name)
     unknown = {*menu_parameters(name), *options(name)} - set(parameters)
-    assert not unknown or (others and unknown <= OPTIONS["SourceOptions"])
+    assert not unknown or (
+        others and unknown <= OPTIONS["SourceOptions"] | OPTIONS["WriterOptions"]
+    )
 
 
 @every_method

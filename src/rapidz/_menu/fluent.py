@@ -9,6 +9,7 @@ typed as well, call its class: ``rapidz.map(source, func).func``.
 from __future__ import annotations
 
 from rapidz._menu.combine import CombineMethods
+from rapidz._menu.connectors import ConnectorMethods
 from rapidz._menu.frames import FrameMethods
 from rapidz._menu.pace import PaceMethods
 from rapidz._menu.parallel import ParallelMethods
@@ -30,5 +31,6 @@ class Fluent(
     SinkMethods[T],
     FrameMethods[T],
     ParallelMethods[T],
+    ConnectorMethods[T],
 ):
     """Stream of elements of type *T*, as far as its operators go."""

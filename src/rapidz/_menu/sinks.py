@@ -29,11 +29,14 @@ from rapidz._menu.types import (
     NodeOptions,
     P,
     T,
+    WriterOptions,
 )
 
 if TYPE_CHECKING:
     from rapidz.sinks import base as sinks
     from rapidz.sinks import files
+    from rapidz.sinks.writer import Writer
+    from rapidz.sinks.writer_sink import write_to
 
 
 class SinkMethods(ElementType[T]):
@@ -132,3 +135,6 @@ class SinkMethods(ElementType[T]):
         **options: Unpack[NodeOptions],
     ) -> files.sink_to_textfile[T]:
         """Write every element as a line of a text file."""
+
+    def write_to(self, writer: Writer[T], **options: Unpack[WriterOptions]) -> write_to[T]:
+        """Write every element to a `Writer`, one by one or in batches."""

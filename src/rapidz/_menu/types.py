@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
     from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.protocol.intervals import Interval
+    from rapidz.sources.restart import Restart
 
     T = TypeVar("T", default=Any)  # so that `Stream()` is a stream of anything
 else:
@@ -99,6 +101,16 @@ class SourceOptions(NodeOptions, total=False):
     """Options of every source."""
 
     start: bool
+    restart: bool | Restart | None
+
+
+class WriterOptions(NodeOptions, total=False):
+    """Options of every sink that writes to a `Writer`; see `WriterSink`."""
+
+    batch: int
+    max_bytes: int | None
+    max_wait: Interval | None
+    restart: bool | Restart | None
 
 
 Fn = Callable[Concatenate[A, P], U]

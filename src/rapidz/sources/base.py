@@ -3,36 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
+import io
 import threading
 import warnings
-from collections.abc import Awaitable
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, overload
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar, Literal, NoReturn, TypeAlias, TypeVar
 
 from rapidz.kernel.graph import shutdown, signals
 from rapidz.kernel.graph.stream import Stream
-from rapidz.kernel.protocol.checks import check_writes, read_interval
-from rapidz.kernel.protocol.intervals import Interval
+from rapidz.kernel.protocol.checks import check_writes
+from rapidz.kernel.protocol.node import engine_default
 from rapidz.kernel.protocol.push import flat
 from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime.attribution import attribute_to, comes_from_downstream
 from rapidz.kernel.runtime.failures import PolicyHandler, Raise, StreamClosed
 from rapidz.kernel.runtime.supervision import being_ended, supervised
 from rapidz.kernel.runtime.tracked_element import Metadata
-from rapidz.sources.restart import reopen, sinks_downstream
+from rapidz.sources.live_interval import LiveInterval
+from rapidz.sources.reopen import reopen, sinks_downstream
+from rapidz.sources.restart import Restart, read_restart
+from rapidz.sources.restarting import RestartingSource
 from rapidz.sources.run import DeliveryWait, SourceRun, active_runs, current_run
 
 T = TypeVar("T")
 
-State: TypeAlias = Literal["new", "running", "stopped", "failed", "done"]
+State: TypeAlias = Literal["new", "running", "restarting", "stopped", "failed", "done"]
+
+__all__ = ["LiveInterval", "Source", "State", "stop_infinite_sources"]
 
 
-class Source(Stream[T]):
+class Source(RestartingSource[T]):
     """Node that emits elements by itself, from `start` to `stop` or to the end of its data.
 
-    To write a source, override one of two methods, as ``async def``, as a
-    Tornado coroutine or synchronous:
+    To write a source, override one of two methods, as ``async def``, as an
+    asynchronous generator, whose items are emitted, as a Tornado coroutine or
+    synchronous:
 
     ``run(self)``
         emits all elements.  When it returns, the data have ended: everything
@@ -54,13 +63,17 @@ class Source(Stream[T]):
     An exception in the source, or downstream in a chain of direct calls without
     a policy, ends the run: the state is then ``"failed"``, `exception` is
     the exception, and `join` and `close` raise it.  `start` resumes with the
-    next element.
+    next element.  With *restart*, `run` is called again after a transient failure
+    of the source itself; until it is connected, the state is ``"restarting"``.
 
     Parameters
     ----------
     start : bool
         Start at once.  Elements emitted before the nodes downstream are built are lost:
         call `start` after the last one.
+    restart : bool or Restart, optional
+        Whether, when and how often to start again after a transient failure; by
+        default what the class says in `default_restart`.
     **kwargs
         Options of every `Stream`: stream_name, loop, asynchronous.
 
@@ -82,15 +95,15 @@ class Source(Stream[T]):
     """Whether the source is infinite: stopped at exit, and with policies that apply to one call;
     None: if `run` is not overridden."""
 
+    seekable: ClassVar[bool] = False
+    """Whether `position` and `seek` work."""
+
     _has_run: ClassVar[bool] = False
     """Whether the class overrides `run`."""
     _has_poll: ClassVar[bool] = False
     """Whether the class overrides `_run`."""
     _has_stop: ClassVar[bool] = False
     """Whether the class overrides `stop`, and so ends its stream itself."""
-
-    exception: Exception | None = None
-    """The exception that ended the run, until the source is started again."""
 
     _state: State = "new"
     _source_run: SourceRun | None = None
@@ -104,9 +117,16 @@ class Source(Stream[T]):
             name in own for name in ("run", "_run", "stop")
         )
 
-    def __init__(self, start: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, start: bool = False, *, restart: bool | Restart | None = None, **kwargs: Any
+    ) -> None:
+        name = type(self).__name__
         for work in ("run", "_run"):
-            check_writes(type(self).__name__, work, getattr(type(self), work))
+            method = getattr(type(self), work)
+            if not inspect.isasyncgenfunction(method):
+                check_writes(name, work, method)
+        self._restart = read_restart(name, restart, self.default_restart)
+        self._thread: ThreadPoolExecutor | None = None
         self.stopped, self.started = True, False
         self._state_lock = threading.RLock()
         kwargs["ensure_io_loop"] = True  # old classes ask for it too
@@ -128,9 +148,11 @@ class Source(Stream[T]):
 
     @property
     def state(self) -> State:
-        """``"new"``, ``"running"``, ``"stopped"``, ``"failed"`` or ``"done"``."""
+        """``"new"``, ``"running"``, ``"restarting"``, ``"stopped"``, ``"failed"`` or ``"done"``."""
         if self._state == "running" and self.stopped:
             return "stopped"
+        if self._state == "running" and self.exception is not None:
+            return "restarting"
         if self._state == "new" and not self.stopped:
             return "running"  # a class that starts by itself
         return self._state
@@ -175,6 +197,8 @@ class Source(Stream[T]):
         if run is None or run.source is not self:
             return super().emit(x, asynchronous, metadata)
         run.raise_if_retired()
+        if not run.connected:
+            self.connected()
         token = current_run.set(None)
         try:
             wait = super().emit(x, asynchronous, metadata)
@@ -182,11 +206,14 @@ class Source(Stream[T]):
             current_run.reset(token)
         return None if wait is None else DeliveryWait(wait, run)
 
+    @engine_default
     def _emit(self, x: T, metadata: Any = None) -> list[Awaitable[object]]:
         run = current_run.get()
         if run is None or run.source is not self:
             return super()._emit(x, metadata)
         run.raise_if_retired()
+        if not run.connected:
+            self.connected()
         token = current_run.set(None)
         push = functools.partial(super()._emit, x, metadata)
         try:
@@ -195,7 +222,45 @@ class Source(Stream[T]):
             current_run.reset(token)
         return [DeliveryWait(wait, run) for wait in waits]
 
+    def position(self) -> Any:
+        """Return where a later run would resume: behind the last element that was pushed.
+
+        Plain data that can be pickled.  Raises `io.UnsupportedOperation` if the
+        source cannot seek.
+        """
+        self._refuse_seek()
+
+    def seek(self, position: Any) -> None:
+        """Resume at *position*, a result of `position`, at the next `start`.
+
+        Raises `io.UnsupportedOperation` if the source cannot seek.
+        """
+        self._refuse_seek()
+
+    # --- for authors, while it runs ----------------------------------------------------------
+
+    async def in_thread(self, func: Callable[..., Any], *args: Any) -> Any:
+        """Return ``func(*args)``, called in a thread of this source alone, one call at a time."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix=str(self))
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, functools.partial(func, *args))
+
     # --- while it runs -----------------------------------------------------------------------
+
+    def _fail_unacknowledged(self, run: SourceRun | None, error: BaseException) -> None:
+        """End the run: an element failed, and no policy has handled that."""
+        with self._state_lock:
+            if run is None or self._source_run is not run or self._state != "running":
+                return
+            self._source_run, self.stopped = None, True
+            self._state = "failed"
+            self.exception = error if isinstance(error, Exception) else RuntimeError(str(error))
+        self._on_run_stopped()
+        run.retire()
+
+    def _refuse_seek(self) -> NoReturn:
+        raise io.UnsupportedOperation(f"{self}: the source has no positions, it cannot seek")
 
     async def _supervise_run(self, run: SourceRun) -> None:
         """Execute one run, after the one before, and record how it ends."""
@@ -220,6 +285,10 @@ class Source(Stream[T]):
         else:
             if self._source_run is run and not self.stopped and self._ends_with_run():
                 await self._complete_run(run)
+        finally:
+            if (thread := self._thread) is not None:
+                self._thread = None
+                thread.shutdown(wait=False)
         current_run.set(None)
         if self._source_run is not run:
             self._emit_rest()
@@ -261,22 +330,38 @@ class Source(Stream[T]):
 
     async def _work(self) -> None:
         """Call `run`; a policy of the source may call it again."""
-
-        async def work() -> None:
-            await _await_all(self.run())
-
         if self._is_infinite():
-            await work()  # which applies the policy to each call of `_run`
+            await self._run_and_restart()  # which applies the policy to each call of `_run`
         else:
-            await self._apply_policy(work)
+            await self._apply_policy(self._run_and_restart)
+
+    async def _run_and_restart(self) -> None:
+        async def work() -> None:
+            await self._await_all(self.run())
+
+        await self._restart_after_failures(work)
 
     async def _repeat_turns(self) -> None:
         async def turn() -> None:
-            await _await_all(self._run())
+            await self._await_all(self._run())
 
         while self._may_emit():
             await self._apply_policy(turn)
             await asyncio.sleep(0)
+
+    async def _await_all(self, result: Any) -> None:
+        """Await what a method returned: nothing, an awaitable, lists of them, or a generator."""
+        if inspect.isasyncgen(result):
+            async with contextlib.aclosing(result) as items:
+                x: Any
+                async for x in items:
+                    for wait in self._emit(x):
+                        await wait
+        elif inspect.isawaitable(result):
+            await result
+        else:
+            for wait in flat(result):
+                await wait
 
     def _may_emit(self) -> bool:
         """Return whether the run that calls this may emit."""
@@ -342,36 +427,10 @@ class Source(Stream[T]):
         return not self._has_run if self.infinite is None else self.infinite
 
 
-class LiveInterval:
-    """Descriptor of an interval in seconds that may be assigned while the source runs."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    @overload
-    def __get__(self, source: None, owner: type) -> LiveInterval: ...
-    @overload
-    def __get__(self, source: Source[Any], owner: type) -> float: ...
-    def __get__(self, source: Source[Any] | None, owner: type) -> Any:
-        return self if source is None else source.__dict__[self._name]
-
-    def __set__(self, source: Source[Any], value: Interval) -> None:
-        vars(source)[self._name] = read_interval(type(source).__name__, value, argument=self._name)
-
-
 def _cancelled(source: Source[Any], error: BaseException) -> Exception:
     failure = RuntimeError(f"{source}: what it waited for was cancelled")
     failure.__cause__ = error
     return failure
-
-
-async def _await_all(result: object) -> None:
-    """Await what a method returned: nothing, an awaitable, or lists of them."""
-    if inspect.isawaitable(result):
-        await result
-    else:
-        for wait in flat(result):
-            await wait
 
 
 def stop_infinite_sources() -> None:

@@ -48,6 +48,7 @@ class SourceRun:
     __slots__ = (
         "_number",
         "_task",
+        "connected",
         "cooperative",
         "finished",
         "last_yield",
@@ -63,6 +64,8 @@ class SourceRun:
         self.loop = loop
         self.finished: asyncio.Future[None] = loop.create_future()
         self.retired = False
+        self.connected = False
+        """Whether the source has connected, or emitted, since it was last called."""
         self.cooperative = False
         """Polls `retired` itself, so it is not cancelled."""
         self.last_yield = monotonic()

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from rapidz.kernel.compile.async_steps import queue_behind
-from rapidz.kernel.compile.legacy import interpreted, overridden_emit
+from rapidz.kernel.compile.legacy import interpreted, overridden_emit, takes_keyword
 from rapidz.kernel.protocol.node import Node
 from rapidz.kernel.protocol.push import Pending, Push, await_result
 from rapidz.kernel.runtime import attribution, failures
 from rapidz.kernel.runtime.attribution import failure_test
+from rapidz.kernel.runtime.tracked_element import current_metadata
 from rapidz.kernel.runtime.tracking import boxing, unboxing
 
 
@@ -138,7 +139,14 @@ def _call_emit(context: WrapContext, push: Push[Any]) -> Push[Any]:
         node = ref()
         return None if node is None else await_result(node._emit(x), start)
 
-    return via_emit
+    def with_metadata(x: Any) -> Pending:
+        node = ref()
+        if node is None:
+            return None
+        return await_result(node._emit(x, metadata=current_metadata()), start)
+
+    tracked = node._pipeline.tracked and takes_keyword(node._emit, "metadata")
+    return with_metadata if tracked else via_emit
 
 
 def _unbox(context: WrapContext, push: Push[Any]) -> Push[Any]:

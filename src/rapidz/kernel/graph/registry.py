@@ -26,6 +26,18 @@ GROUPS = {
 }
 
 
+#: Operators that are imported when first used: name → ``"module:name"``.
+LATER: dict[str, str] = {}
+
+
+def load_later(name: str) -> Any:
+    """Return the operator *name* of `LATER`; raise AttributeError if there is none."""
+    if name not in LATER:
+        raise AttributeError(f"no operator is called {name!r}", name=name)
+    module, _, attribute = LATER[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
 def identity(x: Any) -> Any:
     """Return *x*."""
     return x
@@ -121,16 +133,18 @@ class APIRegisterMixin(metaclass=_LooksForPlugins):
         return register
 
     @classmethod
-    def register_later(cls, name: str, target: str) -> None:
+    def register_later(
+        cls, name: str, target: str, modifier: Callable[[Any], Any] = identity
+    ) -> None:
         """Make *target*, ``"module:function"``, a method that is imported when first called."""
 
         def stub(*args: Any, **kwargs: Any) -> Any:
-            module, _, attribute = target.partition(":")
-            return getattr(importlib.import_module(module), attribute)(*args, **kwargs)
+            return load_later(name)(*args, **kwargs)
 
+        LATER[name] = target
         stub.__name__ = name
         stub.__doc__ = f"See `{target.replace(':', '.')}`."
-        setattr(cls, name, stub)
+        setattr(cls, name, modifier(stub))
 
     @classmethod
     def register_plugin_entry_point(

@@ -11,6 +11,7 @@ loop bound, and before the next element.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from rapidz.kernel.protocol.context import OutletContext, PipelineContext
@@ -214,6 +215,10 @@ class Node:
         Called ahead of the end, perhaps several times, after `_emit_buffered` and
         with elements yet to come if they go round a cycle.
         """
+
+    def _each_failure(self, failure: Any) -> Sequence[Any]:
+        """Return the failures of single elements, where that of *failure* is a batch of them."""
+        return (failure,)
 
     def _on_restart(self) -> None:
         """Take up what `_on_end` has freed.

@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from rapidz.kernel.protocol.checks import check_count, check_number
 from rapidz.kernel.protocol.intervals import seconds
 from rapidz.kernel.protocol.node import Node
-from rapidz.kernel.protocol.push import Pending, Push, withdraw
+from rapidz.kernel.protocol.push import Pending, Push, when_all, withdraw
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime import loop as loops
@@ -231,10 +231,19 @@ class PolicyHandler:
         if node is None or isinstance(self._last, Retry):
             raise error
         node._report_loss()
-        mark_failed(x.metadata if type(x) is TrackedElement else current_metadata(), error)
-        if not isinstance(self._last, Raise):
+        handled = not isinstance(self._last, Raise)
+        metadata = x.metadata if type(x) is TrackedElement else current_metadata()
+        mark_failed(metadata, error, handled)
+        if handled:
             mark_handled(error)
-        return self._last.settle(Failure(unbox(x), error, node, attempts))
+        return self._settle(node._each_failure(Failure(unbox(x), error, node, attempts)))
+
+    def _settle(self, failures: Sequence[Failure]) -> Pending:
+        assert not isinstance(self._last, Retry)
+        waits = [wait for failure in failures if (wait := self._last.settle(failure)) is not None]
+        if len(waits) < 2:
+            return waits[0] if waits else None
+        return self._pipeline.start(when_all(waits, []))
 
     def enqueue(self, step: Push[Any], x: Any) -> Pending:
         return self.line.enqueue(self._process(step, x), self._pipeline, self._loses_outside)

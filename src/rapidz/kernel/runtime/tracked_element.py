@@ -33,11 +33,16 @@ def release(metadata: Iterable[Any] | None, n: int = 1) -> None:
         ref.release(n)
 
 
-def mark_failed(metadata: Iterable[Any] | None, error: BaseException) -> None:
-    """Report *error* to every counter in *metadata*."""
+def mark_failed(
+    metadata: Iterable[Any] | None, error: BaseException, handled: bool = False
+) -> None:
+    """Report *error* to every counter in *metadata*; *handled*: a policy handles it."""
     for ref in refs(metadata):
         if hasattr(ref, "fail"):
-            ref.fail(error)
+            if handled:
+                ref.fail(error, handled=True)
+            else:
+                ref.fail(error)
 
 
 def current_metadata() -> Metadata:

@@ -72,6 +72,8 @@ class RefCounter:
         self.cb = cb
         self.on_failure = on_failure
         self.failure: BaseException | None = None
+        self.handled = True
+        """Whether a policy has handled every failure so far."""
         self.told = False
 
     def retain(self, n: int = 1) -> None:
@@ -85,16 +87,24 @@ class RefCounter:
             self.told = True
             self._tell()
 
-    def fail(self, error: BaseException) -> None:
-        """Note a failure of something that resulted from the element: report that at the end."""
-        if self.failure is None:
+    def fail(self, error: BaseException, handled: bool = False) -> None:
+        """Note a failure of something that resulted from the element: report that at the end.
+
+        *handled*: a policy has handled it, by skipping or sending the element.
+        """
+        if self.failure is None or (self.handled and not handled):
             self.failure = without_traceback(error)
+        self.handled = self.handled and handled
+
+    def _callback(self) -> Callable[[], object] | None:
+        """Return what to call in the end."""
+        if self.failure is None:
+            return self.cb
+        failure, on_failure = self.failure, self.on_failure
+        return None if on_failure is None else lambda: on_failure(failure)
 
     def _tell(self) -> None:
-        tell: Callable[[], object] | None = self.cb
-        if self.failure is not None:
-            failure, on_failure = self.failure, self.on_failure
-            tell = None if on_failure is None else lambda: on_failure(failure)
+        tell = self._callback()
         if tell is None:
             return
         if sys.is_finalizing():  # no loop would run the callback
@@ -111,7 +121,10 @@ class RefCounter:
             if inspect.isawaitable(result):
                 loops.keep_running(loop, result)
 
-        loop.call_soon_threadsafe(call)
+        if loop is loops.running_loop():
+            loop.call_soon(call)
+        else:
+            loop.call_soon_threadsafe(call)
 
     def __repr__(self) -> str:
         return f"<RefCounter count={self.count}>"

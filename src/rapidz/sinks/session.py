@@ -1,0 +1,179 @@
+"""Session of a writer: open, write, restart, flush and close, one call at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import inspect
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from rapidz.kernel.runtime import loop as loops
+from rapidz.sinks.writer import Writer
+from rapidz.sources.restart import Restart
+
+_log = logging.getLogger(__name__)
+
+
+class WriterSession:
+    """Calls the methods of one writer, and opens it again after transient failures."""
+
+    def __init__(
+        self, name: str, writer: Writer[Any], restart: Restart | None, max_bytes: int | None
+    ) -> None:
+        self.writer = writer
+        self._name, self._restart, self._max_bytes = name, restart, max_bytes
+        self._is_open = self._broken = self._was_open = False
+        self._thread: ThreadPoolExecutor | None = None
+        self._lock: tuple[Any, asyncio.Lock] | None = None
+
+    async def write(self, payload: Any) -> None:
+        """Write one element."""
+        async with self._exclusive():
+            await self._attempt(functools.partial(self._call, self.writer.write, payload))
+
+    async def write_many(self, payloads: Sequence[Any]) -> None:
+        """Write a batch, in parts of at most ``max_bytes``."""
+        async with self._exclusive():
+            for part in self._parts(payloads):
+                await self._attempt(functools.partial(self._call, self.writer.write_many, part))
+
+    async def flush(self) -> None:
+        """Make durable what was written."""
+        async with self._exclusive():
+            if self._is_open and not self._broken:
+                await self._call(self.writer.flush)
+
+    async def close(self) -> None:
+        """Flush and close the writer; the next write opens it again."""
+        async with self._exclusive():
+            try:
+                await self._close()
+            finally:
+                if (thread := self._thread) is not None:
+                    self._thread = None
+                    thread.shutdown(wait=False)
+
+    async def _close(self) -> None:
+        if not self._is_open:
+            return
+        try:
+            if not self._broken:
+                await self._call(self.writer.flush)
+        finally:
+            self._is_open = self._broken = False
+            await self._call(self.writer.close)
+
+    def _exclusive(self) -> contextlib.AbstractAsyncContextManager[Any]:
+        """Let one call follow the other; without a loop they do anyway."""
+        loop = loops.running_loop()
+        if loop is None:
+            return contextlib.nullcontext()
+        if self._lock is None or self._lock[0] is not loop:
+            self._lock = loop, asyncio.Lock()
+        return self._lock[1]
+
+    async def _attempt(self, write: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        attempt = 0
+        while True:
+            try:
+                await self._open()
+                await write()
+                if self.writer.flush_each:
+                    await self._call(self.writer.flush)
+                return
+            except Exception as error:
+                rule = self._restart
+                if rule is None or not self._may_restart(error, rule):
+                    raise
+                attempt += 1
+                if not rule.allows(attempt, self._was_open):
+                    raise
+                await self._pause(error, rule.pause(attempt))
+            except BaseException:
+                self._broken = True  # it may have written a part
+                raise
+
+    def _may_restart(self, error: Exception, rule: Restart) -> bool:
+        if not (self.writer.is_transient(error) if rule.on is None else isinstance(error, rule.on)):
+            return False
+        self._broken = True
+        return True
+
+    async def _open(self) -> None:
+        if self._broken:
+            await self._discard()
+        if not self._is_open:
+            await self._call(self.writer.open)
+            self._is_open = self._was_open = True
+
+    async def _discard(self) -> None:
+        """Close a writer that is in an unknown state."""
+        self._broken = False
+        if self._is_open:
+            self._is_open = False
+            try:
+                await self._call(self.writer.close)
+            except Exception as error:
+                _log.debug("%s: %s at the close of a broken connection", self._name, error)
+
+    async def _pause(self, error: Exception, pause: float) -> None:
+        failure = f"{type(error).__name__}: {error}"
+        _log.warning("%s: %s; writes again in %.2g s", self._name, failure, pause)
+        await self._discard()
+        if loops.running_loop() is None:
+            time.sleep(pause)
+        else:
+            await asyncio.sleep(pause)
+
+    async def _call(self, method: Callable[..., Any], *args: Any) -> None:
+        """Call a method of the writer where it may be called from."""
+        if inspect.iscoroutinefunction(method):
+            await method(*args)
+            return
+        loop = loops.running_loop()
+        if loop is None or not self.writer.blocking or method.__func__ in _TRIVIAL:  # type: ignore[attr-defined]
+            result = method(*args)
+        else:
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, thread_name_prefix=self._name)
+            result = await asyncio.wrap_future(self._thread.submit(method, *args), loop=loop)
+        if inspect.isawaitable(result):  # the default `write` of an asynchronous `write_many`
+            await result
+
+    def _parts(self, payloads: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        """Split a batch into parts of at most ``max_bytes``, or of one element."""
+        if self._max_bytes is None:
+            yield payloads
+            return
+        begin = total = 0
+        for at, payload in enumerate(payloads):
+            size = self.writer.size(payload)
+            if total + size > self._max_bytes and at > begin:
+                yield payloads[begin:at]
+                begin, total = at, 0
+            total += size
+        yield payloads[begin:]
+
+
+_TRIVIAL = {Writer.open, Writer.flush, Writer.close}
+
+
+def needs_loop(writer: Writer[Any]) -> bool:
+    """Return whether a method of *writer* is asynchronous."""
+    methods = (writer.open, writer.write, writer.write_many, writer.flush, writer.close)
+    return any(inspect.iscoroutinefunction(method) for method in methods)
+
+
+def run_here(work: Coroutine[Any, Any, None]) -> None:
+    """Run *work* to its end in the caller: none of its calls is asynchronous."""
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    work.close()
+    raise RuntimeError("a plain method of a writer returned an awaitable outside of a loop")
