@@ -217,7 +217,10 @@ class Node:
         """
 
     def _each_failure(self, failure: Any) -> Sequence[Any]:
-        """Return the failures of single elements, where that of *failure* is a batch of them."""
+        """Return the failures of single elements, where the element of *failure* is a batch.
+
+        Called when a policy settles a failure of this node.  By default the failure itself.
+        """
         return (failure,)
 
     def _on_restart(self) -> None:
