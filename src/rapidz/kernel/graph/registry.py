@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rapidz.kernel.graph.suggestions import MissingOperator
 from rapidz.kernel.protocol.short_repr import short_repr
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class _LooksForPlugins(abc.ABCMeta):
         def __getattr__(cls, name: str) -> Any:
             if not name.startswith("_") and cls.look_for_plugins():
                 return getattr(cls, name)
-            raise AttributeError(f"{cls.__name__} has no attribute {name!r}")
+            raise MissingOperator(cls.__name__, name, lambda: dir(cls))
 
     def look_for_plugins(cls) -> bool:
         """Load the plug-ins if that was not done yet; whether it was done now.
@@ -89,6 +90,14 @@ class APIRegisterMixin(metaclass=_LooksForPlugins):
     """A class whose operators register themselves as its methods."""
 
     _plugins_go_here = True
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            cls = type(self)
+            if name.startswith(("from_", "to_")) and not hasattr(cls, name):
+                raise MissingOperator(cls.__name__, name, lambda: dir(cls))
+            return object.__getattribute__(self, name)  # a property may have failed: say why
 
     @classmethod
     def register_api(
