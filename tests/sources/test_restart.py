@@ -149,6 +149,20 @@ async def test_stop_ends_the_wait_for_a_restart() -> None:
     assert seen == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("infinite", [False, True])
+async def test_close_in_the_wait_for_a_restart_ends_the_source(infinite: bool) -> None:
+    source = flaky({2: ConnectionError("gone")}, asynchronous=True)
+    source.infinite = infinite  # type: ignore[misc]
+    seen = source.sink_to_list()
+    source.start()
+    await asyncio.sleep(0.5)
+    assert source.state == "restarting"
+    await source.close()
+    assert seen == ([0, 1] if infinite else [0, 1, 2, 3, 4])
+    state: str = source.state
+    assert state == ("stopped" if infinite else "done")
+
+
 async def test_an_asynchronous_generator_waits_for_capacity() -> None:
     log: list[Any] = []
 

@@ -1,9 +1,10 @@
-"""Acknowledged emission: elements of a source, decoded, and reported when they are done."""
+"""Positions and acknowledgement: what a source has emitted, and what of it is done."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.checks import check_callable
@@ -18,7 +19,10 @@ T = TypeVar("T")
 
 
 class AcknowledgingSource(Stream[T]):
-    """The part of `Source` that acknowledges elements."""
+    """The part of `Source` that acknowledges elements, and knows its position."""
+
+    seekable: ClassVar[bool] = False
+    """Whether `position` and `seek` work."""
 
     _source_run: SourceRun | None
 
@@ -114,3 +118,21 @@ class AcknowledgingSource(Stream[T]):
         wait = tracked_push(lambda: handler.apply_policy(raw, error, 1), [{"ref": counter}])
         if wait is not None:
             await wait
+
+    def position(self) -> Any:
+        """Return where a later run would resume: behind the last element that was pushed.
+
+        Plain data that can be pickled.  Raises `io.UnsupportedOperation` if the
+        source cannot seek.
+        """
+        self._refuse_seek()
+
+    def seek(self, position: Any) -> None:
+        """Resume at *position*, a result of `position`, at the next `start`.
+
+        Raises `io.UnsupportedOperation` if the source cannot seek.
+        """
+        self._refuse_seek()
+
+    def _refuse_seek(self) -> NoReturn:
+        raise io.UnsupportedOperation(f"{self}: the source has no positions, it cannot seek")

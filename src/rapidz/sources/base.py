@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import functools
 import inspect
-import io
 import threading
 import warnings
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar, Literal, NoReturn, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from rapidz.kernel.graph import shutdown, signals
 from rapidz.kernel.graph.stream import Stream
@@ -32,6 +31,9 @@ from rapidz.sources.run import DeliveryWait, SourceRun, active_runs, current_run
 T = TypeVar("T")
 
 State: TypeAlias = Literal["new", "running", "restarting", "stopped", "failed", "done"]
+
+#: States of a source that will emit more by itself.
+ACTIVE = ("running", "restarting")
 
 __all__ = ["LiveInterval", "Source", "State", "stop_infinite_sources"]
 
@@ -94,9 +96,6 @@ class Source(RestartingSource[T]):
     infinite: ClassVar[bool | None] = None
     """Whether the source is infinite: stopped at exit, and with policies that apply to one call;
     None: if `run` is not overridden."""
-
-    seekable: ClassVar[bool] = False
-    """Whether `position` and `seek` work."""
 
     _has_run: ClassVar[bool] = False
     """Whether the class overrides `run`."""
@@ -222,21 +221,6 @@ class Source(RestartingSource[T]):
             current_run.reset(token)
         return [DeliveryWait(wait, run) for wait in waits]
 
-    def position(self) -> Any:
-        """Return where a later run would resume: behind the last element that was pushed.
-
-        Plain data that can be pickled.  Raises `io.UnsupportedOperation` if the
-        source cannot seek.
-        """
-        self._refuse_seek()
-
-    def seek(self, position: Any) -> None:
-        """Resume at *position*, a result of `position`, at the next `start`.
-
-        Raises `io.UnsupportedOperation` if the source cannot seek.
-        """
-        self._refuse_seek()
-
     # --- for authors, while it runs ----------------------------------------------------------
 
     async def in_thread(self, func: Callable[..., Any], *args: Any) -> Any:
@@ -258,9 +242,6 @@ class Source(RestartingSource[T]):
             self.exception = error if isinstance(error, Exception) else RuntimeError(str(error))
         self._on_run_stopped()
         run.retire()
-
-    def _refuse_seek(self) -> NoReturn:
-        raise io.UnsupportedOperation(f"{self}: the source has no positions, it cannot seek")
 
     async def _supervise_run(self, run: SourceRun) -> None:
         """Execute one run, after the one before, and record how it ends."""
@@ -300,7 +281,7 @@ class Source(RestartingSource[T]):
         run = self._source_run
         if run is None or current_run.get() is run or not run.loop.is_running():
             return None
-        runs_out = self.state == "running" and self._emits_itself() and self._is_finite()
+        runs_out = self.state in ACTIVE and self._emits_itself() and self._is_finite()
         return run.finished if runs_out else None
 
     def _before_end(self, at_once: bool) -> None:
@@ -315,7 +296,7 @@ class Source(RestartingSource[T]):
                 stacklevel=4,
             )
         self._closed = True
-        if self.state == "running" and self._emits_itself():
+        if self.state in ACTIVE and self._emits_itself():
             self.stop()
 
     def _is_finite(self) -> bool:

@@ -18,7 +18,7 @@ cls: Any = Stream
         (lambda: cls.from_kafak, "Stream has no attribute 'from_kafak'; did you mean from_kafka"),
         (lambda: cls().to_kafak, "Stream has no attribute 'to_kafak'; did you mean to_kafka"),
         (lambda: cls.from_textfil, "did you mean from_textfile"),
-        (lambda: cls.from_zzzzzzzzzzz, "see `rapidz.connectors.CONNECTORS`"),
+        (lambda: cls().to_zzzzzzzzzzzzzzzzzzzzzzzzzzz, "see `rapidz.connectors.CONNECTORS`"),
         (lambda: cls.zzzzzzzzzzzzz, "^Stream has no attribute 'zzzzzzzzzzzzz'$"),
     ],
 )

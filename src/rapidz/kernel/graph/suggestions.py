@@ -24,9 +24,7 @@ class MissingOperator(AttributeError):
         if close:
             return f"{message}; did you mean {' or '.join(close)}?"
         if self._missing.startswith(("from_", "to_")):
-            return (
-                f"{message}; `rapidz.connectors.CONNECTORS` names the connectors, plug-ins add more"
-            )
+            return f"{message}; see `rapidz.connectors.CONNECTORS`, plug-ins add others"
         return message
 
     def __reduce__(self) -> Any:
