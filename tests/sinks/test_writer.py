@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support import settle
+from tests.support import printed_by, settle
 
 from rapidz import RefCounter, Restart, Retry, Stream, Writer
 from rapidz.testing import run
@@ -274,6 +275,65 @@ async def test_a_write_that_was_cancelled_opens_the_writer_again() -> None:
     await source.close()
     assert writer.written[-1] == 2
     assert writer.log.count("open") == writer.log.count("close")
+
+
+def test_a_writer_is_closed_when_the_program_ends_without_a_close() -> None:
+    program = """
+from rapidz import Stream, Writer
+class W(Writer):
+    def write(self, x): print("write", x)
+    def flush(self): print("flush", flush=True)
+    def close(self): print("close", flush=True)
+class A(W):
+    async def write(self, x): print("write", x)
+source, other, background = Stream(), Stream(), Stream(asynchronous=False)
+source.write_to(W())
+source.emit(1)
+background.write_to(A())
+background.emit(2)
+other.write_to(W())
+"""
+    assert printed_by(program) == ["write 1", "write 2", *["flush", "close"] * 2]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_a_forked_child_opens_the_writer_anew_and_closes_its_own() -> None:
+    program = """
+import os
+from rapidz import Stream, Writer
+class W(Writer):
+    def open(self): print(me, "open", flush=True)
+    def write(self, x): print(me, x, flush=True)
+    def close(self): print(me, "close", flush=True)
+me = "parent"
+source = Stream()
+source.write_to(W())
+source.emit(1)
+if os.fork() == 0:
+    me = "child"
+    source.emit(2)
+    source.close()
+    os._exit(0)
+os.wait()
+source.close()
+"""
+    assert printed_by(program) == [
+        "parent open", "parent 1", "child open", "child 2", "child close", "parent close",
+    ]  # fmt: skip
+
+
+def test_a_writer_is_opened_again_on_the_next_loop() -> None:
+    writer = AsyncRecorder()
+    source = Stream[Any](asynchronous=True)
+    source.write_to(writer)
+
+    async def send(x: int) -> None:
+        await source.emit(x)
+
+    run(send(1))
+    run(send(2))
+    assert writer.written == [1, 2]
+    assert writer.log.count("open") == 2
 
 
 @given(

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import inspect
 import logging
+import os
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,12 +28,25 @@ class WriterSession:
     ) -> None:
         self.writer = writer
         self._name, self._restart, self._max_bytes = name, restart, max_bytes
-        self._is_open = self._broken = self._was_open = False
+        self._broken = self._was_open = False
+        self._opened_in: int | None = None
+        """The process that has opened the writer; a forked child opens it anew."""
         self._thread: ThreadPoolExecutor | None = None
         self._lock: tuple[Any, asyncio.Lock] | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the writer is open, in this process."""
+        return self._opened_in == os.getpid()
+
+    def abandon(self) -> None:
+        """Open the writer again before the next write: its loop has ended."""
+        self._broken = True
+
     async def write(self, payload: Any) -> None:
         """Write one element."""
+        if type(self.writer).write is Writer.write:
+            return await self.write_many([payload])
         async with self._exclusive():
             await self._attempt(functools.partial(self._call, self.writer.write, payload))
 
@@ -45,7 +59,7 @@ class WriterSession:
     async def flush(self) -> None:
         """Make durable what was written."""
         async with self._exclusive():
-            if self._is_open and not self._broken:
+            if self.is_open and not self._broken:
                 await self._call(self.writer.flush)
 
     async def close(self) -> None:
@@ -59,13 +73,13 @@ class WriterSession:
                     thread.shutdown(wait=False)
 
     async def _close(self) -> None:
-        if not self._is_open:
+        if not self.is_open:
             return
         try:
             if not self._broken:
                 await self._call(self.writer.flush)
         finally:
-            self._is_open = self._broken = False
+            self._opened_in, self._broken = None, False
             await self._call(self.writer.close)
 
     def _exclusive(self) -> contextlib.AbstractAsyncContextManager[Any]:
@@ -107,15 +121,15 @@ class WriterSession:
     async def _open(self) -> None:
         if self._broken:
             await self._discard()
-        if not self._is_open:
+        if not self.is_open:
             await self._call(self.writer.open)
-            self._is_open = self._was_open = True
+            self._opened_in, self._was_open = os.getpid(), True
 
     async def _discard(self) -> None:
         """Close a writer that is in an unknown state."""
         self._broken = False
-        if self._is_open:
-            self._is_open = False
+        if self.is_open:
+            self._opened_in = None
             try:
                 await self._call(self.writer.close)
             except Exception as error:
@@ -142,7 +156,7 @@ class WriterSession:
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, thread_name_prefix=self._name)
             result = await asyncio.wrap_future(self._thread.submit(method, *args), loop=loop)
-        if inspect.isawaitable(result):  # the default `write` of an asynchronous `write_many`
+        if inspect.isawaitable(result):
             await result
 
     def _parts(self, payloads: Sequence[Any]) -> Iterator[Sequence[Any]]:

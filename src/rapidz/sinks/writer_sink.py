@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, Self, TypeVar
 
 from rapidz.kernel.compile.async_steps import await_each
-from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.graph import shutdown
+from rapidz.kernel.graph.stream import Stream, logger
 from rapidz.kernel.protocol.checks import check_count
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Pending, Push
@@ -14,12 +16,15 @@ from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime.failures import Failure, PolicyLike, Retry, Send, make_policy
 from rapidz.operators.transform import map as map_node
 from rapidz.operators.window.count import partition
-from rapidz.sinks.base import Sink
+from rapidz.sinks.base import Sink, _global_sinks
 from rapidz.sinks.session import WriterSession, needs_loop, run_here
 from rapidz.sinks.writer import Writer
 from rapidz.sources.restart import Restart, read_restart
 
 T = TypeVar("T")
+
+#: Seconds that the close of one writer may take when the program ends.
+CLOSE_SECONDS = 5.0
 
 
 class WriterSink(Sink[T]):
@@ -124,6 +129,11 @@ class WriterSink(Sink[T]):
         elements = batch if self._encoder is None else [x for x, _ in batch]
         return [Failure(x, failure.exception, self, failure.attempts) for x in elements]
 
+    def _on_loop_changed(self) -> None:
+        super()._on_loop_changed()
+        if needs_loop(self.writer):
+            self._session.abandon()
+
     def _emit_buffered(self) -> Pending:
         return self._run(self._session.flush())
 
@@ -162,3 +172,26 @@ def _encode(upstream: Stream[Any], writer: Writer[Any]) -> Stream[Any]:
 
 def _name(writer: Writer[Any]) -> str:
     return type(writer).__name__
+
+
+def close_open_writers() -> None:
+    """Close, at exit, the writers of streams that were not closed: they may buffer."""
+    for sink in list(_global_sinks):
+        if isinstance(sink, WriterSink) and sink._session.is_open:
+            try:
+                _close_now(sink)
+            except Exception:
+                logger.exception("%s: at the exit of the program:", sink)
+
+
+def _close_now(sink: WriterSink[Any]) -> None:
+    pipeline, closing = sink._pipeline, sink._session.close()
+    if not pipeline.needs_loop:
+        run_here(closing)
+    elif pipeline.is_alive():
+        asyncio.run_coroutine_threadsafe(closing, pipeline.running_on).result(CLOSE_SECONDS)
+    else:
+        closing.close()
+
+
+shutdown.after_drain.append(close_open_writers)

@@ -34,6 +34,9 @@ logger = logging.getLogger("rapidz")
 #: Called when the program ends, before pipelines drain.
 before_exit: list[Callable[[], object]] = []
 
+#: Called when the program ends and pipelines have drained.
+after_drain: list[Callable[[], object]] = []
+
 #: Called when the program ends and has waited in vain.
 after_exit_timeout: list[Callable[[], object]] = []
 
@@ -268,6 +271,8 @@ def drain_at_exit() -> None:
                 for callback in after_exit_timeout:
                     callback()
                 return _log_kept()
+    for release in after_drain:
+        release()
     return _log_kept()
 
 
