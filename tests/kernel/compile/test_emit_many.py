@@ -170,3 +170,68 @@ def test_emit_many_takes_as_many_as_emit_in_a_loop_would(
     good = elements.index(7) if 7 in elements else len(elements)
     assert (seen, failed) == (elements[:good], 7 in elements)
     assert list(rest) == elements[good + 1 :]
+
+
+@pytest.mark.parametrize("collection", [list, iter])
+async def test_elements_go_in_at_the_call_in_a_loop(collection: Callable[[Any], Any]) -> None:
+    source = Stream[int](asynchronous=True)
+    seen = source.sink_to_list()
+    done = source.emit_many(collection([1, 2]))
+    assert seen == [1, 2]
+    await source.emit(3)
+    await done
+    assert seen == [1, 2, 3]
+
+
+@pytest.mark.parametrize("collection", [list, iter])
+async def test_elements_are_in_before_a_close(collection: Callable[[Any], Any]) -> None:
+    source = Stream[int](asynchronous=True)
+    seen = source.partition(5).sink_to_list()
+    done = source.emit_many(collection([1, 2]))
+    await source.close()
+    await done
+    assert seen == [(1, 2)]
+
+
+async def test_the_call_takes_no_more_than_there_is_capacity_for() -> None:
+    source = Stream[int](asynchronous=True)
+    seen = source.buffer(2).map_async(asyncio.sleep, parallelism=1).sink_to_list()
+    taken: list[int] = []
+
+    def elements() -> Iterator[int]:
+        for x in range(10):
+            taken.append(x)
+            yield 0
+
+    done = source.emit_many(elements())
+    assert 0 < len(taken) < 10
+    await done
+    await source.close()
+    assert len(seen) == 10
+
+
+async def test_a_long_collection_lets_the_loop_run_others() -> None:
+    source = Stream[int](asynchronous=True)
+    seen = source.sink_to_list()
+    done = source.emit_many(range(10_000))
+    assert 0 < len(seen) < 10_000
+    ran = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(lambda: ran.set_result(len(seen)))
+    await done
+    assert len(seen) == 10_000
+    assert ran.result() < 10_000
+
+
+@pytest.mark.parametrize("collection", [list, iter])
+async def test_a_failure_at_the_call_is_raised_by_its_result(
+    collection: Callable[[Any], Any],
+) -> None:
+    source = Stream[int](asynchronous=True)
+    source.sink(fail_on(3))
+    done = source.emit_many(collection([1, 3, 5]))
+    with pytest.raises(Boom):
+        await done
+    source.emit_many(collection([3]))  # dropped: kept for the next call
+    await asyncio.sleep(0.01)
+    with pytest.raises(Boom):
+        await source.emit(1)

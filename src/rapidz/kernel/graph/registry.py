@@ -268,7 +268,7 @@ def _installed() -> list[Any]:
         except Exception as error:
             warnings.warn(
                 f"plug-ins of the package {dist.name} were left out: its entry points "
-                f"cannot be read: {error!r}",
+                f"cannot be read: {short_repr(error)}",
                 UserWarning,
                 stacklevel=2,
             )

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Never, NoReturn, Self, TypeVar
 
-from rapidz.kernel.compile import emit as entries
+from rapidz.kernel.compile.emit import push_downstream
+from rapidz.kernel.compile.emit_many import emit_many
 from rapidz.kernel.compile.legacy import call_update
 from rapidz.kernel.graph import shutdown
 from rapidz.kernel.graph.constructor_arguments import remember
@@ -166,7 +167,8 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
 
         Returns and raises what `emit` does.  What comes after an element that
         failed is not taken from *elements*.  A collection goes in as one batch,
-        which other threads wait for; what an iterator yields, one by one.
+        which other threads wait for; what an iterator yields, one by one.  On a loop,
+        elements go in at the call as far as there is capacity; await the others.
 
         >>> source = Stream()
         >>> total = source.accumulate(lambda total, x: total + x).sink(print)
@@ -175,7 +177,7 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
         3
         6
         """
-        return entries.emit_many(self, elements)
+        return emit_many(self, elements)
 
     @engine_default
     def update(self, x: Any, *args: Any, **kwargs: Any) -> Any:
@@ -191,9 +193,7 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
         abroad = self._emit_on_other_loop
         if abroad is not None and (hop := abroad(self, x, metadata)) is not None:
             return [hop]
-        wait = detach(
-            self._pipeline, entries.push_downstream(self, x, metadata)
-        )  # it may be a batch
+        wait = detach(self._pipeline, push_downstream(self, x, metadata))  # it may be a batch
         return [] if wait is None else [wait]
 
     # --- edges ---------------------------------------------------------------------------
