@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rapidz import _old_names as _old_names
 from rapidz import core as core
 from rapidz import graph as graph
@@ -64,12 +66,16 @@ from rapidz.sources import (
     from_textfile,
 )
 
+if TYPE_CHECKING:  # imported on first access
+    from rapidz.runner import run, run_async
+
 for _name, _module in CONNECTORS.items():
     Stream.register_later(
         _name,
         f"rapidz.connectors.{_module}:{_name}",
         *((staticmethod,) if _name.startswith("from_") else ()),
     )
+
 Stream.register_later("scatter", "rapidz.parallel:scatter")
 Stream.register_later("to_batch", "rapidz.dataframe.register:to_batch")
 Stream.register_later("to_dataframe", "rapidz.dataframe.register:to_dataframe")
@@ -126,6 +132,9 @@ __all__ = [
     "destroy_pipeline",
     "link",
     "move_to_first",
+    # runs
+    "run",
+    "run_async",
     # elements and failures
     "SKIP",
     "BackPressureError",

@@ -1,4 +1,4 @@
-"""Top-level names of the old libraries, and the modules that define them.
+"""Top-level names that are resolved late: those of the old libraries, and of the runner.
 
 `rapidz.__getattr__` resolves them, so that old imports work and `dir(rapidz)`
 stays short; they are imported on first access.
@@ -36,6 +36,9 @@ OLD_NAMES = {
     "visualize": "graph",
 }
 
+#: Names that are imported on first access because few programs need them, and their modules.
+LATE_NAMES = {"run": "runner", "run_async": "runner"}
+
 #: Modules of the package that are imported on first access.
 OLD_MODULES = frozenset(
     {
@@ -58,8 +61,9 @@ def resolve(name: str) -> Any:
     """Return the object with the top-level name *name*, or raise AttributeError."""
     if name in OLD_MODULES:
         return importlib.import_module(f"rapidz.{name}")
-    if name in OLD_NAMES:
-        return getattr(importlib.import_module(f"rapidz.{OLD_NAMES[name]}"), name)
+    module = OLD_NAMES.get(name) or LATE_NAMES.get(name)
+    if module is not None:
+        return getattr(importlib.import_module(f"rapidz.{module}"), name)
     if name in CONNECTORS:
         return load_later(name)
     raise AttributeError(f"module 'rapidz' has no attribute {name!r}")
