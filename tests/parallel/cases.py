@@ -9,6 +9,7 @@ from typing import Any
 from tests.parallel import functions as f
 
 from rapidz import Stream
+from rapidz.connectors import CONNECTORS
 from rapidz.parallel import ParallelStream
 
 Build = Callable[[Any], Any]
@@ -119,9 +120,10 @@ CASES: tuple[Case, ...] = (
 NO_OPERATORS = {
     *("filenames", "from_async_iterable", "from_iterable", "from_periodic", "from_q"),
     *("from_textfile", "visualize"),
+    *CONNECTORS,
 }
 #: What has tests of its own in test_futures.py and test_bad_input.py.
-ELSEWHERE = {"sink", "starsink", "sink_to_textfile", "scatter"}
+ELSEWHERE = {"sink", "starsink", "sink_to_textfile", "scatter", "write_to"}
 
 
 def registered(cls: type[Any]) -> set[str]:

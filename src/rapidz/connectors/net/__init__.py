@@ -1,0 +1,1 @@
+"""Sockets and protocols that several connectors share."""
