@@ -203,3 +203,42 @@ async def test_closes_and_flushes_at_once_do_not_take_each_other_for_elements(
         await asyncio.sleep(distance)
     await asyncio.gather(*calls)
     assert seen == [0, 1, 2]
+
+
+async def at_once(x: int) -> int:
+    return x
+
+
+async def test_the_same_edge_leads_back_after_an_edit() -> None:
+    """The close compiles anew, and the window is the first to send an element after it."""
+    source = Node(asynchronous=True)
+    elements = source.map(at_once).timed_window(0.7, emit_empty=False).flatten()
+    seen = elements.sink_to_list()
+    elements.filter(lambda x: x >= 10).map(lambda x: x - 10).connect(source)
+    source.filter(lambda x: x == 0).sink(lambda _: source.close())
+    others = source.buffer(2).sink_to_list()
+
+    async def go() -> None:
+        for x in (10, 11):
+            await source.emit(x)
+        await source.flush()
+        await source.close()
+
+    await asyncio.wait_for(go(), 100)
+    assert sorted(seen) == sorted(others) == [0, 1, 10, 11]
+
+
+async def test_an_edge_of_a_cycle_that_was_cut_has_back_pressure() -> None:
+    source, seen = Node(asynchronous=True), list[int]()
+
+    async def slow(x: int) -> None:
+        await asyncio.sleep(1)
+        seen.append(x)
+
+    source.sink(slow)
+    back = source.filter(lambda x: x < 0)
+    back.connect(source)
+    await source.emit(1)
+    source.disconnect(back)
+    await back.emit(2)
+    assert seen == [1, 2]

@@ -168,11 +168,12 @@ def link(root: Node) -> None:
         elif node not in in_progress:
             branches: list[Branch] = []
             in_progress[node] = (node._outlet.version, branches)
-            branches += [trace_branch(*edge, in_progress, policies) for edge in edges(node)]
+            branches += [trace_branch(node, *edge, in_progress, policies) for edge in edges(node)]
             stack.extend(
                 branch.then
                 for branch in reversed(branches)
                 if branch.then is not None
+                and not branch.is_feedback
                 and branch.then not in in_progress
                 and not branch.then._outlet.linked
             )
@@ -187,8 +188,10 @@ def link(root: Node) -> None:
                     stack.pop()
 
 
-def trace_branch(down: Node, port: int, in_progress: InProgress, policies: Policies) -> Branch:
-    """Follow the edge to *down* through simple nodes, as far as it is a single line."""
+def trace_branch(
+    up: Node, down: Node, port: int, in_progress: InProgress, policies: Policies
+) -> Branch:
+    """Follow the edge from *up* to *down* through simple nodes, as far as it is a single line."""
     branch = Branch()
     run = branch.run.nodes
     node = down
@@ -198,6 +201,7 @@ def trace_branch(down: Node, port: int, in_progress: InProgress, policies: Polic
         and len(node.upstreams) <= node._max_inline_ports
         and node not in in_progress
         and not (run and node is down)
+        and not leads_back(up, node)
     ):
         node._compiled, node._effective_policy = True, None
         node._unused = False
@@ -209,10 +213,12 @@ def trace_branch(down: Node, port: int, in_progress: InProgress, policies: Polic
         if len(ahead) != 1 or not last or node._record is not None:
             branch.then = node
             return branch
+        up = node
         node, port = ahead[0]
     node._compiled = True
     node._unused = False
-    branch.edge = (node, port)
+    branch.edge, branch.up = (node, port), up
+    branch.is_feedback = leads_back(up, node)
     branch.then = None if node._is_end else node
     return branch
 
@@ -234,7 +240,7 @@ def is_simple(node: Node, policies: Policies) -> bool:
 
 def finish_branch(branch: Branch, in_progress: InProgress, policies: Policies) -> None:
     """Compile the end of a branch, now that what comes after it is linked."""
-    feedback = branch.then is not None and branch.then in in_progress
+    feedback = branch.is_feedback or (branch.then is not None and branch.then in in_progress)
     below = 0 if branch.then is None else branch.then._outlet.depth
     if branch.edge is not None:
         node, port = branch.edge
@@ -247,9 +253,39 @@ def finish_branch(branch: Branch, in_progress: InProgress, policies: Policies) -
     else:
         return
     branch.depth = below + 1
+    if feedback and branch.edge is not None and branch.up is not None:
+        note_feedback(branch.up, branch.edge[0])
     if feedback or branch.depth > MAX_DEPTH:
         branch.depth, branch.by_trampoline = 2, True
         branch.run.tail = node._pipeline.trampoline.take(branch.run.tail, feedback=feedback)
+
+
+def note_feedback(up: Node, down: Node) -> None:
+    """Note that the edge from *up* to *down* leads back.
+
+    It shall be the same edge of its cycle wherever compiling begins the next time: an element
+    that enters at *down* is not waited for by *up*, and must be by those ahead of it.
+    """
+    if down._feedback_from is None:
+        down._feedback_from = weakref.WeakSet()
+    down._feedback_from.add(up)
+
+
+def leads_back(up: Node, down: Node) -> bool:
+    """Return whether the edge from *up* to *down* was noted to lead back, and still does."""
+    noted = down._feedback_from
+    if noted is None or up not in noted:
+        return False
+    seen, stack = {down}, [down]
+    while stack:
+        node = stack.pop()
+        if node is up:
+            return True
+        ahead = [each for each, _ in edges(node) if each not in seen]
+        seen.update(ahead)
+        stack += ahead
+    noted.discard(up)
+    return False
 
 
 def frames_of_step(node: Node) -> int:

@@ -74,7 +74,7 @@ class FusedJoin:
 class Branch:
     """One edge of a node: the simple nodes it leads through, and what comes next."""
 
-    __slots__ = ("by_trampoline", "depth", "edge", "run", "step", "then")
+    __slots__ = ("by_trampoline", "depth", "edge", "is_feedback", "run", "step", "then", "up")
 
     def __init__(self) -> None:
         self.run = FusedRun()
@@ -85,6 +85,10 @@ class Branch:
         self.then: Node | None = None
         """The node that must be linked first, if any."""
         self.depth = 1
+        self.up: Node | None = None
+        """The node at the other end of that edge."""
+        self.is_feedback = False
+        """Whether the edge leads back, as it did when it was compiled before."""
         self.by_trampoline = False
         """Whether elements continue through the trampoline at the end of the run."""
 

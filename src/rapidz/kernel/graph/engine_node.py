@@ -58,6 +58,8 @@ class EngineNode(Node):
     _direct_steps: Any = None
     _compiled = _closing = _ended = False
     _wait_for_cache: tuple[int, Any] | None = None
+    _feedback_from: weakref.WeakSet[Any] | None = None
+    """The nodes whose edges to this one lead back."""
     _unused = False
     _warns_if_unused = True
     """Whether nodes downstream warn when they are collected unused."""

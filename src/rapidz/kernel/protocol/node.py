@@ -18,6 +18,7 @@ from rapidz.kernel.protocol.context import OutletContext, PipelineContext
 from rapidz.kernel.protocol.push import Pending, Push, Start, Step, fan_out
 
 if TYPE_CHECKING:
+    import weakref
     from asyncio import Future
     from collections.abc import Awaitable, Callable, Sized
 
@@ -61,6 +62,7 @@ class Node:
     _wait_for_cache: tuple[int, Any] | None
     """The nodes that an emit here may wait for, at which version of the wait-for graph."""
     _compiled: bool
+    _feedback_from: weakref.WeakSet[Any] | None
     _closing: bool
     _ended: bool
     _unused: bool
