@@ -270,6 +270,22 @@ async def test_an_unhandled_failure_is_never_acknowledged_and_fails_the_source(
     assert len(source.log) < 10
 
 
+async def test_a_failure_is_raised_also_if_the_source_takes_time_to_disconnect() -> None:
+    class slow_to_close(tracked):
+        async def run(self) -> None:
+            try:
+                await super().run()
+            finally:
+                await asyncio.sleep(1)
+
+    source = slow_to_close(3, asynchronous=True)
+    source.sink(fail_on(1))
+    source.start()
+    with pytest.raises(Boom):
+        await source.join()
+    assert source.state == "failed"
+
+
 @pytest.mark.parametrize("policy", ["skip", "send"])
 async def test_what_cannot_be_decoded_goes_to_the_policy_with_its_raw_bytes(policy: Any) -> None:
     source = tracked(3, [b"0", b"one", b"2"], asynchronous=True)

@@ -240,6 +240,7 @@ class Source(RestartingSource[T]):
             self._source_run, self.stopped = None, True
             self._state = "failed"
             self.exception = error if isinstance(error, Exception) else RuntimeError(str(error))
+            run.failed = True
         self._on_run_stopped()
         run.retire()
 
@@ -259,6 +260,8 @@ class Source(RestartingSource[T]):
                 raise  # the loop shuts down
             if not run.retired:
                 self._fail_run(run, _cancelled(self, error))
+            elif run.failed and (failure := _replaced(error)) is not None:
+                self._pipeline.record_failure(failure, log_at_once=True)
         except BaseException as error:
             if being_ended(error, task):
                 raise
@@ -406,6 +409,14 @@ class Source(RestartingSource[T]):
 
     def _is_infinite(self) -> bool:
         return not self._has_run if self.infinite is None else self.infinite
+
+
+def _replaced(error: BaseException) -> Exception | None:
+    """Return the failure that a cancellation has replaced while `run` was freeing its resources."""
+    context = error.__context__
+    while isinstance(context, asyncio.CancelledError):
+        context = context.__context__
+    return context if isinstance(context, Exception) else None
 
 
 def _cancelled(source: Source[Any], error: BaseException) -> Exception:

@@ -50,6 +50,7 @@ class SourceRun:
         "_task",
         "connected",
         "cooperative",
+        "failed",
         "finished",
         "last_yield",
         "loop",
@@ -66,6 +67,8 @@ class SourceRun:
         self.retired = False
         self.connected = False
         """Whether the source has connected, or emitted, since it was last called."""
+        self.failed = False
+        """Whether an element failed that is to be acknowledged."""
         self.cooperative = False
         """Polls `retired` itself, so it is not cancelled."""
         self.last_yield = monotonic()

@@ -1,0 +1,223 @@
+"""Source over a JetStream stream, by a durable pull consumer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+from rapidz.connectors.ack_queue import AckQueue
+from rapidz.connectors.codecs import read_codec
+from rapidz.connectors.extras import require
+from rapidz.connectors.nats.connection import LOCAL, NatsConnection
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.checks import check_count, read_interval
+from rapidz.kernel.protocol.intervals import Interval
+from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.sources.base import Source
+from rapidz.sources.restart import Restart
+
+#: Seconds for which one request for messages waits in the server.
+_WAIT = 5.0
+_DONE, _FAILED, _WORKING = b"+ACK", b"-NAK", b"+WPI"
+
+
+@Stream.register_api(staticmethod)
+class from_jetstream(Source[Any]):
+    """Emit the messages of a JetStream stream, by a durable pull consumer.
+
+    A message is acknowledged when everything that derives from it is done: **at least once**.
+    While it is in the pipeline, the source reports that it is in progress, so that JetStream does
+    not deliver it again.  A message whose failure no policy handles is refused (``nak``), and
+    delivered again.
+
+    Reads at most *batch* messages ahead, when downstream has capacity.  Reconnects with back-off.
+    Never ends.  A message that cannot be decoded goes to the policy of the source with its raw
+    bytes.
+
+    Parameters
+    ----------
+    stream : str
+        Name of the stream, which must exist.
+    durable : str
+        Name of the consumer, which is created if need be; sources with the same name share the
+        stream.
+    servers : str or sequence of str
+        Addresses, such as ``"nats://user:password@host:4222"``; ``tls://`` for TLS.
+    subject : str, optional
+        Only messages of this subject, for a new consumer; may contain wildcards.
+    since : str or int
+        Where a new consumer begins: ``"all"``, ``"new"``, ``"last"``, or a sequence number.
+    batch : int
+        Messages that are requested together, at least 1.
+    ack_wait : float or str
+        Time after which JetStream delivers a message again, for a new consumer: that of a source
+        that died.
+    max_ack_pending : int
+        Messages that may be in the pipelines of all sources with this name, for a new consumer.  A
+        pipeline that needs more of them at once, such as a larger ``partition``, stalls.
+    codec : str or Codec or pair of functions, optional
+        Decodes the payload.  By default, the source emits the message of `nats-py`, with
+        ``subject``, ``data``, ``headers`` and ``metadata``.
+    type : type, optional
+        Dataclass or msgspec Struct that the codec decodes to.
+    client_kwargs : mapping, optional
+        Keyword arguments of `nats.connect`.
+    **kwargs
+        Options of every `Source`.
+
+    >>> source = Stream.from_jetstream("ORDERS", "billing", codec="json")  # doctest: +SKIP
+    """
+
+    infinite: ClassVar[bool | None] = True
+    default_restart: ClassVar[Restart | None] = Restart()
+
+    def __init__(
+        self,
+        stream: str,
+        durable: str,
+        servers: str | Sequence[str] = LOCAL,
+        *,
+        subject: str | None = None,
+        since: str | int = "all",
+        batch: int = 100,
+        ack_wait: Interval = 30.0,
+        max_ack_pending: int = 1000,
+        codec: Any = None,
+        type: Any = None,
+        client_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        name = "from_jetstream"
+        check_count(name, "batch", batch)
+        check_count(name, "max_ack_pending", max_ack_pending)
+        if since not in ("all", "new", "last") and not _is_sequence(since):
+            rule = "'all', 'new', 'last' or a sequence number from 1 on"
+            raise ValueError(f"{name}: since must be {rule}, got {short_repr(since)}")
+        self.connection = NatsConnection(name, servers, client_kwargs)
+        self.stream, self.durable, self.subject = stream, durable, subject
+        self.since, self.batch, self.max_ack_pending = since, batch, max_ack_pending
+        self.ack_wait = read_interval(name, ack_wait, argument="ack_wait")
+        self._api = require(name, "nats.js.api", extra="nats", package="nats-py")
+        self._codec = None if codec is None else read_codec(name, codec, type)
+        self._client: Any = None
+        self._in_flight: dict[int, str] = {}
+        """Sequence number of each message that is not acknowledged, and where to do that."""
+        self._acks: AckQueue[tuple[int, bytes]] = AckQueue(self, self._acknowledge)
+        super().__init__(**kwargs)
+
+    def _is_transient(self, error: Exception) -> bool:
+        return self.connection.is_transient(error)
+
+    async def run(self) -> None:
+        """Emit messages until the source is stopped."""
+        async with self.connection.connected() as client:
+            manager = client.jetstream()
+            ack_wait = await self._find_consumer(manager)
+            messages = await manager.pull_subscribe_bind(self.durable, stream=self.stream)
+            self._client = client
+            alive = asyncio.create_task(self._keep_alive(client, ack_wait / 3))
+            try:
+                await self._acks.flush()
+                self.connected()
+                await self._pull(messages)
+            finally:
+                alive.cancel()
+                await asyncio.gather(alive, return_exceptions=True)
+                await self._acks.wait_idle()
+                self._client = None
+
+    async def _find_consumer(self, manager: Any) -> float:
+        """Find the consumer, or create it; return its time-out in seconds."""
+        try:
+            found = await manager.consumer_info(self.stream, self.durable)
+        except self.connection.js_errors.NotFoundError as error:
+            if "stream" in (error.description or ""):
+                raise LookupError(f"{self}: JetStream has no stream {self.stream!r}") from error
+            found = await manager.add_consumer(self.stream, self._consumer_config())
+        return float(found.config.ack_wait or 30.0)
+
+    def _consumer_config(self) -> Any:
+        api, since = self._api, self.since
+        policy = api.DeliverPolicy
+        begins = {"all": policy.ALL, "new": policy.NEW, "last": policy.LAST}
+        return api.ConsumerConfig(
+            durable_name=self.durable,
+            ack_policy=api.AckPolicy.EXPLICIT,
+            ack_wait=self.ack_wait,
+            max_ack_pending=self.max_ack_pending,
+            filter_subject=self.subject,
+            deliver_policy=begins.get(str(since), policy.BY_START_SEQUENCE),
+            opt_start_seq=since if isinstance(since, int) else None,
+        )
+
+    async def _pull(self, messages: Any) -> None:
+        timeout = self.connection.errors.TimeoutError
+        while self._may_emit():
+            try:
+                batch = await messages.fetch(self.batch, timeout=_WAIT)
+            except (TimeoutError, timeout):
+                continue
+            for number, message in enumerate(batch):
+                try:
+                    await self._emit_message(message)
+                except BaseException:
+                    await self._refuse(batch[number + 1 :])
+                    raise
+
+    async def _emit_message(self, message: Any) -> None:
+        sequence = message.metadata.sequence.stream
+        repeated = sequence in self._in_flight
+        self._in_flight[sequence] = message.reply
+        if repeated:  # delivered again; it is in the pipeline
+            return
+        done = partial(self._settle, sequence, _DONE)
+        failed = partial(self._settle_failed, sequence)
+        try:
+            if self._codec is not None:
+                await self.emit_decoded(message.data, self._codec.decode, done, failed)
+            elif (wait := self.emit_tracked(message, done, failed)) is not None:
+                await wait
+        except BaseException as error:
+            failed(error)
+            raise
+
+    def _settle(self, sequence: int, answer: bytes) -> None:
+        self._acks.add((sequence, answer))
+
+    def _settle_failed(self, sequence: int, error: BaseException) -> None:
+        if sequence in self._in_flight and (sequence, _FAILED) not in self._acks:
+            self._acks.add((sequence, _FAILED))
+
+    async def _acknowledge(self, answers: Sequence[tuple[int, bytes]]) -> None:
+        if (client := self._client) is not None:
+            await self._answer(client, answers)
+        else:  # done after `stop`: any connection may acknowledge
+            async with self.connection.connected() as late:
+                await self._answer(late, answers)
+                await late.flush()
+
+    async def _answer(self, client: Any, answers: Sequence[tuple[int, bytes]]) -> None:
+        for sequence, answer in answers:
+            if (reply := self._in_flight.get(sequence)) is not None:
+                await client.publish(reply, answer)
+        for sequence, _ in answers:
+            self._in_flight.pop(sequence, None)
+
+    async def _refuse(self, messages: Sequence[Any]) -> None:
+        """Let the server deliver messages again that were not emitted."""
+        if (client := self._client) is not None and not client.is_closed:
+            for message in messages:
+                await client.publish(message.reply, _FAILED)
+
+    async def _keep_alive(self, client: Any, interval: float) -> None:
+        """Tell the server at every interval that messages are in progress."""
+        while True:
+            await asyncio.sleep(interval)
+            for reply in list(self._in_flight.values()):
+                await client.publish(reply, _WORKING)
+
+
+def _is_sequence(x: object) -> bool:
+    return isinstance(x, int) and not isinstance(x, bool) and x > 0
