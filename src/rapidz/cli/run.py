@@ -68,10 +68,16 @@ def run_command(options: Namespace) -> int:
         if not streams:
             return status
         _configure_logging(options.log_level)
-        run = PipelineRun(streams, options.limit, options.until_idle, counts=not options.quiet)
+        run = PipelineRun(
+            streams,
+            options.limit,
+            options.until_idle,
+            counts=not options.quiet,
+            is_fatal=is_of_broken_stdout,
+        )
         if status != OK or signals.first is not None:
             run.request_end()
-        out: TextIO | None = None if options.quiet else sys.stderr
+        out: TextIO | None = None if options.quiet or status != OK else sys.stderr
         with RunProgress(run, out, options.interval) as progress:
             supervise(run, signals, progress.tick, progress.every)
         return _report(run.failures) or (OK if status == SIGNALLED else status)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeAlias
 
 from rapidz.kernel.graph import shutdown
@@ -47,6 +47,8 @@ class PipelineRun:
         Seconds without an element, and with nothing in flight, after which they are stopped.
     counts : bool
         Whether to count the elements of sources and sinks.
+    is_fatal : callable, optional
+        Called with a pending failure, behind a queue: returns whether it ends the run.
     """
 
     def __init__(
@@ -55,11 +57,13 @@ class PipelineRun:
         time_limit: float | None = None,
         idle_limit: float | None = None,
         counts: bool = False,
+        is_fatal: Callable[[Exception], bool] | None = None,
     ) -> None:
         self.selected: list[SelectedPipeline] = select(streams)
         self.phase: RunPhase = "starting"
         self.failures: list[Exception] = []
         self.counter = FlowCounter(self.selected) if counts or idle_limit is not None else None
+        self._is_fatal = is_fatal
         self._time_limit, self._idle_limit = time_limit, idle_limit
         self._request: EndReason | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -121,7 +125,7 @@ class PipelineRun:
         began = last_change = self._loop.time()
         before = self._elements()
         while True:
-            if self.failures or any(source.state == "failed" for source in self.sources):
+            if self._has_failed():
                 return "failure"
             if self._request is not None:
                 return self._request
@@ -137,6 +141,17 @@ class PipelineRun:
                 elif now - last_change >= self._idle_limit:
                     return "idle"
             await self._sleep(running, self._pause(now, began, last_change))
+
+    def _has_failed(self) -> bool:
+        """Return whether something has failed that ends the run."""
+        if self.failures or any(source.state == "failed" for source in self.sources):
+            return True
+        is_fatal = self._is_fatal
+        return is_fatal is not None and any(
+            is_fatal(entry.error)
+            for one in self.selected
+            for entry in list(one.pipeline.pending_failures)
+        )
 
     def _pause(self, now: float, began: float, last_change: float) -> float:
         """Return the seconds until the next look."""
