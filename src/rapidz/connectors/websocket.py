@@ -19,6 +19,7 @@ from rapidz.connectors.net.websocket_peer import (
     as_bytes,
     is_transient,
     keep_alive,
+    library_log,
     websockets_library,
 )
 from rapidz.connectors.net.websocket_writer import EncodingWebSocketWriter, WebSocketWriter
@@ -117,7 +118,7 @@ class from_websocket(Listener[Any]):
             "open_timeout": self.timeout,
             "ping_interval": None,  # the library would disconnect clients under back pressure
             "close_timeout": 2.0,
-            "logger": logger.getChild("websockets"),
+            "logger": library_log,
             **given,
         }
         servers: list[Any] = []

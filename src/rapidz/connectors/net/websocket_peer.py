@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl as tls
 from collections.abc import AsyncIterator, Mapping
 from types import SimpleNamespace
@@ -13,6 +14,10 @@ from urllib.parse import urlsplit
 from rapidz.connectors.extras import require
 from rapidz.connectors.net.sockets import probe_peer
 from rapidz.kernel.protocol.short_repr import short_repr
+
+#: Log of the client library, which reports every malformed handshake as an error, and headers.
+library_log = logging.getLogger("rapidz.sources.websockets")
+library_log.setLevel(logging.CRITICAL)
 
 #: Close codes of peers that leave, in order or by the loss of the connection.
 LOST = (1000, 1001, 1005, 1006)
@@ -66,6 +71,7 @@ class ClientOptions:
             "open_timeout": timeout,
             "ping_interval": None,  # the library would disconnect under back pressure
             "close_timeout": min(timeout, 10.0),
+            "logger": library_log,
         }
         if headers:
             self._options["additional_headers"] = dict(headers)
