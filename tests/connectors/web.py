@@ -81,6 +81,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers requests by the function of its server."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Any
 
     def do_GET(self) -> None:
