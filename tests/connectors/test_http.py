@@ -95,7 +95,7 @@ def test_from_http_keeps_one_connection() -> None:
     assert len(connections) == 1
 
 
-def test_from_http_connects_again_when_the_server_has_closed_an_idle_connection() -> None:
+def test_from_http_connects_again_after_an_idle_connection_was_closed() -> None:
     document = Document(kind="X")
     with web_server(document) as server:
         source = Stream.from_http(server.url, 0.05, restart=False)
