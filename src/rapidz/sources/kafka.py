@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from rapidz.kernel.graph.registry import LATER
+
+for _name in ("FromKafkaBatched", "get_message_batch"):
+    LATER[_name] = f"rapidz.connectors.kafka:{_name}"
+
 
 def _close_consumer(consumer: Any) -> None:
     """Close a Kafka consumer."""

@@ -1,0 +1,239 @@
+"""Writer of Kafka messages: produces a batch, and waits for the report of each message."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from rapidz.connectors.kafka.message import KafkaMessage
+from rapidz.connectors.kafka.params import (
+    ClientParams,
+    Problems,
+    client_library,
+    find_cluster,
+    make_client,
+)
+from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.sinks.writer import Writer
+from rapidz.sources.restart import Restart
+
+_OPERATOR: Final = "to_kafka"
+_EACH: Final = 500
+"""Messages that are produced between two looks at reports."""
+_CLOSE: Final = 10.0
+"""Seconds that closing waits for messages that are not reported."""
+
+
+class KafkaWriter(Writer[Any]):
+    """Write messages to Kafka; `to_kafka` describes the parameters.
+
+    `write_many` returns when the broker has acknowledged every message.  If it fails for some
+    of them, `delivered` and `failed` tell which, and a second call with the same batch writes
+    those that failed only.
+    """
+
+    default_restart: ClassVar[Restart | None] = Restart()
+
+    def __init__(
+        self,
+        topic: str | Callable[[Any], str],
+        params: ClientParams,
+        *,
+        key: Callable[[Any], Any] | None = None,
+        headers: Callable[[Any], Any] | None = None,
+        partition: Callable[[Any], int] | int | None = None,
+        encode: Callable[[Any], bytes] | None = None,
+    ) -> None:
+        self.topic, self.params = topic, params
+        self._key, self._headers, self._partition, self._encode = key, headers, partition, encode
+        self._plain = isinstance(topic, str) and all(
+            option is None for option in (key, headers, partition, encode)
+        )
+        self.transactional = "transactional.id" in params
+        self.producer: Any = None
+        self.delivered: list[Any] = []
+        """Messages of the last batch that the broker has acknowledged, in order."""
+        self.failed: dict[int, Exception] = {}
+        """Failures of the last batch, by the place in it."""
+        self._batch: Sequence[Any] | None = None
+        self._reports: list[Any] = []
+        self._missing = 0
+
+    def size(self, payload: Any) -> int:
+        value = payload.value if isinstance(payload, KafkaMessage) else payload
+        return len(value) if isinstance(value, (bytes, str)) else 0
+
+    def is_transient(self, error: Exception) -> bool:
+        kafka = client_library(_OPERATOR)
+        if isinstance(error, kafka.KafkaException):
+            cause = error.args[0]
+            return bool(cause.retriable() or cause.fatal() or cause.name() in _PASSING)
+        return isinstance(error, (ConnectionError, TimeoutError))
+
+    # --- connection ------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Connect; ConnectionError if no broker answers."""
+        problems = Problems(self.params)
+        params = ClientParams({"log.connection.close": False, **self.params, "error_cb": problems})
+        producer = make_client(_OPERATOR, "producer_config", "Producer", params)
+        find_cluster(_OPERATOR, producer, self.params, problems)
+        if self.transactional:
+            producer.init_transactions(30)
+        self.producer, self._problems = producer, problems
+
+    def close(self) -> None:
+        """Wait for reports, a few seconds at most, and give the producer back."""
+        producer, self.producer = self.producer, None
+        if producer is None:
+            return
+        if self._missing:
+            producer.purge()
+        producer.flush(_CLOSE)
+        if hasattr(producer, "close"):
+            producer.close(_CLOSE)
+
+    # --- messages --------------------------------------------------------------------------------
+
+    def write_many(self, payloads: Sequence[Any]) -> None:
+        """Produce a batch, and wait until every message is reported."""
+        again = payloads is self._batch and not self.transactional
+        if not again:
+            self._batch, self._reports = payloads, [None] * len(payloads)
+        self.failed, self.delivered = {}, []
+        if self.transactional:
+            self._in_transaction(payloads)
+        else:
+            self._produce_all(payloads)
+        self.delivered = [report for report in self._reports if report is not None]
+        if self.failed:
+            raise next(iter(self.failed.values()))
+        self._batch = None
+
+    def _in_transaction(self, payloads: Sequence[Any]) -> None:
+        producer = self.producer
+        producer.begin_transaction()
+        try:
+            self._produce_all(payloads)
+            if not self.failed:
+                self._commit()
+        except BaseException:
+            self._abort()
+            raise
+        if self.failed:
+            self._abort()
+
+    def _commit(self) -> None:
+        kafka = client_library(_OPERATOR)
+        while True:
+            try:
+                self.producer.commit_transaction(30)
+                return
+            except kafka.KafkaException as error:
+                if not error.args[0].retriable() or error.args[0].txn_requires_abort():
+                    raise
+
+    def _abort(self) -> None:
+        """Take back what the transaction has written: none of it is delivered."""
+        cause = next(iter(self.failed.values()), None)
+        self.failed = {n: cause or Aborted(_OPERATOR) for n in range(len(self._reports))}
+        self._reports = [None] * len(self._reports)
+        kafka = client_library(_OPERATOR)
+        try:
+            self.producer.abort_transaction(30)
+        except kafka.KafkaException as error:
+            raise ConnectionError(f"{_OPERATOR}: the transaction was not aborted") from error
+
+    def _produce_all(self, payloads: Sequence[Any]) -> None:
+        producer, reports = self.producer, self._reports
+        produce, poll, report, topic = producer.produce, producer.poll, self._report, self.topic
+        self._missing = 0
+        for n, x in enumerate(payloads):
+            if reports[n] is not None:
+                continue  # delivered before another one failed
+            on_delivery = functools.partial(report, n)
+            try:
+                if self._plain and type(x) in (bytes, str):
+                    try:
+                        produce(topic, x, on_delivery=on_delivery)
+                    except BufferError:
+                        self._produce_one(n, on_delivery=on_delivery, topic=topic, value=x)
+                else:
+                    self._produce_one(n, on_delivery=on_delivery, **self._fields(x))
+            except Exception as error:
+                self.failed[n] = error
+                continue
+            self._missing += 1
+            if n % _EACH == _EACH - 1:
+                poll(0)
+        self._await_reports()
+
+    def _produce_one(self, n: int, **fields: Any) -> None:
+        """Produce one message, when the queue of the client has capacity."""
+        while True:
+            try:
+                self.producer.produce(**fields)
+                return
+            except BufferError:
+                self.producer.poll(0.05)
+
+    def _report(self, n: int, error: Any, message: Any) -> None:
+        """Note that a message was delivered, or why not; the client calls this."""
+        self._missing -= 1
+        if error is None:
+            self._reports[n] = message
+        else:
+            self.failed[n] = client_library(_OPERATOR).KafkaException(error)
+
+    def _await_reports(self) -> None:
+        while self._missing:
+            self.producer.flush(0.2)  # without `linger.ms`
+            self._problems.raise_final(_OPERATOR, self.params)
+
+    def _fields(self, x: Any) -> dict[str, Any]:
+        """Return the arguments of `produce` for an element."""
+        fields: dict[str, Any] = {
+            "topic": self.topic if isinstance(self.topic, str) else self.topic(x)
+        }
+        value = x
+        if isinstance(x, KafkaMessage):
+            value = x.value
+            fields["key"] = x.key
+            if x.headers:
+                fields["headers"] = list(x.headers)
+            if x.timestamp is not None:
+                fields["timestamp"] = x.timestamp
+        if self._key is not None:
+            fields["key"] = self._key(x)
+        if self._headers is not None:
+            made = self._headers(x)
+            fields["headers"] = list(made.items()) if isinstance(made, Mapping) else made
+        if self._partition is not None:
+            at = self._partition
+            fields["partition"] = at(x) if callable(at) else at
+        if value is not None and self._encode is not None:
+            value = self._encode(value)
+        if value is not None and not isinstance(value, (bytes, str)):
+            raise TypeError(
+                f"{_OPERATOR}: elements must be bytes, str, None or a KafkaMessage of these, got "
+                f"{short_repr(value)}; codec='json' encodes others"
+            )
+        fields["value"] = value
+        return fields
+
+
+class Aborted(RuntimeError):
+    """The transaction of the message was aborted."""
+
+    def __init__(self, operator: str) -> None:
+        super().__init__(
+            f"{operator}: the transaction was aborted, because it could not be committed"
+        )
+
+
+#: Errors after which a new attempt may succeed.
+_PASSING: Final = (
+    *("_MSG_TIMED_OUT", "_TIMED_OUT", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE"),
+    *("_PURGE_QUEUE", "_PURGE_INFLIGHT", "NOT_ENOUGH_REPLICAS", "LEADER_NOT_AVAILABLE"),
+)
