@@ -15,6 +15,7 @@ import pytest
 from tests.support import Boom, begin, bounded, in_thread, send, settle, turns
 
 from rapidz import BackPressureError, Stream, StreamClosed
+from rapidz.kernel.compile.intermediate import FusedRun
 
 Edit = Callable[[Stream[Any], Stream[Any], Stream[Any]], object]
 
@@ -331,3 +332,42 @@ def test_downstreams_may_change_while_one_iterates_over_them() -> None:
             del nodes[1]
     assert kept[::2] == nodes
     assert len(source.downstreams) == 4
+
+
+@pytest.mark.parametrize("many", [True, False])
+@pytest.mark.parametrize("call", range(1, 5))
+def test_a_branch_that_is_added_while_an_entry_is_compiled_gets_elements(
+    call: int, many: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Stream[int]()
+    node: Any = source.map(abs)
+    seen, late, calls = node.sink_to_list(), list[int](), [0]
+    inline = type(node).inline
+
+    def inline_and_edit(self: Any, code: Any, port: int = 0) -> None:
+        calls[0] += 1
+        if calls[0] == call:
+            in_thread(lambda: source.sink(late.append)).join(10)
+        inline(self, code, port)
+
+    monkeypatch.setattr(type(node), "inline", inline_and_edit)
+    for x in range(4):
+        if many:
+            source.emit_many([x])
+        else:
+            source.emit(x)
+    assert seen == [0, 1, 2, 3]
+    assert late[-3:] == [1, 2, 3] or calls[0] < call
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_an_element_is_not_lost_while_another_thread_invalidates(many: bool) -> None:
+    source = Stream[int]()
+    seen = source.map(abs).sink_to_list()
+    source._outlet.link()
+    source._outlet.run = FusedRun()  # it has come so far
+    if many:
+        source.emit_many([1])
+    else:
+        source.emit(1)
+    assert seen == [1]

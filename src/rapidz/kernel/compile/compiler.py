@@ -129,6 +129,7 @@ class Outlet:
             self.run.joins = fused_joins(node, branches, self._start)
             self.push = fuse(self.run, start=self._start)
         self.send = wrap("send", context, self.push)
+        self.run.push = self.push
         if self.send is self.push is self.run.tail and not node._pipeline.tracked:
             _, self.push_many, self.capacity = branches[0].step
         pipeline.compiled = True  # anew, if compiling a policy absorbed its stream of errors
@@ -136,14 +137,14 @@ class Outlet:
 
     def fused(self, form: Form, node: Node, **surroundings: Any) -> Callable[..., Any]:
         """Return what *node* sends by as a function of another *form*."""
-        run = self.run
+        run, send = self.run, self.send
         if (
-            self.send is not self.push
+            run.push is not send  # or another thread is about to invalidate both
             or node._record is not None
             or len(run.forks) > MAX_FUSED_BRANCHES
         ):
             run = FusedRun()
-            run.tail = self.send
+            run.tail = send
         return fuse(run, form, start=self._start, **surroundings)
 
 

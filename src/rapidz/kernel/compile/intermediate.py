@@ -30,11 +30,13 @@ class FusedRun:
     forks may meet again (*joins*).
     """
 
-    __slots__ = ("counts_arrivals", "forks", "joins", "nodes", "tail")
+    __slots__ = ("counts_arrivals", "forks", "joins", "nodes", "push", "tail")
 
     def __init__(self) -> None:
         self.nodes: list[tuple[weakref.ref[Node], int]] = []
         self.tail: Push[Any] | None = None
+        self.push: Push[Any] | None = None
+        """The function that it was compiled to, if it is all that a node sends by."""
         self.forks: list[FusedRun] = []
         self.joins: list[FusedJoin] = []
         self.counts_arrivals = True

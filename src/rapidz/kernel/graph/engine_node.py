@@ -156,6 +156,7 @@ class EngineNode(Node):
         entry = self._entry
         if entry is None:
             with self._pipeline.lock:
+                version = self._outlet.version
                 self._entry = entry = CompiledEmit(self)
                 if (
                     is_engine_default(type(self).emit)
@@ -163,6 +164,8 @@ class EngineNode(Node):
                     and entry.compiled
                 ):
                     vars(self)["emit"] = functools.update_wrapper(entry.emit, type(self).emit)
+                if self._outlet.version != version:  # another thread has edited the graph
+                    self._invalidate()
         return entry
 
     # --- compilation ----------------------------------------------------------------------
