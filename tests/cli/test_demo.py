@@ -59,15 +59,28 @@ def test_missing_flights_end_with_the_command_that_brings_them(
     assert len(err.splitlines()) == 1
 
 
+def test_the_demo_is_a_pipeline_that_run_takes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def few(flights: data.Flights) -> Iterator[data.FlightRecord]:
+        yield ("2013", "1", "1", "5", "EWR", "UA", "2")
+
+    monkeypatch.setattr(data.Flights, "__iter__", few)
+    assert cli.main(["run", "rapidz.demo:flights", "--quiet"]) == 0
+    assert "United Air Lines Inc." in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_interruption_ends_with_130(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(flights: data.Flights) -> Iterator[data.FlightRecord]:
-        yield ("2013", "1", "1", "5", "EWR", "UA", "2")
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), signal.SIGINT)
+        while True:
+            yield ("2013", "1", "1", "5", "EWR", "UA", "2")
 
     monkeypatch.setattr(data.Flights, "__iter__", interrupted)
-    assert cli.main(["demo"]) == 130
+    assert cli.main(["demo", "--quiet"]) == 130
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines()[-1] == "rapidz demo: interrupted"

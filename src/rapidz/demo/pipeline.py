@@ -24,18 +24,24 @@ T = TypeVar("T")
 
 
 class FlightPipeline(NamedTuple):
-    """Inputs of the pipeline, and the rows that it has once `records` is closed."""
+    """Inputs and outputs of the pipeline, and the rows that it has once `records` is closed."""
 
     records: Stream[FlightRecord]
     airlines: Stream[Airlines]
     weather: Stream[Weather]
+    named: Stream[CarrierDelays]
+    observed: Stream[WorstHour]
     carriers: list[CarrierDelays]
     hours: list[WorstHour]
 
 
-def build() -> FlightPipeline:
-    """Return a new pipeline; emit the two reference tables into it first, then the records."""
-    records = Stream[FlightRecord](stream_name="records")
+def build(records: Stream[FlightRecord] | None = None) -> FlightPipeline:
+    """Return a new pipeline; emit the two reference tables into it first, then the records.
+
+    *records* is the source of the records, if they are not to be emitted into the pipeline.
+    """
+    if records is None:
+        records = Stream(stream_name="records")
     airlines = Stream[Airlines](stream_name="airlines")
     weather = Stream[Weather](stream_name="weather")
 
@@ -56,7 +62,8 @@ def build() -> FlightPipeline:
     # At the end, join the results with the latest reference data.
     named = last(tallies).zip_latest(airlines).starmap(model.name_carriers).flatten()
     observed = last(worst).flatten().zip_latest(weather).starmap(model.add_weather)
-    return FlightPipeline(records, airlines, weather, named.sink_to_list(), observed.sink_to_list())
+    carriers, worst_hours = named.sink_to_list(), observed.sink_to_list()
+    return FlightPipeline(records, airlines, weather, named, observed, carriers, worst_hours)
 
 
 def window_by(stream: Stream[T], key: Callable[[T], Hashable]) -> Stream[tuple[T, ...]]:
