@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,19 +18,6 @@ from rapidz import Stream
 source = Stream.from_iterable(range(5))
 source.partition(2).sink(print)
 """
-
-
-@pytest.fixture(autouse=True)
-def _process_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Restore what a script may change in the process of the tests."""
-    monkeypatch.setattr(sys, "argv", list(sys.argv))
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    modules, handlers, level = set(sys.modules), list(logging.root.handlers), logging.root.level
-    yield
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
 
 
 def out_of(capsys: pytest.CaptureFixture[str]) -> str:

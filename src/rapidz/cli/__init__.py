@@ -8,12 +8,12 @@ import sys
 from collections.abc import Sequence
 
 import rapidz
-from rapidz.cli import demo, run
+from rapidz.cli import check, demo, draw, run
 from rapidz.cli.status import FAILED, INTERRUPTED, USAGE
 from rapidz.cli.target import UsageError
 
 #: Modules of the commands, in the order of the help.
-COMMANDS = (run, demo)
+COMMANDS = (run, draw, check, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -47,6 +47,8 @@ class RunProgress:
     def __enter__(self) -> Self:
         self._began = self._clock()
         self._due = self._began + (0 if self._line else self._interval)
+        if self._run.counter is not None:
+            self._past = [(self._began, self._run.counter.read())]
         if self._line is not None:
             self._guard = self._line.guarding()
         self._guard.__enter__()
