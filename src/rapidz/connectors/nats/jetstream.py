@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -20,7 +21,12 @@ from rapidz.sources.restart import Restart
 
 #: Seconds for which one request for messages waits in the server.
 _WAIT = 5.0
+#: Parts of the subject for an acknowledgement, without domain and account.
+_TOKENS = 9
 _DONE, _FAILED, _WORKING = b"+ACK", b"-NAK", b"+WPI"
+
+
+_Identity = tuple[str, str]
 
 
 @Stream.register_api(staticmethod)
@@ -102,9 +108,9 @@ class from_jetstream(Source[Any]):
         self._api = require(name, "nats.js.api", extra="nats", package="nats-py")
         self._codec = None if codec is None else read_codec(name, codec, type)
         self._client: Any = None
-        self._in_flight: dict[int, str] = {}
-        """Sequence number of each message that is not acknowledged, and where to do that."""
-        self._acks: AckQueue[tuple[int, bytes]] = AckQueue(self, self._acknowledge)
+        self._in_flight: dict[_Identity, str] = {}
+        """Each message that is not acknowledged, and the subject to do that."""
+        self._acks: AckQueue[tuple[_Identity, bytes]] = AckQueue(self, self._acknowledge)
         super().__init__(**kwargs)
 
     def _is_transient(self, error: Exception) -> bool:
@@ -159,21 +165,25 @@ class from_jetstream(Source[Any]):
                 batch = await messages.fetch(self.batch, timeout=_WAIT)
             except (TimeoutError, timeout):
                 continue
-            for number, message in enumerate(batch):
-                try:
-                    await self._emit_message(message)
-                except BaseException:
-                    await self._refuse(batch[number + 1 :])
-                    raise
+            fresh = deque(message for message in batch if self._register(message))
+            try:
+                while fresh:
+                    await self._emit_message(fresh.popleft())
+            except BaseException:
+                for message in fresh:
+                    self._refuse(_identity(message.reply))
+                raise
+
+    def _register(self, message: Any) -> bool:
+        """Return whether a message is not in the pipeline yet."""
+        identity = _identity(message.reply)
+        repeated = identity in self._in_flight
+        self._in_flight[identity] = message.reply
+        return not repeated
 
     async def _emit_message(self, message: Any) -> None:
-        sequence = message.metadata.sequence.stream
-        repeated = sequence in self._in_flight
-        self._in_flight[sequence] = message.reply
-        if repeated:  # delivered again; it is in the pipeline
-            return
-        done = partial(self._settle, sequence, _DONE)
-        failed = partial(self._settle_failed, sequence)
+        identity = _identity(message.reply)
+        done, failed = partial(self._acks.add, (identity, _DONE)), partial(self._refuse, identity)
         try:
             if self._codec is not None:
                 await self.emit_decoded(message.data, self._codec.decode, done, failed)
@@ -183,14 +193,12 @@ class from_jetstream(Source[Any]):
             failed(error)
             raise
 
-    def _settle(self, sequence: int, answer: bytes) -> None:
-        self._acks.add((sequence, answer))
+    def _refuse(self, identity: _Identity, error: BaseException | None = None) -> None:
+        """Let the server deliver a message again that failed, or was not emitted."""
+        if identity in self._in_flight and (identity, _FAILED) not in self._acks:
+            self._acks.add((identity, _FAILED))
 
-    def _settle_failed(self, sequence: int, error: BaseException) -> None:
-        if sequence in self._in_flight and (sequence, _FAILED) not in self._acks:
-            self._acks.add((sequence, _FAILED))
-
-    async def _acknowledge(self, answers: Sequence[tuple[int, bytes]]) -> None:
+    async def _acknowledge(self, answers: Sequence[tuple[_Identity, bytes]]) -> None:
         if (client := self._client) is not None:
             await self._answer(client, answers)
         else:  # done after `stop`: any connection may acknowledge
@@ -198,18 +206,12 @@ class from_jetstream(Source[Any]):
                 await self._answer(late, answers)
                 await late.flush()
 
-    async def _answer(self, client: Any, answers: Sequence[tuple[int, bytes]]) -> None:
-        for sequence, answer in answers:
-            if (reply := self._in_flight.get(sequence)) is not None:
+    async def _answer(self, client: Any, answers: Sequence[tuple[_Identity, bytes]]) -> None:
+        for identity, answer in answers:
+            if (reply := self._in_flight.get(identity)) is not None:
                 await client.publish(reply, answer)
-        for sequence, _ in answers:
-            self._in_flight.pop(sequence, None)
-
-    async def _refuse(self, messages: Sequence[Any]) -> None:
-        """Let the server deliver messages again that were not emitted."""
-        if (client := self._client) is not None and not client.is_closed:
-            for message in messages:
-                await client.publish(message.reply, _FAILED)
+        for identity, _ in answers:
+            self._in_flight.pop(identity, None)
 
     async def _keep_alive(self, client: Any, interval: float) -> None:
         """Tell the server at every interval that messages are in progress."""
@@ -217,6 +219,17 @@ class from_jetstream(Source[Any]):
             await asyncio.sleep(interval)
             for reply in list(self._in_flight.values()):
                 await client.publish(reply, _WORKING)
+
+
+def _identity(reply: str) -> _Identity:
+    """Return the sequence number and the time of a message, by its subject for acknowledgements.
+
+    >>> _identity("$JS.ACK.ORDERS.billing.1.17.3.1700000000000000000.0")
+    ('17', '1700000000000000000')
+    """
+    tokens = reply.split(".")
+    at = 5 if len(tokens) == _TOKENS else 7  # with a domain
+    return tokens[at], tokens[at + 2]
 
 
 def _is_sequence(x: object) -> bool:
