@@ -168,7 +168,7 @@ def test_time_limit_and_idle_limit_end_the_run(
         ("no/where", "there is no file no/where"),
         ("nowhere_to_be_found", "there is no module nowhere_to_be_found"),
         ("email.nowhere", "there is no module email.nowhere"),
-        ("APP:sourc", "app.py has no sourc; did you mean source?"),
+        ("APP:source_", "app.py has no source_; did you mean source?"),
         ("APP:zzz", "app.py has no zzz; it has source"),
         ("APP:a:b", "the name after the colon must be one name, as in app.py:source, got 'a:b'"),
         ("APP:", "the name after the colon must be one name, as in app.py:source, got ''"),

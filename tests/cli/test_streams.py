@@ -256,7 +256,7 @@ def test_any_working_directory_and_file_name_will_do(tmp_path: Path) -> None:
     quelle_ß.map(double).sink(print)
     print(os.getcwd())
     """
-    path = write(folder, script, "mein programm.v2 λ.py")
+    path = write(folder, script, "mein skript.v2 λ.py")
     done = run(f"{os.path.relpath(path, cwd)}:quelle_ß", cwd=cwd)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{cwd.resolve()}\n2\n4\n"
