@@ -371,3 +371,14 @@ def test_an_element_is_not_lost_while_another_thread_invalidates(many: bool) -> 
     else:
         source.emit(1)
     assert seen == [1]
+
+
+def test_nodes_may_be_built_while_one_iterates_over_a_pipeline() -> None:
+    source = Stream[int]()
+    nodes = [source, *(source.map(abs) for _ in range(5))]
+    found: list[Any] = []
+    for node in source._pipeline.nodes:
+        found.append(node)
+        nodes.append(source.map(abs))
+    assert set(found) == set(nodes[:6])
+    assert set(source._pipeline.nodes) == set(nodes)

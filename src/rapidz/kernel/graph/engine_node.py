@@ -76,9 +76,7 @@ class EngineNode(Node):
         self.downstreams = Downstreams(weakref.WeakMethod(self._invalidate))
         self._serial_queue, self._policy_queue = SerialQueue(), SerialQueue()
         self._outlet = Outlet(self)  # pyright: ignore[reportAttributeAccessIssue] - slots
-        self._pipeline = self._join_pipeline(  # pyright: ignore[reportIncompatibleVariableOverride]
-            loop, asynchronous
-        )
+        self._join_pipeline(loop, asynchronous)
         if ensure_io_loop or has_async_update(self):
             self._pipeline.require_loop()
         for up in self.upstreams:
@@ -104,8 +102,8 @@ class EngineNode(Node):
             f"{type(self).__name__}: upstream must be a Stream, got {short_repr(upstream)}"
         )
 
-    def _join_pipeline(self, loop: Any, asynchronous: bool | None) -> Pipeline:
-        """Return the pipeline of the nodes upstream, with this node in it."""
+    def _join_pipeline(self, loop: Any, asynchronous: bool | None) -> None:
+        """Become a node of the pipeline of the nodes upstream."""
         if asynchronous not in (None, True, False):
             raise TypeError(
                 f"{type(self).__name__}: asynchronous must be True, False or None, "
@@ -121,10 +119,10 @@ class EngineNode(Node):
                 pipeline = pipeline.absorb(own)
         for up in self.upstreams[1:]:
             pipeline = pipeline.absorb(up._pipeline)
-        pipeline.nodes.add(self)
+        self._pipeline = pipeline  # pyright: ignore[reportIncompatibleVariableOverride]
+        pipeline.nodes.add(self)  # where another thread finds it
         if asynchronous or loop is not None:
             pipeline.bind_to_running_loop()
-        return pipeline
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rapidz.kernel.runtime import loop as loops
@@ -17,6 +17,17 @@ from rapidz.kernel.runtime.loop_end import has_queued_work, report_loop_end
 from rapidz.kernel.runtime.pipeline_lock import PipelineLock
 
 _pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
+
+
+class NodeSet(weakref.WeakSet[Any]):
+    """A set of nodes; to iterate over it is safe while other threads build some."""
+
+    data: set[weakref.ref[Any]]
+
+    def __iter__(self) -> Iterator[Any]:
+        for ref in self.data.copy():
+            if (node := ref()) is not None:
+                yield node
 
 
 class Pipeline(PipelineExecution):
@@ -29,8 +40,8 @@ class Pipeline(PipelineExecution):
 
     def __init__(self, loop: Any = None, asynchronous: bool | None = None) -> None:
         super().__init__(loop, asynchronous)
-        self.nodes: weakref.WeakSet[Any] = weakref.WeakSet()
-        self.joins: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.nodes: weakref.WeakSet[Any] = NodeSet()
+        self.joins: weakref.WeakSet[Any] = NodeSet()
         """Nodes that pair the elements of several inputs."""
         self.edits = 0
         """Version of the graph: counts its edits."""
