@@ -197,7 +197,7 @@ def test_a_stopped_source_goes_on_behind_elements_in_flight(
     source = Stream.from_kafka([topic], config(cluster.address, topic))
     pairs = source.partition(3).sink_to_list()
     source.start()
-    wait_until(lambda: source.position() == {topic: {0: 5}})
+    wait_until(lambda: source.position() == {topic: {0: 5, 1: 0}})
     source.stop()
     source.start()  # 3 and 4 are in the partition, not committed
     produce(cluster.address, topic, numbers(1, 5))
@@ -234,11 +234,24 @@ def test_a_group_begins_at_the_end_unless_told(cluster: MockCluster, topic: str)
     source = Stream.from_kafka([topic], params)
     seen = source.sink_to_list()
     source.start()
-    wait_until(lambda: source.position() == {topic: {0: 5, 1: 0}})
     produce(cluster.address, topic, numbers(1, 5))
     wait_until(lambda: seen)
+    assert source.position() == {topic: {0: 6, 1: 0}}
     stop(source)
     assert seen == numbers(1, 5)
+
+
+def test_a_topic_that_is_made_after_the_start_is_read_from_its_beginning(
+    cluster: MockCluster,
+) -> None:
+    params = config(cluster.address, "early")
+    del params["auto.offset.reset"]
+    source = Stream.from_kafka(["made later"], params)
+    seen = source.sink_to_list()
+    source.start()
+    produce(cluster.address, cluster.topic("made later"), [b"x"])
+    wait_until(lambda: seen == [b"x"])
+    stop(source)
 
 
 # --- failures of the connection ---------------------------------------------------------------

@@ -104,5 +104,5 @@ class KafkaSinks(ElementType[T]):
         transactional: str | None = None,
         messages: bool = False,
         **options: Unpack[WriterOptions],
-    ) -> kafka.to_kafka[T]:
+    ) -> kafka.to_kafka:
         """Write every element to a Kafka topic, and emit what was delivered."""

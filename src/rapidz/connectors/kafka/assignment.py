@@ -13,6 +13,9 @@ from rapidz.connectors.kafka.params import ClientParams, UnknownTopic
 
 _log = logging.getLogger("rapidz.connectors.kafka")
 
+#: Values of ``auto.offset.reset`` that mean the end.
+ENDS = ("latest", "largest", "end")
+
 #: Seconds that a request about offsets may take.
 TIMEOUT = 10.0
 
@@ -35,6 +38,8 @@ class ReadPlan:
     """Whether to wait for brokers that are down, and for topics that do not exist yet."""
     begin_at: dict[Key, int] = field(default_factory=dict)
     """Offsets to begin at, in place of the committed ones."""
+    ends: dict[str, dict[int, int]] = field(default_factory=dict)
+    """Ends of the partitions of topics at `start`; none for a topic that did not exist."""
 
 
 class Assignment(ABC):
@@ -93,9 +98,12 @@ class Assignment(ABC):
         None if it must not begin then: the client reports that.
         """
         reset = str(self.plan.params.get("auto.offset.reset", "latest"))
-        first, last = ("earliest", "smallest", "beginning"), ("latest", "largest", "end")
+        first, last = ("earliest", "smallest", "beginning"), ENDS
         if reset not in (*first, *last):
             return None
+        ends = self.plan.ends.get(partition.topic)
+        if reset in last and ends is not None:
+            return ends.get(partition.partition, 0)  # one that is new begins at its first message
         low, high = consumer.get_watermark_offsets(partition, timeout=TIMEOUT)
         return int(low if reset in first else high)
 

@@ -8,13 +8,14 @@ import time
 from collections.abc import Coroutine, Sequence
 from typing import Any, ClassVar, Final, TypeVar
 
-from rapidz.connectors.kafka.assignment import ReadPlan
+from rapidz.connectors.kafka.assignment import ENDS, ReadPlan
 from rapidz.connectors.kafka.consumer_thread import (
     ConsumerThread,
     Kind,
     ReadBatch,
     consumer_config,
 )
+from rapidz.connectors.kafka.ends import find_ends
 from rapidz.connectors.kafka.offsets import Key, Offsets, read_position
 from rapidz.connectors.kafka.params import (
     ClientParams,
@@ -24,6 +25,7 @@ from rapidz.connectors.kafka.params import (
     read_params,
 )
 from rapidz.kernel.protocol.intervals import Interval
+from rapidz.kernel.runtime import loop as loops
 from rapidz.sources.base import LiveInterval, Source
 from rapidz.sources.restart import Restart
 from rapidz.sources.run import current_run
@@ -67,6 +69,7 @@ class KafkaSource(Source[T]):
         self._operator, self._topics, self._limit = operator, list(topics), limit
         self._offsets = Offsets()
         self._begin_at: dict[Key, int] = {}
+        self._ends: dict[str, dict[int, int]] = {}
         self._fresh = self._lost = False
         self._reader: ConsumerThread | None = None
         super().__init__(**kwargs)
@@ -95,6 +98,22 @@ class KafkaSource(Source[T]):
         self._begin_at = read_position(self._operator, position)
         self._offsets = Offsets()
 
+    def start(self) -> None:
+        """Start, see `Source.start`.
+
+        A source that begins at the end of its topics first looks for these ends, so that it
+        gets what is produced after the call: it waits for the answer for a tenth of a second at
+        most on a loop, and one second elsewhere.
+        """
+        if self.stopped and not self._closed and self._begins_at_end():
+            longest = 1.0 if loops.running_loop() is None else 0.1
+            self._ends = find_ends(self._operator, self.consumer_params, self._topics, longest)
+        super().start()
+
+    def _begins_at_end(self) -> bool:
+        reset = self.consumer_params.get("auto.offset.reset", "latest")
+        return reset in ENDS and not self._begin_at and not self._offsets.position()
+
     async def run(self) -> None:
         self._offsets.begin_run(fresh=self._fresh)
         self._fresh, self._lost = True, False
@@ -118,6 +137,7 @@ class KafkaSource(Source[T]):
 
     def _plan(self) -> ReadPlan:
         begin_at, self._begin_at = self._begin_at, {}
+        ends, self._ends = self._ends, {}
         return ReadPlan(
             self._operator,
             self.consumer_params,
@@ -126,6 +146,7 @@ class KafkaSource(Source[T]):
             self.poll_interval,
             patient=self._restart is not None and self._restart.times is None,
             begin_at=begin_at,
+            ends=ends,
         )
 
     async def _emit_batch(self, batch: ReadBatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from rapidz.connectors.codecs import read_codec
 from rapidz.connectors.kafka.message import as_message, as_value
@@ -18,11 +18,9 @@ from rapidz.kernel.runtime.failures import Failure
 from rapidz.sinks.session import run_here
 from rapidz.sinks.writer_sink import WriterSink
 
-T = TypeVar("T")
-
 
 @Stream.register_api()
-class to_kafka(WriterSink[T]):
+class to_kafka(WriterSink[Any]):
     """Write every element to a Kafka topic, and emit what was delivered.
 
     Emits the value of each message, in bytes, once the broker has acknowledged it.
@@ -73,13 +71,13 @@ class to_kafka(WriterSink[T]):
 
     def __init__(
         self,
-        upstream: Stream[T],
-        topic: str | Callable[[T], str],
+        upstream: Stream[Any],
+        topic: str | Callable[[Any], str],
         producer_config: Any,
         *,
-        key: Callable[[T], Any] | None = None,
-        headers: Callable[[T], Any] | None = None,
-        partition: Callable[[T], int] | int | None = None,
+        key: Callable[[Any], Any] | None = None,
+        headers: Callable[[Any], Any] | None = None,
+        partition: Callable[[Any], int] | int | None = None,
         codec: Any = "raw",
         type: Any = None,
         transactional: str | None = None,

@@ -102,11 +102,13 @@ class KafkaWriter(Writer[Any]):
         if not again:
             self._batch, self._reports = payloads, [None] * len(payloads)
         self.failed, self.delivered = {}, []
+        before = [report is not None for report in self._reports]
         if self.transactional:
             self._in_transaction(payloads)
         else:
             self._produce_all(payloads)
-        self.delivered = [report for report in self._reports if report is not None]
+        pairs = zip(self._reports, before, strict=True)
+        self.delivered = [report for report, old in pairs if report is not None and not old]
         if self.failed:
             raise next(iter(self.failed.values()))
         self._batch = None
