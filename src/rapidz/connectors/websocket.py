@@ -175,7 +175,7 @@ class from_websocket(Listener[Any]):
             try:
                 message = await connection.recv()
             except lost as error:
-                if error.code not in LOST:
+                if connection.close_code not in LOST:
                     logger.warning("%s: a client was disconnected: %s", self, error)
                 return
             activity.begin()
@@ -289,8 +289,8 @@ class from_websocket_client(Source[Any]):
         while True:
             try:
                 message = await connection.recv()
-            except self._library.ConnectionClosedOK as error:
-                return int(error.rcvd.code) if error.rcvd is not None else 1000
+            except self._library.ConnectionClosedOK:
+                return int(connection.close_code)
             activity.begin()
             if self._codec is None:
                 await self.emit(message, asynchronous=True)
