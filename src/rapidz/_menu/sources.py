@@ -56,9 +56,13 @@ class SourceMethods(ElementType[T]):
         from_end: bool = False,
         *,
         encoding: str = "utf-8",
+        follow: bool = True,
+        max_size: int = 1 << 24,
+        compression: str | None = "infer",
+        storage_options: dict[str, Any] | None = None,
         **options: Unpack[SourceOptions],
     ) -> Source[str]:
-        """Follow a file, and emit its lines."""
+        """Follow files, and emit their lines."""
 
     @staticmethod
     def filenames(

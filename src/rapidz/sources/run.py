@@ -191,6 +191,11 @@ class ResumableWait:
         value: V = future.result()
         return value
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether a read is in flight, or its result was not taken yet."""
+        return self._future is not None
+
     def when_done(self, action: Callable[[], object]) -> None:
         """Call *action* once no read is pending."""
         future = self._future

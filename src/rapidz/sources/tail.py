@@ -2,92 +2,252 @@
 
 from __future__ import annotations
 
-import codecs
+import hashlib
 import io
+import logging
 import os
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
+
+from rapidz.sources.filesystem import FileSystem, decompressed
 
 #: How many bytes, or characters, one read returns at most.
-CHUNK_SIZE = 1 << 16
+CHUNK_SIZE = 1 << 17
+
+#: How many bytes of the beginning of a file, and before a position, identify its content.
+SAMPLE = 1024
+
+_log = logging.getLogger("rapidz.sources")
 
 
 class Chunk(NamedTuple):
     """Result of one read."""
 
-    text: Any
+    data: Any
     restarted: bool
-    """Whether the text is the beginning of a file."""
+    """Whether the data are the beginning of a file."""
     at_end: bool
     """Whether the read reached the end of the file."""
 
 
-class PathTail:
-    """Reader of the file at a path, which may be appended to, truncated and replaced."""
+class FilePosition(TypedDict):
+    """Position in one file, with what identifies the file."""
 
-    def __init__(self, path: str, encoding: str, from_end: bool) -> None:
+    offset: int
+    identity: list[int] | None
+    head: str
+    """Hash of the first bytes of the file, at most `SAMPLE` and none behind the offset."""
+    tail: str
+    """Hash of the bytes before the offset, at most `SAMPLE`."""
+
+
+class ByteTail:
+    """Reader of the file at a path, which may be appended to, truncated and replaced.
+
+    Reads a file that was renamed to its end before the one that has its path now.
+    """
+
+    def __init__(
+        self,
+        files: FileSystem,
+        path: str,
+        from_end: bool = False,
+        compression: str | None = None,
+    ) -> None:
+        self.path, self.offset = path, 0
         self.file: Any = None
-        self._path = path
-        self._from_end = from_end
-        self._place: tuple[int, int] | None = None
+        self.identity: tuple[int, int] | None = None
         """Device and inode of the file that was read last."""
-        self._position = 0
-        decoder = codecs.getincrementaldecoder(encoding)()
-        self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
+        self._files, self._from_end, self._compression = files, from_end, compression
+        self._raw: Any = None
+        self._opened_once = self._was_at_end = False
+        self._head = self._recent = b""
+        self._keep = SAMPLE
+        self._resume: FilePosition | None = None
+        self._rotated: list[str] = []
+        """Files to be read before the one at the path: it was renamed while no one looked."""
 
-    def read(self) -> Chunk:
-        """Return what was appended since the last call."""
+    def read(self, keep: int = 0) -> Chunk:
+        """Return what was appended since the last call.
+
+        `position_at` may look *keep* bytes back.
+        """
+        self._keep = keep + SAMPLE
         restarted = self._open() if self.file is None else False
+        restarted = self._rewind_if_rewritten() or restarted
         data = self._read_chunk()
-        if not data and (replaced := self._replaced()) is not None:
+        if not data and self._may_follow() and (replaced := self._replaced()) is not None:
             data = self._read_chunk()
             if not data:  # the old file is exhausted: only now the new one
                 self._rewind(replaced)
                 restarted = True
                 data = self._read_chunk()
-        self._position += len(data)
-        return Chunk(self._decoder.decode(data), restarted, len(data) < CHUNK_SIZE)
-
-    def _read_chunk(self) -> bytes:
-        data: bytes = self.file.read(CHUNK_SIZE)
-        return data
+        self._was_at_end = len(data) < CHUNK_SIZE
+        if self._was_at_end and not self._files.is_local:
+            self.close()  # a file that grows is another object
+        return Chunk(data, restarted, self._was_at_end)
 
     def close(self) -> None:
         """Close the file; the next `read` continues at the same position."""
-        file, self.file = self.file, None
-        if file is not None:
-            file.close()
+        file, raw = self.file, self._raw
+        self.file = self._raw = None
+        for each in (file, raw):
+            if each is not None:
+                each.close()
+
+    def position_at(self, offset: int) -> FilePosition:
+        """Return the position at *offset*, which is at most one chunk and a line behind."""
+        begin = self.offset - len(self._recent)
+        before = self._recent[max(0, offset - SAMPLE - begin) : max(0, offset - begin)]
+        return {
+            "offset": offset,
+            "identity": None if self.identity is None else list(self.identity),
+            "head": _hash(self._head[:offset]),
+            "tail": _hash(before),
+        }
+
+    def resume_at(self, position: FilePosition) -> None:
+        """Continue at *position* when the file is opened, if it is the same file."""
+        self.close()
+        self._resume, self._opened_once = position, False
+
+    def _read_chunk(self) -> bytes:
+        data: bytes = self.file.read(CHUNK_SIZE)
+        if data:
+            if self.offset < SAMPLE:
+                self._head = (self._head + data)[:SAMPLE]
+            self._recent = self._recent[-self._keep :] + data
+            self.offset += len(data)
+        return data
 
     def _open(self) -> bool:
-        self.file = open(self._path, "rb", buffering=0)  # noqa: SIM115  the run closes it
-        status = os.fstat(self.file.fileno())
-        first, place = self._place is None, (status.st_dev, status.st_ino)
+        """Open the file; return whether it is read from its beginning, and was not before."""
+        first = not self._opened_once
+        if first and self._resume is not None:
+            self._open_at_position(self._resume)
+            self._opened_once, self._resume = True, None
+            return False
+        self._open_file(self.path)
+        size, identity = self._status()
         if first and self._from_end:
-            self._position = status.st_size
-        elif place != self._place or status.st_size < self._position:
-            self._position = 0
-            self._decoder.reset()
-        self._place = place
-        self.file.seek(self._position)
-        return not first and self._position == 0
+            self._restart(size)
+        elif not first and (identity != self.identity or size < self.offset):
+            self._restart(0)
+        self.identity = identity
+        self.file.seek(self.offset)
+        self._opened_once = True
+        return not first and self.offset == 0
+
+    def _open_file(self, path: str) -> None:
+        raw = self._files.open(path, "rb")
+        if self._compression is None:
+            self.file = raw
+        else:
+            self._raw, self.file = raw, decompressed(raw, self._compression)
+
+    def _status(self) -> tuple[int, tuple[int, int] | None]:
+        """Return size and identity of the open file."""
+        if self._compression is not None:
+            return self.offset, self.identity
+        if not self._files.is_local:
+            return self._files.status(self.path).size, None
+        status = os.fstat(self.file.fileno())
+        return status.st_size, (status.st_dev, status.st_ino)
+
+    def _restart(self, offset: int) -> None:
+        self.offset, self._head, self._recent = offset, b"", b""
+        self._was_at_end = False
+        if offset:
+            self.file.seek(0)
+            self._head = self.file.read(min(offset, SAMPLE))
+            self.file.seek(max(0, offset - SAMPLE))
+            self._recent = self.file.read(min(offset, SAMPLE))
+
+    def _may_follow(self) -> bool:
+        return self._compression is None
 
     def _replaced(self) -> bool | None:
         """Return True if another file has the path now, False if it was truncated, else None."""
+        if self._rotated:
+            return True
         try:
-            status = os.stat(self._path)
+            status = self._files.status(self.path)
         except FileNotFoundError:
             return None  # a new file may follow
-        if (status.st_dev, status.st_ino) != self._place:
+        if status.identity != self.identity:
             return True
-        return False if status.st_size < self._position else None
+        return False if status.size < self.offset else None
 
     def _rewind(self, replaced: bool) -> None:
         if replaced:
             self.close()
-            self._open()
+            self._open_file(self._rotated.pop(0) if self._rotated else self.path)
+            self._restart(0)
+            self.identity = self._status()[1]
         else:
-            self._position = 0
-            self._decoder.reset()
+            self._restart(0)
             self.file.seek(0)
+
+    def _rewind_if_rewritten(self) -> bool:
+        """Begin anew if the file was truncated, and has grown beyond the position since."""
+        if not (self._was_at_end and self._files.is_local and self._compression is None):
+            return False
+        count = min(64, len(self._recent))
+        found = os.pread(self.file.fileno(), count, self.offset - count)
+        if len(found) < count or found == self._recent[-count:]:
+            return False
+        self._rewind(replaced=False)
+        return True
+
+    # --- resuming ----------------------------------------------------------------------------
+
+    def _open_at_position(self, position: FilePosition) -> None:
+        offset = position["offset"]
+        paths = [self.path, *self._rotated_files()]
+        for path in paths:
+            if self._is_at(path, position):
+                later = paths[paths.index(path) + 1 :] if path != self.path else []
+                self._open_file(path)
+                self._rotated = later
+                break
+        else:
+            _log.warning(
+                "%s: the file is not the one of the position: it is read from its beginning",
+                self.path,
+            )
+            self._open_file(self.path)
+            offset = 0
+        self._restart(offset)
+        self.identity = self._status()[1]
+        self.file.seek(offset)
+
+    def _rotated_files(self) -> list[str]:
+        """Return files that may have had the path before, the oldest first."""
+        if not self._files.is_local or self._compression is not None:
+            return []
+        folder, name = os.path.split(self.path)
+        found = []
+        for entry in os.scandir(folder or "."):
+            if entry.name.startswith(name) and entry.name != name and entry.is_file():
+                found.append((entry.stat().st_mtime_ns, entry.path))
+        return [path for _, path in sorted(found)]
+
+    def _is_at(self, path: str, position: FilePosition) -> bool:
+        """Return whether the file at *path* has the content that was read up to the position."""
+        offset = position["offset"]
+        try:
+            self._open_file(path)
+        except FileNotFoundError:
+            return False
+        try:
+            if self._compression is None and self._files.status(path).size < offset:
+                return False
+            self._restart(offset)
+            found = self.position_at(offset)
+            return (found["head"], found["tail"]) == (position["head"], position["tail"])
+        except EOFError:
+            return False
+        finally:
+            self.close()
 
 
 class FileTail:
@@ -117,3 +277,7 @@ class FileTail:
             return os.fstat(self.file.fileno()).st_size < position
         except (AttributeError, OSError, ValueError):
             return False  # not a file on a disk
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -1,51 +1,87 @@
-"""Source of the lines of a file that grows; and the old way to write a file."""
+"""Source of the lines of files that grow; and the old way to write a file."""
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 import contextlib
 import os
-from collections import deque
 from collections.abc import Iterator
-from typing import Any, ClassVar, TextIO
+from typing import Any, TextIO
 
 from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.checks import check_count
 from rapidz.kernel.protocol.intervals import Interval
-from rapidz.kernel.protocol.push import Pending, await_result
 from rapidz.kernel.protocol.short_repr import short_repr
-from rapidz.sources.base import LiveInterval, Source
-from rapidz.sources.run import ResumableWait
-from rapidz.sources.tail import FileTail, PathTail
+from rapidz.sources.filesource import FileSource
+from rapidz.sources.filesystem import compression_of, locate
+from rapidz.sources.followed import FileReader, ObjectReader
+from rapidz.sources.tail import FileTail
+from rapidz.sources.textlines import AnyTextDecoder, text_decoder
+
+#: Bytes of a line at most, unless another limit is given.
+MAX_LINE = 1 << 24
+
+
+class _BuildsBuffer:
+    """What the attribute `buffer` is: the old libraries have text there, which hid the operator."""
+
+    source: Any
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return Stream.buffer(self.source, *args, **kwargs)
+
+
+class IncompleteLine(_BuildsBuffer, str):
+    """Text without a delimiter yet."""
+
+
+class IncompleteBytes(_BuildsBuffer, bytes):
+    """Bytes without a delimiter yet."""
 
 
 @Stream.register_api(staticmethod)
-class from_textfile(Source[str]):
+class from_textfile(FileSource[str]):
     r"""Follow a file, and emit its lines and those that are appended to it.
 
     Emits each line with its delimiter, as soon as downstream has capacity;
     reads in a thread, when it is started and then at every interval.  Buffers
     an incomplete line until its delimiter is written; `stop`, `flush` and
-    `close` emit it as it is.  Never ends by itself.
+    `close` emit it as it is.  Never ends by itself, unless *follow* is False.
 
     A path is followed: when the file is replaced or truncated, the source emits
-    the incomplete line and continues at the beginning.  The file is open while
-    the source runs; `start` after a stop resumes at the same position.  The run
-    fails if no file exists at the start.
+    the incomplete line and continues at the beginning; a file that was renamed is
+    read to its end first.  A pattern follows all files that match it, now or
+    later, each in turn.  The file is open while the source runs; `start` after a
+    stop resumes at the same position, and `seek` at one that `position` returned
+    in another process.  The run fails if no file exists at the start.
+
+    A line that cannot be decoded goes to the policy of the source, with its
+    bytes as the element of the `Failure`; so does the beginning of a line that is
+    too long.
 
     Parameters
     ----------
     f : str, path or file object
-        The file.  A file object is not closed.
+        The file, a pattern such as ``"logs/*.log"``, or a URL that fsspec knows.
+        A file object is not closed.
     poll_interval : float or str
         Seconds, or a string such as ``"500ms"``, above 0.  May be changed while
         the source runs.
     delimiter : str
         End of a line; not empty.
     from_end : bool
-        Skip the present content of the file.
+        Skip the present content of the files.
     encoding : str
         Encoding of a file given as a path.
+    follow : bool
+        False: end at the end of the files, after the last line, complete or not.
+    max_size : int
+        Bytes of a line at most.
+    compression : str, optional
+        ``"gzip"``, ``"bz2"``, ``"xz"``, ``"zstd"`` or None; by default, what the
+        extension says.  A compressed file is not followed.
+    storage_options : dict, optional
+        Passed to the file system of fsspec.
     **kwargs
         Options of every `Source`.
 
@@ -59,9 +95,6 @@ class from_textfile(Source[str]):
     ['one\n', 'two\n', 'thr']
     """
 
-    infinite: ClassVar[bool | None] = True
-    poll_interval: LiveInterval = LiveInterval()
-
     def __init__(
         self,
         f: str | os.PathLike[str] | TextIO | Any,
@@ -70,80 +103,65 @@ class from_textfile(Source[str]):
         from_end: bool = False,
         *,
         encoding: str = "utf-8",
+        follow: bool = True,
+        max_size: int = MAX_LINE,
+        compression: str | None = "infer",
+        storage_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        self.poll_interval = poll_interval
         self.delimiter = _check_delimiter(delimiter)
+        check_count("from_textfile", "max_size", max_size)
         self.from_end = from_end
-        self.buffer: Any = ""
-        """The incomplete line: text without a delimiter yet."""
-        self._at_end = False
-        self._tail = _tail_of(f, encoding, from_end)
-        self._lines: deque[Any] = deque()
-        self._reading = ResumableWait()
-        super().__init__(**kwargs)
+        reader: FileReader | ObjectReader
+        if isinstance(f, (str, os.PathLike)) and isinstance(os.fspath(f), str) and os.fspath(f):
+            _check_encoding(encoding)
+            files, path = locate("from_textfile", f, storage_options, "f")
+            compression_of("from_textfile", path, compression)
+            reader = FileReader(
+                files,
+                path,
+                lambda: text_decoder(encoding, delimiter, max_size),
+                follow=follow,
+                from_end=from_end,
+                compression=compression,
+            )
+        elif callable(getattr(f, "read", None)):
+            decoder = AnyTextDecoder("utf-8", delimiter, max_size)
+            reader = ObjectReader(FileTail(f, from_end), decoder)
+        else:
+            raise TypeError(
+                f"from_textfile: f must be a path or a file object, got {short_repr(f)}"
+            )
+        super().__init__(reader, follow, poll_interval, **kwargs)
 
     @property
     def file(self) -> Any:
         """The file object; None if a path was given and the source does not run."""
-        return self._tail.file
+        if isinstance(self._reader, ObjectReader):
+            return self._reader.tail.file
+        followed = list(self._reader.followed.values())
+        return followed[0].tail.file if followed else None
 
-    async def run(self) -> None:
-        clock = self._pipeline.clock
-        try:
-            while self._may_emit():
-                due = clock.time() + self.poll_interval
-                await self._apply_policy(self._emit_new_lines)
-                await asyncio.sleep(max(0.0, due - clock.time()))
-        finally:
-            self._reading.when_done(self._tail.close)
-
-    async def _emit_new_lines(self) -> None:
-        """Emit the lines that are complete."""
-        loop = asyncio.get_running_loop()
-        while True:
-            while self._lines:
-                if not self._may_emit():
-                    return
-                for wait in self._emit(self._lines.popleft()):
-                    await wait
-            if not self._may_emit():
-                return
-            chunk = await self._reading.result(lambda: loop.run_in_executor(None, self._tail.read))
-            text, self._at_end = chunk.text, chunk.at_end
-            if chunk.restarted and self.buffer:
-                self._lines.append(self.buffer)
-                self.buffer = text[:0]
-            if not text and not self._lines:
-                return
-            self._split(text)
-
-    def _split(self, text: Any) -> None:
-        delimiter: Any = self.delimiter.encode() if isinstance(text, bytes) else self.delimiter
-        *lines, self.buffer = ((self.buffer or text[:0]) + text).split(delimiter)
-        self._lines.extend(line + delimiter for line in lines)
-
-    def _emit_buffered(self) -> Pending:
-        if not self._at_end or self._lines:  # the rest of the line may follow, or other lines
-            return None
-        rest, self.buffer = self.buffer, self.buffer[:0]
-        if not rest:
-            return None
-        return await_result(self._emit(rest), self._pipeline.start)
+    @property
+    def buffer(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The incomplete line, text without a delimiter yet; called, the operator `buffer`."""
+        if isinstance(self._reader, ObjectReader):
+            text = self._reader.decoder.text
+        else:
+            decoders: list[Any] = [file.decoder for file in self._reader.followed.values()]
+            text = "".join(decoder.text for decoder in decoders)
+        incomplete = IncompleteLine(text) if isinstance(text, str) else IncompleteBytes(text)
+        incomplete.source = self
+        return incomplete
 
 
-def _tail_of(f: Any, encoding: str, from_end: bool) -> PathTail | FileTail:
-    if isinstance(f, (str, os.PathLike)) and isinstance(path := os.fspath(f), str) and path:
-        try:
-            codecs.lookup(encoding)
-        except (LookupError, TypeError):
-            raise ValueError(
-                f"from_textfile: encoding must be one that Python knows, got {short_repr(encoding)}"
-            ) from None
-        return PathTail(path, encoding, from_end)
-    if callable(getattr(f, "read", None)):
-        return FileTail(f, from_end)
-    raise TypeError(f"from_textfile: f must be a path or a file object, got {short_repr(f)}")
+def _check_encoding(encoding: Any) -> None:
+    try:
+        codecs.lookup(encoding)
+    except (LookupError, TypeError):
+        raise ValueError(
+            f"from_textfile: encoding must be one that Python knows, got {short_repr(encoding)}"
+        ) from None
 
 
 def _check_delimiter(delimiter: Any) -> str:

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from rapidz.connectors.codecs.base import RAW, TEXT, Codec, TruncatedFrame, pair_codec
+from rapidz.connectors.codecs.base import RAW, TEXT, Codec, pair_codec
 from rapidz.connectors.codecs.csv_format import CsvFormat
 from rapidz.connectors.codecs.errors import DecodeError, EncodeError
 from rapidz.connectors.codecs.formats import (
     Format,
     LineFormat,
-    StreamDecoder,
     StreamEncoder,
-    Undecoded,
     format_codec,
 )
 from rapidz.connectors.codecs.framing import MAX_SIZE, LineFramer
 from rapidz.connectors.codecs.json_codec import json_codec
 from rapidz.connectors.codecs.msgpack_codec import msgpack_codec
 from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.sources.decoding import StreamDecoder, TruncatedFrame, Undecoded
 
 __all__ = [
     "MAX_SIZE",
@@ -64,7 +63,7 @@ def read_codec(operator: str, codec: Any, type: Any = None) -> Codec[Any]:
     >>> codec.decode(b'{"a": secret}')
     Traceback (most recent call last):
     ...
-    rapidz.connectors.codecs.errors.DecodeError: json: cannot decode 13 bytes: ...
+    rapidz.sources.decoding.DecodeError: json: cannot decode 13 bytes: ...
     """
     if isinstance(codec, str):
         return _named(operator, codec, type)
@@ -75,7 +74,8 @@ def read_codec(operator: str, codec: Any, type: Any = None) -> Codec[Any]:
     if isinstance(codec, tuple) and len(codec) == 2 and all(map(callable, codec)):
         return pair_codec(*codec)
     if hasattr(codec, "decoder") and hasattr(codec, "encoder"):
-        return format_codec(codec)
+        form: Any = codec
+        return format_codec(form)
     raise TypeError(_rule(operator, codec))
 
 
@@ -97,7 +97,7 @@ def read_format(
     [{'a': 1}, None]
     """
     if codec == "csv":
-        return CsvFormat(type=_record_type(operator, type), max_size=max_size)
+        return CsvFormat(type=type, max_size=max_size, operator=operator)
     if hasattr(codec, "decoder"):
         if type is not None:
             raise _untyped(operator, codec)
@@ -126,14 +126,6 @@ def _checked_type(operator: str, type: Any) -> Any:
         json_codec(type)
     except TypeError as error:
         raise TypeError(f"{operator}: type must be one that can be decoded: {error}") from None
-    return type
-
-
-def _record_type(operator: str, type: Any) -> Any:
-    try:
-        CsvFormat(type=type)
-    except TypeError as error:
-        raise TypeError(f"{operator}: {str(error).partition(': ')[2]}") from None
     return type
 
 

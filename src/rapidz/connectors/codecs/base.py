@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from rapidz.connectors.codecs.errors import DecodeError, undecodable, unencodable
+from rapidz.sources.decoding import TruncatedFrame as TruncatedFrame
 
 T = TypeVar("T")
 
@@ -34,25 +35,6 @@ class Codec(Generic[T]):
     decode_lines: Callable[[bytes], list[T]] | None = field(default=None, repr=False)
 
 
-class TruncatedFrame(bytes):
-    """The first bytes of a frame that was longer than the limit; no codec decodes it.
-
-    >>> frame = TruncatedFrame.of(b"longer than five", 5)
-    >>> frame, frame.size
-    (b'longe', 16)
-    """
-
-    size: int = 0
-    """How many bytes of the frame had arrived."""
-
-    @classmethod
-    def of(cls, frame: bytes, limit: int) -> TruncatedFrame:
-        """Return the first *limit* bytes of *frame*."""
-        truncated = cls(frame[:limit])
-        truncated.size = len(frame)
-        return truncated
-
-
 def check_whole(name: str, data: bytes) -> None:
     """Raise the `DecodeError` of a `TruncatedFrame`."""
     if type(data) is TruncatedFrame:
@@ -65,7 +47,7 @@ def refuse_truncated(name: str, decode: Callable[[bytes], T]) -> Callable[[bytes
     >>> refuse_truncated("raw", bytes)(TruncatedFrame(b"x" * 20))
     Traceback (most recent call last):
     ...
-    rapidz.connectors.codecs.errors.DecodeError: raw: cannot decode 20 bytes: the frame is longer \
+    rapidz.sources.decoding.DecodeError: raw: cannot decode 20 bytes: the frame is longer \
 than max_size
     """
 

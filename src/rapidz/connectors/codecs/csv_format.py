@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from rapidz.connectors.codecs.base import TruncatedFrame
 from rapidz.connectors.codecs.errors import describe_unicode_error, undecodable, unencodable
-from rapidz.connectors.codecs.formats import Undecoded
 from rapidz.connectors.codecs.framing import MAX_SIZE
 from rapidz.connectors.codecs.typed import Mismatch, converter, fields_of, is_record
 from rapidz.kernel.protocol.checks import check_count
 from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.sources.decoding import TruncatedFrame, Undecoded
 
 #: A record that ends the lines given to `csv.reader`: if it is no row, the last quote is open.
 _END = f"end-{os.urandom(8).hex()}"
@@ -44,6 +44,8 @@ class CsvFormat:
         One in which a line feed is one byte, as in UTF-8.
     max_size : int
         Bytes of a record at most.
+    operator : str
+        For messages about arguments.
 
     >>> decoder = CsvFormat().decoder()
     >>> decoder.feed(b'name,text\na,"two\n')
@@ -64,17 +66,21 @@ class CsvFormat:
         quotechar: str = '"',
         encoding: str = "utf-8",
         max_size: int = MAX_SIZE,
+        operator: str = "csv",
     ) -> None:
         for argument, value in (("delimiter", delimiter), ("quotechar", quotechar)):
             if not isinstance(value, str) or len(value) != 1:  # type: ignore[redundant-expr]
                 raise ValueError(
-                    f"csv: {argument} must be a str of one character, got {short_repr(value)}"
+                    f"{operator}: {argument} must be a str of one character, "
+                    f"got {short_repr(value)}"
                 )
         if type is not None and not is_record(type):
-            raise TypeError(f"csv: type must be a dataclass or a Struct, got {short_repr(type)}")
-        check_encoding("csv", encoding)
-        check_count("csv", "max_size", max_size)
-        self.header = check_bool("csv", "header", header)
+            raise TypeError(
+                f"{operator}: type must be a dataclass or a Struct, got {short_repr(type)}"
+            )
+        check_encoding(operator, encoding)
+        check_count(operator, "max_size", max_size)
+        self.header = check_bool(operator, "header", header)
         self.names = None if names is None else list(names)
         self.type, self.encoding, self.max_size = type, encoding, max_size
         self.options: dict[str, Any] = {"delimiter": delimiter, "quotechar": quotechar}
@@ -116,6 +122,7 @@ class CsvDecoder:
     """Incremental decoder of a `CsvFormat`."""
 
     def __init__(self, form: CsvFormat) -> None:
+        self.has_failed = False
         self._form = form
         self.names: list[str] | None = None
         """Names of the fields, once they are known; assign them to begin after the header."""
@@ -126,7 +133,7 @@ class CsvDecoder:
         self._dropped = self._offset = self._start = 0
         self._ends: list[int] = []
         """Offset of the end of each element of the last `feed`; empty: they are in `_block`."""
-        self._block = b""
+        self._block, self._count = b"", 0
         self._header_in_block = False
 
     @property
@@ -148,7 +155,7 @@ class CsvDecoder:
             self._skipping, self._dropped, block = False, 0, block[cut:]
         elif (found := self._parse(block)) is not None:
             self._offset += len(block)
-            self._block = block
+            self._block, self._count = block, len(found)
             return found
         return self._parse_each(block) + self._limited()
 
@@ -172,6 +179,8 @@ class CsvDecoder:
             return self._start
         if self._ends:
             return self._ends[n - 1]
+        if n == self._count:
+            return self._offset
         count = n + self._header_in_block
         offset = self._offset - len(self._block)
         for raw, row in self._split(self._block):
@@ -182,48 +191,69 @@ class CsvDecoder:
         return offset
 
     @property
+    def _quote_char(self) -> str:
+        return str(self._form.options["quotechar"])
+
+    @property
     def _quote(self) -> bytes:
-        return str(self._form.options["quotechar"]).encode(self._form.encoding)
+        return self._quote_char.encode(self._form.encoding)
 
     def _begin(self) -> None:
         self._start, self._block, self._ends = self._offset, b"", []
-        self._header_in_block = False
+        self._header_in_block = self.has_failed = False
 
     def _parse(self, block: bytes) -> list[Any] | None:
         """Return the elements of *block*; None if one may be incomplete or undecodable."""
         if len(block) > self._form.max_size:
             return None
+        before = self.names
         try:
             lines = io.StringIO(block.decode(self._form.encoding), newline="")
-            rows = list(csv.reader(itertools.chain(lines, (_END,)), **self._form.options))
-        except (UnicodeDecodeError, csv.Error):
-            return None
-        if rows.pop() != [_END]:
-            return None
-        if [] in rows:
-            rows = [row for row in rows if row]
-        before = self.names
-        if before is None and rows:
-            self.names, self._header_in_block = rows.pop(0), True
-        names = self.names
-        try:
-            if not names and self._form.type is None:
-                return rows
-            if {*map(len, rows)} <= {len(names or ())}:
-                return [*map(self._builder(), rows)]
-        except (TypeError, ValueError):
-            pass
-        self.names, self._header_in_block = before, False
-        return None
+            if before is None and not self._read_names(lines):
+                return []
+            found = self._elements_of(lines)
+        except (csv.Error, TypeError, ValueError):
+            found = None
+        if found is None:
+            self.names, self._header_in_block = before, False
+        return found
+
+    def _read_names(self, lines: io.StringIO) -> bool:
+        """Read the header; return whether there is one."""
+        for line in lines:
+            if self._quote_char in line:
+                raise ValueError("the header may have several lines")
+            if row := next(csv.reader([line], **self._form.options)):
+                self.names, self._header_in_block = row, True
+                return True
+        return False
+
+    def _elements_of(self, lines: io.StringIO) -> list[Any] | None:
+        """Return the elements of whole *lines*; None if the last one is incomplete."""
+        # The last record has as many fields as the others, so that it passes for one of them.
+        fields = [_END, *[""] * (len(self.names or ("",)) - 1)]
+        end = self._form.options["delimiter"].join(fields)
+        reader = csv.reader(itertools.chain(lines, (end,)), **self._form.options)
+        rows: Iterator[list[str]] = filter(None, reader)
+        if not self.names and self._form.type is None:
+            listed = list(rows)
+            return listed if listed.pop() == fields else None
+        if self._form.type is None:
+            make: Callable[[Any], dict[str, str]] = dict
+            zip_names = functools.partial(zip, self.names, strict=True)
+            found: list[Any] = [*map(make, map(zip_names, rows))]
+            return found if list(found.pop().values()) == fields else None
+        *records, last = rows
+        return list(map(self._builder(), records)) if last == fields else None
 
     def _builder(self) -> Callable[[list[str]], Any]:
         names, kind = self.names or [], self._form.type
         if kind is None:
-            return lambda row: dict(zip(names, row, strict=False))
+            return lambda row: dict(zip(names, row, strict=True))
         build = converter(kind, lax=True)
         optional = {name for name, (_, required) in fields_of(kind).items() if not required}
         if not optional:
-            return lambda row: build(dict(zip(names, row, strict=False)))
+            return lambda row: build(dict(zip(names, row, strict=True)))
         return lambda row: build(
             {
                 name: text
@@ -301,6 +331,7 @@ class CsvDecoder:
         return self._undecoded(raw, reason)
 
     def _undecoded(self, raw: bytes, reason: str) -> Undecoded:
+        self.has_failed = True
         frame = raw.rstrip(b"\r\n")
         if len(frame) > self._form.max_size:
             frame = TruncatedFrame.of(frame, self._form.max_size)

@@ -2,44 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from rapidz.connectors.codecs.base import Codec, TruncatedFrame, refuse_truncated
+from rapidz.connectors.codecs.base import Codec, refuse_truncated
 from rapidz.connectors.codecs.errors import DecodeError, undecodable
 from rapidz.connectors.codecs.framing import MAX_SIZE, LineFramer
-
-
-class Undecoded(NamedTuple):
-    """What a stream decoder returns in place of an element that it cannot decode."""
-
-    raw: bytes
-    """The bytes of the frame, a `TruncatedFrame` if it was too long."""
-    error: DecodeError
-
-
-class StreamDecoder(Protocol):
-    """Incremental decoder of a stream of bytes; buffers at most one incomplete frame.
-
-    Elements are returned in the order of the stream, an `Undecoded` in place of each one that
-    cannot be decoded.  A decoder never raises for what it is fed.
-    """
-
-    def feed(self, data: bytes) -> list[Any]:
-        """Add *data*, and return the elements that are complete."""
-        ...
-
-    def finish(self) -> list[Any]:
-        """Return the element of an incomplete last frame, if any."""
-        ...
-
-    def offset_after(self, n: int) -> int:
-        """Return the number of bytes up to the end of element *n* of the last `feed`, 0 = none."""
-        ...
-
-    @property
-    def pending(self) -> int:
-        """Number of bytes that are buffered."""
-        ...
+from rapidz.sources.decoding import StreamDecoder, TruncatedFrame, Undecoded
 
 
 class StreamEncoder(Protocol):
@@ -113,6 +81,7 @@ class LineDecoder:
     """Incremental decoder of a `LineFormat`."""
 
     def __init__(self, lines: LineFormat) -> None:
+        self.has_failed = False
         self._lines = lines
         self._framer = LineFramer(lines.delimiter, lines.max_size)
         fast = lines.delimiter == b"\n" and lines.skip_blank
@@ -120,14 +89,14 @@ class LineDecoder:
         self._frames: list[bytes] | None = []
         """Frames of the last `feed`; None: those of `_block`."""
         self._block = b""
-        self._start = 0
+        self._start = self._count = 0
 
     @property
     def pending(self) -> int:
         return self._framer.pending
 
     def feed(self, data: bytes) -> list[Any]:
-        self._start = self._framer.start
+        self._start, self.has_failed = self._framer.start, False
         block = self._framer.feed_block(data)
         if block is None:
             self._frames = self._framer.feed(data)
@@ -135,19 +104,23 @@ class LineDecoder:
             self._block, self._frames = block, None
             if self._decode_lines is not None:
                 try:
-                    return self._decode_lines(block)
+                    found = self._decode_lines(block)
+                    self._count = len(found)
+                    return found
                 except DecodeError:
                     pass  # one by one
         return self._decode(self._whole_frames())
 
     def finish(self) -> list[Any]:
-        self._start = self._framer.start
+        self._start, self.has_failed = self._framer.start, False
         self._frames = self._framer.finish()
         return self._decode(self._whole_frames())
 
     def offset_after(self, n: int) -> int:
         if n == 0:
             return self._start
+        if n == self._count and self._frames is None:
+            return self._framer.start
         end, width = self._framer.start, len(self._lines.delimiter)
         frames = list(self._all_frames())
         if self._framer.is_skipping and frames and isinstance(frames[-1], TruncatedFrame):
@@ -180,7 +153,9 @@ class LineDecoder:
             try:
                 found.append(decode(frame))
             except DecodeError as error:
+                self.has_failed = True
                 found.append(Undecoded(frame, error))
+        self._count = len(found)
         return found
 
 

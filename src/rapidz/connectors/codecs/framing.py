@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rapidz.connectors.codecs.base import TruncatedFrame
 from rapidz.kernel.protocol.checks import check_count
 from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.sources.decoding import TruncatedFrame
 
 #: Bytes of a frame at most, unless another limit is given.
 MAX_SIZE = 1 << 20

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rapidz.connectors.codecs import stdlib_json
-from rapidz.connectors.codecs.base import Codec, TruncatedFrame, check_whole, refuse_truncated
+from rapidz.connectors.codecs.base import Codec, check_whole, refuse_truncated
 from rapidz.connectors.codecs.errors import (
     DecodeError,
     describe_unicode_error,
@@ -15,6 +15,7 @@ from rapidz.connectors.codecs.errors import (
     unencodable,
 )
 from rapidz.connectors.codecs.typed import Mismatch, converter
+from rapidz.sources.decoding import TruncatedFrame
 
 #: Messages of msgspec that quote a part of the data.
 _QUOTED_VALUE = re.compile(r"(Invalid enum value) .*?(?= - at|$)", re.DOTALL)
