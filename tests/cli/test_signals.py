@@ -22,6 +22,7 @@ pytestmark = [
 TO_FILE = """
 import asyncio, atexit, pathlib, time
 from rapidz import Stream
+from rapidz.sinks import Writer
 
 folder = pathlib.Path(__file__).parent
 emitted = 0
@@ -40,7 +41,12 @@ async def later(x):
 
 source = Stream.from_iterable(numbers(), stream_name="numbers")
 out = open(folder / "out.txt", "w")
-node = {chain}.sink(lambda x: out.write(f"{{x}}\\n"))
+
+class Lines(Writer):
+    def write_many(self, batch):
+        out.write("".join(f"{{x}}\\n" for x in batch))
+
+node = {chain}
 atexit.register(lambda: (folder / "emitted.txt").write_text(str(emitted)))
 atexit.register(out.close)
 """
@@ -57,18 +63,18 @@ CHAINS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("chain", "number"),
-    [
-        *((chain, signal.SIGTERM) for chain in CHAINS),
-        ("direct", signal.SIGINT),
-        ("all", signal.SIGINT),
-    ],
-)
+TO_SINK = ".sink(lambda x: out.write(f'{x}\\n'))"
+#: A sink that writes batches in a thread of its own.
+TO_WRITER = ".write_to(Lines(), batch=500, max_wait='1 min')"
+TRIED = [*((chain, signal.SIGTERM) for chain in [*CHAINS, "writer"]), ("all", signal.SIGINT)]
+
+
+@pytest.mark.parametrize(("chain", "number"), TRIED)
 def test_a_signal_in_mid_stream_loses_nothing(
     tmp_path: Path, chain: str, number: signal.Signals
 ) -> None:
-    path = write(tmp_path, TO_FILE.format(chain=CHAINS[chain]))
+    text = f"source{TO_WRITER}" if chain == "writer" else CHAINS[chain] + TO_SINK
+    path = write(tmp_path, TO_FILE.format(chain=text))
     with started(path, stderr=subprocess.PIPE) as process:
         wait_until(lambda: size(tmp_path / "out.txt") > 20_000, "some output")
         process.send_signal(number)

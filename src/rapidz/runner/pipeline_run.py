@@ -17,10 +17,11 @@ from typing import Any, Literal, TypeAlias
 from rapidz.kernel.graph import shutdown
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.push import DONE
+from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.failures import StreamClosed
 from rapidz.runner.counts import FlowCounter
 from rapidz.runner.selection import SelectedPipeline, select
-from rapidz.sources.base import Source
+from rapidz.sources.base import ACTIVE, Source
 from rapidz.sources.run import active_runs
 
 logger = logging.getLogger("rapidz.runner")
@@ -202,6 +203,7 @@ class PipelineRun:
             if not has_dead_loop(one.stream):
                 for node in one.ends():
                     await self._close(node)
+        await self._wait_for_acknowledgements()
         failed = [source.exception for source in self.sources if source.state == "failed"]
         self.failures = flattened([*self.failures, *filter(None, failed)])
         self.phase = "ended"
@@ -228,6 +230,12 @@ class PipelineRun:
                 await asyncio.wait(here, timeout=TICK)
             else:
                 await asyncio.sleep(TICK / 10)
+
+    async def _wait_for_acknowledgements(self) -> None:
+        """Let callbacks of elements that are done finish: the program may end right after this."""
+        await asyncio.sleep(0)  # they are scheduled
+        if kept := [each for each in list(loops._kept) if each.get_loop() is self._loop]:
+            await asyncio.wait(kept, timeout=STOP_SECONDS)
 
     def _owns(self, source: Any) -> bool:
         return any(source._pipeline.is_one_with(one.pipeline) for one in self.selected)
@@ -261,7 +269,7 @@ def check_loop(source: Stream[Any]) -> None:
 
 def is_running(source: Source[Any]) -> bool:
     """Return whether *source* is running, or about to try again."""
-    return source.state not in ("new", "stopped", "failed", "done")
+    return source.state in ACTIVE
 
 
 def flattened(failures: list[Exception]) -> list[Exception]:
