@@ -158,6 +158,49 @@ def test_time_limit_and_idle_limit_end_the_run(
     assert out_of(capsys) == "1\n"
 
 
+def test_pipelines_without_a_source_are_closed_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = """
+    from rapidz import Stream
+    source = Stream()
+    source.partition(5).sink(print)
+    source.emit(1)
+    """
+    assert rapidz_run(write(tmp_path, script)) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "(1,)\n"
+    assert captured.err.startswith("rapidz run: no pipeline has a source: all are closed\n")
+
+
+def test_pipelines_of_all_modes_and_frames_are_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pandas")
+    script = """
+    import asyncio
+    import pandas as pd
+    from rapidz import Stream
+    async def later(x):
+        await asyncio.sleep(0)
+        return x
+    blocking = Stream.from_iterable(["blocking"], asynchronous=False)
+    blocking.map(later).buffer(2).sink(print)
+    awaited = Stream.from_iterable(["awaited"], asynchronous=True)
+    awaited.map(later).buffer(2).sink(print)
+    frame = pd.DataFrame({"x": [1, 2]})
+    total = Stream.from_iterable([frame, frame]).to_dataframe(example=frame).x.sum()
+    total.stream.sink(lambda x: print("sum", x))
+    cycle = Stream.from_iterable([1])
+    again = cycle.map(lambda x: x + 1).filter(lambda x: x < 9)
+    again.partition(20).sink(lambda batch: print("cycle", len(batch)))
+    again.connect(cycle)
+    """
+    assert rapidz_run(write(tmp_path, script), "--quiet") == 0
+    lines = out_of(capsys).splitlines()
+    assert sorted(lines) == ["awaited", "blocking", "cycle 7", "sum 3", "sum 6"]
+
+
 # --- what is refused --------------------------------------------------------------------------
 
 

@@ -56,6 +56,20 @@ def test_plain_lines_have_counts_and_the_rate_of_the_last_seconds() -> None:
     node.destroy()
 
 
+def test_many_nodes_are_summed_up() -> None:
+    source = Stream.from_iterable([1, 2])
+    nodes = [source.sink(lambda x: None, stream_name=f"out {n}") for n in range(6)]
+    run, out, clock = run_of(source), io.StringIO(), Clock()
+    with RunProgress(run, out, clock=clock):
+        rapidz.run(source)
+        clock.now += 2
+    assert out.getvalue() == (
+        "rapidz: 00:02  from_iterable 2 (1/s) -> out 0; sink: <lambda> 2 (1/s), "
+        "out 1; sink: <lambda> 2 (1/s), out 2; sink: <lambda> 2 (1/s), 3 others 6 (3/s)\n"
+    )
+    del nodes
+
+
 def test_counts_are_those_of_sources_and_sinks() -> None:
     source = Stream.from_iterable(range(10))
     even = source.filter(lambda x: x % 2 == 0).sink(lambda x: None, stream_name="even")

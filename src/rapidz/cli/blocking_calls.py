@@ -13,6 +13,7 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
+import itertools
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -172,7 +173,7 @@ def _called(code: types.CodeType) -> list[_Chain]:
 
 def _longest(chains: list[_Chain]) -> list[_Chain]:
     """Return the chains that are not the begin of the next one."""
-    pairs = zip(chains, [*chains[1:], None], strict=True)
+    pairs = [*itertools.pairwise(chains), *((chain, None) for chain in chains[-1:])]
     return [
         chain
         for chain, after in pairs

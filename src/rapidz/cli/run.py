@@ -77,6 +77,8 @@ def run_command(options: Namespace) -> int:
         )
         if status != OK or signals.first is not None:
             run.request_end()
+        elif not run.sources and not options.quiet:
+            print(f"{NAME}: no pipeline has a source: all are closed", file=sys.stderr)
         out: TextIO | None = None if options.quiet or status != OK else sys.stderr
         with RunProgress(run, out, options.interval) as progress:
             supervise(run, signals, progress.tick, progress.every)

@@ -16,6 +16,8 @@ from rapidz.runner.terminal_line import TerminalLine, is_terminal
 REFRESH = 0.2
 #: Seconds between two plain lines.
 PLAIN_INTERVAL = 5.0
+#: How many nodes of a side are named; the rest is summed up.
+MAX_NAMED = 4
 #: Seconds that a rate is the mean of.
 RATE_SPAN = 2.0
 
@@ -104,12 +106,22 @@ def _described(counts: FlowCounts, before: FlowCounts | None, span: float) -> st
 
 
 def _nodes(nodes: list[NodeCount], before: list[NodeCount] | None, span: float) -> str:
+    if len(nodes) > MAX_NAMED:
+        nodes = _summed(nodes)
+        before = None if before is None else _summed(before)
     texts = []
     for place, node in enumerate(nodes):
         new = node.elements - (0 if before is None else before[place].elements)
         rate = f" ({new / span:,.0f}/s)" if span > 0 else ""
         texts.append(f"{node.label} {node.elements:,}{rate}")
     return ", ".join(texts)
+
+
+def _summed(nodes: list[NodeCount]) -> list[NodeCount]:
+    """Return the first of *nodes*, and the sum of the others."""
+    first, rest = nodes[: MAX_NAMED - 1], nodes[MAX_NAMED - 1 :]
+    total = sum(node.elements for node in rest)
+    return [*first, NodeCount(f"{len(rest)} others", total)]
 
 
 def duration(seconds: float) -> str:
