@@ -8,10 +8,12 @@ import datetime
 import decimal
 import functools
 import logging
+import ssl
 import threading
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 from tests.connectors.helpers import no_leaks, run_and_kill, wait_until
 from tests.connectors.postgres import PostgresServer
 from tests.connectors.proxy import CuttingProxy
+from tests.connectors.tls_proxy import tls_proxy
 
 from rapidz import RefCounter, Restart, Retry, Stream
 
@@ -46,6 +49,12 @@ def db(server: PostgresServer) -> Iterator[Any]:
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
         yield connection
+
+
+@pytest.fixture
+def _staged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small batches are upserted as large ones are."""
+    monkeypatch.setattr("rapidz.connectors.sql.postgres_writer._STAGE_FROM", 5)
 
 
 def rows(db: Any, query: str) -> list[Any]:
@@ -100,6 +109,7 @@ def test_a_hundred_thousand_rows_go_through_in_order(server: PostgresServer, db:
     assert [row[0] for row in rows(db, "SELECT id FROM copy ORDER BY n")] == list(range(1, 100_001))
 
 
+@pytest.mark.usefixtures("_staged")
 def test_values_keep_their_types(server: PostgresServer, db: Any) -> None:
     db.execute(
         "CREATE TABLE t (id int PRIMARY KEY, a numeric, b timestamptz, c jsonb, d uuid, "
@@ -392,6 +402,7 @@ CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'clien
 # --- the sink -------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("_staged")
 @pytest.mark.parametrize("batch", [1, 5, 100])
 @pytest.mark.parametrize("key", [None, "id"])
 @pytest.mark.parametrize(
@@ -431,6 +442,7 @@ def test_a_batch_is_one_transaction(server: PostgresServer, db: Any) -> None:
     assert counts == [(20, n, n + 19) for n in range(0, 100, 20)]
 
 
+@pytest.mark.usefixtures("_staged")
 @pytest.mark.parametrize("batch", [1, 4, 100])
 def test_a_key_replaces_rows_and_the_last_of_a_batch_wins(
     server: PostgresServer, db: Any, batch: int
@@ -600,6 +612,7 @@ NASTY = ['"; DROP TABLE kept; --', "a'b", "100%", "%s", "%(x)s", "a.b", "select"
     column_values=st.lists(values, min_size=1, max_size=4),
     upsert=st.booleans(),
 )
+@pytest.mark.usefixtures("_staged")
 def test_no_name_or_value_is_taken_for_sql(
     server: PostgresServer,
     db: Any,
@@ -781,3 +794,29 @@ def test_a_killed_copy_goes_on_where_it_was(
     assert done == kills
     found = [row[0] for row in rows(db, "SELECT id FROM copy ORDER BY n")]
     assert found == list(range(1, total + 1))  # none lost, none twice: a batch is a transaction
+
+
+# --- TLS ------------------------------------------------------------------------------------------
+
+
+def test_tls_is_verified_as_the_address_says(
+    server: PostgresServer, db: Any, tmp_path: Path
+) -> None:
+    trustme = pytest.importorskip("trustme", reason="needs trustme")
+    authority, stranger = trustme.CA(), trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    stranger.cert_pem.write_to_path(str(tmp_path / "stranger.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    make_events(db, 3)
+    with tls_proxy(server.port, context) as port:
+        url = server.url.replace(str(server.port), str(port))
+        verified = f"{url}?sslmode=verify-full&sslrootcert={tmp_path}"
+        assert ids(read_all(f"{verified}/ca.pem", "events", key="id")) == [1, 2, 3]
+        write_all([{"name": "tls"}], f"{verified}/ca.pem", "events")
+        assert count(db, "events") == 4
+        source = Stream.from_sql(f"{verified}/stranger.pem", "events", key="id")
+        source.start()
+        with pytest.raises(psycopg.OperationalError, match="certificate verify failed"):
+            source.join(timeout=30)
+        source.destroy()

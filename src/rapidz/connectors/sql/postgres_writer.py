@@ -14,6 +14,9 @@ from rapidz.connectors.sql.writers import RowWriter
 _COPY_FROM = 10
 """Rows from which COPY is faster than INSERT."""
 
+_STAGE_FROM = 200
+"""Rows from which a temporary table is faster than upserts one by one."""
+
 _SHAPES = 100
 """Sets of columns for which there are temporary tables at the same time, at most."""
 
@@ -127,7 +130,7 @@ class PostgresWriter(RowWriter):
 
     async def _way(self, group: RowGroup) -> _Way:
         """Return how to write rows of this shape."""
-        if len(group.rows) < _COPY_FROM:
+        if len(group.rows) < (_STAGE_FROM if self._key else _COPY_FROM):
             return self._insert
         way = self._ways.get(group.shape)
         if way is None:
