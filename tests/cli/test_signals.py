@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -85,6 +86,25 @@ def test_a_signal_in_mid_stream_loses_nothing(
     assert written == list(range(emitted))
     assert 1000 < emitted < 100_000
     assert f"numbers; from_iterable {emitted:,} (" in err.splitlines()[-1]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("attempt", range(20))
+def test_a_signal_at_any_instant_loses_nothing(tmp_path: Path, attempt: int) -> None:
+    chance = random.Random(attempt)
+    chain = chance.choice([*CHAINS.values()]) + TO_SINK
+    number = chance.choice([signal.SIGTERM, signal.SIGINT])
+    path = write(tmp_path, TO_FILE.format(chain=chain) + "\nprint('loaded', flush=True)\n")
+    with started(path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "loaded\n"
+        time.sleep(chance.choice([0, 0.01, 0.1, 1]) * chance.random())
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    emitted = int((tmp_path / "emitted.txt").read_text())
+    written = [int(line) for line in (tmp_path / "out.txt").read_text().split()]
+    assert written == list(range(emitted))
 
 
 HANGING = """

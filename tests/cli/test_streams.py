@@ -146,6 +146,29 @@ def test_control_c_drains_and_shows_so(tmp_path: Path) -> None:
     assert f"from_periodic {drained} (" in rows[-2]
 
 
+def test_control_c_does_not_end_worker_processes_first(tmp_path: Path) -> None:
+    script = """
+    import itertools, time
+    from rapidz import Stream
+    def work(x):
+        time.sleep(0.01)
+        return x
+    source = Stream.from_iterable(itertools.count(), stream_name="numbers")
+    worked = source.scatter("process").map(work).gather()
+    worked.partition(10**6).sink(lambda batch: print(batch == tuple(range(len(batch))), len(batch)))
+    worked.sink(lambda x: None, stream_name="out")
+    """
+    with terminal(write(tmp_path, script)) as shown:
+        results = re.compile(r"out; sink: <lambda> [1-9]")
+        wait_until(lambda: any(map(results.search, shown.screen.drawn)), "results")
+        shown.press(b"\x03")
+        assert shown.wait() == 0
+    rows = [row.rstrip() for row in shown.screen.rows]
+    (drained,) = [row.split() for row in rows if row.startswith(("True", "False"))]
+    assert drained[0] == "True"
+    assert f"from_iterable {int(drained[1]):,} (" in rows[-2]
+
+
 def test_control_c_twice_ends_at_once(tmp_path: Path) -> None:
     script = """
     from rapidz import Stream

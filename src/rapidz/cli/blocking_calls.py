@@ -131,44 +131,48 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
 
 def _called(code: types.CodeType) -> list[_Chain]:
     """Return the chains of names that *code* calls, except in another thread."""
-    chains: list[_Chain] = []
-    starts: set[tuple[int | None, int | None]] = set()
     calls: list[dis.Positions] = []
-    names: tuple[str, ...] = ()
-    base: dis.Positions | None = None
-    local = False
-    for instruction in dis.get_instructions(code):
-        operation, position = instruction.opname, instruction.positions or dis.Positions()
-        if operation in _LOADS:
-            names, base, local = (str(instruction.argval),), position, "FAST" in operation
-        elif operation in ("LOAD_ATTR", "LOAD_METHOD") and names:
-            names = (*names, str(instruction.argval))
-        else:
-            if operation.startswith("CALL"):
-                starts.add((position.lineno, position.col_offset))
-                calls.append(position)
-            if operation not in ("PUSH_NULL", "CACHE", "EXTENDED_ARG"):
-                names, base = (), None
-            continue
-        assert base is not None
-        chains.append(_Chain(names, base, local))
-    longest = _longest(chains)
+    chains = _longest(_chains(code, calls))
     in_threads = [
         call
-        for chain in longest
+        for chain in chains
         if chain.names[-1] in THREAD_FUNCTIONS
         for call in calls
-        if (call.lineno, call.col_offset) == (chain.position.lineno, chain.position.col_offset)
+        if _begin(call) == _begin(chain.position)
     ]
+    begins = set(map(_begin, calls))
     return [
         chain
-        for chain in longest
-        if (chain.position.lineno is None)
+        for chain in chains
+        if chain.position.lineno is None  # the interpreter keeps no positions
         or (
-            (chain.position.lineno, chain.position.col_offset) in starts
+            _begin(chain.position) in begins
             and not any(_is_inside(chain.position, call) for call in in_threads)
         )
     ]
+
+
+def _chains(code: types.CodeType, calls: list[dis.Positions]) -> list[_Chain]:
+    """Return the chains of names in *code*, and their beginnings; add its calls to *calls*."""
+    chains: list[_Chain] = []
+    names: tuple[str, ...] = ()
+    for instruction in dis.get_instructions(code):
+        operation, position = instruction.opname, instruction.positions or dis.Positions()
+        if operation in _LOADS:
+            names = (str(instruction.argval),)
+            chains.append(_Chain(names, position, "FAST" in operation))
+        elif operation in ("LOAD_ATTR", "LOAD_METHOD") and names:
+            names = (*names, str(instruction.argval))
+            chains.append(chains[-1]._replace(names=names))
+        elif operation not in ("PUSH_NULL", "CACHE", "EXTENDED_ARG"):
+            names = ()
+        if operation.startswith("CALL"):
+            calls.append(position)
+    return chains
+
+
+def _begin(position: dis.Positions) -> tuple[int | None, int | None]:
+    return position.lineno, position.col_offset
 
 
 def _longest(chains: list[_Chain]) -> list[_Chain]:
@@ -185,9 +189,8 @@ def _is_inside(inner: dis.Positions, outer: dis.Positions) -> bool:
     """Return whether *inner* is in *outer*, and not at its begin."""
     if None in (*inner, *outer):
         return False
-    begin, end = (outer.lineno, outer.col_offset), (outer.end_lineno, outer.end_col_offset)
-    at = (inner.lineno, inner.col_offset)
-    return begin < at < end
+    begin, end = _begin(outer), (outer.end_lineno, outer.end_col_offset)
+    return begin < _begin(inner) < end
 
 
 def _resolve(chain: _Chain, function: types.FunctionType, code: types.CodeType) -> tuple[str, Any]:

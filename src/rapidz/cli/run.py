@@ -10,7 +10,7 @@ from argparse import ArgumentParser, Namespace
 from typing import Any, TextIO
 
 from rapidz.cli.arguments import interval
-from rapidz.cli.status import FAILED, OK, SIGNALLED, USAGE
+from rapidz.cli.status import FAILED, OK, SIGNALLED
 from rapidz.cli.target import LoadedTarget, UsageError, parse_target
 from rapidz.kernel.graph import shutdown
 from rapidz.kernel.graph.stream import Stream
@@ -163,6 +163,3 @@ def exit_at_once(number: int) -> None:
         with contextlib.suppress(Exception):
             callback()
     os._exit(SIGNALLED + number)
-
-
-__all__ = ["USAGE", "add_parser", "exit_at_once", "run_command"]

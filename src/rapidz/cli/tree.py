@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from rapidz.graph.walk import diagram_of, plain_label
+from rapidz.graph.walk import Diagram, diagram_of, plain_label
 from rapidz.kernel.graph.stream import Stream
 
 
@@ -34,51 +35,58 @@ def to_tree(node: Stream[Any], style: TreeStyle = UNICODE) -> str:
     ├─ late; filter: _truthy → zip (1)
     └─ map: str → (1)
     """
-    drawing = diagram_of(node)
-    downstream: list[list[int]] = [[] for _ in drawing.nodes]
-    inputs: list[set[int]] = [set() for _ in drawing.nodes]
-    for edge in drawing.edges:
-        if edge.downstream not in downstream[edge.upstream]:
-            downstream[edge.upstream].append(edge.downstream)
-            inputs[edge.downstream].add(edge.upstream)
-    labels = [plain_label(each.label) for each in drawing.nodes]
-    numbers: dict[int, int] = {}
-    drawn: set[int] = set()
-    entrances: set[int] = set()  # of cycles
-    lines: list[str] = []
+    return "\n".join(TreeDrawing(diagram_of(node), style).lines())
 
-    def chain(at: int) -> tuple[str, list[int]]:
-        """Return the line that begins with a node, and the branches at its end."""
-        parts: list[str] = []
-        while True:
-            if at in drawn:
-                parts.append(f"({numbers.setdefault(at, len(numbers) + 1)})")
-                return style.arrow.join(parts), []
-            drawn.add(at)
-            joins = len(inputs[at]) > (0 if at in entrances else 1)
-            number = f" ({numbers.setdefault(at, len(numbers) + 1)})" if joins else ""
-            parts.append(labels[at] + number)
-            if len(downstream[at]) != 1:
-                return style.arrow.join(parts), downstream[at]
-            at = downstream[at][0]
 
-    heads = [at for at in range(len(labels)) if not inputs[at]]
-    for head in [*heads, *range(len(labels))]:  # a cycle has no head
-        if head in drawn:
-            continue
-        entrances.add(head)
+class TreeDrawing:
+    """Drawing of one diagram; it is made once."""
+
+    def __init__(self, diagram: Diagram, style: TreeStyle) -> None:
+        self._style = style
+        self._labels = [plain_label(each.label) for each in diagram.nodes]
+        self._downstream: list[list[int]] = [[] for _ in diagram.nodes]
+        self._inputs: list[set[int]] = [set() for _ in diagram.nodes]
+        for edge in diagram.edges:
+            if edge.downstream not in self._downstream[edge.upstream]:
+                self._downstream[edge.upstream].append(edge.downstream)
+                self._inputs[edge.downstream].add(edge.upstream)
+        self._numbers: dict[int, int] = {}
+        self._drawn: set[int] = set()
+        self._entrances: set[int] = set()
+        """Nodes where the drawing begins; those of a cycle have inputs."""
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines, from the sources downstream."""
+        nodes = range(len(self._labels))
+        heads = [at for at in nodes if not self._inputs[at]]
+        for head in [*heads, *nodes]:  # a cycle has no head
+            if head not in self._drawn:
+                self._entrances.add(head)
+                yield from self._lines_from(head)
+
+    def _lines_from(self, head: int) -> Iterator[str]:
+        style = self._style
         stack = [(head, "", "")]
         while stack:
             at, prefix, indent = stack.pop()
-            text, branches = chain(at)
-            lines.append(prefix + text)
-            places = list(enumerate(branches, 1))
-            stack += [
-                (
-                    branch,
-                    indent + (style.last if place == len(branches) else style.branch),
-                    indent + (style.gap if place == len(branches) else style.trunk),
-                )
-                for place, branch in reversed(places)
-            ]
-    return "\n".join(lines)
+            text, branches = self._chain(at)
+            yield prefix + text
+            for branch in reversed(branches):
+                last = branch == branches[-1]
+                mark, below = (style.last, style.gap) if last else (style.branch, style.trunk)
+                stack.append((branch, indent + mark, indent + below))
+
+    def _chain(self, at: int) -> tuple[str, list[int]]:
+        """Return the line that begins with a node, and the branches at its end."""
+        parts: list[str] = []
+        while at not in self._drawn:
+            self._drawn.add(at)
+            joins = len(self._inputs[at]) > (0 if at in self._entrances else 1)
+            parts.append(f"{self._labels[at]} {self._number(at)}" if joins else self._labels[at])
+            if len(self._downstream[at]) != 1:
+                return self._style.arrow.join(parts), self._downstream[at]
+            at = self._downstream[at][0]
+        return self._style.arrow.join([*parts, self._number(at)]), []
+
+    def _number(self, at: int) -> str:
+        return f"({self._numbers.setdefault(at, len(self._numbers) + 1)})"
