@@ -32,7 +32,7 @@ class limited(Stream[Any]):
 
 
 class generated(Source[int]):
-    async def run(self) -> Any:
+    def run(self) -> Any:
         yield 1
 
 

@@ -14,6 +14,7 @@ from rapidz.cli.tree import ASCII, UNICODE, TreeStyle, to_tree
 from rapidz.graph.draw import _DRAWN, visualize
 from rapidz.graph.text import to_dot, to_mermaid
 from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.runner.failure_report import user_traceback
 from rapidz.runner.selection import select
 
@@ -73,7 +74,7 @@ def _format(output: str) -> str:
     form = TEXTS.get(name) or (name if name in _DRAWN else None)
     if form is None:
         known = ", ".join([*_DRAWN, *TEXTS])
-        raise UsageError(f"-o must have one of the extensions {known}, got {output!r}")
+        raise UsageError(f"-o must have one of the extensions {known}, got {short_repr(output)}")
     return form
 
 

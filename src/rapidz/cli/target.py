@@ -52,7 +52,8 @@ def parse_target(text: str) -> Target:
         head, separator, attribute = text.partition(":")
     if separator and not all(part.isidentifier() for part in attribute.split(".")):
         raise UsageError(
-            f"the name after the colon must be one name, as in app.py:source, got {attribute!r}"
+            "the name after the colon must be one name, as in app.py:source, "
+            f"got {short_repr(attribute)}"
         )
     if head.endswith(".py") or os.sep in head or (os.altsep and os.altsep in head):
         if not Path(head).is_file():
@@ -60,7 +61,8 @@ def parse_target(text: str) -> Target:
         return _script(Path(head), attribute)
     if not all(part.isidentifier() for part in head.split(".")):
         raise UsageError(
-            f"the target must be FILE.py, FILE.py:name, module or module:name, got {text!r}"
+            "the target must be FILE.py, FILE.py:name, module or module:name, "
+            f"got {short_repr(text)}"
         )
     return Target(None, head, attribute)
 

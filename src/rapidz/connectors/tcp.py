@@ -245,7 +245,7 @@ class LineWriter(Writer[Any]):
         if data.endswith(end):
             data = data[: -len(end)]
         if end in data:
-            raise ValueError(f"to_tcp: an element must not contain the delimiter {end!r}")
+            raise ValueError(f"to_tcp: an element must not contain the delimiter {short_repr(end)}")
         return data + end
 
     async def write_many(self, payloads: Sequence[bytes]) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias
 from rapidz.kernel.graph import shutdown
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.push import DONE
+from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.failures import StreamClosed
 from rapidz.runner.counts import FlowCounter
@@ -262,7 +263,8 @@ def check_loop(source: Stream[Any]) -> None:
     """Refuse a source that would wait for ever for a loop that does not run."""
     if has_dead_loop(source):
         raise RuntimeError(
-            f"run: {source}: its pipeline was given the event loop {source._pipeline.loop!r}, "
+            f"run: {source}: its pipeline was given the event loop "
+            f"{short_repr(source._pipeline.loop)}, "
             "which does not run: build the pipeline without loop="
         )
 

@@ -153,7 +153,8 @@ def locate(
     except ValueError:
         protocol = name.partition(":")[0]
         raise ValueError(
-            f"{operator}: {argument} must be a URL that fsspec knows, got one of {protocol!r}"
+            f"{operator}: {argument} must be a URL that fsspec knows, "
+            f"got one of {short_repr(protocol)}"
         ) from None
     if "file" in filesystem.protocol:
         return LocalFiles(), inner

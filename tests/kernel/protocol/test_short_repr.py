@@ -208,7 +208,7 @@ EXEMPT = {
     "kernel/protocol/short_repr.py",
     "testing/plugin.py", "testing/loop.py", "testing/equivalence.py",
     "graph/notebook.py", "dataframe/collection/display.py", "dataframe/frames/window.py",
-    "parallel/backends/protocol.py", "cli.py", "kernel/protocol/checks.py",
+    "parallel/backends/protocol.py", "kernel/protocol/checks.py",
 }  # fmt: skip
 
 

@@ -19,6 +19,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, Union
 
+from rapidz.kernel.protocol.short_repr import short_repr
+
 Convert: TypeAlias = Callable[[Any], Any]
 
 _DATETIME = re.compile(
@@ -73,7 +75,7 @@ def converter(kind: Any, lax: bool = False) -> Convert:
         return _member(kind, lax)
     if is_record(kind):
         return _record(kind, lax)
-    raise TypeError(f"cannot convert to {kind!r} without msgspec")
+    raise TypeError(f"cannot convert to {short_repr(kind)} without msgspec")
 
 
 def is_record(kind: object) -> bool:
@@ -124,17 +126,17 @@ def _container(kind: Any, arguments: tuple[Any, ...]) -> Convert:
     if kind is dict:
         key, value = arguments or (Any, Any)
         if key not in (str, Any):
-            raise TypeError(f"cannot convert keys to {key!r} without msgspec")
+            raise TypeError(f"cannot convert keys to {short_repr(key)} without msgspec")
         each = converter(value)
-        return lambda x: {k: _at(f"[{k!r}]", each, v) for k, v in _checked(dict, x).items()}
+        return lambda x: {k: _at(k, each, v) for k, v in _checked(dict, x).items()}
     if kind is tuple and arguments[-1:] != (Ellipsis,) and arguments:
         every = [converter(a) for a in arguments]
         return lambda x: tuple(
-            _at(f"[{i}]", build, v)
+            _at(i, build, v)
             for i, (build, v) in enumerate(zip(every, _sized(every, x), strict=True))
         )
     item = converter(arguments[0] if arguments else Any)
-    return lambda x: kind([_at(f"[{i}]", item, v) for i, v in enumerate(_checked(list, x))])
+    return lambda x: kind([_at(i, item, v) for i, v in enumerate(_checked(list, x))])
 
 
 def _union(kinds: list[Any], lax: bool) -> Convert:
@@ -174,11 +176,12 @@ def _member(kind: type[enum.Enum], lax: bool) -> Convert:
     return lambda x: kind(find(x))
 
 
-def _at(place: str, build: Convert, x: Any) -> Any:
+def _at(place: Any, build: Convert, x: Any) -> Any:
+    """Build the item of *x* at a key or an index."""
     try:
         return build(x)
     except Mismatch as error:
-        raise _located(error, place) from None
+        raise _located(error, f"[{short_repr(place)}]") from None
 
 
 def _located(error: Mismatch, place: str) -> Mismatch:

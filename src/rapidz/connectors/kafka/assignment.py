@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from rapidz.connectors.kafka.offsets import Key, Offsets
 from rapidz.connectors.kafka.params import ClientParams, UnknownTopic
+from rapidz.kernel.protocol.short_repr import short_repr
 
 _log = logging.getLogger("rapidz.connectors.kafka")
 
@@ -112,7 +113,7 @@ class Assignment(ABC):
         low, _ = consumer.get_watermark_offsets(partition, timeout=TIMEOUT)
         if offset < low:
             raise LookupError(
-                f"{self.plan.operator}: the messages of {partition.topic!r}, partition "
+                f"{self.plan.operator}: the messages of {short_repr(partition.topic)}, partition "
                 f"{partition.partition}, from offset {offset} on were deleted: it begins at {low}"
             )
 
@@ -206,7 +207,9 @@ class WholeTopic(Assignment):
     def _wanted(self, metadata: Any) -> int:
         topic = metadata.topics.get(self.topic)
         if topic is None or topic.error is not None:
-            raise UnknownTopic(f"{self.plan.operator}: the cluster has no topic {self.topic!r}")
+            raise UnknownTopic(
+                f"{self.plan.operator}: the cluster has no topic {short_repr(self.topic)}"
+            )
         available = len(topic.partitions)
         asked = self.plan.npartitions
         if self.plan.refresh:

@@ -48,8 +48,8 @@ class FromKafkaBatched(KafkaSource[Any]):
         check_count(name, "max_batch_size", max_batch_size)
         if engine is not None:
             raise ImportError(
-                f"{name}: engine {engine!r} needs cudf and its Kafka reader, which rapidz does not "
-                "support",
+                f"{name}: engine {short_repr(engine)} needs cudf and its Kafka reader, "
+                "which rapidz does not support",
                 name="cudf",
             )
         self.topic, self.npartitions, self.keys = topic, npartitions, keys

@@ -26,6 +26,7 @@ from rapidz.connectors.kafka.params import (
     find_cluster,
     make_client,
 )
+from rapidz.kernel.protocol.short_repr import short_repr
 
 _log = logging.getLogger("rapidz.connectors.kafka")
 
@@ -175,7 +176,9 @@ class ConsumerThread:
         metadata = find_cluster(plan.operator, consumer, plan.params, self._problems, self._closing)
         waits = False
         while not self._closing.is_set() and (missing := self._assignment.missing(metadata)):
-            error = UnknownTopic(f"{plan.operator}: the cluster has no topic {missing[0]!r}")
+            error = UnknownTopic(
+                f"{plan.operator}: the cluster has no topic {short_repr(missing[0])}"
+            )
             if not plan.patient:
                 raise error
             if not waits:

@@ -9,6 +9,7 @@ from typing import Any
 from rapidz.connectors.kafka.consumer_thread import consumer_config
 from rapidz.connectors.kafka.message import as_message, as_pair, as_value, reader
 from rapidz.connectors.kafka.params import client_library, make_client, read_params
+from rapidz.kernel.protocol.short_repr import short_repr
 
 #: Seconds that a batch may take at most, if no timeout is given.
 _LONGEST = 60.0
@@ -56,7 +57,9 @@ def get_message_batch(
         keys, low, high, timeout = False, keys, low, timeout if high is None else high
     name = "get_message_batch"
     if low is None or high is None:
-        raise TypeError(f"{name}: low and high must be offsets, got {low!r} and {high!r}")
+        raise TypeError(
+            f"{name}: low and high must be offsets, got {short_repr(low)} and {short_repr(high)}"
+        )
     form = as_message if messages else as_pair if keys else as_value
     params = read_params(name, "kafka_params", kafka_params, "group.id")
     params.update(consumer_config(params), **{"enable.partition.eof": True})

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeAlias
 
+from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.sources.acknowledge import InOrder
 
 Key: TypeAlias = tuple[str, int]
@@ -150,6 +151,6 @@ def read_position(operator: str, position: Any) -> dict[Key, int]:
         read = {("", 0): -1}
     if any(offset < 0 for offset in read.values()):
         raise ValueError(
-            f"{operator}: position must be like {{'topic': {{0: 17}}}}, got {position!r}"
+            f"{operator}: position must be like {{'topic': {{0: 17}}}}, got {short_repr(position)}"
         )
     return read

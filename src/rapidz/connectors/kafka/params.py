@@ -33,7 +33,7 @@ class ClientParams(dict[str, Any]):
     """
 
     def __repr__(self) -> str:
-        return repr(self._shown())
+        return short_repr(self._shown())
 
     __str__ = __repr__
 
@@ -67,12 +67,18 @@ def read_params(operator: str, argument: str, params: Any, *needed: str) -> Clie
     read = ClientParams(params)
     for name in read:
         if not isinstance(name, str):
-            raise TypeError(f"{operator}: {argument} must have names that are str, got {name!r}")
+            raise TypeError(
+                f"{operator}: {argument} must have names that are str, got {short_repr(name)}"
+            )
     if not read.servers:
-        raise ValueError(f"{operator}: {argument} must contain 'bootstrap.servers', got {read!r}")
+        raise ValueError(
+            f"{operator}: {argument} must contain 'bootstrap.servers', got {short_repr(read)}"
+        )
     for name in needed:
         if not read.get(name):
-            raise ValueError(f"{operator}: {argument} must contain {name!r}, got {read!r}")
+            raise ValueError(
+                f"{operator}: {argument} must contain {short_repr(name)}, got {short_repr(read)}"
+            )
     return read
 
 

@@ -103,7 +103,7 @@ class KafkaSource(Source[T]):
 
         A source that begins at the end of its topics first looks for these ends, so that it
         gets what is produced after the call: it waits for the answer for a tenth of a second at
-        most on a loop, and one second elsewhere.
+        most on a loop, and one second in a thread without one.
         """
         if self.stopped and not self._closed and self._begins_at_end():
             longest = 1.0 if loops.running_loop() is None else 0.1

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from rapidz.connectors.mqtt.options import MqttOptions, MqttRejectedError
+from rapidz.kernel.protocol.short_repr import short_repr
 
 _READS: Final = 50
 """Packets that are read before the loop does something else."""
@@ -104,7 +105,7 @@ class MqttClient:
         _, mid = self._paho.subscribe([(topic, qos) for topic in topics])
         for topic, code in zip(topics, await self._wait_for("subscribe", mid), strict=False):
             if code.is_failure:
-                raise MqttRejectedError(f"subscription to {topic!r} was refused: {code}")
+                raise MqttRejectedError(f"subscription to {short_repr(topic)} was refused: {code}")
 
     def publish(self, topic: str, payload: Any, qos: int, retain: bool) -> asyncio.Future[Any]:
         """Publish; return a future of the reason codes, when the broker has confirmed."""

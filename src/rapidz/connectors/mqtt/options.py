@@ -61,7 +61,9 @@ class MqttOptions:
         self._types = require(operator, "paho.mqtt.packettypes", extra="mqtt")
         self._properties = require(operator, "paho.mqtt.properties", extra="mqtt")
         if protocol not in ("3.1.1", "5"):
-            raise ValueError(f"{operator}: protocol must be '3.1.1' or '5', got {protocol!r}")
+            raise ValueError(
+                f"{operator}: protocol must be '3.1.1' or '5', got {short_repr(protocol)}"
+            )
         if not isinstance(tls, (bool, ssl.SSLContext)):
             raise TypeError(
                 f"{operator}: tls must be True, False or an SSLContext, got {short_repr(tls)}"

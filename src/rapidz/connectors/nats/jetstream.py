@@ -21,7 +21,7 @@ from rapidz.sources.restart import Restart
 
 #: Seconds for which one request for messages waits in the server.
 _WAIT = 5.0
-#: Parts of the subject for an acknowledgement, without domain and account.
+#: Parts of the subject for an acknowledgement, in its short form.
 _TOKENS = 9
 _DONE, _FAILED, _WORKING = b"+ACK", b"-NAK", b"+WPI"
 
@@ -140,7 +140,9 @@ class from_jetstream(Source[Any]):
             found = await manager.consumer_info(self.stream, self.durable)
         except self.connection.js_errors.NotFoundError as error:
             if "stream" in (error.description or ""):
-                raise LookupError(f"{self}: JetStream has no stream {self.stream!r}") from error
+                raise LookupError(
+                    f"{self}: JetStream has no stream {short_repr(self.stream)}"
+                ) from error
             found = await manager.add_consumer(self.stream, self._consumer_config())
         return float(found.config.ack_wait or 30.0)
 

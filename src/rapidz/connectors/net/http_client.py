@@ -24,6 +24,7 @@ from tornado.tcpclient import TCPClient
 
 from rapidz.connectors.net.sockets import probe_peer
 from rapidz.connectors.net.urls import base_headers, check_url, host_of, origin_of, shown
+from rapidz.kernel.protocol.short_repr import short_repr
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
@@ -295,7 +296,9 @@ class _ReplyReader(HTTPMessageDelegate):
             return
         found = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if found != streaming.media_type:
-            self._fail(ValueError(f"the answer must be {streaming.media_type}, got {found!r}"))
+            self._fail(
+                ValueError(f"the answer must be {streaming.media_type}, got {short_repr(found)}")
+            )
             return
         self._streams = True
         streaming.on_open()

@@ -46,7 +46,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
             each.setblocking(False)
             sockets.append(each)
         if not sockets:
-            raise OSError(errno.EADDRNOTAVAIL, f"no address of {host!r} is available")
+            raise OSError(errno.EADDRNOTAVAIL, f"no address of {short_repr(host)} is available")
         opened.pop_all()
     return sockets
 

@@ -29,7 +29,7 @@ def check_url(operator: str, url: object) -> SplitResult:
     except ValueError:
         raise ValueError(f"{rule}, got one that is malformed") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{rule}, got {parts.scheme + '://' + (parts.hostname or '')!r}")
+        raise ValueError(f"{rule}, got {short_repr(parts.scheme + '://' + (parts.hostname or ''))}")
     return parts
 
 

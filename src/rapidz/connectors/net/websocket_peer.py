@@ -180,5 +180,5 @@ def _check_uri(operator: str, uri: object) -> str:
         raise ValueError(f"{operator}: uri must be a ws or wss URI, got one malformed") from None
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
         shown = f"{parts.scheme}://{parts.hostname or ''}"
-        raise ValueError(f"{operator}: uri must be a ws or wss URI, got {shown!r}")
+        raise ValueError(f"{operator}: uri must be a ws or wss URI, got {short_repr(shown)}")
     return uri

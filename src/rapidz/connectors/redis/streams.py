@@ -240,7 +240,7 @@ class from_redis_stream(Source[Any]):
 
     def _decode(self, raw: Any) -> Any:
         if isinstance(raw, Mapping):
-            raise KeyError(f"the entry has no field {self.field.decode()!r}")
+            raise KeyError(f"the entry has no field {short_repr(self.field.decode())}")
         assert self._codec is not None
         return self._codec.decode(raw)
 

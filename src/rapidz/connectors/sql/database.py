@@ -66,7 +66,8 @@ class SqliteDatabase:
         else:
             if not Path(path).exists():
                 raise FileNotFoundError(
-                    f"{self._operator}: database must be a file of SQLite that exists, got {path!r}"
+                    f"{self._operator}: database must be a file of SQLite that exists, "
+                    f"got {short_repr(path)}"
                 )
             uri = Path(path).absolute().as_uri() + "?mode=rw"
         return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)

@@ -129,7 +129,8 @@ class RowPlan:
                 return columns, [x[name] for name in columns]
             except KeyError as error:
                 raise ValueError(
-                    f"to_sql: element must have the column {error.args[0]!r}, got {short_repr(x)}"
+                    f"to_sql: element must have the column {short_repr(error.args[0])}, "
+                    f"got {short_repr(x)}"
                 ) from None
         names = field_names(x)
         if names is None:

@@ -343,7 +343,8 @@ class from_sql(BulkSource[T]):
             for at in self._key_at:
                 if at in broken:
                     raise ValueError(
-                        f"from_sql: key {self._names[at]!r} of a row behind {self.position()!r} "
+                        f"from_sql: key {short_repr(self._names[at])} of a row "
+                        f"behind {short_repr(self.position())} "
                         f"cannot be decoded"
                     ) from broken[at]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rapidz.kernel.protocol.short_repr import short_repr
+
 
 class MissingOperator(AttributeError):
     """A stream has no method of that name; the message suggests close ones.
@@ -18,7 +20,7 @@ class MissingOperator(AttributeError):
     def __str__(self) -> str:
         from difflib import get_close_matches  # on demand: `import rapidz` does without it
 
-        message = f"{self._owner} has no attribute {self._missing!r}"
+        message = f"{self._owner} has no attribute {short_repr(self._missing)}"
         names = [name for name in self._known() if not name.startswith("_")]
         close = get_close_matches(self._missing, names, n=3, cutoff=0.6)
         if close:
