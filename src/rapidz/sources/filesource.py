@@ -11,7 +11,7 @@ from rapidz.kernel.protocol.push import Pending, await_result
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.sources.bulk import BulkSource
 from rapidz.sources.decoding import Undecoded
-from rapidz.sources.followed import FileReader, ObjectReader, ReadBatch
+from rapidz.sources.followed import FileBatch, FileReader, ObjectReader
 from rapidz.sources.live_interval import LiveInterval
 from rapidz.sources.run import ResumableWait
 
@@ -44,7 +44,7 @@ class FileSource(BulkSource[T]):
         self.follow = follow
         self.infinite = follow  # type: ignore[misc]
         self._reader: FileReader | ObjectReader = reader
-        self._batch: ReadBatch | None = None
+        self._batch: FileBatch | None = None
         self._reading = ResumableWait()
         self._has_read_all = False
         super().__init__(**kwargs)
@@ -114,7 +114,7 @@ class FileSource(BulkSource[T]):
             if self._batch is None:
                 return
 
-    async def _emit_batch(self, batch: ReadBatch) -> None:
+    async def _emit_batch(self, batch: FileBatch) -> None:
         if batch.has_failed:
             await self._emit_each(batch)
         else:
@@ -124,7 +124,7 @@ class FileSource(BulkSource[T]):
             batch.mark()
             self._batch = None
 
-    async def _emit_each(self, batch: ReadBatch) -> None:
+    async def _emit_each(self, batch: FileBatch) -> None:
         """Emit a batch of which some elements could not be decoded."""
         for x in batch.rest:
             if type(x) is Undecoded:

@@ -20,7 +20,7 @@ from rapidz.sources.textlines import AnyTextDecoder
 MAX_OPEN = 100
 
 
-class ReadBatch:
+class FileBatch:
     """Elements of one file that were read at once, and an iterator of those not emitted yet."""
 
     def __init__(
@@ -80,7 +80,7 @@ class FollowedFile:
             self.decoder.names = position["names"]  # type: ignore[attr-defined]
         self.tail.resume_at(position)
 
-    def read(self) -> ReadBatch:
+    def read(self) -> FileBatch:
         """Return the elements of the next chunk, which may be none."""
         chunk, self._chunk = self._chunk or self.tail.read(self.decoder.pending), None
         if chunk.restarted:
@@ -95,12 +95,12 @@ class FollowedFile:
         self.is_at_end = chunk.at_end
         return self._batch(self.decoder.feed(chunk.data), self._position)
 
-    def finish(self) -> ReadBatch:
+    def finish(self) -> FileBatch:
         """Return the last element, if it is incomplete."""
         return self._batch(self.decoder.finish(), self._position)
 
-    def _batch(self, elements: list[Any], end: Callable[[int], Any]) -> ReadBatch:
-        return ReadBatch(elements, self.decoder.has_failed, self, end)
+    def _batch(self, elements: list[Any], end: Callable[[int], Any]) -> FileBatch:
+        return FileBatch(elements, self.decoder.has_failed, self, end)
 
     def _position(self, n: int) -> Any:
         try:
@@ -134,7 +134,7 @@ class FileReader:
         self._queue: deque[FollowedFile] | None = None
         self.has_positions = getattr(make_decoder(), "has_offsets", True)
 
-    def read(self) -> ReadBatch | None:
+    def read(self) -> FileBatch | None:
         """Return elements that are new; None once all files are read to their present ends."""
         if self._queue is None:
             self._queue = deque(self._list())
@@ -149,7 +149,7 @@ class FileReader:
         self._from_end = self._from_end and not self.is_many
         return None
 
-    def _read_file(self, file: FollowedFile) -> ReadBatch | None:
+    def _read_file(self, file: FollowedFile) -> FileBatch | None:
         if file.is_done:
             return None
         try:
@@ -188,7 +188,7 @@ class FileReader:
         for file in self.followed.values():
             file.tail.close()
 
-    def finish_incomplete(self) -> list[ReadBatch]:
+    def finish_incomplete(self) -> list[FileBatch]:
         """Return what is incomplete at the ends of files."""
         files = [file for file in self.followed.values() if file.is_at_end]
         batches = [file.finish() for file in files if file.decoder.pending]
@@ -246,7 +246,7 @@ class ObjectReader:
         self._chunk: Any = None
         self._is_at_end = False
 
-    def read(self) -> ReadBatch | None:
+    def read(self) -> FileBatch | None:
         """Return elements that are new; None once the file is read to its present end."""
         while True:
             chunk, self._chunk = self._chunk or self.tail.read(), None
@@ -259,7 +259,7 @@ class ObjectReader:
             if self._is_at_end:
                 return None
 
-    def finish_incomplete(self) -> list[ReadBatch]:
+    def finish_incomplete(self) -> list[FileBatch]:
         """Return what is incomplete at the end of the file."""
         if not (self._is_at_end and self.decoder.text):
             return []
@@ -271,8 +271,8 @@ class ObjectReader:
     def close(self) -> None:
         """Do nothing: the caller owns the file."""
 
-    def _batch(self, elements: list[Any]) -> ReadBatch:
-        return ReadBatch(elements, self.decoder.has_failed, self, lambda _: None)
+    def _batch(self, elements: list[Any]) -> FileBatch:
+        return FileBatch(elements, self.decoder.has_failed, self, lambda _: None)
 
 
 def _identity_of(file: FollowedFile) -> tuple[int, int] | None:

@@ -8,15 +8,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
-from rapidz._menu.types import ElementType, SourceOptions, T, U
+from rapidz._menu.types import ElementType, SourceOptions, T, U, WriterOptions
 
 if TYPE_CHECKING:
+    from rapidz.connectors import files
     from rapidz.kernel.protocol.intervals import Interval
-    from rapidz.sources.base import Source
+
+
+class FileSinkOptions(WriterOptions, total=False):
+    """Options of every sink to files; see `to_jsonlines`."""
+
+    mode: Literal["a", "w", "atomic"]
+    key: str | int | Callable[[Any], Any] | None
+    time: str | int | Callable[[Any], Any] | None
+    roll_bytes: int | None
+    roll_count: int | None
+    roll_every: Interval | None
+    file_per_batch: bool
+    fsync: bool
+    compression: str | None
+    storage_options: dict[str, Any] | None
 
 
 class FileSources(ElementType[T]):
@@ -39,7 +54,7 @@ class FileSources(ElementType[T]):
         compression: str | None = "infer",
         storage_options: dict[str, Any] | None = None,
         **options: Unpack[SourceOptions],
-    ) -> Source[dict[str, str]]: ...
+    ) -> files.from_csv[dict[str, str]]: ...
     @overload
     @staticmethod
     def from_csv(
@@ -57,9 +72,9 @@ class FileSources(ElementType[T]):
         compression: str | None = "infer",
         storage_options: dict[str, Any] | None = None,
         **options: Unpack[SourceOptions],
-    ) -> Source[U]: ...
+    ) -> files.from_csv[U]: ...
     @staticmethod
-    def from_csv(path: Any, type: Any = None, **options: Any) -> Source[Any]:
+    def from_csv(path: Any, type: Any = None, **options: Any) -> files.from_csv[Any]:
         """Emit the rows of CSV files."""
 
     @overload
@@ -76,7 +91,7 @@ class FileSources(ElementType[T]):
         compression: str | None = "infer",
         storage_options: dict[str, Any] | None = None,
         **options: Unpack[SourceOptions],
-    ) -> Source[Any]: ...
+    ) -> files.from_jsonlines[Any]: ...
     @overload
     @staticmethod
     def from_jsonlines(
@@ -91,11 +106,43 @@ class FileSources(ElementType[T]):
         compression: str | None = "infer",
         storage_options: dict[str, Any] | None = None,
         **options: Unpack[SourceOptions],
-    ) -> Source[U]: ...
+    ) -> files.from_jsonlines[U]: ...
     @staticmethod
-    def from_jsonlines(path: Any, type: Any = None, **options: Any) -> Source[Any]:
+    def from_jsonlines(path: Any, type: Any = None, **options: Any) -> files.from_jsonlines[Any]:
         """Emit the values in files of JSON lines."""
 
 
 class FileSinks(ElementType[T]):
     """Sinks, as methods of the stream that they consume."""
+
+    def to_csv(
+        self,
+        path: str | PathLike[str],
+        *,
+        header: bool = True,
+        names: Sequence[str] | None = None,
+        delimiter: str = ",",
+        quotechar: str = '"',
+        encoding: str = "utf-8",
+        **options: Unpack[FileSinkOptions],
+    ) -> files.to_csv[T]:
+        """Write every element as a row of CSV."""
+
+    def to_jsonlines(
+        self,
+        path: str | PathLike[str],
+        *,
+        codec: Any = "json",
+        **options: Unpack[FileSinkOptions],
+    ) -> files.to_jsonlines[T]:
+        """Write every element as a line of JSON."""
+
+    def to_textfile(
+        self,
+        path: str | PathLike[str],
+        *,
+        end: str = "\n",
+        encoding: str = "utf-8",
+        **options: Unpack[FileSinkOptions],
+    ) -> files.to_textfile[T]:
+        """Write every element, a string, as a line of text."""

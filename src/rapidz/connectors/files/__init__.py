@@ -1,5 +1,6 @@
 """Files: CSV, JSON lines, Parquet and text, in and out."""
 
 from rapidz.connectors.files.rows import from_csv, from_jsonlines
+from rapidz.connectors.files.sinks import to_csv, to_jsonlines, to_textfile
 
-__all__ = ["from_csv", "from_jsonlines"]
+__all__ = ["from_csv", "from_jsonlines", "to_csv", "to_jsonlines", "to_textfile"]
