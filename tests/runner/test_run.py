@@ -395,6 +395,22 @@ async def test_elements_in_flight_are_acknowledged_before_the_end() -> None:
     assert len(seen) >= 50
 
 
+async def test_a_long_drain_says_what_it_waits_for(caplog: pytest.LogCaptureFixture) -> None:
+    source = ticks()
+
+    async def write(x: int) -> None:
+        await asyncio.sleep(25)
+
+    node = source.buffer(10).sink(write, stream_name="slow")
+    assert await rapidz.run_async(source, for_=1.5) == "time"
+    notices = [record.message for record in caplog.records if "not ended" in record.message]
+    assert len(notices) == 4
+    assert notices[0].startswith("the run has not ended after 10 s; in flight: ")
+    assert "<slow; sink: write> with element 0" in notices[0]
+    assert "1 element in <buffer" in notices[0]
+    del node
+
+
 async def test_the_loop_of_the_caller_runs_the_pipelines() -> None:
     source = Stream.from_iterable([1])
     loops: list[Any] = []

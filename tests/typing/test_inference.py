@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, TypeGuard, assert_type
 
 import pytest
 
+import rapidz
+import rapidz.runner
 from rapidz import Failure, Stream
 from rapidz.parallel import ParallelStream
 
@@ -253,3 +255,11 @@ def test_sources_declare_what_they_emit(tmp_path: Path) -> None:
     assert_type(Stream.from_q(Queue[int]()).map(fetched), Stream[bytes])
     assert_type(Stream.filenames(tmp_path).sink_to_list(), list[str])
     assert_type(Stream.from_iterable([1]).stopped, bool)
+
+
+def test_runs_say_what_has_ended_them() -> None:
+    source = Stream.from_iterable([1])
+    streams = {"source": source, "more": [source]}
+    assert_type(rapidz.run(source, streams, for_="1s"), rapidz.runner.EndReason)
+    with pytest.raises(TypeError, match="run: streams must be streams"):
+        rapidz.run(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -21,6 +21,7 @@ from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.failures import StreamClosed
 from rapidz.runner.counts import FlowCounter
+from rapidz.runner.drain_notice import note_long_drain
 from rapidz.runner.selection import SelectedPipeline, select
 from rapidz.sources.base import ACTIVE, Source
 from rapidz.sources.run import active_runs
@@ -79,6 +80,8 @@ class PipelineRun:
     def request_end(self, reason: EndReason = "signal") -> None:
         """Stop the sources and close the pipelines; from any thread."""
         self._request = self._request or reason
+        if self.phase == "running":
+            self.phase = "stopping"  # which the loop may not hear of for a while
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: the run has ended
                 self._loop.call_soon_threadsafe(self._wake_up)
@@ -198,13 +201,18 @@ class PipelineRun:
                     source.stop()
                 except Exception as error:
                     self.failures.append(error)
-        await self._wait_for_sources()
-        self.phase = "closing"
-        for one in self.selected:
-            if not has_dead_loop(one.stream):
-                for node in one.ends():
-                    await self._close(node)
-        await self._wait_for_acknowledgements()
+        pipelines = [one.pipeline for one in self.selected]
+        notices = asyncio.ensure_future(note_long_drain(pipelines))
+        try:
+            await self._wait_for_sources()
+            self.phase = "closing"
+            for one in self.selected:
+                if not has_dead_loop(one.stream):
+                    for node in one.ends():
+                        await self._close(node)
+            await self._wait_for_acknowledgements()
+        finally:
+            notices.cancel()
         failed = [source.exception for source in self.sources if source.state == "failed"]
         self.failures = flattened([*self.failures, *filter(None, failed)])
         self.phase = "ended"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 import queue
+import signal
 from collections.abc import Callable
 
 from rapidz.kernel.runtime import loop as loops
 from rapidz.runner.pipeline_run import EndReason, PipelineRun
 from rapidz.runner.stop_signals import StopSignals
+
+logger = logging.getLogger("rapidz.runner")
 
 #: Longest time without a look for signals, in seconds: Windows does not interrupt a wait.
 LONGEST_WAIT = 0.25
@@ -36,6 +40,7 @@ def supervise(
             except queue.Empty:
                 continue
             if number is not None:
+                logger.info("%s: the run ends", signal.Signals(number).name)
                 run.request_end("signal")
         on_tick()
         return future.result()
