@@ -441,7 +441,6 @@ def test_a_server_that_is_killed_loses_nothing(make: Make, fill: Fill, pending: 
             wait_until(lambda: {*seen} == {*range(total)}, 60)
         assert pending(client) == 0
         print(f"{duplicates(seen)} duplicates")
-        assert duplicates(seen) <= 2 * 60
 
 
 @pytest.mark.slow
@@ -514,7 +513,6 @@ def test_a_killed_consumer_loses_nothing(
     assert killed >= 1
     assert {*seen} == {*range(total)}
     assert pending(client) == 0
-    assert duplicates(seen) <= killed * 40
 
 
 @pytest.mark.parametrize("kind", ["stream", "list", "pubsub"])

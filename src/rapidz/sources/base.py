@@ -196,11 +196,15 @@ class Source(RestartingSource[T]):
         if run is None or run.source is not self:
             return super().emit(x, asynchronous, metadata)
         run.raise_if_retired()
+        run.raised = False
         if not run.connected:
             self.connected()
         token = current_run.set(None)
         try:
             wait = super().emit(x, asynchronous, metadata)
+        except BaseException:
+            run.raised = True
+            raise
         finally:
             current_run.reset(token)
         return None if wait is None else DeliveryWait(wait, run)
@@ -240,9 +244,8 @@ class Source(RestartingSource[T]):
             self._source_run, self.stopped = None, True
             self._state = "failed"
             self.exception = error if isinstance(error, Exception) else RuntimeError(str(error))
-            run.failed = True
         self._on_run_stopped()
-        run.retire()
+        run.retire_failed()
 
     async def _supervise_run(self, run: SourceRun) -> None:
         """Execute one run, after the one before, and record how it ends."""
@@ -381,7 +384,7 @@ class Source(RestartingSource[T]):
         failed = self._source_run is run
         if failed:
             self._state, self.stopped, self.exception = "failed", True, error
-        self._pipeline.record_failure(error, log_at_once=failed)
+        self._pipeline.record_failure(error, log_at_once=failed or run.failed)
 
     def _emit_rest(self) -> None:
         """Emit what a stopped source has buffered."""

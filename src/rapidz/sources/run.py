@@ -54,6 +54,7 @@ class SourceRun:
         "finished",
         "last_yield",
         "loop",
+        "raised",
         "retired",
         "serial",
         "source",
@@ -69,6 +70,8 @@ class SourceRun:
         """Whether the source has connected, or emitted, since it was last called."""
         self.failed = False
         """Whether an element failed that is to be acknowledged."""
+        self.raised = False
+        """Whether an emission has raised a failure: the source frees its resources now."""
         self.cooperative = False
         """Polls `retired` itself, so it is not cancelled."""
         self.last_yield = monotonic()
@@ -106,6 +109,14 @@ class SourceRun:
         self.source._pipeline.active.discard(self.finished)
         if not self.finished.done() and not self.loop.is_closed():
             self.finished.set_result(None)
+
+    def retire_failed(self) -> None:
+        """End the run after a failed element; if it is ending by itself, do not interrupt it."""
+        self.failed = True
+        if self.raised:
+            self.retired = True
+        else:
+            self.retire()
 
     def retire(self) -> None:
         """End the run: cancel what it awaits, except the delivery of its elements."""
@@ -168,9 +179,13 @@ class DeliveryWait:
                 if not self._run.retired:
                     raise
                 cancelled = True
+        try:
+            self._wait.result()
+        except BaseException:
+            self._run.raised = True
+            raise
         if cancelled and (task := asyncio.current_task()) is not None:
             task.cancel()  # takes effect at the next await
-        self._wait.result()
 
 
 class ResumableWait:

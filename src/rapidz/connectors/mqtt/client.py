@@ -87,25 +87,26 @@ class MqttClient:
 
     async def disconnect(self) -> None:
         """Send what is to be sent, and close the connection."""
-        if self._ticking is not None:
-            self._ticking.cancel()
-            await asyncio.gather(self._ticking, return_exceptions=True)
-        if self.failure is None and self._socket is not None:
-            self._paho.disconnect()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._options.timeout):
-                    while self._paho.want_write() and self._socket is not None:
-                        await asyncio.sleep(0.001)
-        self._fail_waiters(ConnectionError(f"{self._options.address}: disconnected"))
-        self._release_socket()
-        self._close_socket()
+        try:
+            if self._ticking is not None:
+                self._ticking.cancel()
+                await asyncio.gather(self._ticking, return_exceptions=True)
+            if self.failure is None and self._socket is not None:
+                self._paho.disconnect()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._options.timeout):
+                        while self._paho.want_write() and self._socket is not None:
+                            await asyncio.sleep(0.001)
+        finally:
+            self._fail_waiters(ConnectionError(f"{self._options.address}: disconnected"))
+            self._release_socket()
+            self._close_socket()
 
-    async def subscribe(self, topics: Sequence[str], qos: int) -> None:
-        """Subscribe; raise `MqttRejectedError` if the broker refuses a topic."""
+    def subscribe(self, topics: Sequence[str], qos: int) -> asyncio.Future[Any]:
+        """Subscribe; return a future of the reason codes, for `check_subscription`."""
+        self._raise_if_lost()
         _, mid = self._paho.subscribe([(topic, qos) for topic in topics])
-        for topic, code in zip(topics, await self._wait_for("subscribe", mid), strict=False):
-            if code.is_failure:
-                raise MqttRejectedError(f"subscription to {short_repr(topic)} was refused: {code}")
+        return self._wait_for("subscribe", mid)
 
     def publish(self, topic: str, payload: Any, qos: int, retain: bool) -> asyncio.Future[Any]:
         """Publish; return a future of the reason codes, when the broker has confirmed."""
@@ -250,6 +251,13 @@ class MqttClient:
         else:
             self._answers[kind, mid] = future
         return future
+
+
+def check_subscription(topics: Sequence[str], codes: Sequence[Any]) -> None:
+    """Raise `MqttRejectedError` if the broker has refused a topic."""
+    for topic, code in zip(topics, codes, strict=False):
+        if code.is_failure:
+            raise MqttRejectedError(f"subscription to {short_repr(topic)} was refused: {code}")
 
 
 def _in_own_thread(

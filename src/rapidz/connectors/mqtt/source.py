@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from rapidz.connectors.codecs import read_codec
-from rapidz.connectors.mqtt.client import MqttClient
+from rapidz.connectors.mqtt.client import MqttClient, check_subscription
 from rapidz.connectors.mqtt.options import MqttOptions, check_qos
 from rapidz.connectors.mqtt.unacknowledged import Unacknowledged
 from rapidz.kernel.graph.stream import Stream
@@ -142,18 +142,7 @@ class from_mqtt(Source[Any]):
             if not await client.connect():
                 self._open.forget()
             self._open.begin(client.acknowledge)
-            await client.subscribe(self.topics, self.qos)
-            self.connected()
-            while self._may_emit():
-                while arrived:
-                    await self._emit_message(arrived.popleft())
-                    if len(arrived) <= self.read_ahead // 2:
-                        client.resume()
-                if client.failure is not None:
-                    raise client.failure
-                wake.clear()
-                if not arrived:
-                    await wake.wait()
+            await self._emit_messages(client, arrived, wake)
         finally:
             client.pause()
             try:
@@ -161,6 +150,28 @@ class from_mqtt(Source[Any]):
             finally:
                 self._open.end()
                 await client.disconnect()
+
+    async def _emit_messages(
+        self, client: MqttClient, arrived: deque[Any], wake: asyncio.Event
+    ) -> None:
+        # The broker may send what it has kept for the session before it answers.
+        subscription = client.subscribe(self.topics, self.qos)
+        subscription.add_done_callback(lambda _: wake.set())
+        is_subscribed = False
+        while self._may_emit():
+            while arrived:
+                await self._emit_message(arrived.popleft())
+                if len(arrived) <= self.read_ahead // 2:
+                    client.resume()
+            if client.failure is not None:
+                raise client.failure
+            if not is_subscribed and subscription.done():
+                check_subscription(self.topics, subscription.result())
+                is_subscribed = True
+                self.connected()
+            wake.clear()
+            if not arrived:
+                await wake.wait()
 
     async def _emit_message(self, message: Any) -> None:
         if message.qos == 0:

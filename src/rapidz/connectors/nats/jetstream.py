@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -21,7 +22,9 @@ from rapidz.sources.restart import Restart
 
 #: Seconds for which one request for messages waits in the server.
 _WAIT = 5.0
-#: Parts of the subject for an acknowledgement, in its short form.
+#: Seconds that the server may take at the end to receive acknowledgements.
+_FLUSH = 2
+#: Parts of the subject for an acknowledgement, without a domain.
 _TOKENS = 9
 _DONE, _FAILED, _WORKING = b"+ACK", b"-NAK", b"+WPI"
 
@@ -133,6 +136,9 @@ class from_jetstream(Source[Any]):
                 await asyncio.gather(alive, return_exceptions=True)
                 await self._acks.wait_idle()
                 self._client = None
+                if not client.is_closed:
+                    with contextlib.suppress(Exception):
+                        await client.flush(_FLUSH)  # the server has the acknowledgements
 
     async def _find_consumer(self, manager: Any) -> float:
         """Find the consumer, or create it; return its time-out in seconds."""
