@@ -22,9 +22,9 @@ from rapidz.kernel.runtime import loop as loops
 from rapidz.kernel.runtime.failures import StreamClosed
 from rapidz.runner.counts import FlowCounter
 from rapidz.runner.drain_notice import note_long_drain
-from rapidz.runner.selection import SelectedPipeline, select
+from rapidz.runner.selection import SelectedPipeline, identity, select
 from rapidz.sources.base import ACTIVE, Source
-from rapidz.sources.run import active_runs
+from rapidz.sources.run import SourceRun, active_runs
 
 logger = logging.getLogger("rapidz.runner")
 
@@ -221,7 +221,7 @@ class PipelineRun:
         """Wait until the sources have delivered their last elements; leave what never ends."""
         assert self._loop is not None
         quiet_since = self._loop.time()
-        while runs := [run for run in list(active_runs) if self._owns(run.source)]:
+        while runs := self._runs():
             now = self._loop.time()
             if self._in_flight():
                 quiet_since = now
@@ -246,8 +246,10 @@ class PipelineRun:
         if kept := [each for each in list(loops._kept) if each.get_loop() is self._loop]:
             await asyncio.wait(kept, timeout=STOP_SECONDS)
 
-    def _owns(self, source: Any) -> bool:
-        return any(source._pipeline.is_one_with(one.pipeline) for one in self.selected)
+    def _runs(self) -> list[SourceRun]:
+        """Return what runs of sources of the pipelines have not finished."""
+        own = {identity(one.stream) for one in self.selected}
+        return [run for run in list(active_runs) if id(vars(run.source._pipeline)) in own]
 
     async def _close(self, node: Stream[Any]) -> None:
         """End the stream at *node*, and wait until its pipeline is idle."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -131,15 +132,25 @@ def _in_order(stream: Stream[Any]) -> list[Stream[Any]]:
 
 
 def _upstream_first(selected: list[SelectedPipeline]) -> list[SelectedPipeline]:
-    """Return *selected* in an order in which a pipeline precedes those that it emits to."""
-    feeds = {identity(each.stream): each.feeds() for each in selected}
-    waiting, ordered = list(selected), []
+    """Return *selected* in an order in which a pipeline precedes those that it emits to.
+
+    Pipelines that emit to each other keep the order that they have.
+    """
+    by_number = {identity(each.stream): each for each in selected}
+    feeds = {number: each.feeds() & set(by_number) for number, each in by_number.items()}
+    inputs = Counter(fed for numbers in feeds.values() for fed in numbers)
+    ready = deque(number for number in by_number if not inputs[number])
+    waiting, ordered = dict.fromkeys(by_number), []
     while waiting:
-        fed = {number for each in waiting for number in feeds[identity(each.stream)]}
-        first = next((each for each in waiting if identity(each.stream) not in fed), waiting[0])
-        waiting.remove(first)  # pipelines that emit to each other keep their order
-        ordered.append(first)
-        feeds[identity(first.stream)] = set()
+        number = ready.popleft() if ready else next(iter(waiting))
+        if number not in waiting:
+            continue
+        del waiting[number]
+        ordered.append(by_number[number])
+        for fed in feeds[number]:
+            inputs[fed] -= 1
+            if not inputs[fed]:
+                ready.append(fed)
     return ordered
 
 
