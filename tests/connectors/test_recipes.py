@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -249,3 +250,32 @@ def test_the_page_shows_the_code_of_the_examples() -> None:
     assert {name for name, _ in blocks} == {path.stem for path in RECIPES.glob("*.py")}
     for name, code in blocks:
         assert code.strip() in (RECIPES / f"{name}.py").read_text("utf-8"), name
+
+
+@pytest.mark.slow
+def test_dead_letters_are_kept_in_a_file_and_come_back(tmp_path: Path) -> None:
+    database = tmp_path / "payments.db"
+    with contextlib.closing(sqlite3.connect(database)) as db:
+        db.execute("CREATE TABLE payments (id INTEGER PRIMARY KEY, amount NUMERIC NOT NULL)")
+
+        def paid() -> list[Any]:
+            found: list[Any] = db.execute("SELECT * FROM payments ORDER BY id").fetchall()
+            return found
+
+        payments, failed = tmp_path / "payments.jsonl", tmp_path / "failed.jsonl"
+        lines: list[Any] = [json.dumps({"id": n, "amount": n / 2}) for n in range(1, 300)]
+        lines[100], lines[200] = '{"id": 101}', '{"id": "two hundred and one", "amount": 1}'
+        payments.write_text("\n".join([*lines, "no JSON"]) + "\n")
+        Recipe("dead_letters_to_file", payments, failed, database).wait()
+        assert len(paid()) == 297
+        letters = [json.loads(line) for line in failed.read_text("utf-8").splitlines()]
+        reasons = [letter["reason"].partition(":")[0] for letter in letters]
+        assert sorted(reasons) == ["DecodeError", "KeyError", "ValueError"]
+
+        letters[0]["failed"]["amount"] = 50.5
+        failed.write_text("".join(json.dumps(letter) + "\n" for letter in letters))
+        again = tmp_path / "again.jsonl"
+        Recipe("dead_letters_to_file", failed, again, database).wait()
+        assert (101, 50.5) in paid()
+        assert len(paid()) == 298
+        assert len(again.read_text("utf-8").splitlines()) == 2
