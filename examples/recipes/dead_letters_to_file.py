@@ -1,7 +1,7 @@
 """Dead letters to a file and back: what fails is kept in JSON lines, and tried again later.
 
-Run it as ``rapidz run dead_letters_to_file.py:main -- payments.jsonl failed.jsonl payments.db``, and
-after a repair with the files exchanged: ``-- failed.jsonl still-failed.jsonl payments.db``.
+Run it as ``rapidz run dead_letters_to_file.py:main -- payments.jsonl failed.jsonl payments.db``.
+After a repair the dead letters are the input: ``-- failed.jsonl still-failed.jsonl payments.db``.
 
 Table: ``CREATE TABLE payments (id INTEGER PRIMARY KEY, amount NUMERIC NOT NULL)``.
 """
