@@ -346,6 +346,13 @@ def test_sinks_to_files_pass_the_checks_of_operators(name: str, tmp_path: Path) 
     )
 
 
+async def test_a_synchronous_pipeline_writes_at_once_inside_a_loop(tmp_path: Path) -> None:
+    with Stream[str]() as source:
+        source.to_textfile(tmp_path / "x", fsync=True)
+        source.emit("one")
+        assert (tmp_path / "x").read_text() == "one\n"
+
+
 async def test_batches_are_written_after_a_time(tmp_path: Path) -> None:
     async with Stream[str](asynchronous=True) as source:
         source.to_textfile(tmp_path / "x", batch=100, max_wait=1)

@@ -27,6 +27,7 @@ class WriterSession:
         self, name: str, writer: Writer[Any], restart: Restart | None, max_bytes: int | None
     ) -> None:
         self.writer = writer
+        self.runs_here = False
         self._name, self._restart, self._max_bytes = name, restart, max_bytes
         self._broken = self._was_open = False
         self._opened_in: int | None = None
@@ -82,9 +83,13 @@ class WriterSession:
             self._opened_in, self._broken = None, False
             await self._call(self.writer.close)
 
+    def _loop(self) -> asyncio.AbstractEventLoop | None:
+        """Return the loop that the session runs on, None in a synchronous pipeline."""
+        return None if self.runs_here else loops.running_loop()
+
     def _exclusive(self) -> contextlib.AbstractAsyncContextManager[Any]:
         """Let one call follow the other; without a loop they do anyway."""
-        loop = loops.running_loop()
+        loop = self._loop()
         if loop is None:
             return contextlib.nullcontext()
         if self._lock is None or self._lock[0] is not loop:
@@ -139,7 +144,7 @@ class WriterSession:
         failure = f"{type(error).__name__}: {error}"
         _log.warning("%s: %s; writes again in %.2g s", self._name, failure, pause)
         await self._discard()
-        if loops.running_loop() is None:
+        if self._loop() is None:
             time.sleep(pause)
         else:
             await asyncio.sleep(pause)
@@ -149,7 +154,7 @@ class WriterSession:
         if inspect.iscoroutinefunction(method):
             await method(*args)
             return
-        loop = loops.running_loop()
+        loop = self._loop()
         if loop is None or not self.writer.blocking or method.__func__ in _TRIVIAL:  # type: ignore[attr-defined]
             result = method(*args)
         else:
@@ -183,11 +188,14 @@ def needs_loop(writer: Writer[Any]) -> bool:
     return any(inspect.iscoroutinefunction(method) for method in methods)
 
 
-def run_here(work: Coroutine[Any, Any, None]) -> None:
-    """Run *work* to its end in the caller: none of its calls is asynchronous."""
+def run_here(session: WriterSession, work: Coroutine[Any, Any, None]) -> None:
+    """Run *work* of a session to its end in the caller: none of its calls is asynchronous."""
+    session.runs_here = True  # whether or not a loop runs in this thread: the pipeline needs none
     try:
         work.send(None)
     except StopIteration:
         return
+    finally:
+        session.runs_here = False
     work.close()
     raise RuntimeError("a plain method of a writer returned an awaitable outside of a loop")

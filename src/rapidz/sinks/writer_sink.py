@@ -97,7 +97,7 @@ class WriterSink(Sink[T]):
         def write_here(x: Any) -> Pending:
             if pipeline.needs_loop:
                 return step(x)
-            run_here(write(x))
+            run_here(self._session, write(x))
             return None
 
         return write_here
@@ -143,7 +143,7 @@ class WriterSink(Sink[T]):
     def _run(self, work: Any) -> Pending:
         if self._pipeline.needs_loop:
             return self._pipeline.start(work)
-        run_here(work)
+        run_here(self._session, work)
         return None
 
     def destroy(self, streams: Iterable[Stream[Any]] | None = None) -> None:
@@ -187,7 +187,7 @@ def close_open_writers() -> None:
 def _close_now(sink: WriterSink[Any]) -> None:
     pipeline, closing = sink._pipeline, sink._session.close()
     if not pipeline.needs_loop:
-        run_here(closing)
+        run_here(sink._session, closing)
     elif pipeline.is_alive():
         asyncio.run_coroutine_threadsafe(closing, pipeline.running_on).result(CLOSE_SECONDS)
     else:

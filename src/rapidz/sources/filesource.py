@@ -94,12 +94,12 @@ class FileSource(BulkSource[T]):
         self._batch, self._has_read_all = None, False
         self._with_positions().resume_at(position)
 
-    def _with_positions(self) -> FileReader:
-        if isinstance(self._reader, FileReader) and self._reader.has_positions:
+    def _with_positions(self) -> Any:
+        if getattr(self._reader, "has_positions", False):
             return self._reader
         raise io.UnsupportedOperation(
-            f"{self}: a file object, or text that is not UTF-8 or of one "
-            "byte for each character, has no positions"
+            f"{self}: a file object, or text that is neither UTF-8 nor of one byte for each "
+            "character, has no positions"
         )
 
     async def _emit_new(self) -> None:

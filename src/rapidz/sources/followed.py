@@ -9,7 +9,7 @@ import io
 import operator
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from rapidz.sources.decoding import StreamDecoder
 from rapidz.sources.filesystem import FileSystem, compression_of, is_pattern
@@ -20,6 +20,17 @@ from rapidz.sources.textlines import AnyTextDecoder
 MAX_OPEN = 100
 
 
+class MarkedFile(Protocol):
+    """File with the position behind the last batch."""
+
+    mark: Any
+
+    @property
+    def path(self) -> str:
+        """The path of the file."""
+        ...
+
+
 class FileBatch:
     """Elements of one file that were read at once, and an iterator of those not emitted yet."""
 
@@ -27,7 +38,7 @@ class FileBatch:
         self,
         elements: list[Any],
         has_failed: bool,
-        file: FollowedFile | ObjectReader,
+        file: MarkedFile,
         end: Callable[[int], Any],
     ) -> None:
         self.elements, self.has_failed, self.file = elements, has_failed, file

@@ -12,26 +12,36 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
-from rapidz._menu.types import ElementType, SourceOptions, T, U, WriterOptions
+from rapidz._menu.types import ElementType, NodeOptions, SourceOptions, T, U
 
 if TYPE_CHECKING:
     from rapidz.connectors import files
     from rapidz.kernel.protocol.intervals import Interval
+    from rapidz.sources.restart import Restart
 
 
-class FileSinkOptions(WriterOptions, total=False):
-    """Options of every sink to files; see `to_jsonlines`."""
+class RollingOptions(NodeOptions, total=False):
+    """Options of every sink to files, and of its writer."""
 
-    mode: Literal["a", "w", "atomic"]
+    max_wait: Interval | None
+    restart: bool | Restart | None
     key: str | int | Callable[[Any], Any] | None
     time: str | int | Callable[[Any], Any] | None
     roll_bytes: int | None
     roll_count: int | None
     roll_every: Interval | None
-    file_per_batch: bool
     fsync: bool
-    compression: str | None
     storage_options: dict[str, Any] | None
+
+
+class FileSinkOptions(RollingOptions, total=False):
+    """Options of the sinks that write lines; see `to_jsonlines`."""
+
+    batch: int
+    max_bytes: int | None
+    mode: Literal["a", "w", "atomic"]
+    file_per_batch: bool
+    compression: str | None
 
 
 class FileSources(ElementType[T]):
@@ -111,6 +121,20 @@ class FileSources(ElementType[T]):
     def from_jsonlines(path: Any, type: Any = None, **options: Any) -> files.from_jsonlines[Any]:
         """Emit the values in files of JSON lines."""
 
+    @staticmethod
+    def from_parquet(
+        path: str | PathLike[str],
+        *,
+        output: Literal["row", "rows", "arrow", "pandas", "polars"] = "row",
+        batch_rows: int = 10_000,
+        columns: Sequence[str] | None = None,
+        follow: bool = False,
+        poll_interval: Interval = 1.0,
+        storage_options: dict[str, Any] | None = None,
+        **options: Unpack[SourceOptions],
+    ) -> files.from_parquet[Any]:
+        """Emit the rows of Parquet files."""
+
 
 class FileSinks(ElementType[T]):
     """Sinks, as methods of the stream that they consume."""
@@ -146,3 +170,15 @@ class FileSinks(ElementType[T]):
         **options: Unpack[FileSinkOptions],
     ) -> files.to_textfile[T]:
         """Write every element, a string, as a line of text."""
+
+    def to_parquet(
+        self,
+        path: str | PathLike[str],
+        *,
+        schema: Any = None,
+        codec: Literal["snappy", "zstd", "gzip", "lz4", "brotli", "none"] = "snappy",
+        batch: int = 10_000,
+        file_per_batch: bool | None = None,
+        **options: Unpack[RollingOptions],
+    ) -> files.to_parquet[T]:
+        """Write rows, or tables, to Parquet files."""

@@ -131,7 +131,7 @@ class to_kafka(WriterSink[Any]):
             if pipeline.needs_loop:
                 return step(x)
             try:
-                run_here(write(x))
+                run_here(self._session, write(x))
             finally:
                 wait = push_all(self, self._delivered())
             return wait
