@@ -36,6 +36,9 @@ TICK = 0.1
 #: Seconds that a source has to end after `stop`, once nothing else is in flight.
 STOP_SECONDS = 5.0
 
+#: How often to look for acknowledgements that others have caused.
+ROUNDS = 3
+
 
 class PipelineRun:
     """One run of some pipelines; `execute` is its coroutine.
@@ -241,10 +244,19 @@ class PipelineRun:
                 await asyncio.sleep(TICK / 10)
 
     async def _wait_for_acknowledgements(self) -> None:
-        """Let callbacks of elements that are done finish: the program may end right after this."""
-        await asyncio.sleep(0)  # they are scheduled
-        if kept := [each for each in list(loops._kept) if each.get_loop() is self._loop]:
-            await asyncio.wait(kept, timeout=STOP_SECONDS)
+        """Let callbacks of elements that are done finish: the program may end right after this.
+
+        They are scheduled when the last element is done, and may send requests.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                for _ in range(ROUNDS):
+                    await asyncio.sleep(0)
+                    if kept := [each for each in loops._kept if each.get_loop() is self._loop]:
+                        await asyncio.wait(kept)
+                    for one in self.selected:
+                        if one.pipeline.loop is self._loop:
+                            await shutdown.wait_idle(one.pipeline)
 
     def _runs(self) -> list[SourceRun]:
         """Return what runs of sources of the pipelines have not finished."""
