@@ -17,6 +17,7 @@ from rapidz.connectors.codecs.errors import DecodeError
 from rapidz.connectors.codecs.framing import MAX_SIZE, LineFramer
 from rapidz.connectors.net.line_client import LineClient
 from rapidz.connectors.net.listener import Listener, logger
+from rapidz.connectors.net.pusher import Pusher
 from rapidz.connectors.net.sockets import check_port, client_context, probe_peer, read_limit
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.intervals import Interval
@@ -125,10 +126,13 @@ class from_tcp(Listener[Any]):
 
     async def _receive(self, stream: IOStream, peer: str) -> None:
         """Emit the frames of one client until it disconnects."""
+        pusher = Pusher(self, own_task=True)
+        push = pusher.push
         framer, loop = LineFramer(self.delimiter, self.max_size), asyncio.get_running_loop()
+        delimiter, codec = self.delimiter, self._codec
         handshake = isinstance(stream, SSLIOStream)
         begun = loop.time() if handshake else None  # of the handshake, or of the last frame
-        while self._may_emit():
+        while True:
             chunk = await self._read(stream, self._deadline(begun), handshake, peer)
             if chunk is None:
                 if framer.pending:
@@ -137,7 +141,10 @@ class from_tcp(Listener[Any]):
             handshake = False
             frames = framer.feed(chunk)
             for frame in frames:
-                if not await self._emit_frame(frame, peer):
+                if codec is None and type(frame) is bytes:
+                    if (wait := push(frame + delimiter)) is not None:
+                        await wait
+                elif not await self._emit_decoded(frame, peer, pusher):
                     return
             if not framer.pending:
                 begun = None
@@ -168,16 +175,14 @@ class from_tcp(Listener[Any]):
             return None if limit is None else asyncio.get_running_loop().time() + limit
         return None if self.timeout is None else begun + self.timeout
 
-    async def _emit_frame(self, frame: bytes, peer: str) -> bool:
-        """Emit a frame; return whether the client may go on."""
-        if type(frame) is TruncatedFrame:
+    async def _emit_decoded(self, frame: bytes, peer: str, pusher: Pusher) -> bool:
+        """Decode and emit a frame; return whether the client may go on."""
+        codec = self._codec
+        if type(frame) is TruncatedFrame or codec is None:
             logger.warning("%s: %s sent a frame longer than %d bytes", self, peer, self.max_size)
             return False
-        codec = self._codec
-        if codec is None:
-            await self.emit(frame + self.delimiter, asynchronous=True)
-            return True
         if self._policy is not None and not isinstance(self._policy, Raise):
+            pusher.raise_if_stopped()
             await self.emit_decoded(frame, codec.decode)
             return True
         try:
@@ -185,7 +190,8 @@ class from_tcp(Listener[Any]):
         except DecodeError as error:
             logger.warning("%s: %s: %s", self, peer, error)
             return False
-        await self.emit(x, asynchronous=True)
+        if (wait := pusher.push(x)) is not None:
+            await wait
         return True
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 from rapidz.connectors.codecs import Codec, read_codec
 from rapidz.connectors.net.listener import Listener, logger
+from rapidz.connectors.net.pusher import Pusher
 from rapidz.connectors.net.sockets import probe_peer, read_limit, read_token
 from rapidz.connectors.net.websocket_peer import (
     LOST,
@@ -161,7 +162,7 @@ class from_websocket(Listener[Any]):
         pings = "ping_interval" not in (self.serve_kwargs or {})
         try:
             async with keep_alive(connection, self.timeout if pings else None) as activity:
-                await self._emit_all(connection, activity)
+                await self._emit_all(connection, activity, Pusher(self, own_task=True))
         except asyncio.CancelledError:
             pass  # the source was stopped
         except Exception as error:
@@ -169,28 +170,31 @@ class from_websocket(Listener[Any]):
         finally:
             self._clients -= 1
 
-    async def _emit_all(self, connection: Any, activity: PeerActivity) -> None:
-        lost = self._library.ConnectionClosed
-        while self._may_emit():
+    async def _emit_all(self, connection: Any, activity: PeerActivity, pusher: Pusher) -> None:
+        push = pusher.push
+        lost, receive, codec = self._library.ConnectionClosed, connection.recv, self._codec
+        while True:
             try:
-                message = await connection.recv()
+                message = await receive()
             except lost as error:
                 if connection.close_code not in LOST:
                     logger.warning("%s: a client was disconnected: %s", self, error)
                 return
-            activity.begin()
-            if not await self._emit_message(connection, message):
+            activity.received += 1
+            activity.busy = True
+            if codec is None:
+                if (wait := push(message)) is not None:
+                    await wait
+            elif not await self._emit_decoded(connection, as_bytes(message), codec, pusher):
                 return
-            activity.end()
+            activity.busy = False
 
-    async def _emit_message(self, connection: Any, message: str | bytes) -> bool:
-        """Emit a message; return whether the client may go on."""
-        codec = self._codec
-        if codec is None:
-            await self.emit(message, asynchronous=True)
-            return True
-        raw = as_bytes(message)
+    async def _emit_decoded(
+        self, connection: Any, raw: bytes, codec: Codec[Any], pusher: Pusher
+    ) -> bool:
+        """Decode and emit a message; return whether the client may go on."""
         if self._policy is not None and not isinstance(self._policy, Raise):
+            pusher.raise_if_stopped()
             await self.emit_decoded(raw, codec.decode)
             return True
         try:
@@ -199,7 +203,8 @@ class from_websocket(Listener[Any]):
             logger.warning("%s: a client was disconnected: %s", self, error)
             await connection.close(1007, "the message cannot be decoded")
             return False
-        await self.emit(x, asynchronous=True)
+        if (wait := pusher.push(x)) is not None:
+            await wait
         return True
 
 
@@ -286,17 +291,19 @@ class from_websocket_client(Source[Any]):
 
     async def _emit_all(self, connection: Any, activity: PeerActivity) -> int:
         """Emit messages until the server closes in order; return its code."""
+        receive, codec, push = connection.recv, self._codec, Pusher(self, own_task=False).push
         while True:
             try:
-                message = await connection.recv()
+                message = await receive()
             except self._library.ConnectionClosedOK:
                 return int(connection.close_code)
-            activity.begin()
-            if self._codec is None:
-                await self.emit(message, asynchronous=True)
-            else:
-                await self.emit_decoded(as_bytes(message), self._codec.decode)
-            activity.end()
+            activity.received += 1
+            activity.busy = True
+            if codec is not None:
+                await self.emit_decoded(as_bytes(message), codec.decode)
+            elif (wait := push(message)) is not None:
+                await wait
+            activity.busy = False
 
     def _is_transient(self, error: Exception) -> bool:
         return is_transient(self._library, error, super()._is_transient(error))

@@ -9,6 +9,7 @@ import inspect
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,6 +19,45 @@ from rapidz.sinks.writer import Writer
 from rapidz.sources.restart import Restart
 
 _log = logging.getLogger(__name__)
+
+
+class Turn:
+    """Mutual exclusion on one loop, first come first served, that costs no task switch if free."""
+
+    __slots__ = ("_waiting", "loop", "taken")
+
+    def __init__(self, loop: Any) -> None:
+        self.loop, self.taken = loop, False
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def acquire(self) -> None:
+        """Take it, as soon as it is free."""
+        if not self.taken:
+            self.taken = True
+            return
+        future = self.loop.create_future()
+        self._waiting.append(future)
+        try:
+            await future
+        except BaseException:
+            if future.done() and not future.cancelled():
+                self.release()  # it was handed to the caller already
+            raise
+
+    def release(self) -> None:
+        """Hand it to the first one that waits."""
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                return
+        self.taken = False
+
+    async def __aenter__(self) -> None:
+        await self.acquire()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.release()
 
 
 class WriterSession:
@@ -33,7 +73,7 @@ class WriterSession:
         self._opened_in: int | None = None
         """The process that has opened the writer; a forked child opens it anew."""
         self._thread: ThreadPoolExecutor | None = None
-        self._lock: tuple[Any, asyncio.Lock] | None = None
+        self._turn: Turn | None = None
 
     @property
     def is_open(self) -> bool:
@@ -44,12 +84,43 @@ class WriterSession:
         """Open the writer again before the next write: its loop has ended."""
         self._broken = True
 
+    def writing(self) -> Callable[[Any], Coroutine[Any, Any, None]]:
+        """Return the method that writes one element, the shortest for the writer."""
+        writer = self.writer
+        if type(writer).write is Writer.write:
+            return lambda payload: self.write_many([payload])
+        returns_awaitable = inspect.iscoroutinefunction(writer.write) or not writer.blocking
+        if returns_awaitable and needs_loop(writer) and not writer.flush_each:
+            return functools.partial(self._write_one, writer.write)
+        return self.write
+
     async def write(self, payload: Any) -> None:
         """Write one element."""
-        if type(self.writer).write is Writer.write:
-            return await self.write_many([payload])
         async with self._exclusive():
             await self._attempt(functools.partial(self._call, self.writer.write, payload))
+
+    async def _write_one(self, write: Callable[[Any], Any], payload: Any) -> None:
+        """Write one element by a `write` that returns an awaitable."""
+        turn, failure = self._turn, None
+        if turn is None or turn.loop is not loops.running_loop():
+            turn = self._turn_on(loops.running_loop())
+        if turn.taken:
+            await turn.acquire()
+        else:
+            turn.taken = True
+        try:
+            if self._opened_in == os.getpid() and not self._broken:
+                try:
+                    await write(payload)
+                    return
+                except Exception as error:
+                    failure = error
+                except BaseException:
+                    self._broken = True  # it may have written a part
+                    raise
+            await self._attempt(functools.partial(self._call, write, payload), failure)
+        finally:
+            turn.release()
 
     async def write_many(self, payloads: Sequence[Any]) -> None:
         """Write a batch, in parts of at most ``max_bytes``."""
@@ -90,15 +161,22 @@ class WriterSession:
     def _exclusive(self) -> contextlib.AbstractAsyncContextManager[Any]:
         """Let one call follow the other; without a loop they do anyway."""
         loop = self._loop()
-        if loop is None:
-            return contextlib.nullcontext()
-        if self._lock is None or self._lock[0] is not loop:
-            self._lock = loop, asyncio.Lock()
-        return self._lock[1]
+        return contextlib.nullcontext() if loop is None else self._turn_on(loop)
 
-    async def _attempt(self, write: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    def _turn_on(self, loop: Any) -> Turn:
+        if self._turn is None or self._turn.loop is not loop:
+            self._turn = Turn(loop)
+        return self._turn
+
+    async def _attempt(
+        self, write: Callable[[], Coroutine[Any, Any, object]], failure: Exception | None = None
+    ) -> None:
+        """Write, until that succeeds or may not be repeated; *failure*: of a write before."""
         attempt = 0
         while True:
+            if failure is not None:
+                attempt += 1
+                await self._wait_to_restart(failure, attempt)
             try:
                 await self._open()
                 await write()
@@ -106,16 +184,19 @@ class WriterSession:
                     await self._call(self.writer.flush)
                 return
             except Exception as error:
-                rule = self._restart
-                if rule is None or not self._may_restart(error, rule):
-                    raise
-                attempt += 1
-                if not rule.allows(attempt, self._was_open):
-                    raise
-                await self._pause(error, rule.pause(attempt))
+                failure = error
             except BaseException:
                 self._broken = True  # it may have written a part
                 raise
+
+    async def _wait_to_restart(self, failure: Exception, attempt: int) -> None:
+        """Wait before new attempt number *attempt*, or raise *failure* if none may be made."""
+        rule = self._restart
+        if rule is None or not self._may_restart(failure, rule):
+            raise failure
+        if not rule.allows(attempt, self._was_open):
+            raise failure
+        await self._pause(failure, rule.pause(attempt))
 
     def _may_restart(self, error: Exception, rule: Restart) -> bool:
         if not (self.writer.is_transient(error) if rule.on is None else isinstance(error, rule.on)):

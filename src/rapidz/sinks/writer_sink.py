@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Self, TypeVar
 
 from rapidz.kernel.compile.async_steps import await_each
@@ -91,8 +91,13 @@ class WriterSink(Sink[T]):
         self._session = WriterSession(str(self), writer, rule, max_bytes)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
-        write, pipeline = self._write, self._pipeline
+        pipeline = self._pipeline
+        write: Callable[[Any], Coroutine[Any, Any, None]] = self._write
+        if not self._batches and self._encoder is None:
+            write = self._session.writing()
         step = await_each(self, write)
+        if needs_loop(self.writer):
+            return step
 
         def write_here(x: Any) -> Pending:
             if pipeline.needs_loop:
@@ -104,7 +109,7 @@ class WriterSink(Sink[T]):
 
     async def _write(self, x: Any) -> None:
         if not self._batches:
-            await self._session.write(x if self._encoder is None else x[1])
+            await self._session.writing()(x if self._encoder is None else x[1])
         elif self._encoder is None:
             await self._session.write_many(x)
         else:

@@ -94,18 +94,9 @@ class PeerActivity:
     def __init__(self) -> None:
         self.busy, self.received = False, 0
 
-    def begin(self) -> None:
-        """Note a message."""
-        self.busy = True
-        self.received += 1
-
     def waits_since(self, received: int) -> bool:
         """Return whether the connection waits for a message since that many were received."""
         return not self.busy and self.received == received
-
-    def end(self) -> None:
-        """Note that the message was processed."""
-        self.busy = False
 
 
 @contextlib.asynccontextmanager

@@ -13,11 +13,15 @@ from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.sinks.writer import Writer
 from rapidz.sources.restart import Restart
 
+#: Other types are sent in fragments by the library, or refused.
+_MESSAGES = (str, bytes, bytearray, memoryview)
+
 
 class WebSocketWriter(Writer[Any]):
     """Writer of messages to a WebSocket server; discards what the server sends."""
 
     default_restart: ClassVar[Restart | None] = Restart()
+    blocking: ClassVar[bool] = False
 
     def __init__(self, options: ClientOptions, codec: Codec[Any] | None) -> None:
         self._options, self._codec = options, codec
@@ -32,13 +36,14 @@ class WebSocketWriter(Writer[Any]):
     def size(self, payload: Any) -> int:
         return len(payload)
 
-    async def write(self, payload: Any) -> None:
-        if not isinstance(payload, (str, bytes, bytearray, memoryview)):
+    def write(self, payload: Any) -> Any:
+        kind = type(payload)
+        if kind is not bytes and kind is not str and not isinstance(payload, _MESSAGES):
             raise TypeError(
                 f"to_websocket: an element must be a str or bytes, got {short_repr(payload)}: "
                 "give a codec"
             )
-        await self._connection.send(payload)
+        return self._connection.send(payload)
 
     async def write_many(self, payloads: Sequence[Any]) -> None:
         for payload in payloads:
