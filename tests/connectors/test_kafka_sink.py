@@ -172,18 +172,23 @@ def test_a_failure_is_raised_by_emit_and_never_delivered(cluster: MockCluster, t
     assert sorted(values(cluster, topic)) == [b"a", b"c"]
 
 
-def test_a_retry_writes_only_what_was_not_delivered(cluster: MockCluster, topic: str) -> None:
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_retry_writes_only_what_was_not_delivered(
+    cluster: MockCluster, topic: str, restart: bool
+) -> None:
     calls = []
 
     def key(x: bytes) -> bytes:
         calls.append(x)
         if len(calls) == 2:
-            raise OSError("no key yet")
+            raise ConnectionError("no key yet")
         return x
 
     with Stream[Any]() as source:
-        node = source.to_kafka(topic, config(cluster), key=key, batch=3, partition=0, restart=False)
-        node.on_error(Retry(times=2, wait=0))
+        options: Any = {"key": key, "batch": 3, "partition": 0, "restart": restart}
+        node = source.to_kafka(topic, config(cluster), **options)
+        if not restart:
+            node.on_error(Retry(times=2, wait=0))
         seen = node.sink_to_list()
         source.emit_many([b"a", b"b", b"c"])
     assert sorted(seen) == [b"a", b"b", b"c"] == sorted(values(cluster, topic))
@@ -217,6 +222,7 @@ def test_a_dead_broker_fails_without_restart_after_the_message_timeout() -> None
         assert seen == [b"a"]
 
 
+@pytest.mark.slow
 def test_a_sink_waits_for_brokers_that_return(caplog: pytest.LogCaptureFixture) -> None:
     with MockCluster() as cluster:
         topic = cluster.topic("t", 2)

@@ -113,6 +113,7 @@ def test_start_returns_at_once(cluster: MockCluster, topic: str) -> None:
     stop(source)
 
 
+@pytest.mark.slow
 def test_a_failed_element_is_not_committed_and_is_delivered_again(
     cluster: MockCluster, topic: str
 ) -> None:
@@ -190,6 +191,7 @@ def test_offsets_are_committed_for_elements_in_a_batch_when_it_is_done(
     wait_until(lambda: committed(cluster.address, topic, topic) == [5])
 
 
+@pytest.mark.slow
 def test_a_stopped_source_goes_on_behind_elements_in_flight(
     cluster: MockCluster, topic: str
 ) -> None:
@@ -197,7 +199,7 @@ def test_a_stopped_source_goes_on_behind_elements_in_flight(
     source = Stream.from_kafka([topic], config(cluster.address, topic))
     pairs = source.partition(3).sink_to_list()
     source.start()
-    wait_until(lambda: source.position() == {topic: {0: 5, 1: 0}})
+    wait_until(lambda: source.position() == {topic: {0: 5}})
     source.stop()
     source.start()  # 3 and 4 are in the partition, not committed
     produce(cluster.address, topic, numbers(1, 5))
@@ -221,7 +223,7 @@ def test_seek_begins_at_a_position_and_refuses_deleted_messages(
     stop(source)
     assert seen == numbers(3, 7)
     position = json.loads(json.dumps(source.position()))
-    assert position == {topic: {"0": 10, "1": 0}}
+    assert position == {topic: {"0": 10}}
     source.seek(position)
     with pytest.raises(ValueError, match=r"from_kafka: position must be like .*, got 3"):
         source.seek(3)
@@ -294,6 +296,7 @@ def test_without_restart_a_missing_topic_fails_the_source(cluster: MockCluster) 
         source.join()
 
 
+@pytest.mark.slow
 def test_the_source_goes_on_when_brokers_return(caplog: pytest.LogCaptureFixture) -> None:
     with MockCluster() as cluster:
         topic = cluster.topic("t")
@@ -332,6 +335,7 @@ def test_without_restart_lost_brokers_fail_the_source() -> None:
             source.join()
 
 
+@pytest.mark.slow
 def test_starting_and_stopping_leaves_nothing_behind(cluster: MockCluster, topic: str) -> None:
     produce(cluster.address, topic, numbers(10))
     source = Stream.from_kafka([topic], config(cluster.address, topic))

@@ -96,17 +96,14 @@ class Assignment(ABC):
     def _without_commit(self, consumer: Any, partition: Any) -> int | None:
         """Return where a partition begins that no offset was committed for.
 
-        None if it must not begin then: the client reports that.
+        None if only the client knows: at its first message, or nowhere, which is an error.
         """
-        reset = str(self.plan.params.get("auto.offset.reset", "latest"))
-        first, last = ("earliest", "smallest", "beginning"), ENDS
-        if reset not in (*first, *last):
+        if str(self.plan.params.get("auto.offset.reset", "latest")) not in ENDS:
             return None
-        ends = self.plan.ends.get(partition.topic)
-        if reset in last and ends is not None:
+        if (ends := self.plan.ends.get(partition.topic)) is not None:
             return ends.get(partition.partition, 0)  # one that is new begins at its first message
-        low, high = consumer.get_watermark_offsets(partition, timeout=TIMEOUT)
-        return int(low if reset in first else high)
+        _, high = consumer.get_watermark_offsets(partition, timeout=TIMEOUT)
+        return int(high)
 
     def _check_exists(self, consumer: Any, partition: Any, offset: int) -> None:
         """Raise if the messages from *offset* on were deleted: they would be left out silently."""

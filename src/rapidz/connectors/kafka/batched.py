@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import operator
 from typing import Any, ClassVar
 
 from rapidz.connectors.codecs import read_codec
 from rapidz.connectors.kafka.assignment import ReadPlan
 from rapidz.connectors.kafka.consumer_thread import Kind, ReadBatch
 from rapidz.connectors.kafka.fetch import get_message_batch
-from rapidz.connectors.kafka.message import Reader, as_message, as_pair, as_value, reader
+from rapidz.connectors.kafka.message import Reader, as_message, as_pair, as_value, read_all, reader
 from rapidz.connectors.kafka.offsets import PartitionOffsets
 from rapidz.connectors.kafka.reading import KafkaSource
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.checks import check_count
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.short_repr import short_repr
+
+_PARTITION = operator.methodcaller("partition")
 
 
 class FromKafkaBatched(KafkaSource[Any]):
@@ -88,12 +92,8 @@ class BatchReader(FromKafkaBatched):
 
     async def _emit_batch(self, batch: ReadBatch) -> None:
         partitions: dict[int, list[Any]] = {}
-        for message in batch.items:
-            partition = message.partition()
-            if partition in partitions:
-                partitions[partition].append(message)
-            else:
-                partitions[partition] = [message]
+        for partition, run in itertools.groupby(batch.items, _PARTITION):
+            partitions.setdefault(partition, []).extend(run)
         for partition, messages in partitions.items():
             at = self._offsets.find(self.topic, partition, batch.epoch)
             if at is not None and self._may_emit():
@@ -105,7 +105,7 @@ class BatchReader(FromKafkaBatched):
         """Return the elements of a batch; those that cannot be decoded go to the policy."""
         read = self._read
         if not self._decodes:
-            return list(map(read, messages))
+            return read_all(read, messages)
         elements = []
         before = messages[0].offset() - 1
         for message in messages:
@@ -186,9 +186,9 @@ def from_kafka_batched(
     >>> source.map(len).sink(print)  # doctest: +SKIP
     >>> source.start()  # doctest: +SKIP
     """
-    operator = "from_kafka_batched"
+    name = "from_kafka_batched"
     raw = codec == "raw" and type is None
-    decode = None if raw else read_codec(operator, codec, type).decode
+    decode = None if raw else read_codec(name, codec, type).decode
     form = as_message if messages else as_pair if keys else as_value
     options: dict[str, Any] = {
         "npartitions": npartitions,

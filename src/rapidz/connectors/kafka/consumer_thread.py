@@ -294,21 +294,31 @@ class ConsumerThread:
         if not commits or self._problems.down:
             return
         at = [self._kafka.TopicPartition(*commit) for commit in commits]
+        self._offsets.note_asked(commits)
         try:
             if self._stores:
                 self.consumer.store_offsets(offsets=at)
             else:
                 self.consumer.commit(offsets=at, asynchronous=not wait)
-            self._offsets.note_committed(commits)
+            if wait or self._stores:
+                self._offsets.note_committed(commits)
         except self._kafka.KafkaException as error:
-            _log.warning("%s: offsets were not committed: %s", self._plan.operator, error)
+            self._warn_of_commit(error.args[0])
+            self._offsets.note_refused(commit[:2] for commit in commits)
 
     def _report_commit(self, error: Any, partitions: list[Any]) -> None:
         if error is not None and error.name() != "_NO_OFFSET":
-            _log.warning("%s: offsets were not committed: %s", self._plan.operator, error.str())
-            self._offsets.note_uncommitted((p.topic, p.partition) for p in partitions)
+            self._warn_of_commit(error)
+            self._offsets.note_refused((p.topic, p.partition) for p in partitions)
+        else:
+            stored = (Commit(p.topic, p.partition, p.offset) for p in partitions if p.offset >= 0)
+            self._offsets.note_committed(stored)
         if (callback := self._plan.params.get("on_commit")) is not None:
             callback(error, partitions)
+
+    def _warn_of_commit(self, error: Any) -> None:
+        level = logging.INFO if error.name() in _REBALANCING else logging.WARNING
+        _log.log(level, "%s: offsets were not committed: %s", self._plan.operator, error.str())
 
     def _shut(self, consumer: Any) -> None:
         self._assignment.closing = True
@@ -318,6 +328,9 @@ class ConsumerThread:
             consumer.close()
             self.consumer = None
 
+
+#: Errors of commits while the group distributes partitions: they are committed later.
+_REBALANCING: Final = ("REBALANCE_IN_PROGRESS", "ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID")
 
 #: Errors that the client itself gets over.
 _PASSING: Final = (
@@ -337,6 +350,7 @@ def consumer_config(params: ClientParams) -> dict[str, Any]:
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "queued.max.messages.kbytes": 16_384,
+        "fetch.queue.backoff.ms": 10,
         "log.connection.close": False,
         **params,
     }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rapidz.connectors.kafka.consumer_thread import consumer_config
-from rapidz.connectors.kafka.message import as_message, as_pair, as_value, reader
+from rapidz.connectors.kafka.message import as_message, as_pair, as_value, read_all, reader
 from rapidz.connectors.kafka.params import client_library, make_client, read_params
 from rapidz.kernel.protocol.short_repr import short_repr
 
@@ -70,7 +70,7 @@ def get_message_batch(
         found = _until(kafka, consumer, low, int(high), timeout)
     finally:
         consumer.close()
-    return list(map(reader(form, decode), found))
+    return read_all(reader(form, decode), found)
 
 
 def _until(kafka: Any, consumer: Any, low: int, high: int, timeout: float | None) -> list[Any]:

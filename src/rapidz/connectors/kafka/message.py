@@ -81,3 +81,13 @@ def reader(form: Reader, decode: Callable[[bytes], Any] | None) -> Reader:
         return as_message(message)._replace(value=value)
 
     return read
+
+
+def read_all(read: Reader, messages: list[Any]) -> list[Any]:
+    """Return the elements of *messages*."""
+    if read is not as_value:
+        return list(map(read, messages))
+    values = [message.value() for message in messages]
+    if None in values:
+        return list(map(read, messages))
+    return values

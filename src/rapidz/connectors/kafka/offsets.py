@@ -22,9 +22,9 @@ class Commit(NamedTuple):
 
 
 class PartitionOffsets:
-    """Offsets of one partition, from when it is assigned until it is revoked."""
+    """Offsets of one partition that is, or was, assigned to the source."""
 
-    __slots__ = ("committed", "epoch", "next", "order")
+    __slots__ = ("asked", "committed", "epoch", "next", "order", "owned")
 
     def __init__(self, epoch: int, offset: int | None, committed: int | None) -> None:
         self.epoch = epoch
@@ -32,7 +32,11 @@ class PartitionOffsets:
         self.next = offset
         """Offset behind the last message that was emitted."""
         self.committed = committed
-        """Offset that was committed last, as far as is known."""
+        """Offset that the broker has stored, as far as is known."""
+        self.asked = -1
+        """Offset that the broker was asked to store, and has not refused."""
+        self.owned = True
+        """Whether it is assigned now; if not, another member may read it."""
         self.order = InOrder[int]()
         """Offsets of the messages in flight."""
 
@@ -61,7 +65,7 @@ class Offsets:
         None if the partition was revoked since.
         """
         found = self._partitions.get((topic, partition))
-        return None if found is None or found.epoch > epoch else found
+        return None if found is None or not found.owned or found.epoch > epoch else found
 
     def assign(self, topic: str, partition: int, offset: int | None, committed: int | None) -> None:
         """Begin a partition at *offset*; None if only the client knows where it begins."""
@@ -70,24 +74,25 @@ class Offsets:
             self._partitions[topic, partition] = new
 
     def resume(self, topic: str, partition: int, committed: int | None) -> int | None:
-        """Continue a partition behind the last message that an earlier run has emitted.
+        """Continue a partition behind the last message that was emitted.
 
-        Messages of that run may still be in flight.  Return None if it cannot be continued:
-        it is new here, or something else has committed since.
+        Messages may still be in flight since an earlier run, or since it was revoked.  Return
+        None if it cannot be continued: it is new here, or another member has committed since.
         """
         with self._lock:
             found = self._partitions.get((topic, partition))
             if found is None or found.next is None or found.committed != committed:
                 return None
-            found.epoch = self.epoch
+            found.epoch, found.owned, found.asked = self.epoch, True, -1
             return found.next
 
     def revoke(self, keys: Iterable[Key]) -> None:
-        """Forget partitions, and what was read of them and not emitted."""
+        """Drop what was read of partitions and not emitted; commit no more for them."""
         with self._lock:
             self.epoch += 1
             for key in keys:
-                self._partitions.pop(key, None)
+                if (found := self._partitions.get(key)) is not None:
+                    found.owned = False
 
     def begin_run(self, fresh: bool) -> None:
         """Drop what was read and not emitted; if *fresh*, also what is in flight."""
@@ -104,33 +109,40 @@ class Offsets:
         return [
             Commit(*key, at.done)
             for key, at in found
-            if at.done is not None and (at.committed is None or at.done > at.committed)
+            if at.owned and at.done is not None and at.done > max(at.asked, at.committed or 0)
         ]
 
     def note_committed(self, commits: Iterable[Commit]) -> None:
-        """Remember what was committed."""
+        """Remember what the broker has stored."""
         with self._lock:
             for topic, partition, offset in commits:
                 if (at := self._partitions.get((topic, partition))) is not None:
                     at.committed = max(at.committed or 0, offset)
 
-    def note_uncommitted(self, keys: Iterable[Key]) -> None:
-        """Forget what was committed, so that it is committed again."""
+    def note_asked(self, commits: Iterable[Commit]) -> None:
+        """Remember what the broker was asked to store."""
+        with self._lock:
+            for topic, partition, offset in commits:
+                if (at := self._partitions.get((topic, partition))) is not None:
+                    at.asked = offset
+
+    def note_refused(self, keys: Iterable[Key]) -> None:
+        """Remember that the broker has not stored what it was asked to; ask again."""
         with self._lock:
             for key in keys:
                 if (at := self._partitions.get(key)) is not None:
-                    at.committed = None
+                    at.asked = -1
 
     @property
     def pending(self) -> int:
         """Number of messages, or batches, in flight."""
-        return sum(at.order.pending for at in list(self._partitions.values()))
+        return sum(at.order.pending for at in list(self._partitions.values()) if at.owned)
 
     def position(self) -> dict[str, dict[int, int]]:
         """Return the offset behind the last message that was emitted, by topic and partition."""
         result: dict[str, dict[int, int]] = {}
         for (topic, partition), at in sorted(self._partitions.items()):
-            if at.next is not None:
+            if at.owned and at.next is not None:
                 result.setdefault(topic, {})[partition] = at.next
         return result
 

@@ -100,10 +100,16 @@ class to_kafka(WriterSink[Any]):
         raw = codec == "raw" and type is None
         encode = None if raw else read_codec(name, codec, type).encode
         self.topic = topic
-        self._form = as_message if messages else as_value
         writer = KafkaWriter(
-            topic, params, key=key, headers=headers, partition=partition, encode=encode
+            topic,
+            params,
+            key=key,
+            headers=headers,
+            partition=partition,
+            encode=encode,
+            form=as_message if messages else as_value,
         )
+        writer.collects = True
         super().__init__(upstream, writer, **kwargs)
 
     @property
@@ -150,7 +156,7 @@ class to_kafka(WriterSink[Any]):
     def _delivered(self) -> list[Any]:
         """Return what was delivered since the last call."""
         done, self.writer.delivered = self.writer.delivered, []
-        return list(map(self._form, done)) if self.downstreams else []
+        return done if self.downstreams else []
 
     def _each_failure(self, failure: Failure) -> Sequence[Failure]:
         failures = super()._each_failure(failure)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from operator import setitem
 from typing import Any, ClassVar, Final
 
-from rapidz.connectors.kafka.message import KafkaMessage
+from rapidz.connectors.kafka.message import KafkaMessage, as_value
 from rapidz.connectors.kafka.params import (
     ClientParams,
     Problems,
@@ -19,6 +20,7 @@ from rapidz.sinks.writer import Writer
 from rapidz.sources.restart import Restart
 
 _OPERATOR: Final = "to_kafka"
+_TEXTS: Final = (bytes, str)
 _EACH: Final = 500
 """Messages that are produced between two looks at reports."""
 _CLOSE: Final = 10.0
@@ -44,21 +46,24 @@ class KafkaWriter(Writer[Any]):
         headers: Callable[[Any], Any] | None = None,
         partition: Callable[[Any], int] | int | None = None,
         encode: Callable[[Any], bytes] | None = None,
+        form: Callable[[Any], Any] = as_value,
     ) -> None:
-        self.topic, self.params = topic, params
+        self.topic, self.params, self._form = topic, params, form
         self._key, self._headers, self._partition, self._encode = key, headers, partition, encode
-        self._plain = isinstance(topic, str) and all(
-            option is None for option in (key, headers, partition, encode)
+        options = (key, headers, partition, encode)
+        self._plain = (
+            isinstance(topic, str) and form is as_value and all(each is None for each in options)
         )
         self.transactional = "transactional.id" in params
         self.producer: Any = None
         self.delivered: list[Any] = []
-        """Messages of the last batch that the broker has acknowledged, in order."""
+        """What to emit for messages that were acknowledged, until `to_kafka` takes it."""
+        self.collects = False
+        """Whether to add to `delivered`."""
         self.failed: dict[int, Exception] = {}
         """Failures of the last batch, by the place in it."""
         self._batch: Sequence[Any] | None = None
-        self._reports: list[Any] = []
-        self._missing = 0
+        self._done = bytearray()
 
     def size(self, payload: Any) -> int:
         value = payload.value if isinstance(payload, KafkaMessage) else payload
@@ -88,7 +93,7 @@ class KafkaWriter(Writer[Any]):
         producer, self.producer = self.producer, None
         if producer is None:
             return
-        if self._missing:
+        if len(producer):
             producer.purge()
         producer.flush(_CLOSE)
         if hasattr(producer, "close"):
@@ -98,26 +103,26 @@ class KafkaWriter(Writer[Any]):
 
     def write_many(self, payloads: Sequence[Any]) -> None:
         """Produce a batch, and wait until every message is reported."""
-        again = payloads is self._batch and not self.transactional
-        if not again:
-            self._batch, self._reports = payloads, [None] * len(payloads)
-        self.failed, self.delivered = {}, []
-        before = [report is not None for report in self._reports]
+        if payloads is not self._batch or self.transactional:
+            self._batch, self._done = payloads, bytearray(len(payloads))
+        before = bytes(self._done)
+        self.failed = {}
         if self.transactional:
-            self._in_transaction(payloads)
+            elements = self._in_transaction(payloads)
         else:
-            self._produce_all(payloads)
-        pairs = zip(self._reports, before, strict=True)
-        self.delivered = [report for report, old in pairs if report is not None and not old]
+            elements = self._produce_all(payloads)
+        if self.collects:
+            new = zip(elements, self._done, before, strict=True)
+            self.delivered += [x for x, done, old in new if done > old]
         if self.failed:
             raise next(iter(self.failed.values()))
         self._batch = None
 
-    def _in_transaction(self, payloads: Sequence[Any]) -> None:
+    def _in_transaction(self, payloads: Sequence[Any]) -> Sequence[Any]:
         producer = self.producer
         producer.begin_transaction()
         try:
-            self._produce_all(payloads)
+            elements = self._produce_all(payloads)
             if not self.failed:
                 self._commit()
         except BaseException:
@@ -125,6 +130,7 @@ class KafkaWriter(Writer[Any]):
             raise
         if self.failed:
             self._abort()
+        return elements
 
     def _commit(self) -> None:
         kafka = client_library(_OPERATOR)
@@ -139,39 +145,88 @@ class KafkaWriter(Writer[Any]):
     def _abort(self) -> None:
         """Take back what the transaction has written: none of it is delivered."""
         cause = next(iter(self.failed.values()), None)
-        self.failed = {n: cause or Aborted(_OPERATOR) for n in range(len(self._reports))}
-        self._reports = [None] * len(self._reports)
+        self.failed = {n: cause or Aborted(_OPERATOR) for n in range(len(self._done))}
+        self._done = bytearray(len(self._done))
         kafka = client_library(_OPERATOR)
         try:
             self.producer.abort_transaction(30)
         except kafka.KafkaException as error:
             raise ConnectionError(f"{_OPERATOR}: the transaction was not aborted") from error
 
-    def _produce_all(self, payloads: Sequence[Any]) -> None:
-        producer, reports = self.producer, self._reports
-        produce, poll, report, topic = producer.produce, producer.poll, self._report, self.topic
-        self._missing = 0
-        for n, x in enumerate(payloads):
-            if reports[n] is not None:
+    def _produce_all(self, payloads: Sequence[Any]) -> Sequence[Any]:
+        """Produce what is not delivered yet, wait for the reports, return what to emit for each."""
+        if self._plain and all(type(x) in _TEXTS for x in payloads):
+            return self._produce_plain(payloads)
+        return self._produce_each(payloads)
+
+    def _produce_plain(self, values: Sequence[bytes | str]) -> list[bytes]:
+        """Produce values alone, with one callback for all: equal values are interchangeable."""
+        refused: list[tuple[Any, bytes]] = []
+
+        def report(error: Any, message: Any) -> None:
+            if error is not None:
+                refused.append((error, message.value()))
+
+        produce, topic, done = self.producer.produce, self.topic, self._done
+        for n, x in enumerate(values):
+            if done[n]:
                 continue  # delivered before another one failed
-            on_delivery = functools.partial(report, n)
             try:
-                if self._plain and type(x) in (bytes, str):
-                    try:
-                        produce(topic, x, on_delivery=on_delivery)
-                    except BufferError:
-                        self._produce_one(n, on_delivery=on_delivery, topic=topic, value=x)
-                else:
-                    self._produce_one(n, on_delivery=on_delivery, **self._fields(x))
+                produce(topic, x, on_delivery=report)
+            except BufferError:
+                self._produce_one(topic=topic, value=x, on_delivery=report)
             except Exception as error:
                 self.failed[n] = error
-                continue
-            self._missing += 1
             if n % _EACH == _EACH - 1:
-                poll(0)
+                self.producer.poll(0)
         self._await_reports()
+        elements = [x if type(x) is bytes else str(x).encode() for x in values]
+        if refused:
+            self._find_refused(elements, refused)
+        self._note_done()
+        return elements
 
-    def _produce_one(self, n: int, **fields: Any) -> None:
+    def _find_refused(self, elements: list[bytes], refused: list[tuple[Any, bytes]]) -> None:
+        """Note which elements the reports of failures are about."""
+        kafka, places = client_library(_OPERATOR), dict[bytes, list[int]]()
+        for n in reversed(range(len(elements))):
+            if not self._done[n] and n not in self.failed:
+                places.setdefault(elements[n], []).append(n)
+        for error, value in refused:
+            self.failed[places[value].pop()] = kafka.KafkaException(error)
+
+    def _produce_each(self, payloads: Sequence[Any]) -> list[Any]:
+        """Produce messages, each with a callback of its own."""
+        reports: list[dict[Any, Any]] = [{} for _ in payloads]  # error, or None: message
+        for n, x in enumerate(payloads):
+            if self._done[n]:
+                continue
+            try:
+                put = functools.partial(setitem, reports[n])
+                self._produce_one(**self._fields(x), on_delivery=put)
+            except Exception as error:
+                self.failed[n] = error
+            if n % _EACH == _EACH - 1:
+                self.producer.poll(0)
+        self._await_reports()
+        kafka = client_library(_OPERATOR)
+        for n, report in enumerate(reports):
+            if None not in report and n not in self.failed and not self._done[n]:
+                self.failed[n] = kafka.KafkaException(next(iter(report), None))
+        self._note_done()
+        return [self._form(report[None]) if None in report else None for report in reports]
+
+    def _note_done(self) -> None:
+        before, failed = self._done, self.failed
+        self._done = bytearray(b"\1" * len(before))
+        for n in failed:
+            self._done[n] = 0
+
+    def _await_reports(self) -> None:
+        while self.producer.flush(0.2):  # without `linger.ms`
+            self._problems.raise_final(_OPERATOR, self.params)
+
+    def _produce_one(self, **fields: Any) -> None:
         """Produce one message, when the queue of the client has capacity."""
         while True:
             try:
@@ -179,19 +234,6 @@ class KafkaWriter(Writer[Any]):
                 return
             except BufferError:
                 self.producer.poll(0.05)
-
-    def _report(self, n: int, error: Any, message: Any) -> None:
-        """Note that a message was delivered, or why not; the client calls this."""
-        self._missing -= 1
-        if error is None:
-            self._reports[n] = message
-        else:
-            self.failed[n] = client_library(_OPERATOR).KafkaException(error)
-
-    def _await_reports(self) -> None:
-        while self._missing:
-            self.producer.flush(0.2)  # without `linger.ms`
-            self._problems.raise_final(_OPERATOR, self.params)
 
     def _fields(self, x: Any) -> dict[str, Any]:
         """Return the arguments of `produce` for an element."""
