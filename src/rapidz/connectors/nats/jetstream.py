@@ -13,6 +13,7 @@ from rapidz.connectors.ack_queue import AckQueue
 from rapidz.connectors.codecs import read_codec
 from rapidz.connectors.extras import require
 from rapidz.connectors.nats.connection import LOCAL, NatsConnection
+from rapidz.connectors.nats.pull import Puller
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.checks import check_count, read_interval
 from rapidz.kernel.protocol.intervals import Interval
@@ -20,8 +21,6 @@ from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.sources.base import Source
 from rapidz.sources.restart import Restart
 
-#: Seconds for which one request for messages waits in the server.
-_WAIT = 5.0
 #: Seconds that the server may take at the end to receive acknowledgements.
 _FLUSH = 2
 #: Parts of the subject for an acknowledgement, without a domain.
@@ -41,7 +40,7 @@ class from_jetstream(Source[Any]):
     not deliver it again.  A message whose failure no policy handles is refused (``nak``), and
     delivered again.
 
-    Reads at most *batch* messages ahead, when downstream has capacity.  Reconnects with back-off.
+    Reads at most two batches ahead, when downstream has capacity.  Reconnects with back-off.
     Never ends.  A message that cannot be decoded goes to the policy of the source with its raw
     bytes.
 
@@ -113,6 +112,9 @@ class from_jetstream(Source[Any]):
         self._client: Any = None
         self._in_flight: dict[_Identity, str] = {}
         """Each message that is not acknowledged, and the subject to do that."""
+        self._refused: list[_Identity] = []
+        """Messages that failed, or were not emitted: to be delivered again after this run."""
+        self._is_pulling = False
         self._acks: AckQueue[tuple[_Identity, bytes]] = AckQueue(self, self._acknowledge)
         super().__init__(**kwargs)
 
@@ -121,19 +123,29 @@ class from_jetstream(Source[Any]):
 
     async def run(self) -> None:
         """Emit messages until the source is stopped."""
-        async with self.connection.connected() as client:
-            manager = client.jetstream()
-            ack_wait = await self._find_consumer(manager)
-            messages = await manager.pull_subscribe_bind(self.durable, stream=self.stream)
-            self._client = client
+        pullers: list[Puller] = []
+
+        async def wake() -> None:
+            for puller in pullers:
+                puller.wake()
+
+        async with self.connection.connected(on_close=wake) as client:
+            ack_wait = await self._find_consumer(client.jetstream())
+            puller = Puller(client, self.stream, self.durable, self.batch, self._register)
+            pullers.append(puller)
+            await puller.begin()
+            self._client, self._is_pulling = client, True
             alive = asyncio.create_task(self._keep_alive(client, ack_wait / 3))
             try:
                 await self._acks.flush()
                 self.connected()
-                await self._pull(messages)
+                await self._pull(client, puller)
             finally:
                 alive.cancel()
                 await asyncio.gather(alive, return_exceptions=True)
+                # What is refused before would be delivered to this run again.
+                self._refused += [_identity(message.reply) for message in await puller.end()]
+                self._refuse_all()
                 await self._acks.wait_idle()
                 self._client = None
                 if not client.is_closed:
@@ -166,21 +178,17 @@ class from_jetstream(Source[Any]):
             opt_start_seq=since if isinstance(since, int) else None,
         )
 
-    async def _pull(self, messages: Any) -> None:
-        timeout = self.connection.errors.TimeoutError
+    async def _pull(self, client: Any, puller: Puller) -> None:
         while self._may_emit():
-            try:
-                batch = await messages.fetch(self.batch, timeout=_WAIT)
-            except (TimeoutError, timeout):
-                continue
-            fresh = deque(message for message in batch if self._register(message))
+            fresh = deque(await puller.next())
             try:
                 while fresh:
                     await self._emit_message(fresh.popleft())
             except BaseException:
-                for message in fresh:
-                    self._refuse(_identity(message.reply))
+                self._refused += [_identity(message.reply) for message in fresh]
                 raise
+            if client.is_closed:
+                raise self.connection.lost(client)
 
     def _register(self, message: Any) -> bool:
         """Return whether a message is not in the pipeline yet."""
@@ -201,9 +209,17 @@ class from_jetstream(Source[Any]):
             failed(error)
             raise
 
-    def _refuse(self, identity: _Identity, error: BaseException | None = None) -> None:
-        """Let the server deliver a message again that failed, or was not emitted."""
-        if identity in self._in_flight and (identity, _FAILED) not in self._acks:
+    def _refuse(self, identity: _Identity, error: BaseException) -> None:
+        """Let the server deliver a message again that failed; the failure ends the run."""
+        if identity not in self._refused:
+            self._refused.append(identity)
+        if not self._is_pulling:
+            self._refuse_all()
+
+    def _refuse_all(self) -> None:
+        self._is_pulling = False
+        refused, self._refused = self._refused, []
+        for identity in refused:
             self._acks.add((identity, _FAILED))
 
     async def _acknowledge(self, answers: Sequence[tuple[_Identity, bytes]]) -> None:

@@ -105,13 +105,12 @@ class JetStreamWriter(NatsWriter):
     async def write_many(self, payloads: Sequence[NatsMessage]) -> None:
         """Publish messages, and wait until the stream has them."""
         publish, stream = self._stream.publish_async, self.stream
-        answers = [
-            await publish(subject, data, stream=stream, headers=headers, wait_stall=self.timeout)
-            for subject, data, headers in payloads
-        ]
-        _, late = await asyncio.wait(answers, timeout=self.timeout)
-        if late:
-            raise TimeoutError(f"{len(late)} messages were not confirmed in {self.timeout:g} s")
+        async with asyncio.timeout(self.timeout):
+            answers = [
+                await publish(subject, data, stream=stream, headers=headers)
+                for subject, data, headers in payloads
+            ]
+            await asyncio.wait(answers)
         for answer in answers:
             answer.result()
 
