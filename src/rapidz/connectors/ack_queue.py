@@ -72,7 +72,12 @@ class AckQueue(Generic[A]):
         try:
             await asyncio.sleep(0)  # what is done in this turn goes into the same request
             while self._items:
-                await self._send_batch()
+                try:
+                    await self._send_batch()
+                except Exception:
+                    if not self._keep:
+                        raise
+                    await self._send_batch()  # on another connection: `stop` may close one
         except Exception as error:  # the server delivers them again, or `flush` sends them
             self._failed = True
             failure = f"{type(error).__name__}: {error}"
