@@ -61,8 +61,10 @@ class SqliteReader:
     def __init__(self, database: SqliteDatabase, in_thread: Callable[..., Awaitable[Any]]) -> None:
         self._database, self._in_thread = database, in_thread
         self._connection: sqlite3.Connection | None = None
+        self._opened = False
 
     async def open(self) -> None:
+        self._opened = True
         await self._in_thread(self._open)
 
     async def describe(self, statement: Statement) -> list[str]:
@@ -80,9 +82,12 @@ class SqliteReader:
         await asyncio.sleep(seconds)
 
     async def close(self) -> None:
+        if not self._opened:
+            return
         if self._connection is not None:
             self._connection.interrupt()
-            await self._in_thread(self._close)
+        # Behind a call that was cancelled and still runs; a `stop` may come only now.
+        await _in_spite_of_cancellation(self._in_thread(self._close))
 
     def is_missing(self, error: Exception) -> bool:
         return isinstance(error, sqlite3.OperationalError) and "no such table" in str(error)
@@ -125,6 +130,19 @@ class SqliteReader:
         for row in found:
             _append_decoded(page, row, lambda _, value: _decode_text(value))
         return page
+
+
+async def _in_spite_of_cancellation(work: Awaitable[Any]) -> None:
+    """Wait for *work* to its end; a cancellation takes effect afterwards."""
+    task, cancelled = asyncio.ensure_future(work), False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 class _Text(bytes):
