@@ -66,7 +66,12 @@ class SourceMethods(ElementType[T]):
 
     @staticmethod
     def filenames(
-        path: str | PathLike[str], poll_interval: Interval = 0.1, **options: Unpack[SourceOptions]
+        path: str | PathLike[str],
+        poll_interval: Interval = 0.1,
+        *,
+        force_polling: bool = False,
+        storage_options: dict[str, Any] | None = None,
+        **options: Unpack[SourceOptions],
     ) -> Source[str]:
         """Watch a directory, and emit the names of new files."""
 

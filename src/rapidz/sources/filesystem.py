@@ -47,6 +47,14 @@ class FileSystem(Protocol):
         """Return the files that match a pattern, sorted."""
         ...
 
+    def names(self, pattern: str) -> list[str]:
+        """Return the names that match a pattern, folders too: paths or URLs."""
+        ...
+
+    def is_directory(self, path: str) -> bool:
+        """Return whether *path* is a folder."""
+        ...
+
     def replace(self, source: str, target: str) -> None:
         """Rename a file, over another one if there is one."""
         ...
@@ -74,6 +82,12 @@ class LocalFiles:
     def glob(self, pattern: str) -> list[str]:
         found = glob.glob(pattern, recursive=True)
         return sorted(path for path in found if not os.path.isdir(path))
+
+    def names(self, pattern: str) -> list[str]:
+        return glob.glob(pattern, recursive="**" in pattern)
+
+    def is_directory(self, path: str) -> bool:
+        return os.path.isdir(path)
 
     def replace(self, source: str, target: str) -> None:
         os.replace(source, target)
@@ -105,6 +119,13 @@ class RemoteFiles:
         self._files.invalidate_cache()
         found = self._files.glob(pattern, detail=True)
         return sorted(path for path, info in found.items() if info["type"] == "file")
+
+    def names(self, pattern: str) -> list[str]:
+        self._files.invalidate_cache()
+        return [self._files.unstrip_protocol(path) for path in self._files.glob(pattern)]
+
+    def is_directory(self, path: str) -> bool:
+        return not is_pattern(path) and bool(self._files.isdir(path))
 
     def replace(self, source: str, target: str) -> None:
         self._files.mv(source, target)

@@ -13,7 +13,7 @@ from typing import Any
 from rapidz.connectors.codecs.errors import describe_unicode_error, undecodable, unencodable
 from rapidz.connectors.codecs.framing import MAX_SIZE
 from rapidz.connectors.codecs.typed import Mismatch, converter, fields_of, is_record
-from rapidz.kernel.protocol.checks import check_count
+from rapidz.kernel.protocol.checks import check_bool, check_count
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.sources.decoding import TruncatedFrame, Undecoded
 
@@ -90,13 +90,6 @@ class CsvFormat:
 
     def encoder(self) -> CsvEncoder:
         return CsvEncoder(self)
-
-
-def check_bool(operator: str, argument: str, value: Any) -> bool:
-    """Refuse what is not a bool."""
-    if isinstance(value, bool):
-        return value
-    raise TypeError(f"{operator}: {argument} must be a bool, got {short_repr(value)}")
 
 
 def check_encoding(operator: str, encoding: Any) -> None:

@@ -8,10 +8,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from rapidz.connectors.codecs.csv_format import check_bool
 from rapidz.connectors.extras import require
 from rapidz.kernel.graph.stream import Stream
-from rapidz.kernel.protocol.checks import check_choice, check_count
+from rapidz.kernel.protocol.checks import check_bool, check_choice, check_count
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.sources.decoding import DecodeError, Undecoded
 from rapidz.sources.filesource import FileSource

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from rapidz.connectors.codecs import CsvFormat, Format, read_format
-from rapidz.connectors.codecs.csv_format import check_bool
 from rapidz.kernel.graph.stream import Stream
-from rapidz.kernel.protocol.checks import check_count
+from rapidz.kernel.protocol.checks import check_bool, check_count
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.sources.filesource import FileSource
 from rapidz.sources.filesystem import compression_of, locate

@@ -14,11 +14,12 @@ from rapidz.connectors.codecs import (
     StreamEncoder,
     read_format,
 )
-from rapidz.connectors.codecs.csv_format import check_bool, check_encoding
+from rapidz.connectors.codecs.csv_format import check_encoding
 from rapidz.connectors.codecs.errors import describe_unicode_error, unencodable
 from rapidz.connectors.files.output import BatchEncodeError, OutputFile, encode_each
 from rapidz.connectors.files.writer import Failures, FileWriter, FormattedFile
 from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.checks import check_bool
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime.failures import Failure

@@ -82,6 +82,19 @@ def check_count(operator: str, argument: str, value: object, least: int = 1) -> 
         raise ValueError(rule)
 
 
+def check_bool(operator: str, argument: str, value: object) -> bool:
+    """Refuse what is neither True nor False; return the value.
+
+    >>> check_bool("filenames", "force_polling", 1)
+    Traceback (most recent call last):
+    ...
+    TypeError: filenames: force_polling must be a bool, got 1
+    """
+    if isinstance(value, bool):
+        return value
+    raise TypeError(f"{operator}: {argument} must be a bool, got {short_repr(value)}")
+
+
 def check_number(operator: str, argument: str, value: object, least: float) -> None:
     """Refuse what is not a number of at least *least*.
 
