@@ -10,8 +10,10 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -240,6 +242,39 @@ def test_errors_of_a_log_are_reported_together_across_a_rotation(tmp_path: Path)
         wait_until(lambda: reports[-1]["last"] == "12:04 ERROR last")
     assert "before the start" not in str(reports)
     assert "fine" not in str(reports)
+
+
+@pytest.mark.slow
+def test_pages_are_requested_at_a_rate_again_if_need_be_and_written(tmp_path: Path) -> None:
+    parquet: Any = require_package("pyarrow", "pyarrow.parquet")
+    first: dict[int, float] = {}
+    requests: Counter[int] = Counter()
+
+    def answer(handler: Handler) -> None:
+        page = int(handler.path.partition("page=")[2])
+        first.setdefault(page, time.monotonic())
+        requests[page] += 1
+        if page == 7 or (page % 3 == 0 and requests[page] < 3):
+            handler.reply(503)
+            return
+        rows = [{"day": f"2026-01-0{page % 2 + 1}", "page": page, "n": n} for n in range(100)]
+        handler.reply(200, json.dumps(rows).encode())
+
+    with web_server(answer) as server:
+        output = Recipe("http_to_parquet", f"{server.url}/readings", 12, tmp_path / "out").wait()
+    assert "page=7: HTTP 503" in output
+    assert "(6 attempts)" in output
+    assert (requests[7], requests[6], requests[5]) == (6, 3, 1)
+    assert first[12] - first[1] >= 0.5  # 11 intervals of 50 ms
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert files == ["2026-01-01-000000.parquet", "2026-01-02-000000.parquet"]
+    tables = [parquet.read_table(tmp_path / "out" / file) for file in files]
+    found = [row for table in tables for row in table.to_pylist()]
+    pages = [page for page in range(1, 13) if page != 7]
+    expected = [
+        (page, n) for day in (0, 1) for page in pages if page % 2 == day for n in range(100)
+    ]
+    assert [(row["page"], row["n"]) for row in found] == expected
 
 
 def test_the_page_shows_the_code_of_the_examples() -> None:
