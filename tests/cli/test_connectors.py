@@ -1,15 +1,18 @@
-"""`rapidz run` between real queues: a signal leaves nothing half done."""
+"""`rapidz run` with connectors: a signal leaves no message and no request half done."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import sys
+import threading
+import urllib.request
 from pathlib import Path
 
 import pytest
 from tests.cli.script import started, wait_until, write
-from tests.connectors.servers import redis_server
+from tests.connectors.servers import answers as listens
+from tests.connectors.servers import free_port, redis_server
 
 pytestmark = [
     pytest.mark.server,
@@ -55,3 +58,36 @@ def test_a_signal_loses_no_message_and_acknowledges_none_too_early(tmp_path: Pat
     delivered = set(range(max(pending, default=len(done) - 1) + 1))
     assert delivered - pending == set(done), "acknowledged is what is done"
     assert f"from_redis_stream {len(done):,} (" in err
+
+
+SERVER = """
+from rapidz import Stream
+
+source = Stream.from_http_server({port}, "/")
+source.delay(0.5, spaced=False).partition(3, timeout="10 min").sink(lambda batch: None)
+source.sink(lambda x: print(x.decode(), flush=True))
+"""
+
+
+def test_requests_in_flight_are_answered_after_a_signal(tmp_path: Path) -> None:
+    port, answers = free_port(), []
+
+    def request(n: int) -> None:
+        body = str(n).encode()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", body, timeout=60) as answer:
+            answers.append(answer.status)
+
+    path = write(tmp_path, SERVER.format(port=port))
+    with started(path, "--quiet", stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        wait_until(lambda: listens()(port) or process.poll() is not None, "the server")
+        threads = [threading.Thread(target=request, args=(n,)) for n in range(10)]
+        for thread in threads:
+            thread.start()
+        arrived = [int(process.stdout.readline()) for _ in threads]
+        process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert (answers, sorted(arrived)) == ([200] * 10, list(range(10)))
