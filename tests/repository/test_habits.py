@@ -45,3 +45,17 @@ def test_the_fragments_make_a_section_of_the_changelog() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("## next")
+
+
+def test_no_file_has_the_marks_of_a_merge() -> None:
+    marks = ("<" * 7 + " ", ">" * 7 + " ")
+    folders = ("src", "tests", "docs", "examples", "benchmarks", "tools")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.*")]
+    texts = [path for path in [*paths, *ROOT.glob("*.*")] if path.suffix in (".py", ".md", ".toml")]
+    assert len(texts) > 500
+    found = [
+        path
+        for path in texts
+        if any(line.startswith(marks) for line in path.read_text("utf-8").splitlines())
+    ]
+    assert found == []

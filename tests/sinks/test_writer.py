@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import printed_by, settle
 
-from rapidz import RefCounter, Restart, Retry, Stream, Writer
-from rapidz.testing import run
+from rapidz import RefCounter, Restart, Retry, Stream, Writer, WriterSink
+from rapidz.testing import check_operator, run
 
 
 class Recorder(Writer[Any]):
@@ -237,6 +237,16 @@ def test_a_retry_writes_the_whole_batch_again() -> None:
     assert writer.written == [1, 2, 3]
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_writer_with_an_encoder_conforms_to_the_rules_of_operators(batch: int) -> None:
+    class to_numbers(WriterSink[Any]):
+        """Writes numbers."""
+
+    check_operator(
+        lambda stream: to_numbers(stream, Encoder(), batch=batch), [1, 2, 3], fails_on=("x",)
+    )
+
+
 def test_destroy_writes_the_rest_and_closes_the_writer() -> None:
     writer = Encoder()
     source = Stream[Any]()
@@ -279,7 +289,7 @@ async def test_a_write_that_was_cancelled_opens_the_writer_again() -> None:
 
 def test_a_writer_is_closed_when_the_program_ends_without_a_close() -> None:
     program = """
-from rapidz import Stream, Writer
+from rapidz import Stream, Writer, WriterSink
 class W(Writer):
     def write(self, x): print("write", x)
     def flush(self): print("flush", flush=True)
@@ -300,7 +310,7 @@ other.write_to(W())
 def test_a_forked_child_opens_the_writer_anew_and_closes_its_own() -> None:
     program = """
 import os
-from rapidz import Stream, Writer
+from rapidz import Stream, Writer, WriterSink
 class W(Writer):
     def open(self): print(me, "open", flush=True)
     def write(self, x): print(me, x, flush=True)

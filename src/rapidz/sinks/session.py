@@ -18,7 +18,7 @@ from rapidz.kernel.runtime import loop as loops
 from rapidz.sinks.writer import Writer
 from rapidz.sources.restart import Restart
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("rapidz.sinks")
 
 
 class Turn:

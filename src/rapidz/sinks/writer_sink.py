@@ -81,7 +81,7 @@ class WriterSink(Sink[T]):
         self._encoder: Stream[Any] | None = None
         self._ahead: list[Stream[Any]] = []
         if type(writer).encode is not Writer.encode:
-            self._encoder = _encode(upstream, writer)
+            self._encoder = _encode(upstream, writer, name)
             self._ahead.append(self._encoder)
         if batch > 1 or max_wait is not None:
             self._ahead.append(partition(self._encoder or upstream, batch, timeout=max_wait))
@@ -169,14 +169,10 @@ class write_to(WriterSink[T]):
     """See `WriterSink`."""
 
 
-def _encode(upstream: Stream[Any], writer: Writer[Any]) -> Stream[Any]:
+def _encode(upstream: Stream[Any], writer: Writer[Any], sink: str) -> Stream[Any]:
     """Return the node that emits each element with what is to be written for it."""
     encode = writer.encode
-    return map_node(upstream, lambda x: (x, encode(x)), stream_name=f"encode for {_name(writer)}")
-
-
-def _name(writer: Writer[Any]) -> str:
-    return type(writer).__name__
+    return map_node(upstream, lambda x: (x, encode(x)), stream_name=f"encode for {sink}")
 
 
 def close_open_writers() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import sys
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, Protocol, TypeVar
 
+from rapidz.kernel.runtime.loop import keep_running, running_loop
 from rapidz.kernel.runtime.tracking import RefCounter
 
 P = TypeVar("P")
@@ -22,11 +26,86 @@ class Acknowledgement(RefCounter):
         return self.cb if self.handled else super()._callback()
 
 
+class SourceAcknowledgement(Acknowledgement):
+    """Acknowledgement that a source reports, once, to the author of the source.
+
+    Reports on the loop of the source.  A failure that no policy has handled, or an exception of
+    the report itself, fails the source.
+    """
+
+    def __init__(
+        self,
+        source: AcknowledgementOwner,
+        run: Any,
+        done: Callable[[], object] | None,
+        failed: Callable[[BaseException], object] | None,
+    ) -> None:
+        super().__init__(cb=done, on_failure=failed)
+        self._source, self._run = source, run
+        self._counted = False
+
+    def retain(self, n: int = 1) -> None:
+        """Count another reference; from the first one on the element is unsettled."""
+        if not self._counted:
+            self._counted = True
+            self._source._unsettled += 1
+        self.count += n
+
+    def _tell(self) -> None:
+        loop: Any = self._run.loop if self._run is not None else self._source._pipeline.bind()
+        if sys.is_finalizing() or loop.is_closed():
+            return
+        here: bool = running_loop() is loop
+        if here:
+            loop.call_soon(self._report)
+        else:
+            loop.call_soon_threadsafe(self._report)
+
+    def _report(self) -> None:
+        source, failure = self._source, self.failure
+        try:
+            if failure is None or self.handled:
+                result = None if self.cb is None else self.cb()
+            else:
+                result = None if self.on_failure is None else self.on_failure(failure)
+                source._fail_unacknowledged(self._run, failure)
+            if inspect.isawaitable(result):
+                keep_running(asyncio.get_running_loop(), self._finish(result))
+                return
+        except Exception as error:
+            source._fail_report(self._run, error)
+        source._settle_one()
+
+    async def _finish(self, result: Awaitable[object]) -> None:
+        try:
+            await result
+        except Exception as error:
+            self._source._fail_report(self._run, error)
+        finally:
+            self._source._settle_one()
+
+
+class AcknowledgementOwner(Protocol):
+    """Source, as far as its acknowledgements know it."""
+
+    _pipeline: Any
+    _unsettled: int
+
+    def _fail_unacknowledged(self, run: Any, error: BaseException) -> None: ...
+    def _fail_report(self, run: Any, error: Exception) -> None: ...
+    def _settle_one(self) -> None: ...
+
+
 class InOrder(Generic[P]):
     """Positions in the order of their elements, and how far all of them are done.
 
     A position may be committed when its element and all before it are done: what was committed
-    is never delivered again.
+    is never delivered again.  Use it on one loop.
+
+    Parameters
+    ----------
+    on_progress : callable, optional
+        Called with the newest position, each time that `committed` advances.
 
     >>> prefix = InOrder[int]()
     >>> first, second = prefix.add(1), prefix.add(2)
@@ -56,7 +135,10 @@ class InOrder(Generic[P]):
         return ticket
 
     def clear(self) -> None:
-        """Forget the elements that are not done: another client delivers them."""
+        """Forget the elements that are not done: they will be delivered again.
+
+        Tickets given out before have no effect any more.
+        """
         self._tickets.clear()
 
     def _advance(self) -> None:
@@ -81,10 +163,6 @@ class Ticket(Generic[P]):
         self.done = True
         if (tickets := self._order._tickets) and tickets[0] is self:
             self._order._advance()
-
-
-def discard_result(_: object = None) -> None:
-    """Do nothing: the source acknowledges without a report."""
 
 
 def metadata_of(metadata: Any, counter: RefCounter) -> list[dict[str, Any]]:
