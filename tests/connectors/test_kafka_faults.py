@@ -254,14 +254,16 @@ def test_a_killed_program_loses_nothing_and_commits_nothing_unfinished(
 def test_batches_are_about_as_fast_as_the_bare_client(cluster: MockCluster) -> None:
     from confluent_kafka import Consumer, Producer, TopicPartition
 
-    n, partitions, size = 100_000, 20, 100
+    n, partitions, size = 300_000, 40, 100  # the mock cluster keeps 5 MB of a partition
     values = [b"%d" % x + bytes(size) for x in range(n)]
     topic = cluster.topic("speed", partitions)
     produce(cluster.address, topic, values, partitions)
 
     def bare_read(_: int) -> None:
         consumer = Consumer(config(cluster.address, "bare", **{"enable.auto.commit": False}))
-        consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
+        consumer.list_topics(timeout=10)
+        begin = consumer.committed([TopicPartition(topic, p) for p in range(partitions)])
+        consumer.assign([TopicPartition(topic, each.partition, 0) for each in begin])
         got = 0
         while got < n:
             found = consumer.consume(10_000, 0.1)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -104,13 +107,34 @@ def test_undecodable_values_fail_a_source_without_a_policy(
     wait_until(lambda: committed(cluster.address, topic, topic) == [1])
 
 
-def test_start_returns_at_once(cluster: MockCluster, topic: str) -> None:
-    source = Stream.from_kafka([topic], config(cluster.address, topic))
+@pytest.mark.parametrize("reset", ["earliest", "latest"])
+def test_start_returns_soon(reset: str) -> None:
+    params = config(f"{HOST}:{free_port()}") | {"auto.offset.reset": reset}
+    params["socket.connection.setup.timeout.ms"] = 1000
+    source = Stream.from_kafka(["t"], params)
     source.sink_to_list()
     begin = time.monotonic()
     source.start()
-    assert time.monotonic() - begin < 0.5
+    assert time.monotonic() - begin < 0.8
     stop(source)
+
+
+def test_it_needs_no_dask(cluster: MockCluster, topic: str) -> None:
+    produce(cluster.address, topic, [b"x"])
+    program = """
+        import sys, threading
+        sys.modules["distributed"] = sys.modules["dask"] = None
+        from rapidz import Stream
+        seen = threading.Event()
+        source = Stream.from_kafka([sys.argv[2]], {
+            "bootstrap.servers": sys.argv[1], "group.id": "g", "auto.offset.reset": "earliest"})
+        source.sink(lambda x: seen.set())
+        source.start()
+        assert seen.wait(30)
+        source.close()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), cluster.address, topic]
+    subprocess.run(command, check=True, timeout=60)
 
 
 @pytest.mark.slow
@@ -216,6 +240,7 @@ def test_seek_begins_at_a_position_and_refuses_deleted_messages(
     source = Stream.from_kafka([topic], config(cluster.address, topic))
     seen = source.sink_to_list()
     source.seek({topic: {0: 7}})
+    assert source.position() == {topic: {0: 7}}
     source.start()
     with pytest.raises(RuntimeError, match="seek needs a source that does not run"):
         source.seek({topic: {0: 1}})

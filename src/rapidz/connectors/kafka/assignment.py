@@ -60,7 +60,7 @@ class Assignment(ABC):
 
     @abstractmethod
     def read(self, consumer: Any, wait: float) -> tuple[list[Any], bool]:
-        """Return what there is after at most *wait* seconds, and whether there is more."""
+        """Return what there is after at most *wait* seconds, and whether to read on at once."""
 
     def refresh(self, consumer: Any) -> None:
         """Look for what has changed."""
@@ -90,13 +90,23 @@ class Assignment(ABC):
             else:
                 offset = known if known is not None else self._without_commit(consumer, partition)
             self.offsets.assign(*key, offset, known)
-            partition.offset = self.kafka.OFFSET_INVALID if offset is None else offset
+            partition.offset = self._first() if offset is None else offset
         return list(result)
+
+    def _first(self) -> int:
+        """Return what lets the client find the beginning of a partition."""
+        first = ("earliest", "smallest", "beginning")
+        found: int = (
+            self.kafka.OFFSET_BEGINNING
+            if self.plan.params.get("auto.offset.reset") in first
+            else self.kafka.OFFSET_INVALID
+        )
+        return found
 
     def _without_commit(self, consumer: Any, partition: Any) -> int | None:
         """Return where a partition begins that no offset was committed for.
 
-        None if only the client knows: at its first message, or nowhere, which is an error.
+        None if only the client knows: at its first message, or nowhere, which it reports.
         """
         if str(self.plan.params.get("auto.offset.reset", "latest")) not in ENDS:
             return None
@@ -174,6 +184,7 @@ class WholeTopic(Assignment):
         super().__init__(plan, offsets, kafka)
         self.count = 0
         """Partitions that are read."""
+        self._partitions: list[Any] = []
 
     @property
     def topic(self) -> str:
@@ -187,7 +198,15 @@ class WholeTopic(Assignment):
 
     def read(self, consumer: Any, wait: float) -> tuple[list[Any], bool]:
         found = consumer.consume(self.plan.limit, wait)
-        return found, len(found) >= self.plan.limit
+        return found, not found or self._is_behind(consumer)
+
+    def _is_behind(self, consumer: Any) -> bool:
+        """Return whether there are more messages, as far as the client knows."""
+        for at in consumer.position(self._partitions):
+            known = consumer.get_watermark_offsets(at, cached=True)
+            if known is not None and 0 <= at.offset < known[1]:
+                return True
+        return False
 
     def refresh(self, consumer: Any) -> None:
         """Begin to read new partitions, at their first message."""
@@ -200,6 +219,7 @@ class WholeTopic(Assignment):
 
     def _add(self, consumer: Any, partitions: list[Any]) -> None:
         consumer.incremental_assign(partitions)
+        self._partitions += partitions
 
     def _wanted(self, metadata: Any) -> int:
         topic = metadata.topics.get(self.topic)

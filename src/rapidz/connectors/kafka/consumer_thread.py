@@ -19,6 +19,7 @@ from rapidz.connectors.kafka.assignment import (
 )
 from rapidz.connectors.kafka.offsets import Commit, Key, Offsets
 from rapidz.connectors.kafka.params import (
+    PASSING,
     ClientParams,
     Problems,
     UnknownTopic,
@@ -244,7 +245,7 @@ class ConsumerThread:
             if topic is not None and topic.startswith("^"):
                 return  # nothing matches the pattern yet
             raise UnknownTopic(text)
-        if error.fatal() or not (error.retriable() or name in _PASSING):
+        if error.fatal() or not (error.retriable() or name in PASSING):
             raise self._kafka.KafkaException(error)
         _log.warning("%s", text)
 
@@ -331,12 +332,6 @@ class ConsumerThread:
 
 #: Errors of commits while the group distributes partitions: they are committed later.
 _REBALANCING: Final = ("REBALANCE_IN_PROGRESS", "ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID")
-
-#: Errors that the client itself gets over.
-_PASSING: Final = (
-    *("_MAX_POLL_EXCEEDED", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE", "_TIMED_OUT"),
-    *("COORDINATOR_NOT_AVAILABLE", "NOT_COORDINATOR", "LEADER_NOT_AVAILABLE", "_BAD_MSG"),
-)
 
 
 def consumer_config(params: ClientParams) -> dict[str, Any]:

@@ -133,6 +133,24 @@ def find_cluster(
                 ) from None
 
 
+#: Names of errors after which a new attempt may succeed.
+PASSING: Final = (
+    *("_MSG_TIMED_OUT", "_TIMED_OUT", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE"),
+    *("_PURGE_QUEUE", "_PURGE_INFLIGHT", "NOT_ENOUGH_REPLICAS", "LEADER_NOT_AVAILABLE"),
+    *("_MAX_POLL_EXCEEDED", "COORDINATOR_NOT_AVAILABLE", "NOT_COORDINATOR", "_BAD_MSG"),
+    *("_WAIT_COORD", "REQUEST_TIMED_OUT", "COORDINATOR_LOAD_IN_PROGRESS"),
+)
+
+
+def is_passing(error: Exception) -> bool:
+    """Return whether a new attempt may succeed after *error*."""
+    kafka = client_library("kafka")
+    if not isinstance(error, kafka.KafkaException):
+        return False
+    cause = error.args[0]
+    return isinstance(cause, kafka.KafkaError) and (cause.retriable() or cause.name() in PASSING)
+
+
 class Problems:
     """Errors that a client reports outside of its calls: lost brokers, refused credentials."""
 

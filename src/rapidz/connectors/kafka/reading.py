@@ -22,6 +22,7 @@ from rapidz.connectors.kafka.params import (
     UnknownTopic,
     check_client,
     client_library,
+    is_passing,
     read_params,
 )
 from rapidz.kernel.protocol.intervals import Interval
@@ -85,7 +86,10 @@ class KafkaSource(Source[T]):
 
     def position(self) -> dict[str, dict[int, int]]:
         """Return the offset behind the last message that was emitted, by topic and partition."""
-        return self._offsets.position()
+        position = self._offsets.position()
+        for (topic, partition), offset in self._begin_at.items():
+            position.setdefault(topic, {})[partition] = offset
+        return position
 
     def seek(self, position: Any) -> None:
         """Begin at these offsets at the next `start`, in place of the committed ones.
@@ -102,11 +106,11 @@ class KafkaSource(Source[T]):
         """Start, see `Source.start`.
 
         A source that begins at the end of its topics first looks for these ends, so that it
-        gets what is produced after the call: it waits for the answer for a tenth of a second at
-        most on a loop, and one second in a thread without one.
+        gets what is produced after the call: it waits for the answer, for 0.1 s at most on a loop
+        and 0.3 s in other threads.
         """
         if self.stopped and not self._closed and self._begins_at_end():
-            longest = 1.0 if loops.running_loop() is None else 0.1
+            longest = 0.3 if loops.running_loop() is None else 0.1
             self._ends = find_ends(self._operator, self.consumer_params, self._topics, longest)
         super().start()
 
@@ -136,8 +140,6 @@ class KafkaSource(Source[T]):
             await _to_the_end(self._finish(reader))
 
     def _plan(self) -> ReadPlan:
-        begin_at, self._begin_at = self._begin_at, {}
-        ends, self._ends = self._ends, {}
         return ReadPlan(
             self._operator,
             self.consumer_params,
@@ -145,8 +147,8 @@ class KafkaSource(Source[T]):
             self._limit,
             self.poll_interval,
             patient=self._restart is not None and self._restart.times is None,
-            begin_at=begin_at,
-            ends=ends,
+            begin_at=self._begin_at,
+            ends=self._ends,
         )
 
     async def _emit_batch(self, batch: ReadBatch) -> None:
@@ -176,6 +178,9 @@ class KafkaSource(Source[T]):
         self.exception = error
         if error is None:
             run.connected = True
+
+    def _is_transient(self, error: Exception) -> bool:
+        return super()._is_transient(error) or is_passing(error)
 
     def _element_failed(self, error: BaseException) -> None:
         self._lost = True  # a later run must not pass over it

@@ -13,6 +13,7 @@ from rapidz.connectors.kafka.params import (
     Problems,
     client_library,
     find_cluster,
+    is_passing,
     make_client,
 )
 from rapidz.kernel.protocol.short_repr import short_repr
@@ -70,11 +71,13 @@ class KafkaWriter(Writer[Any]):
         return len(value) if isinstance(value, (bytes, str)) else 0
 
     def is_transient(self, error: Exception) -> bool:
-        kafka = client_library(_OPERATOR)
-        if isinstance(error, kafka.KafkaException):
-            cause = error.args[0]
-            return bool(cause.retriable() or cause.fatal() or cause.name() in _PASSING)
-        return isinstance(error, (ConnectionError, TimeoutError))
+        if isinstance(error, (ConnectionError, TimeoutError)) or is_passing(error):
+            return True
+        kafka = client_library(_OPERATOR)  # a producer that fails for good is replaced
+        if not isinstance(error, kafka.KafkaException):
+            return False
+        cause = error.args[0]
+        return bool(cause.fatal()) and "FENCED" not in cause.name()  # by another producer
 
     # --- connection ------------------------------------------------------------------------------
 
@@ -274,10 +277,3 @@ class Aborted(RuntimeError):
         super().__init__(
             f"{operator}: the transaction was aborted, because it could not be committed"
         )
-
-
-#: Errors after which a new attempt may succeed.
-_PASSING: Final = (
-    *("_MSG_TIMED_OUT", "_TIMED_OUT", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE"),
-    *("_PURGE_QUEUE", "_PURGE_INFLIGHT", "NOT_ENOUGH_REPLICAS", "LEADER_NOT_AVAILABLE"),
-)
