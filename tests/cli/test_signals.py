@@ -141,6 +141,19 @@ def test_a_second_signal_ends_a_close_that_hangs(tmp_path: Path, number: signal.
     assert err == "\nrapidz run: ended at once by a second signal\n"
 
 
+#: Lines of progress that come often.
+OFTEN = ("--interval", "0.05s")
+
+
+def wait_for_phase(process: subprocess.Popen[str]) -> None:
+    """Wait until the first signal was handled: two signals at once would be one."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "  stopping  " in line or "  closing  " in line:
+            return
+    raise AssertionError("the run has ended")
+
+
 BLOCKED = {
     "a source that blocks the loop": "print('element', flush=True); time.sleep(1000)",
     "a source that ignores its end": "print('element', flush=True); await forever()",
@@ -163,16 +176,14 @@ def test_a_second_signal_ends_a_source_that_does_not_stop(tmp_path: Path, body: 
             {body}
     source = stubborn()
     """
-    with started(
-        write(tmp_path, script), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    path = write(tmp_path, script)
+    with started(path, *OFTEN, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "element\n"
         process.send_signal(signal.SIGTERM)
+        wait_for_phase(process)
         if "forever" in body:
             assert process.stdout.readline() == "cancelled\n"
-        else:
-            time.sleep(0.5)  # two signals at once would be one
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT
@@ -188,11 +199,12 @@ def test_a_second_signal_ends_worker_processes_too(tmp_path: Path) -> None:
     source = Stream.from_iterable([1])
     source.scatter("process").map(work).gather().sink(print)
     """
-    with started(write(tmp_path, script), stdout=subprocess.PIPE) as process:
+    path = write(tmp_path, script)
+    with started(path, *OFTEN, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         worker = int(process.stdout.readline())
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)  # two signals at once would be one
+        wait_for_phase(process)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
