@@ -177,7 +177,7 @@ class from_websocket(Listener[Any]):
             try:
                 message = await receive()
             except lost as error:
-                if connection.close_code not in LOST:
+                if connection.protocol.close_code not in LOST:
                     logger.warning("%s: a client was disconnected: %s", self, error)
                 return
             activity.received += 1
@@ -296,7 +296,7 @@ class from_websocket_client(Source[Any]):
             try:
                 message = await receive()
             except self._library.ConnectionClosedOK:
-                return int(connection.close_code)
+                return int(connection.protocol.close_code)
             activity.received += 1
             activity.busy = True
             if codec is not None:

@@ -28,6 +28,7 @@ from rapidz.kernel.protocol.short_repr import short_repr
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
+_CHUNK = 1 << 16
 #: Headers that are sent to the server of the URL alone, never to the target of a redirect.
 _PRIVATE = ("Authorization", "Cookie", "Proxy-Authorization")
 
@@ -247,12 +248,13 @@ class HttpConnection:
         limit = (1 << 62) if streaming is not None else self._max_size
         parameters = HTTP1ConnectionParameters(max_body_size=limit, decompress=True)
         connection = HTTP1Connection(stream, True, parameters)
-        sent = HTTPHeaders({"Host": host_of(url), "Accept-Encoding": "gzip"})
+        encoding = "identity" if streaming is not None else "gzip"
+        sent = HTTPHeaders({"Host": host_of(url), "Accept-Encoding": encoding})
         sent.update(headers)
         if body is not None:
             sent["Content-Length"] = str(len(body))
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        reader = _ReplyReader(connection, streaming)
+        reader = _ReplyReader(connection, streaming, self._max_size)
         async with asyncio.timeout(self._timeout) as limit_of_time:
             reader.limit_time = limit_of_time.reschedule
             start = RequestStartLine(method, target, "HTTP/1.1")
@@ -260,6 +262,8 @@ class HttpConnection:
             connection.finish()
             try:
                 is_open = await connection.read_response(reader)
+                if reader.detached is not None:
+                    await reader.read_until_close(reader.detached)
             except StreamClosedError:
                 if reader.error is None:
                     raise
@@ -279,14 +283,19 @@ class HttpConnection:
 class _ReplyReader(HTTPMessageDelegate):
     """Receives one answer; keeps what fails for the caller, so that nothing logs it."""
 
-    def __init__(self, connection: HTTP1Connection, streaming: StreamedBody | None) -> None:
+    def __init__(
+        self, connection: HTTP1Connection, streaming: StreamedBody | None, max_size: int
+    ) -> None:
         self._connection, self._streaming = connection, streaming
+        self._max_size, self._size = max_size, 0
         self._streams = False
         self.limit_time: Callable[[float | None], None] = lambda instant: None
         self.start: ResponseStartLine | None = None
         self.headers = HTTPHeaders()
         self.parts: list[bytes] = []
         self.complete = False
+        self.detached: IOStream | None = None
+        """The connection of a streamed answer that ends with the connection."""
         self.error: BaseException | None = None
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> None:
@@ -303,11 +312,17 @@ class _ReplyReader(HTTPMessageDelegate):
         self._streams = True
         streaming.on_open()
         self._limit_idle(streaming)
+        if "Content-Length" not in headers and "Transfer-Encoding" not in headers:
+            self.detached = self._connection.detach()  # older versions of Tornado do not stream it
 
     async def data_received(self, chunk: bytes) -> None:
         streaming = self._streaming
         if streaming is None or not self._streams:
-            self.parts.append(chunk)
+            self._size += len(chunk)
+            if self._size > self._max_size:  # also after decompression
+                self._fail(ConnectionError(f"the answer is longer than {self._max_size} bytes"))
+            elif self.error is None:
+                self.parts.append(chunk)
             return
         if self.error is not None:
             return
@@ -325,7 +340,20 @@ class _ReplyReader(HTTPMessageDelegate):
 
     def _fail(self, error: BaseException) -> None:
         self.error = error
-        self._connection.close()
+        if self.detached is not None:
+            self.detached.close()
+        else:
+            self._connection.close()
+
+    async def read_until_close(self, stream: IOStream) -> None:
+        """Read the body of an answer that ends with its connection."""
+        while self.error is None:
+            try:
+                chunk = await stream.read_bytes(_CHUNK, partial=True)
+            except StreamClosedError:
+                self.complete = self.error is None
+                return
+            await self.data_received(chunk)
 
     def finish(self) -> None:
         self.complete = True
