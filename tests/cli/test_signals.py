@@ -266,6 +266,45 @@ def test_a_signal_ends_a_script_that_waits_by_itself(tmp_path: Path) -> None:
     assert out.splitlines()[-1] == "drained True"
 
 
+LOOPS = {
+    "run_async": "asyncio.run(rapidz.run_async(source))",
+    "async with": "asyncio.run(main())",
+}
+
+
+@pytest.mark.parametrize("end", LOOPS.values(), ids=LOOPS)
+def test_a_signal_ends_a_script_with_a_loop_of_its_own(tmp_path: Path, end: str) -> None:
+    script = f"""
+    import asyncio, atexit, itertools, pathlib
+    import rapidz
+    out = open(pathlib.Path(__file__).parent / "out.txt", "w")
+    atexit.register(out.close)
+    emitted = 0
+    def numbers():
+        global emitted
+        for emitted in itertools.count(1):
+            yield emitted
+    async def write(x):
+        await asyncio.sleep(0)
+        print(x, file=out)
+    async def main():
+        async with source:
+            source.start()
+            await asyncio.sleep(1000)
+    source = rapidz.Stream.from_iterable(numbers(), asynchronous=True)
+    source.buffer(50).partition(7).flatten().sink(write)
+    atexit.register(lambda: print(emitted))
+    {end}
+    """
+    with started(write(tmp_path, script), "--quiet", stdout=subprocess.PIPE) as process:
+        wait_until(lambda: size(tmp_path / "out.txt") > 20_000, "some output")
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    written = [int(line) for line in (tmp_path / "out.txt").read_text().split()]
+    assert written == list(range(1, int(out) + 1))
+
+
 def test_a_script_keeps_its_own_signal_handler(tmp_path: Path) -> None:
     script = """
     import signal

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 from argparse import ArgumentParser, Namespace
 from typing import Any, TextIO
@@ -22,7 +24,7 @@ from rapidz.runner.failure_report import (
 )
 from rapidz.runner.pipeline_run import PipelineRun
 from rapidz.runner.progress import PLAIN_INTERVAL, RunProgress
-from rapidz.runner.stop_signals import StopRequested, StopSignals
+from rapidz.runner.stop_signals import StopSignals
 from rapidz.runner.supervisor import supervise
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -97,16 +99,16 @@ def _load(loaded: LoadedTarget, signals: StopSignals) -> tuple[int, list[Stream[
     except UsageError:
         signals.interrupting = False
         raise
-    except KeyboardInterrupt as error:
-        number = error.number if isinstance(error, StopRequested) else 2
-        status = SIGNALLED
-        interrupted = SIGNALLED + number
     except SystemExit as error:
         interrupted = status = _exit_code(error)
     except BaseException as error:
-        print(f"{NAME}: {loaded.target.shown} failed:", file=sys.stderr)
-        print(user_traceback(error), end="", file=sys.stderr)
-        interrupted = status = FAILED
+        cancelled = isinstance(error, asyncio.CancelledError) and signals.first is not None
+        if cancelled or isinstance(error, KeyboardInterrupt):
+            status, interrupted = SIGNALLED, SIGNALLED + (signals.first or signal.SIGINT)
+        else:
+            print(f"{NAME}: {loaded.target.shown} failed:", file=sys.stderr)
+            print(user_traceback(error), end="", file=sys.stderr)
+            interrupted = status = FAILED
     signals.interrupting = False
     try:
         streams = loaded.streams()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import queue
 import signal
 import threading
+from asyncio.base_events import _run_until_complete_cb  # type: ignore[attr-defined]
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
+
+from rapidz.kernel.runtime import loop as loops
 
 #: The signals that end a run; Windows has Ctrl-Break too, and no others.
 STOP_SIGNALS: tuple[signal.Signals, ...] = tuple(
@@ -19,16 +23,13 @@ STOP_SIGNALS: tuple[signal.Signals, ...] = tuple(
 class StopRequested(KeyboardInterrupt):
     """A stop signal that interrupts code of the user."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number = number
-
 
 class StopSignals:
     """Context manager that handles stop signals, in the main thread alone.
 
     The first signal goes to `inbox`; each further one calls *on_second* in the signal handler.
-    While `interrupting` is True, the first one raises `StopRequested` instead.
+    While `interrupting` is True, the first one interrupts the main thread instead: it cancels
+    what ``asyncio.run`` runs there, or raises `StopRequested`.
     """
 
     def __init__(self, on_second: Callable[[int], object]) -> None:
@@ -58,6 +59,19 @@ class StopSignals:
             self._on_second(number)
             return
         self.first = number
-        if self.interrupting:
-            raise StopRequested(number)
-        self.inbox.put(number)
+        if not self.interrupting:
+            self.inbox.put(number)
+        elif (loop := loops.running_loop()) is None:
+            raise StopRequested(signal.Signals(number).name)
+        else:  # not inside a function of a pipeline: the element would fail
+            loop.call_soon_threadsafe(_interrupt_loop, loop, number)
+
+
+def _interrupt_loop(loop: asyncio.AbstractEventLoop, number: int) -> None:
+    """Cancel the main task of *loop*, as ``asyncio.run`` does; without one, leave the loop."""
+    for task in asyncio.all_tasks(loop):
+        callbacks: Any = getattr(task, "_callbacks", None) or ()
+        if any(_run_until_complete_cb in each for each in callbacks):
+            task.cancel()
+            return
+    raise StopRequested(signal.Signals(number).name)
