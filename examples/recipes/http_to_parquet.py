@@ -22,7 +22,7 @@ def pipeline(url: str, pages: int, folder: str) -> Stream[Any]:
 
     urls = Stream.from_iterable([f"{url}?page={page}" for page in range(1, pages + 1)])
     answers = urls.rate_limit("50ms").map_async(fetch, parallelism=4)  # 20 a second
-    answers.on_error(Retry(times=5, wait="100ms", then=failed))
+    answers.on_error(Retry(times=4, wait="50ms", then=failed))
     rows = answers.flatten()
     rows.to_parquet(f"{folder}/{{key}}-{{number}}.parquet", key="day", batch=10_000)
     return urls
