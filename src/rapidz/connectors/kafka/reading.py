@@ -76,6 +76,17 @@ class KafkaSource(Source[T]):
         super().__init__(**kwargs)
 
     @property
+    def stopped(self) -> bool:
+        """Whether the source does not run; programs for the old libraries set it to True."""
+        return self._is_stopped
+
+    @stopped.setter
+    def stopped(self, value: bool) -> None:
+        self._is_stopped = value
+        if value and self._reader is not None:
+            self._reader.interrupt()
+
+    @property
     def consumer(self) -> Any:
         """The client of a source that runs, else None; its own thread uses it."""
         return None if self._reader is None else self._reader.consumer
@@ -127,8 +138,8 @@ class KafkaSource(Source[T]):
         )
         reader.begin()
         try:
-            while self._may_emit():
-                await self._emit_batch(await reader.next())
+            while self._may_emit() and (batch := await reader.next()) is not None:
+                await self._emit_batch(batch)
         except asyncio.CancelledError:
             self._fresh = self._lost
             raise
