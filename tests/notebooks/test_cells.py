@@ -48,6 +48,19 @@ CELLS: dict[str, tuple[str, str]] = {
         "    source.emit_many(range(3))",
         "0\n1\n2\n",
     ),
+    "a run of a source": (
+        "import rapidz\n"
+        "source = Stream.from_iterable(range(3))\n"
+        "node = source.buffer(2).map(slow).sink(print)\n"
+        "print(rapidz.run(source))",
+        "0\n1\n2\ndone\n",
+    ),
+    "a run that is awaited": (
+        "source = Stream.from_iterable(range(3))\n"
+        "node = source.buffer(2).map(slow).sink(print)\n"
+        "print(await rapidz.run_async(source))",
+        "0\n1\n2\ndone\n",
+    ),
     "a generator": (
         "with Stream() as source:\n"
         "    node = source.map(slow).sink(print)\n"

@@ -13,6 +13,7 @@ from tests.notebooks.notebooks import differences
         "README.md",
         "docs/guide.md",
         "docs/execution-modes.md",
+        "docs/command-line.md",
         "docs/shutdown.md",
         "docs/failures.md",
         "docs/parallel.md",
