@@ -23,9 +23,12 @@ from tests.connectors.helpers import wait_until
 from tests.connectors.kafka_servers import MockCluster, produce
 from tests.connectors.postgres import PostgresServer
 from tests.connectors.servers import free_port, mqtt_broker, nats_server, require_package
-from tests.connectors.web import Handler, web_server
+from tests.connectors.web import Handler, running, web_server
+
+from rapidz import Stream
 
 RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
+PAGE = RECIPES.parents[1] / "docs" / "recipes.md"
 
 
 class Recipe:
@@ -282,8 +285,36 @@ def test_pages_are_requested_at_a_rate_again_if_need_be_and_written(tmp_path: Pa
     assert [(row["page"], row["n"]) for row in found] == expected
 
 
+@pytest.mark.parametrize("library", ["fastavro", "google.protobuf"])
+def test_messages_of_avro_and_protobuf_go_through_a_pair_of_functions(library: str) -> None:
+    pytest.importorskip(library, reason=f"needs {library}")
+    section = PAGE.read_text("utf-8").partition("## Avro and Protobuf")[2]
+    [example] = [
+        code for code in re.findall(r"```python\n(.*?)```", section, re.DOTALL) if library in code
+    ]
+    names: dict[str, Any] = {}
+    exec(compile(example, "recipes.md", "exec"), names)
+    readings: list[Any] = [{"sensor": f"s{n}", "celsius": n / 2} for n in range(20)]
+    if library != "fastavro":
+        made = [names["Reading"]() for _ in readings]
+        for message, values in zip(made, readings, strict=True):
+            message.update(values)
+        readings = made
+    server = Stream.from_http_server(0, codec=names["codec"])
+    failures = server.errors.sink_to_list()
+    seen = server.sink_to_list()
+    with running(server), Stream[Any](asynchronous=False) as source:
+        url = f"http://127.0.0.1:{server.port}/"
+        source.to_http(url, codec=names["codec"])
+        source.emit_many(readings)
+        post(url, "no message", "")
+        wait_until(lambda: failures)
+    assert seen == readings
+    assert failures[0].element == b'"no message"'
+
+
 def test_the_page_shows_the_code_of_the_examples() -> None:
-    page = (RECIPES.parents[1] / "docs" / "recipes.md").read_text("utf-8")
+    page = PAGE.read_text("utf-8")
     blocks = re.findall(
         r"\]\(\.\./examples/recipes/(\w+)\.py\).*?```python\n(.*?)```", page, re.DOTALL
     )
