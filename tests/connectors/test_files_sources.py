@@ -17,8 +17,9 @@ import pytest
 from tests.support import settle
 
 from rapidz import Stream
-from rapidz.sources.tail import CHUNK_SIZE
+from rapidz.sources import tail
 
+CHUNK_SIZE = 1 << 16
 LINES = [f"{n}\n" for n in range(30_000)]
 
 
@@ -341,7 +342,10 @@ async def test_undecodable_content_fails_a_source_without_a_policy(tmp_path: Pat
         assert seen == expected
 
 
-async def test_lines_that_are_too_long_are_bounded(tmp_path: Path) -> None:
+async def test_lines_that_are_too_long_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "CHUNK_SIZE", CHUNK_SIZE)
     long = b"x" * 3 * CHUNK_SIZE
     for make, path, content, expected in sources(tmp_path):
         lines = content.splitlines(keepends=True)
@@ -378,7 +382,10 @@ async def test_a_pattern_that_matches_nothing_is_an_empty_stream(tmp_path: Path)
         assert await collect(make(f"{path}.*", follow=False)) == []
 
 
-async def test_start_and_stop_leave_no_thread_task_or_file(tmp_path: Path) -> None:
+async def test_start_and_stop_leave_no_thread_task_or_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "CHUNK_SIZE", CHUNK_SIZE)
     path = tmp_path / "log"
     path.write_text("".join(LINES))
     source = Stream.from_textfile(path, 0.1)
@@ -393,7 +400,10 @@ async def test_start_and_stop_leave_no_thread_task_or_file(tmp_path: Path) -> No
     assert seen == LINES
 
 
-async def test_back_pressure_reads_no_more_than_a_chunk_ahead(tmp_path: Path) -> None:
+async def test_back_pressure_reads_no_more_than_a_chunk_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "CHUNK_SIZE", CHUNK_SIZE)
     path = tmp_path / "log"
     path.write_text("".join(LINES))
     source: Any = Stream.from_textfile(path, follow=False)

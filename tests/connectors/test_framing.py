@@ -246,3 +246,20 @@ def test_csv_encoder_refuses_what_the_header_has_not() -> None:
 def test_csv_checks_its_arguments(options: Any, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         CsvFormat(**options)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries({"a": fields | st.integers() | st.none(), "b": fields}), min_size=1
+    )
+)
+def test_csv_writes_many_rows_as_it_writes_each(rows: list[dict[str, Any]]) -> None:
+    many, each = CsvFormat().encoder(), CsvFormat().encoder()
+    assert many.encode_all(rows) == b"".join([each.encode(row) for row in rows])
+    assert many.encode_all(rows[::-1]) == b"".join([each.encode(row) for row in rows[::-1]])
+
+
+def test_json_lines_of_many_elements_are_those_of_each() -> None:
+    elements = [{"a": 1}, [None, True], {True: 1}, "x"]
+    encoder = read_format("t", "json").encoder()
+    assert encoder.encode_all(elements) == b"".join([encoder.encode(x) for x in elements])

@@ -12,8 +12,7 @@ import pytest
 from tests.support import Boom, fail_on, settle, turns
 
 from rapidz import Stream
-from rapidz.sources import from_textfile, sink_to_file
-from rapidz.sources.tail import CHUNK_SIZE
+from rapidz.sources import from_textfile, sink_to_file, tail
 
 
 def append(path: Path, text: str) -> None:
@@ -178,7 +177,13 @@ async def test_from_textfile_takes_any_delimiter_and_encoding(tmp_path: Path) ->
     assert seen == ["é--", "ü--", "x"]
 
 
-async def test_from_textfile_puts_together_what_was_read_in_pieces(tmp_path: Path) -> None:
+CHUNK_SIZE = 1 << 16
+
+
+async def test_from_textfile_puts_together_what_was_read_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "CHUNK_SIZE", CHUNK_SIZE)
     lines = [f"{'é' * n}\r\n" for n in range(700)]
     assert len("".join(lines).encode()) > 2 * CHUNK_SIZE
     path = tmp_path / "log"
@@ -191,8 +196,9 @@ async def test_from_textfile_puts_together_what_was_read_in_pieces(tmp_path: Pat
 
 
 async def test_from_textfile_does_not_split_a_line_that_it_has_read_in_part(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tail, "CHUNK_SIZE", CHUNK_SIZE)
     path = tmp_path / "log"
     lines = ["a\n", "b" * CHUNK_SIZE + "\n", "c\n"]
     path.write_text("".join(lines))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -27,12 +27,15 @@ class Codec(Generic[T]):
     decode_lines : callable, optional
         Return the elements of many messages, each of which ends with a line feed; faster than one
         by one.
+    encode_lines : callable, optional
+        Return the messages of many elements, each of which ends with a line feed.
     """
 
     name: str
     encode: Callable[[T], bytes] = field(repr=False)
     decode: Callable[[bytes], T] = field(repr=False)
     decode_lines: Callable[[bytes], list[T]] | None = field(default=None, repr=False)
+    encode_lines: Callable[[Sequence[T]], bytes] | None = field(default=None, repr=False)
 
 
 def check_whole(name: str, data: bytes) -> None:

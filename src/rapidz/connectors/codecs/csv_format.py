@@ -6,6 +6,7 @@ import csv
 import functools
 import io
 import itertools
+import operator
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -365,6 +366,8 @@ class CsvEncoder:
         self._names: Sequence[str] | None = form.names
         write_row = csv.writer(_Echo(), lineterminator="\r\n", **form.options).writerow
         self._write: Callable[[Any], str] = write_row
+        self._text = io.StringIO(newline="")
+        self._write_rows = csv.writer(self._text, lineterminator="\n", **form.options).writerows
 
     def begin(self, first: Any) -> bytes:
         if self._names is None:
@@ -386,6 +389,27 @@ class CsvEncoder:
             extra = short_repr(next(iter(x.keys() - set(names))))
             raise unencodable("csv", f"the header has no field {extra}", x)
         return self._line([x.get(name, "") for name in names])
+
+    def encode_all(self, elements: Sequence[Any]) -> bytes:
+        """Return records; those of dicts with the fields of the header by compiled code."""
+        if self._names is None:
+            self._names = _names_of(elements[0])
+        names = self._names or ()
+        if (
+            len(names) > 1
+            and {*map(type, elements)} == {dict}
+            and {*map(len, elements)} == {len(names)}
+        ):
+            try:
+                self._write_rows(map(operator.itemgetter(*names), elements))
+                if "\r" not in (text := self._text.getvalue()):  # which needs quotes
+                    return text.encode(self._form.encoding)
+            except (KeyError, csv.Error, UnicodeEncodeError):
+                pass
+            finally:
+                self._text.seek(0)
+                self._text.truncate()
+        return b"".join([self.encode(x) for x in elements])
 
     def _line(self, fields: Sequence[Any]) -> bytes:
         # "\r\n", so that the writer quotes both characters in a field

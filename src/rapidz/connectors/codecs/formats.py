@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from rapidz.connectors.codecs.base import Codec, refuse_truncated
@@ -19,6 +20,10 @@ class StreamEncoder(Protocol):
 
     def encode(self, x: Any) -> bytes:
         """Return one element as bytes; raises `EncodeError`."""
+        ...
+
+    def encode_all(self, elements: Sequence[Any]) -> bytes:
+        """Return elements as bytes; raises any exception if one cannot be encoded."""
         ...
 
 
@@ -164,12 +169,22 @@ class LineEncoder:
 
     def __init__(self, lines: LineFormat) -> None:
         self._encode, self._delimiter = lines.codec.encode, lines.delimiter
+        self._encode_lines = lines.codec.encode_lines if lines.delimiter == b"\n" else None
 
     def begin(self, first: Any) -> bytes:
         return b""
 
     def encode(self, x: Any) -> bytes:
         return self._encode(x) + self._delimiter
+
+    def encode_all(self, elements: Sequence[Any]) -> bytes:
+        if self._encode_lines is not None:
+            try:
+                return self._encode_lines(elements)
+            except Exception:
+                pass  # one by one: the codec can do more than msgspec
+        encode, delimiter = self._encode, self._delimiter
+        return b"".join([encode(x) + delimiter for x in elements])
 
 
 def format_codec(form: Format) -> Codec[Any]:
@@ -188,7 +203,8 @@ def format_codec(form: Format) -> Codec[Any]:
         listed = list(elements)
         if not listed:
             return b""
-        return encoder.begin(listed[0]) + b"".join([encoder.encode(x) for x in listed])
+        data = encoder.encode_all(listed)
+        return encoder.begin(listed[0]) + data
 
     def decode(data: bytes) -> list[Any]:
         decoder = form.decoder()

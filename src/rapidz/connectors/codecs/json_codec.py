@@ -40,11 +40,13 @@ def json_codec(type: Any = None) -> Codec[Any]:
 def msgspec_codec(msgspec: Any, type: Any = None) -> Codec[Any]:
     """Return the codec by msgspec."""
     decoder = msgspec.json.Decoder(Any if type is None else type)
+    encoder = msgspec.json.Encoder()
     return Codec(
         "json",
-        _encode_by(msgspec.json.Encoder().encode),
+        _encode_by(encoder.encode),
         decode_by("json", decoder.decode, msgspec.MsgspecError),
         decode_by("json", decoder.decode_lines, msgspec.MsgspecError),
+        encoder.encode_lines,
     )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from rapidz.connectors.codecs import EncodeError
+from rapidz.connectors.codecs import EncodeError, StreamEncoder
 from rapidz.sources.filesystem import FileSystem, compressed
 
 #: Extension of a file that is not complete.
@@ -123,16 +123,16 @@ class BatchEncodeError(EncodeError):
 
 
 def encode_each(
-    encode: Callable[[Any], bytes], elements: Sequence[Any], failures: list[tuple[Any, Exception]]
+    encoder: StreamEncoder, elements: Sequence[Any], failures: list[tuple[Any, Exception]]
 ) -> bytes:
     """Return *elements* in one piece; add those that cannot be encoded to *failures*."""
     try:
-        return b"".join([encode(x) for x in elements])
+        return encoder.encode_all(elements)
     except Exception:
         parts = []
         for x in elements:
             try:
-                parts.append(encode(x))
+                parts.append(encoder.encode(x))
             except Exception as error:
                 failures.append((x, error))
         return b"".join(parts)

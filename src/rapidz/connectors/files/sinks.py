@@ -118,7 +118,7 @@ class FormattedOutput(OutputFile):
         """Write elements; add those that cannot be encoded to *failures*."""
         if not elements:
             return
-        data = encode_each(self._encoder.encode, elements, failures)
+        data = encode_each(self._encoder, elements, failures)
         if data:
             begin = b"" if self._begun else self._encoder.begin(elements[0])
             self.write(begin + data)
@@ -334,6 +334,11 @@ class TextFormat:
             return (x + self._end).encode(self._encoding)
         except UnicodeEncodeError as error:
             raise unencodable("text", describe_unicode_error(error), x) from None
+
+    def encode_all(self, elements: Sequence[Any]) -> bytes:
+        """Return strings with their ends."""
+        end = self._end
+        return (end.join(elements) + end).encode(self._encoding) if elements else b""
 
     def encoder(self) -> StreamEncoder:
         """Return the format itself, which has no state."""
