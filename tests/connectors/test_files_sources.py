@@ -168,7 +168,7 @@ async def test_from_textfile_notices_a_file_rewritten_beyond_its_position(tmp_pa
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-8-sig"])
 async def test_positions_resume_behind_any_element(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "log"
-    lines = ["é\r\n", "b\n", "\n", "ccc\r", "d\n", "e" * 2000 + "\n", "é"]
+    lines = ["a\x0bb\x1c\n", "é\r\n", "b\n", "\n", "ccc\r", "d\n", "e" * 2000 + "\n", "é"]
     path.write_bytes("".join(lines).encode(encoding))
     expected = [line.replace("\r\n", "\n").replace("\r", "\n") for line in lines]
     for n in range(1, len(lines)):

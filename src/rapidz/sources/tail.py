@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypedDict
 from rapidz.sources.filesystem import FileSystem, decompressed
 
 #: How many bytes, or characters, one read returns at most.
-CHUNK_SIZE = 1 << 19
+CHUNK_SIZE = 1 << 18
 
 #: How many bytes of the beginning of a file, and before a position, identify its content.
 SAMPLE = 1024

@@ -16,6 +16,9 @@ from rapidz.sources.decoding import (
 #: Encodings whose bytes below 128 are ASCII characters, wherever they are.
 _ASCII_BYTES = ("utf-8", "ascii", "iso8859", "cp125", "latin")
 
+#: Where `str.splitlines` splits ASCII text, next to the line feed.
+_OTHER_BREAKS = "\r\x0b\x0c\x1c\x1d\x1e"
+
 
 def text_decoder(encoding: str, delimiter: str, max_size: int) -> TextDecoder | AnyTextDecoder:
     """Return the decoder for *encoding*, with offsets where the encoding allows them."""
@@ -144,6 +147,8 @@ class TextDecoder:
         if len(block) > self._max_size and max(map(len, self._pieces(block))) > self._max_size:
             return [self._decode_one(piece) for piece in self._pieces(block)]
         if self._by_lines:
+            if text.isascii() and not any(map(text.__contains__, _OTHER_BREAKS)):
+                return text.splitlines(keepends=True)
             return io.StringIO(text, newline=None if "\r" in text else "\n").readlines()
         *lines, rest = self._translated(text).split(self._delimiter)
         delimiter = self._delimiter
