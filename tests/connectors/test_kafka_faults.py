@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import statistics
 import threading
@@ -161,6 +162,66 @@ def test_nothing_is_lost_when_members_of_a_group_come_and_go(
     # The mock cluster, unlike a broker, refuses commits for the seconds of a rebalance.
     print(f"{strategy}: {sent} messages, {duplicates} delivered twice")
     assert duplicates >= 0
+
+
+def test_a_stalled_member_lets_the_group_give_its_partitions_to_others(
+    cluster: MockCluster,
+) -> None:
+    topic = cluster.topic("stalled", 2)
+    params = config(cluster.address, topic)
+    go, slow, fast = threading.Event(), list[bytes](), list[bytes]()
+
+    async def stall(x: bytes) -> None:
+        slow.append(x)
+        while not go.is_set():
+            await asyncio.sleep(0.01)
+
+    stalled, other = (Stream.from_kafka([topic], params) for _ in range(2))
+    stalled.sink(stall)
+    other.sink(fast.append)
+    produce(cluster.address, topic, numbers(6000), partitions=2)
+    stalled.start()
+    wait_until(lambda: slow)
+    other.start()
+    wait_until(lambda: len(fast) == 3000)
+    assert len(slow) == 1
+    go.set()
+    wait_until(lambda: committed(cluster.address, topic, topic, 2) == [3000, 3000])
+    stop(stalled)
+    stop(other)
+    assert {*slow, *fast} == {*numbers(6000)}
+    assert len(slow) + len(fast) <= 6002  # what was in flight
+
+
+def test_a_limited_number_of_restarts_connects_anew(caplog: pytest.LogCaptureFixture) -> None:
+    with MockCluster() as cluster:
+        topic = cluster.topic("t", 2)
+        params = config(cluster.address) | {"socket.connection.setup.timeout.ms": 1000}
+        rule = Restart(times=20, wait=0.05, limit=0.1)
+        source: Any = Stream.from_kafka_batched(topic, params, 0.05, restart=rule)
+        seen = source.flatten().sink_to_list()
+        source.start()
+        sent = 0
+        for _ in range(2):
+            produce(cluster.address, topic, numbers(100, sent), partitions=2)
+            sent += 100
+            wait_until(lambda: len(seen) == sent)  # noqa: B023
+            cluster.down()
+            wait_until(lambda: source.upstream.state == "restarting")
+            cluster.up()
+            wait_until(lambda: source.upstream.state == "running")
+        assert "starts again in" in caplog.text
+        stop(source)
+        assert sorted(seen, key=int) == numbers(sent)
+        rule = Restart(times=2, wait=0.05)
+        source = Stream.from_kafka_batched(topic, params, 0.05, restart=rule)
+        source.sink_to_list()
+        source.start()
+        wait_until(lambda: source.upstream.position())
+        cluster.kill()
+        wait_until(lambda: source.upstream.state == "failed")
+        with pytest.raises(ConnectionError):
+            source.join()
 
 
 def test_a_broker_that_is_killed_and_returns_loses_nothing() -> None:

@@ -333,8 +333,12 @@ class ConsumerThread:
         try:
             self._commit(self._offsets.due(), wait=True)
         finally:
-            consumer.close()
             self.consumer = None
+            if self._problems.down:  # it waits for answers, up to "session.timeout.ms"
+                name = "rapidz-kafka-close"
+                threading.Thread(target=consumer.close, name=name, daemon=True).start()
+            else:
+                consumer.close()
 
 
 #: Errors of commits while the group distributes partitions: they are committed later.
