@@ -21,6 +21,10 @@ from hypothesis import strategies as st
 from tests.connectors.helpers import no_leaks, run_and_kill, wait_until
 from tests.connectors.servers import HOST, Server
 from tests.connectors.web import Authority, client, is_closed, running
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPHeaders, ResponseStartLine
+from tornado.netutil import bind_sockets
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from rapidz import Stream
 
@@ -644,3 +648,57 @@ def test_load_of_json_bodies_is_decoded() -> None:
         for n in range(20):
             assert status(source.port, json.dumps({"n": n}).encode()) == 200
     assert elements == [{"n": n} for n in range(20)]
+
+
+async def by_connectors(count: int) -> float:
+    """Send requests one by one by `to_http` to `from_http_server`; return the processor time."""
+    source = Stream.from_http_server(0, asynchronous=True)
+    bodies = source.sink_to_list()
+    source.start()
+    stream: Any = Stream(asynchronous=True)
+    stream.to_http(f"http://{HOST}:{source.port}/")
+    begin = time.process_time()
+    async with stream:
+        for n in range(count):
+            await stream.emit(b"%d" % n)
+    seconds = time.process_time() - begin
+    assert len(bodies) == count
+    source.stop()
+    await source.join()
+    return seconds
+
+
+async def by_tornado(count: int) -> float:
+    """Send the same by Tornado's client to a bare server of Tornado."""
+    bodies: list[bytes] = []
+
+    def answer(request: Any) -> None:
+        bodies.append(request.body)
+        headers = HTTPHeaders({"Content-Length": "2"})
+        request.connection.write_headers(ResponseStartLine("HTTP/1.1", 200, "OK"), headers, b"OK")
+        request.connection.finish()
+
+    server, sockets = HTTPServer(answer), bind_sockets(0, HOST)
+    server.add_sockets(sockets)
+    url = f"http://{HOST}:{sockets[0].getsockname()[1]}/"
+    made = SimpleAsyncHTTPClient(force_instance=True)
+    begin = time.process_time()
+    for n in range(count):
+        await made.fetch(url, method="POST", body=b"%d" % n)
+    seconds = time.process_time() - begin
+    assert len(bodies) == count
+    made.close()
+    server.stop()
+    await server.close_all_connections()
+    return seconds
+
+
+@pytest.mark.soak
+def test_http_costs_no_more_than_bare_tornado() -> None:
+    own, bare = [], []
+    for _ in range(5):
+        own.append(asyncio.run(by_connectors(2000)))
+        bare.append(asyncio.run(by_tornado(2000)))
+    ratio = min(own) / min(bare)
+    print(f"{min(own) / 2000 * 1e6:.0f} us a request, {ratio:.2f} of bare Tornado")
+    assert ratio <= 1.1
