@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -533,3 +535,31 @@ def test_to_tcp_refuses_bad_arguments(arguments: dict[str, Any], message: str) -
     with pytest.raises((TypeError, ValueError)) as caught:
         Stream().to_tcp("127.0.0.1", **options)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_with_a_slow_sink() -> None:
+    source, gate = Stream.from_tcp(0, max_size=1 << 16), threading.Event()
+    seen = [0]
+
+    async def write(x: bytes) -> None:
+        seen[0] += 1
+        if not gate.is_set():
+            await asyncio.sleep(0.001)
+
+    source.sink(write)
+    with running(source), client(source.port) as connection:
+        connection.settimeout(0.2)
+        frame = b"x" * 9999 + b"\n"
+        tracemalloc.start()
+        try:
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                with contextlib.suppress(TimeoutError):
+                    connection.sendall(frame * 10)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        gate.set()
+    assert seen[0] > 100
+    assert peak < 8 << 20
