@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from rapidz.connectors.cleanup import finish
+
 B = TypeVar("B")
 
 #: Seconds after which a read that does not end is cancelled again.
@@ -41,12 +43,15 @@ class ReadAhead(Generic[B]):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if (task := self._task) is not None:
-            while not task.done():  # redis-py ignores a cancellation just after it has sent
-                task.cancel()
-                await asyncio.wait([task], timeout=_AGAIN)
-            if not task.cancelled():
-                task.exception()  # it is not reported as never retrieved
+        if self._task is not None:
+            await finish(self._cancel(self._task))
+
+    async def _cancel(self, task: asyncio.Task[B]) -> None:
+        while not task.done():  # redis-py ignores a cancellation just after it has sent
+            task.cancel()
+            await asyncio.wait([task], timeout=_AGAIN)
+        if not task.cancelled():
+            task.exception()  # it is not reported as never retrieved
 
     async def next(self) -> B:
         """Return the next batch, and request the one after it."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
+from rapidz.connectors.cleanup import finish
 from rapidz.connectors.codecs import read_codec
 from rapidz.connectors.mqtt.client import MqttClient, check_subscription
 from rapidz.connectors.mqtt.options import MqttOptions, check_qos
@@ -145,11 +147,7 @@ class from_mqtt(Source[Any]):
             await self._emit_messages(client, arrived, wake)
         finally:
             client.pause()
-            try:
-                await self._settle(client)
-            finally:
-                self._open.end()
-                await client.disconnect()
+            await finish(self._settle(client))
 
     async def _emit_messages(
         self, client: MqttClient, arrived: deque[Any], wake: asyncio.Event
@@ -193,10 +191,12 @@ class from_mqtt(Source[Any]):
             raise
 
     async def _settle(self, client: MqttClient) -> None:
-        """Wait, for some time, until elements in the pipeline are done, and acknowledge them."""
-        if client.failure is None:
-            try:
-                async with asyncio.timeout(self.stop_wait):
-                    await self._open.wait_settled()
-            except TimeoutError:
-                return
+        """Wait for some time until elements in the pipeline are acknowledged, and disconnect."""
+        try:
+            if client.failure is None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.stop_wait):
+                        await self._open.wait_settled()
+        finally:
+            self._open.end()
+            await client.disconnect()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from rapidz.connectors.cleanup import finish
 from rapidz.connectors.extras import require
 from rapidz.connectors.secrets import hide, hide_options
 from rapidz.kernel.protocol.short_repr import short_repr
@@ -81,7 +82,7 @@ class NatsConnection:
         try:
             yield client
         finally:
-            await client.close()
+            await finish(client.close())
 
     def lost(self, client: Any) -> Exception:
         """Return the exception for a connection that was closed."""

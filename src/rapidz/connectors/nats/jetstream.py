@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from rapidz.connectors.ack_queue import AckQueue
+from rapidz.connectors.cleanup import finish
 from rapidz.connectors.codecs import read_codec
 from rapidz.connectors.extras import require
 from rapidz.connectors.nats.connection import LOCAL, NatsConnection
@@ -142,15 +143,19 @@ class from_jetstream(Source[Any]):
                 await self._pull(client, puller)
             finally:
                 alive.cancel()
-                await asyncio.gather(alive, return_exceptions=True)
-                # What is refused before would be delivered to this run again.
-                self._refused += [_identity(message.reply) for message in await puller.end()]
-                self._refuse_all()
-                await self._acks.wait_idle()
-                self._client = None
-                if not client.is_closed:
-                    with contextlib.suppress(Exception):
-                        await client.flush(_FLUSH)  # the server has the acknowledgements
+                await finish(self._settle(client, puller, alive))
+
+    async def _settle(self, client: Any, puller: Puller, alive: asyncio.Task[None]) -> None:
+        """Let the server deliver again what was not emitted, and send acknowledgements."""
+        await asyncio.gather(alive, return_exceptions=True)
+        # What is refused before `end` would be delivered to this run again.
+        self._refused += [_identity(message.reply) for message in await puller.end()]
+        self._refuse_all()
+        await self._acks.wait_idle()
+        self._client = None
+        if not client.is_closed:
+            with contextlib.suppress(Exception):
+                await client.flush(_FLUSH)  # the server has the acknowledgements
 
     async def _find_consumer(self, manager: Any) -> float:
         """Find the consumer, or create it; return its time-out in seconds."""

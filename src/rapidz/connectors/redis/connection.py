@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from rapidz.connectors.cleanup import finish
 from rapidz.connectors.extras import require
 from rapidz.connectors.secrets import hide, hide_options
 from rapidz.kernel.protocol.short_repr import short_repr
@@ -68,7 +69,7 @@ class Connection:
             await client.ping()
             yield client
         finally:
-            await client.aclose()
+            await finish(client.aclose())
 
     def is_transient(self, error: Exception) -> bool:
         """Return whether a new connection may help."""

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from rapidz.connectors.ack_queue import AckQueue
+from rapidz.connectors.cleanup import finish
 from rapidz.connectors.codecs import read_codec
 from rapidz.connectors.read_ahead import ReadAhead
 from rapidz.connectors.redis.connection import Connection
@@ -99,7 +100,7 @@ class from_redis_list(Source[Any]):
                     while self._may_emit():
                         await self._emit_items(await ahead.next())
             finally:
-                await self._acks.wait_idle()
+                await finish(self._acks.wait_idle())
                 self._client = None
 
     async def _left_over(self, client: Any) -> list[bytes]:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from rapidz.connectors.ack_queue import AckQueue
+from rapidz.connectors.cleanup import finish
 from rapidz.connectors.codecs import read_codec
 from rapidz.connectors.read_ahead import ReadAhead
 from rapidz.connectors.redis.connection import Connection, as_text
@@ -146,7 +147,7 @@ class from_redis_stream(Source[Any]):
                 self.connected()
                 await self._run_in_group(client)
             finally:
-                await self._acks.wait_idle()
+                await finish(self._acks.wait_idle())
                 self._client = None
 
     # --- without a group -------------------------------------------------------------------
