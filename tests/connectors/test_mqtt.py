@@ -44,13 +44,16 @@ QUICK = Restart(wait=0.02, limit=0.2)
 NATS = """
     server_name: one
     listen: "127.0.0.1:-1"
-    mqtt { listen: "127.0.0.1:{port}", ack_wait: "1s", max_ack_pending: 1000 }
+    mqtt { listen: "127.0.0.1:{port}", ack_wait: "ACK_WAIT", max_ack_pending: 1000 }
 """
 
 
-def durable_broker() -> Server:
-    """A broker that keeps sessions and messages when it is killed."""
-    return nats_server(config=NATS)
+def durable_broker(ack_wait: str = "30s") -> Server:
+    """A broker that keeps sessions and messages when it is killed.
+
+    After *ack_wait* it delivers again what is not acknowledged, also on the same connection.
+    """
+    return nats_server(config=NATS.replace("ACK_WAIT", ack_wait))
 
 
 @pytest.fixture(scope="module", params=[durable_broker, mqtt_broker], ids=["nats", "amqtt"])
@@ -62,6 +65,12 @@ def any_broker(request: pytest.FixtureRequest) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def broker() -> Iterator[Server]:
     with durable_broker() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[Server]:
+    with durable_broker("1s") as server:
         yield server
 
 
@@ -297,7 +306,7 @@ def test_memory_stays_flat_with_a_slow_sink(broker: Server, topic: str) -> None:
         with durable(broker, topic, buffer=5) as source:
             source.sink(slow)
             source.start()
-            wait_until(lambda: count == 300)
+            wait_until(lambda: count >= 300)
 
     assert peak_memory(work) < 12_000_000  # of 30 MB
 
@@ -331,11 +340,11 @@ def test_a_connection_is_kept_alive_while_reading_is_paused() -> None:
 
 
 @pytest.mark.slow
-def test_nothing_is_lost_when_connections_are_cut(broker: Server, topic: str) -> None:
+def test_nothing_is_lost_when_connections_are_cut(impatient: Server, topic: str) -> None:
     total = 1000
-    subscribe_only(broker, topic)
-    publish(broker, topic, range(total))
-    with CuttingProxy(broker.port) as proxy, durable(proxy, topic, restart=QUICK) as source:
+    subscribe_only(impatient, topic)
+    publish(impatient, topic, range(total))
+    with CuttingProxy(impatient.port) as proxy, durable(proxy, topic, restart=QUICK) as source:
         seen = source.sink_to_list()
         source.start()
         for step in (100, 400, 700):
@@ -349,7 +358,7 @@ def test_nothing_is_lost_when_connections_are_cut(broker: Server, topic: str) ->
 @pytest.mark.slow
 def test_a_broker_that_is_killed_loses_nothing(topic: str) -> None:
     total = 1000
-    with durable_broker() as server:
+    with durable_broker("1s") as server:
         subscribe_only(server, topic)
         publish(server, topic, range(total))
         with durable(server, topic, restart=QUICK) as source:
@@ -366,7 +375,7 @@ def test_a_broker_that_is_killed_loses_nothing(topic: str) -> None:
 
 @pytest.mark.slow
 def test_a_sink_publishes_on_when_its_broker_was_killed(topic: str) -> None:
-    with durable_broker() as server:
+    with durable_broker("1s") as server:
         subscribe_only(server, topic)
         with Stream[int](asynchronous=False) as source:
             options: dict[str, Any] = {"qos": 1, "codec": "json", "batch": 10, "restart": QUICK}
@@ -402,14 +411,14 @@ CONSUMER = """
 @pytest.mark.slow
 @pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.soak)])
 def test_a_killed_consumer_loses_nothing(
-    broker: Server, topic: str, tmp_path: Path, kills: int
+    impatient: Server, topic: str, tmp_path: Path, kills: int
 ) -> None:
     total, file = 300 * kills, tmp_path / "seen"
     file.touch()
-    subscribe_only(broker, topic)
-    publish(broker, topic, range(total))
+    subscribe_only(impatient, topic)
+    publish(impatient, topic, range(total))
     killed = run_and_kill(
-        *(CONSUMER, broker.port, topic, file, total),
+        *(CONSUMER, impatient.port, topic, file, total),
         kills=kills,
         progress=lambda: len(numbers_in(file)),
         total=total,

@@ -276,14 +276,16 @@ async def test_a_failure_is_raised_also_if_the_source_takes_time_to_disconnect()
             try:
                 await super().run()
             finally:
-                await asyncio.sleep(1)
+                await asyncio.create_task(asyncio.sleep(1))
+                closed.append(True)
 
+    closed: list[bool] = []
     source = slow_to_close(3, asynchronous=True)
     source.sink(fail_on(1))
     source.start()
     with pytest.raises(Boom):
         await source.join()
-    assert source.state == "failed"
+    assert (source.state, closed) == ("failed", [True])
 
 
 @pytest.mark.parametrize("policy", ["skip", "send"])

@@ -215,12 +215,16 @@ class Source(RestartingSource[T]):
         if run is None or run.source is not self:
             return super()._emit(x, metadata)
         run.raise_if_retired()
+        run.raised = False
         if not run.connected:
             self.connected()
         token = current_run.set(None)
         push = functools.partial(super()._emit, x, metadata)
         try:
             waits = self._pipeline.reentry.within(push)
+        except BaseException:
+            run.raised = True
+            raise
         finally:
             current_run.reset(token)
         return [DeliveryWait(wait, run) for wait in waits]

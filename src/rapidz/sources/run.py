@@ -169,7 +169,12 @@ class DeliveryWait:
     def __await__(self) -> Generator[Any, Any, None]:
         cancelled = False
         if self._wait.done() and self._run.should_yield():
-            yield  # to the event loop
+            try:
+                yield  # to the event loop
+            except asyncio.CancelledError:
+                if not self._run.retired:
+                    raise
+                cancelled = True
         while not self._wait.done():
             future = self._run.loop.create_future()
             self._wait.add_done_callback(lambda _, f=future: f.done() or f.set_result(None))

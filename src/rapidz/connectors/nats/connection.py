@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -12,6 +13,8 @@ from rapidz.connectors.extras import require
 from rapidz.connectors.secrets import hide, hide_options
 from rapidz.kernel.protocol.short_repr import short_repr
 
+#: Seconds between two looks at a connection.
+_LOOK: Final = 0.1
 LOCAL: Final = "nats://127.0.0.1:4222"
 
 
@@ -47,7 +50,6 @@ class NatsConnection:
     async def connect(
         self,
         on_error: Callable[[Exception], Awaitable[None]] | None = None,
-        on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> Any:
         """Return a client that is connected; it does not reconnect, which `restart` does."""
         last: list[Exception] = []
@@ -65,24 +67,31 @@ class NatsConnection:
         }
         client = self._library.NATS()
         try:
-            await client.connect(
-                list(self._servers), error_cb=record, closed_cb=on_close, **options
-            )
+            await client.connect(list(self._servers), error_cb=record, **options)
         except BaseException as error:
-            await client.close()
+            await finish(close(client))
             if isinstance(error, self.errors.NoServersError) and last:
                 raise ConnectionError(f"no server at {self}: {_named(last[0])}") from last[0]
             raise
         return client
 
     @asynccontextmanager
-    async def connected(self, **callbacks: Any) -> AsyncIterator[Any]:
-        """Yield a client that is connected; close it at the end."""
-        client = await self.connect(**callbacks)
+    async def connected(
+        self,
+        on_error: Callable[[Exception], Awaitable[None]] | None = None,
+        on_close: Callable[[], object] = lambda: None,
+    ) -> AsyncIterator[Any]:
+        """Yield a client that is connected, and close it; call *on_close* when it is lost.
+
+        The client calls its own callback for that not if writing fails while it closes itself.
+        """
+        client = await self.connect(on_error)
+        watch = asyncio.create_task(_watch(client, on_close))
         try:
             yield client
         finally:
-            await finish(client.close())
+            watch.cancel()
+            await finish(close(client))
 
     def lost(self, client: Any) -> Exception:
         """Return the exception for a connection that was closed."""
@@ -100,6 +109,25 @@ class NatsConnection:
         slow = (known.TimeoutError, known.FlushTimeoutError, asyncio.TimeoutError)
         busy = (known.OutboundBufferLimitError, self.js_errors.ServiceUnavailableError)
         return isinstance(error, (OSError, EOFError, *lost, *slow, *busy))
+
+
+async def close(client: Any) -> None:
+    """Close a client, and what it leaves open if it lost its connection while it wrote."""
+    with contextlib.suppress(OSError):
+        await client.close()
+    for subscription in list(getattr(client, "_subs", {}).values()):
+        if (task := getattr(subscription, "_wait_for_msgs_task", None)) is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    if (transport := getattr(client, "_transport", None)) is not None:
+        with contextlib.suppress(OSError):
+            transport.close()
+
+
+async def _watch(client: Any, on_close: Callable[[], object]) -> None:
+    while not client.is_closed:
+        await asyncio.sleep(_LOOK)
+    on_close()
 
 
 def _named(error: Exception) -> str:

@@ -124,16 +124,10 @@ class from_jetstream(Source[Any]):
 
     async def run(self) -> None:
         """Emit messages until the source is stopped."""
-        pullers: list[Puller] = []
-
-        async def wake() -> None:
-            for puller in pullers:
-                puller.wake()
-
-        async with self.connection.connected(on_close=wake) as client:
+        changed = asyncio.Event()
+        async with self.connection.connected(on_close=changed.set) as client:
             ack_wait = await self._find_consumer(client.jetstream())
-            puller = Puller(client, self.stream, self.durable, self.batch, self._register)
-            pullers.append(puller)
+            puller = Puller(client, self.stream, self.durable, self.batch, self._register, changed)
             await puller.begin()
             self._client, self._is_pulling = client, True
             alive = asyncio.create_task(self._keep_alive(client, ack_wait / 3))

@@ -34,6 +34,8 @@ class Puller:
         Messages of one request.
     on_message : callable
         ``on_message(message)`` is called when a message arrives, and returns whether to keep it.
+    changed : asyncio.Event
+        Set when a message arrives, and by the caller when the client is closed.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Puller:
         durable: str,
         batch: int,
         on_message: Callable[[Any], bool],
+        changed: asyncio.Event,
     ) -> None:
         self._client, self._batch, self._on_message = client, batch, on_message
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
@@ -52,17 +55,13 @@ class Puller:
         self._arrived: list[Any] = []
         self._open = 0
         """Messages that the open request may still bring."""
-        self._changed = asyncio.Event()
+        self._changed = changed
         self._failure: Exception | None = None
         self._subscription: Any = None
 
     async def begin(self) -> None:
         """Subscribe to the answers."""
         self._subscription = await self._client.subscribe(self._inbox, cb=self._take)
-
-    def wake(self) -> None:
-        """Let `next` look at the connection: it may be closed."""
-        self._changed.set()
 
     async def next(self) -> list[Any]:
         """Return the messages that have arrived, at least one, unless the client is closed."""

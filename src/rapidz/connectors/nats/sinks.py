@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from rapidz.connectors.checks import check_target
 from rapidz.connectors.codecs import read_codec
-from rapidz.connectors.nats.connection import LOCAL, NatsConnection
+from rapidz.connectors.nats.connection import LOCAL, NatsConnection, close
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.checks import read_interval
 from rapidz.kernel.protocol.intervals import Interval
@@ -73,7 +73,7 @@ class NatsWriter(Writer[Any]):
         """Disconnect."""
         client, self._client = self._client, None
         if client is not None:
-            await client.close()
+            await close(client)
 
     def is_transient(self, error: Exception) -> bool:
         """Return whether a new connection may help."""

@@ -90,7 +90,7 @@ class from_nats(Source[Any]):
         """Emit messages until the source is stopped."""
         arrived: asyncio.Queue[Any] = asyncio.Queue(1)
 
-        async def wake() -> None:
+        def wake() -> None:
             with contextlib.suppress(asyncio.QueueFull):
                 arrived.put_nowait(None)
 
