@@ -224,6 +224,24 @@ def test_a_limited_number_of_restarts_connects_anew(caplog: pytest.LogCaptureFix
             source.join()
 
 
+def test_a_sink_waits_for_a_broker_that_is_killed() -> None:
+    with mesh_broker() as broker:
+        params = {"bootstrap.servers": broker.address, "reconnect.backoff.max.ms": 200}
+        source = Stream[Any](asynchronous=False)
+        seen = source.to_kafka("t", params).sink_to_list()
+        source.emit(b"a")
+        broker.kill()
+        thread = threading.Thread(target=source.emit, args=[b"b"])
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+        assert seen == [b"a"]
+        broker.start()
+        thread.join(30)
+        source.close()
+        assert seen == [b"a", b"b"]
+
+
 def test_a_broker_that_is_killed_and_returns_loses_nothing() -> None:
     # Brokers of the tests keep their log in memory: a proxy cuts the connections instead.
     from tests.connectors.servers import free_port

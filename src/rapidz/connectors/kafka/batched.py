@@ -69,16 +69,11 @@ class FromKafkaBatched(KafkaSource[Any]):
         waits = []
         for partition, low, high in batch.items:
             if (at := self._offsets.find(self.topic, partition, batch.epoch)) is not None:
-                done = self._begin(at, high)
+                done = at.advance(low, high)
                 x = (self.consumer_params, self.topic, partition, self.keys, low, high)
                 waits.append(self.emit_tracked(x, done, self._element_failed))
         for wait in waits:
             await wait
-
-    def _begin(self, at: PartitionOffsets, last: int) -> Any:
-        """Enter a batch that ends with offset *last*; return what marks it as done."""
-        at.next = last + 1
-        return at.order.add(last)
 
 
 class BatchReader(FromKafkaBatched):
@@ -98,7 +93,7 @@ class BatchReader(FromKafkaBatched):
             at = self._offsets.find(self.topic, partition, batch.epoch)
             if at is not None and self._may_emit():
                 elements = await self._elements(at, messages)
-                done = self._begin(at, messages[-1].offset())
+                done = at.advance(messages[0].offset(), messages[-1].offset())
                 await self.emit_tracked(elements, done, self._element_failed)
 
     async def _elements(self, at: PartitionOffsets, messages: list[Any]) -> list[Any]:

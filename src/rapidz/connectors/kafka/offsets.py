@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeAlias
 
 from rapidz.kernel.protocol.short_repr import short_repr
-from rapidz.sources.acknowledge import InOrder
+from rapidz.sources.acknowledge import InOrder, Ticket
 
 Key: TypeAlias = tuple[str, int]
 """Topic and number of a partition."""
@@ -39,6 +39,13 @@ class PartitionOffsets:
         """Whether it is assigned now; if not, another member may read it."""
         self.order = InOrder[int]()
         """Offsets of the messages in flight."""
+
+    def advance(self, first: int, last: int) -> Ticket[int]:
+        """Note that messages *first* to *last* are emitted; return what marks them as done."""
+        if self.next is not None and first < self.next:  # the broker has lost its log
+            self.order, self.asked, self.committed = InOrder[int](), -1, None
+        self.next = last + 1
+        return self.order.add(last)
 
     @property
     def done(self) -> int | None:

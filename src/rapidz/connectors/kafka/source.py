@@ -109,8 +109,7 @@ class from_kafka(KafkaSource[Any]):
             if not self._may_emit():
                 return
             offset = message.offset()
-            at.next = offset + 1
-            done = at.order.add(offset)
+            done = at.advance(offset, offset)
             if self._decodes:
                 raw = message.value()
                 await self.emit_decoded(
