@@ -273,6 +273,15 @@ def test_stop_ends_children_that_outlive_the_command() -> None:
     wait_until(lambda: not is_alive(pid))
 
 
+def test_end_of_the_command_does_not_wait_for_children_in_the_background() -> None:
+    source = Stream.from_process(["sh", "-c", "sleep 1000 > /dev/null & echo $!"])
+    lines = source.sink_to_list()
+    source.start()
+    source.join(20)
+    assert (source.state, source.returncode) == ("done", 0)
+    os.kill(int(lines[0]), 9)
+
+
 def test_stop_before_start_and_twice_does_nothing() -> None:
     source = Stream.from_process("echo a")
     lines = source.sink_to_list()

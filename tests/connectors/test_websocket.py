@@ -258,6 +258,19 @@ def test_slow_and_half_open_handshakes_are_cut_off() -> None:
         wait_until(lambda: messages == ["a", "b"])
 
 
+def test_half_open_clients_are_limited_too() -> None:
+    source = Stream.from_websocket(HOST, 0, max_clients=2, timeout=0.5)
+    messages = collect(source)
+    with running(source), contextlib.ExitStack() as opened:
+        half_open = [opened.enter_context(client(source.port)) for _ in range(20)]
+        begin = time.monotonic()
+        assert all(is_closed(each) for each in half_open[-10:])
+        assert time.monotonic() - begin < 20
+        assert all(is_closed(each) for each in half_open)
+        talk(source.port, "a")
+        wait_until(lambda: messages == ["a"])
+
+
 def test_client_that_does_not_answer_pings_is_disconnected() -> None:
     source = Stream.from_websocket(HOST, 0, timeout=0.2)
     messages = collect(source)

@@ -21,6 +21,8 @@ from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.sources.base import Source
 
 _CHUNK = 1 << 16
+#: Seconds that standard error may stay open after the end of the command.
+_STDERR_WAIT = 0.5
 #: Bytes of standard error that are kept, the last ones, and those that a message shows.
 _STDERR_KEPT, _STDERR_SHOWN = 1 << 16, 1000
 
@@ -132,7 +134,8 @@ class from_process(Source[Any]):
             errors = asyncio.ensure_future(self._keep_errors(process.stderr))
             try:
                 await self._emit_lines(process.stdout)
-                await errors
+                await process.wait()
+                await asyncio.wait([errors], timeout=_STDERR_WAIT)  # a child may keep it open
             finally:
                 errors.cancel()
                 await asyncio.wait([errors])

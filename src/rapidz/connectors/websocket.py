@@ -21,6 +21,7 @@ from rapidz.connectors.net.websocket_peer import (
     is_transient,
     keep_alive,
     library_log,
+    limited_connection,
     websockets_library,
 )
 from rapidz.connectors.net.websocket_writer import EncodingWebSocketWriter, WebSocketWriter
@@ -111,7 +112,7 @@ class from_websocket(Listener[Any]):
 
     @contextlib.asynccontextmanager
     async def _serving(self, sockets: Sequence[Any]) -> AsyncIterator[None]:
-        given = dict(self.serve_kwargs or {})
+        given, opened = dict(self.serve_kwargs or {}), set[Any]()
         self._own_request_check = given.pop("process_request", None)
         options = {
             "ssl": self._ssl,
@@ -120,6 +121,7 @@ class from_websocket(Listener[Any]):
             "ping_interval": None,  # the library would disconnect clients under back pressure
             "close_timeout": 2.0,
             "logger": library_log,
+            "create_connection": limited_connection(self._library, opened, 2 * self.max_clients),
             **given,
         }
         servers: list[Any] = []
@@ -135,9 +137,9 @@ class from_websocket(Listener[Any]):
         finally:
             for server in servers:
                 server.close()
-                for connection in list(getattr(server, "handlers", ())):
-                    if connection.protocol.state is self._library.connecting:
-                        connection.transport.abort()
+            for connection in list(opened):
+                if connection.protocol.state is self._library.connecting:
+                    connection.transport.abort()
             for server in servers:
                 await server.wait_closed()
 

@@ -48,6 +48,29 @@ def websockets_library(operator: str) -> Any:
     )
 
 
+def limited_connection(library: Any, opened: set[Any], limit: int) -> Any:
+    """Return the class of a server's connections, which closes those beyond *limit* at once.
+
+    The library calls no function of ours before the end of the opening handshake.  *opened* has
+    the connections, those in their handshake too.
+    """
+
+    class LimitedConnection(library.server.ServerConnection):  # type: ignore[misc]
+        def connection_made(self, transport: Any) -> None:
+            if len(opened) >= limit:
+                transport.abort()
+            else:
+                opened.add(self)
+                super().connection_made(transport)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            if self in opened:
+                opened.discard(self)
+                super().connection_lost(exc)
+
+    return LimitedConnection
+
+
 class ClientOptions:
     """How a client connects to one server."""
 
