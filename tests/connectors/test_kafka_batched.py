@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -156,6 +157,33 @@ def test_a_failed_batch_is_not_passed_over(cluster: MockCluster, topic: str) -> 
     wait_until(lambda: committed(cluster.address, topic, topic) == [30])
     stop(node)
     assert flat(seen) == numbers(20, 10)
+
+
+def test_a_batch_that_fails_after_stop_is_delivered_again(cluster: MockCluster, topic: str) -> None:
+    produce(cluster.address, topic, numbers(10))
+    go, seen = threading.Event(), list[list[bytes]]()
+
+    async def check(batch: list[bytes]) -> None:
+        seen.append(batch)
+        while not go.is_set():
+            await asyncio.sleep(0.01)
+        if len(seen) == 1:
+            raise ValueError("the first time")
+
+    node = batched(cluster, topic)
+    node.buffer(5).sink(check)
+    node.start()
+    wait_until(lambda: seen)
+    node.upstream.stop()
+    go.set()
+    with pytest.raises(ValueError, match="the first time"):
+        node.join()
+    wait_until(lambda: node.upstream.consumer is None)
+    assert committed(cluster.address, topic, topic) == [-1001]
+    node.start()
+    wait_until(lambda: committed(cluster.address, topic, topic) == [10])
+    stop(node)
+    assert seen == [numbers(10), numbers(10)]
 
 
 def test_partitions_that_are_added_are_read_from_their_beginning() -> None:

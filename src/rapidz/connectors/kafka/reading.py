@@ -71,7 +71,7 @@ class KafkaSource(Source[T]):
         self._offsets = Offsets()
         self._begin_at: dict[Key, int] = {}
         self._ends: dict[str, dict[int, int]] = {}
-        self._fresh = self._lost = False
+        self._fresh = self._lost = False  # what a later run must not pass over
         self._reader: ConsumerThread | None = None
         super().__init__(**kwargs)
 
@@ -130,7 +130,7 @@ class KafkaSource(Source[T]):
         return reset in ENDS and not self._begin_at and not self._offsets.position()
 
     async def run(self) -> None:
-        self._offsets.begin_run(fresh=self._fresh)
+        self._offsets.begin_run(fresh=self._fresh or self._lost)
         self._fresh, self._lost = True, False
         loop = asyncio.get_running_loop()
         self._reader = reader = ConsumerThread(
@@ -140,12 +140,12 @@ class KafkaSource(Source[T]):
         try:
             while self._may_emit() and (batch := await reader.next()) is not None:
                 await self._emit_batch(batch)
+            self._fresh = False
         except asyncio.CancelledError:
-            self._fresh = self._lost
+            self._fresh = False
             raise
         except Exception as error:
-            if self._is_transient(error):
-                self._fresh = self._lost
+            self._fresh = not self._is_transient(error)
             raise
         finally:
             await _to_the_end(self._finish(reader))
@@ -194,7 +194,7 @@ class KafkaSource(Source[T]):
         return super()._is_transient(error) or is_passing(error)
 
     def _element_failed(self, error: BaseException) -> None:
-        self._lost = True  # a later run must not pass over it
+        self._lost = True
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
