@@ -14,6 +14,7 @@ from benchmarks.rows import (
     emit,
     fan_out,
     feedback,
+    files,
     frames,
     importing,
     iterable,
@@ -50,4 +51,6 @@ ROWS: tuple[Row, ...] = (
     wide.RUN_ROW,
     feedback.ROW,
     importing.ROW,
+    *files.READ_ROWS,
+    *files.WRITE_ROWS,
 )
