@@ -17,10 +17,15 @@ import pytest
 from tests.support import settle
 
 from rapidz import Stream
-from rapidz.sources import tail
+from rapidz.sources import followed, tail
 
 CHUNK_SIZE = 1 << 16
 LINES = [f"{n}\n" for n in range(30_000)]
+
+
+@pytest.fixture(params=[3, 1 << 16], ids=["small slices", "large slices"])
+def slices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(followed, "SLICE", request.param)
 
 
 def append(path: Path, text: str | bytes) -> None:
@@ -49,6 +54,7 @@ def sources(path: Path) -> list[tuple[Any, Path, bytes, list[Any]]]:
     ]
 
 
+@pytest.mark.usefixtures("slices")
 async def test_sources_end_behind_the_last_line_without_a_line_feed(tmp_path: Path) -> None:
     for make, path, content, expected in sources(tmp_path):
         path.write_bytes(content[:-1])
@@ -62,6 +68,7 @@ async def test_sources_end_behind_the_last_line_without_a_line_feed(tmp_path: Pa
         assert source.state == "done"
 
 
+@pytest.mark.usefixtures("slices")
 async def test_sources_follow_files_that_grow(tmp_path: Path) -> None:
     for make, path, content, expected in sources(tmp_path):
         half = content.index(b"3") + 1
@@ -125,6 +132,7 @@ async def test_sources_read_all_files_that_match_in_order(tmp_path: Path) -> Non
         assert await collect(make(str(tmp_path / f"?-{path.name}"), follow=False)) == expected * 3
 
 
+@pytest.mark.usefixtures("slices")
 async def test_from_textfile_follows_files_that_appear(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_text("old\n")
     source = Stream.from_textfile(str(tmp_path / "*.log"), 1, from_end=True, start=True)
@@ -165,6 +173,7 @@ async def test_from_textfile_notices_a_file_rewritten_beyond_its_position(tmp_pa
     assert seen == ["one\n", "two\n", "three\n", "four\n", "five\n"]
 
 
+@pytest.mark.usefixtures("slices")
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-8-sig"])
 async def test_positions_resume_behind_any_element(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "log"
@@ -190,6 +199,7 @@ async def test_positions_resume_behind_any_element(tmp_path: Path, encoding: str
         assert seen + await collect(second) == expected
 
 
+@pytest.mark.usefixtures("slices")
 async def test_position_in_the_step_of_an_element_is_behind_that(tmp_path: Path) -> None:
     for make, path, content, expected in sources(tmp_path):
         path.write_bytes(content)
@@ -216,6 +226,7 @@ async def test_position_of_csv_has_the_header(tmp_path: Path) -> None:
     assert place["offset"] == len('a,b\n1,"x\ny"\n')
 
 
+@pytest.mark.usefixtures("slices")
 async def test_seek_finds_a_file_that_was_renamed_meanwhile(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("one\ntwo\n")
@@ -313,6 +324,7 @@ async def test_sources_emit_objects_of_a_type(tmp_path: Path) -> None:
     assert await collect(Stream.from_jsonlines(tmp_path / "x.jsonl", Item)) == expected
 
 
+@pytest.mark.usefixtures("slices")
 async def test_undecodable_content_goes_to_the_policy_with_its_bytes(tmp_path: Path) -> None:
     bad = b"\xff\xfe bad"
     for make, path, content, expected in sources(tmp_path):

@@ -19,7 +19,9 @@ T = TypeVar("T")
 
 
 class FileSource(BulkSource[T]):
-    """Source of the elements of files; reads and decodes in a thread.
+    """Source of the elements of files.
+
+    Reads in a thread, a large chunk at a time, and decodes on the loop, a small slice at a time.
 
     What cannot be decoded goes to the policy of the source, with the raw bytes as the element of
     the `Failure`; without a policy the source fails, and `start` resumes behind it.
@@ -47,10 +49,15 @@ class FileSource(BulkSource[T]):
         self._batch: FileBatch | None = None
         self._reading = ResumableWait()
         self._has_read_all = False
+        self._seek_to: Any = None
         super().__init__(**kwargs)
 
     async def run(self) -> None:
         clock = self._pipeline.clock
+        if self._seek_to is not None:
+            await self._reading.discard()
+            self._with_positions().resume_at(self._seek_to)
+            self._seek_to = None
         if self._has_read_all:
             self._reader.reset()
             self._has_read_all = False
@@ -71,6 +78,8 @@ class FileSource(BulkSource[T]):
         For each file: the offset, device and inode, and hashes of what is before the offset.
         """
         position = self._with_positions().position()
+        if self._seek_to is not None:
+            return self._seek_to
         if (batch := self._batch) is not None:
             position[batch.file.path] = batch.position()
         return {path: place for path, place in position.items() if place is not None}
@@ -92,7 +101,8 @@ class FileSource(BulkSource[T]):
                 f"{name}: position must be a result of position(), got {short_repr(position)}"
             )
         self._batch, self._has_read_all = None, False
-        self._with_positions().resume_at(position)
+        self._with_positions()
+        self._seek_to = position
 
     def _with_positions(self) -> Any:
         if getattr(self._reader, "has_positions", False):
@@ -109,10 +119,16 @@ class FileSource(BulkSource[T]):
                 await self._emit_batch(self._batch)
             if not self._may_emit():
                 return
-            self._batch = await self._reading.result(lambda: self.in_thread(self._reader.read))
-            self.connected()
+            if not self._reading.is_pending:
+                self._batch = self._reader.decode_next()
+            if self._batch is None:
+                self._batch = await self._reading.result(self._read)
+                self.connected()
             if self._batch is None:
                 return
+
+    def _read(self) -> Any:
+        return self.in_thread(self._reader.read)
 
     async def _emit_batch(self, batch: FileBatch) -> None:
         if batch.has_failed:

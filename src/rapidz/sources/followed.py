@@ -1,10 +1,11 @@
 """Reader of files in pieces: elements of one or many files, and the positions behind them.
 
-Its methods block: call them in a thread, one at a time.
+Its methods that read block: call them in a thread, one at a time.
 """
 
 from __future__ import annotations
 
+import copy
 import io
 import operator
 from collections import deque
@@ -15,6 +16,9 @@ from rapidz.sources.decoding import StreamDecoder
 from rapidz.sources.filesystem import FileSystem, compression_of, is_pattern
 from rapidz.sources.tail import ByteTail, FileTail
 from rapidz.sources.textlines import AnyTextDecoder
+
+#: How many bytes are decoded at once, on the loop of the source.
+SLICE = 1 << 17
 
 #: How many files that match a pattern are open between two polls at most.
 MAX_OPEN = 100
@@ -49,6 +53,11 @@ class FileBatch:
         return self.rest
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there are no elements."""
+        return not self.elements
+
+    @property
     def ended(self) -> bool:
         """Whether all elements are emitted."""
         return operator.length_hint(self.rest) == 0
@@ -77,6 +86,7 @@ class FollowedFile:
         """Offset at which the decoder began."""
         self._chunk: Any = None
         self._begun = False
+        self._undecoded, self._decoded, self._ends_file = b"", 0, False
 
     @property
     def path(self) -> str:
@@ -93,34 +103,57 @@ class FollowedFile:
 
     def read(self) -> FileBatch:
         """Return the elements of the next chunk, which may be none."""
+        if self.has_undecoded:
+            return self._decode_slice()
         chunk, self._chunk = self._chunk or self.tail.read(self.decoder.pending), None
         if chunk.restarted:
             self._chunk, self.is_at_end = chunk._replace(restarted=False), False
             rest = self.decoder.finish()
             self.decoder, self._base = self._make_decoder(), 0
-            return self._batch(rest, lambda _: self.tail.position_at(0))
+            begin_of_next = self.tail.snapshot()
+            return self._batch(rest, lambda _: begin_of_next.position_at(0))
         if not self._begun:
             self._begun = True
             if (begin := self.tail.offset - len(chunk.data)) != self._base:
                 self.decoder, self._base = self._make_decoder(), begin
-        self.is_at_end = chunk.at_end
-        return self._batch(self.decoder.feed(chunk.data), self._position)
+        self._undecoded, self._decoded, self._ends_file = chunk.data, 0, chunk.at_end
+        self.is_at_end = False
+        return self._decode_slice()
+
+    def _decode_slice(self) -> FileBatch:
+        """Return the elements of the next part of the chunk that was read."""
+        begin, self._decoded = self._decoded, self._decoded + SLICE
+        part = self._undecoded[begin : self._decoded]
+        if not self.has_undecoded:
+            self._undecoded, self.is_at_end = b"", self._ends_file
+        return self._batch(self.decoder.feed(part))
+
+    @property
+    def has_undecoded(self) -> bool:
+        """Whether a part of the last chunk is not decoded yet."""
+        return self._decoded < len(self._undecoded)
 
     def finish(self) -> FileBatch:
         """Return the last element, if it is incomplete."""
-        return self._batch(self.decoder.finish(), self._position)
+        return self._batch(self.decoder.finish())
 
-    def _batch(self, elements: list[Any], end: Callable[[int], Any]) -> FileBatch:
-        return FileBatch(elements, self.decoder.has_failed, self, end)
+    def _batch(self, elements: list[Any], end: Callable[[int], Any] | None = None) -> FileBatch:
+        return FileBatch(elements, self.decoder.has_failed, self, end or self._positions())
 
-    def _position(self, n: int) -> Any:
-        try:
-            offset = self.decoder.offset_after(n)
-        except io.UnsupportedOperation:
-            return None
-        position: Any = self.tail.position_at(self._base + offset)
-        if (names := getattr(self.decoder, "names", None)) is not None:
-            position["names"] = names
+    def _positions(self) -> Callable[[int], Any]:
+        """Return a function that says the position behind an element, also after the next read."""
+        tail, decoder, base = self.tail.snapshot(), copy.copy(self.decoder), self._base
+
+        def position(n: int) -> Any:
+            try:
+                offset = decoder.offset_after(n)
+            except io.UnsupportedOperation:
+                return None
+            found: Any = tail.position_at(base + offset)
+            if (names := getattr(decoder, "names", None)) is not None:
+                found["names"] = names
+            return found
+
         return position
 
 
@@ -160,6 +193,13 @@ class FileReader:
         self._from_end = self._from_end and not self.is_many
         return None
 
+    def decode_next(self) -> FileBatch | None:
+        """Return elements of what was read already, without a read; None if all is decoded."""
+        while self._queue and self._queue[0].has_undecoded:
+            if not (batch := self._queue[0].read()).is_empty:
+                return batch
+        return None
+
     def _read_file(self, file: FollowedFile) -> FileBatch | None:
         if file.is_done:
             return None
@@ -180,7 +220,8 @@ class FileReader:
 
     def position(self) -> Any:
         """Return the positions of all files behind the batches that were emitted."""
-        return {path: file.mark for path, file in self.followed.items() if file.mark is not None}
+        followed = list(self.followed.items())  # a read that is in flight may add some
+        return {path: file.mark for path, file in followed if file.mark is not None}
 
     def resume_at(self, position: Any) -> None:
         """Continue at *position*, a result of `position`."""
@@ -249,6 +290,10 @@ class FileReader:
 
 class ObjectReader:
     """Reader of an open file object, of text or bytes."""
+
+    def decode_next(self) -> FileBatch | None:
+        """Return None: what was read is decoded."""
+        return None
 
     def __init__(self, tail: FileTail, decoder: AnyTextDecoder) -> None:
         self.path = "a file object"

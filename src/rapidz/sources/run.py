@@ -201,11 +201,22 @@ class ResumableWait:
     def __init__(self) -> None:
         self._future: asyncio.Future[Any] | None = None
 
-    async def result(self, begin: Callable[[], Awaitable[V]]) -> V:
-        """Return the result of the pending read, or else of what *begin* returns."""
+    def begin(self, begin: Callable[[], Awaitable[Any]]) -> asyncio.Future[Any]:
+        """Begin a read, unless one is pending; return its future."""
         if self._future is None or self._future.get_loop().is_closed():
             self._future = asyncio.ensure_future(begin())
-        future = self._future
+            self._future.add_done_callback(lambda f: f.cancelled() or f.exception())
+        return self._future
+
+    async def discard(self) -> None:
+        """Wait for the pending read, if any, and drop its result."""
+        future, self._future = self._future, None
+        if future is not None and not future.get_loop().is_closed():
+            await asyncio.wait([future])
+
+    async def result(self, begin: Callable[[], Awaitable[V]]) -> V:
+        """Return the result of the pending read, or else of what *begin* returns."""
+        future = self.begin(begin)
         await asyncio.wait([future])
         self._future = None
         value: V = future.result()

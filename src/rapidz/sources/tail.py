@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypedDict
 from rapidz.sources.filesystem import FileSystem, decompressed
 
 #: How many bytes, or characters, one read returns at most.
-CHUNK_SIZE = 1 << 18
+CHUNK_SIZE = 1 << 20
 
 #: How many bytes of the beginning of a file, and before a position, identify its content.
 SAMPLE = 1024
@@ -38,6 +38,28 @@ class FilePosition(TypedDict):
     """Hash of the first bytes of the file, at most `SAMPLE` and none behind the offset."""
     tail: str
     """Hash of the bytes before the offset, at most `SAMPLE`."""
+
+
+class TailSnapshot(NamedTuple):
+    """State of a reader behind one chunk."""
+
+    offset: int
+    identity: tuple[int, int] | None
+    head: bytes
+    """The first bytes of the file, at most `SAMPLE`."""
+    recent: bytes
+    """The bytes before *offset*: the chunk, and some before it."""
+
+    def position_at(self, offset: int) -> FilePosition:
+        """Return the position at *offset*, which is at most one chunk and a line back."""
+        begin = self.offset - len(self.recent)
+        before = self.recent[max(0, offset - SAMPLE - begin) : max(0, offset - begin)]
+        return {
+            "offset": offset,
+            "identity": None if self.identity is None else list(self.identity),
+            "head": _hash(self.head[:offset]),
+            "tail": _hash(before),
+        }
 
 
 class ByteTail:
@@ -69,7 +91,7 @@ class ByteTail:
     def read(self, keep: int = 0) -> Chunk:
         """Return what was appended since the last call.
 
-        `position_at` may look *keep* bytes back.
+        A position may be *keep* bytes back.
         """
         self._keep = keep + SAMPLE
         restarted = self._open() if self.file is None else False
@@ -94,16 +116,9 @@ class ByteTail:
             if each is not None:
                 each.close()
 
-    def position_at(self, offset: int) -> FilePosition:
-        """Return the position at *offset*, which is at most one chunk and a line behind."""
-        begin = self.offset - len(self._recent)
-        before = self._recent[max(0, offset - SAMPLE - begin) : max(0, offset - begin)]
-        return {
-            "offset": offset,
-            "identity": None if self.identity is None else list(self.identity),
-            "head": _hash(self._head[:offset]),
-            "tail": _hash(before),
-        }
+    def snapshot(self) -> TailSnapshot:
+        """Return what positions in the last chunk need, which the next read changes."""
+        return TailSnapshot(self.offset, self.identity, self._head, self._recent)
 
     def resume_at(self, position: FilePosition) -> None:
         """Continue at *position* when the file is opened, if it is the same file."""
@@ -242,7 +257,7 @@ class ByteTail:
             if self._compression is None and self._files.status(path).size < offset:
                 return False
             self._restart(offset)
-            found = self.position_at(offset)
+            found = self.snapshot().position_at(offset)
             return (found["head"], found["tail"]) == (position["head"], position["tail"])
         except EOFError:
             return False

@@ -88,6 +88,10 @@ class ParquetReader:
         self._queue = None
         return None
 
+    def decode_next(self) -> FileBatch | None:
+        """Return None: what was read is decoded."""
+        return None
+
     def _read_file(self, file: ParquetFileReader) -> FileBatch | None:
         begin = file.skip
         try:
@@ -110,7 +114,8 @@ class ParquetReader:
 
     def position(self) -> Any:
         """Return the positions of all files behind the elements that were emitted."""
-        return {path: file.mark for path, file in self.followed.items() if file.mark is not None}
+        followed = list(self.followed.items())  # a read that is in flight may add some
+        return {path: file.mark for path, file in followed if file.mark is not None}
 
     def resume_at(self, position: Any) -> None:
         """Continue at *position*, a result of `position`."""
