@@ -61,6 +61,30 @@ def test_all_pipelines_of_a_script_are_run_each_once(
     assert sorted(out_of(capsys).split()) == ["A", "b", "c", "d"]
 
 
+def test_other_globals_are_not_asked_for_anything(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = f"""{PIPELINE}
+from collections.abc import Mapping
+
+class Hostile:
+    def __getattr__(self, name):
+        raise ValueError(name)
+
+class Database(Mapping):
+    def __getitem__(self, key):
+        raise ValueError(key)
+    __iter__ = __len__ = __getitem__
+
+hostile, database, kind, many = Hostile(), Database(), Hostile, [0] * 10**7
+mixed = [source, 3]
+recursive = [source]
+recursive.append(recursive)
+"""
+    assert rapidz_run(write(tmp_path, script), "--quiet") == 0
+    assert out_of(capsys) == "(0, 1)\n(2, 3)\n(4,)\n"
+
+
 @pytest.mark.parametrize("name", ["source", "pipelines", "make", "make_later", "app.source"])
 def test_a_name_selects_what_is_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str

@@ -10,7 +10,7 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
@@ -74,6 +74,11 @@ def _script(path: Path, attribute: str) -> Target:
     return Target(path, name, attribute)
 
 
+def is_in_memory(value: Any) -> bool:
+    """Return whether to look for streams in a global: a mapping may be a database."""
+    return isinstance(value, dict) or not isinstance(value, Mapping)
+
+
 class ScriptLoader(importlib.machinery.SourceFileLoader):
     """Loader of a script: compiled each time, so that it writes no cache next to the script."""
 
@@ -127,7 +132,8 @@ class LoadedTarget:
 
     def _in_globals(self) -> list[Stream[Any]]:
         """Return a stream of each pipeline among the globals of the module."""
-        found = [as_streams(value) or [] for value in vars(self.module or sys).values()]
+        known = list(vars(self.module).values()) if self.module is not None else []
+        found = [as_streams(value) or [] for value in known if is_in_memory(value)]
         streams = [stream for part in found for stream in part]
         if not streams and not running_streams():
             raise UsageError(

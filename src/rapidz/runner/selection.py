@@ -99,15 +99,27 @@ def as_streams(value: Any) -> list[Stream[Any]] | None:
 def _as_streams(value: Any, depth: int) -> list[Stream[Any]]:
     if isinstance(value, Stream):
         return [value]
-    inner = getattr(value, "stream", None)
-    if isinstance(inner, Stream):  # a frame
-        return [inner]
+    if (stream := _stream_of_frame(value)) is not None:
+        return [stream]
     if isinstance(value, Mapping):
-        value = list(value.values())
-    if not isinstance(value, (list, tuple, set, frozenset)) or not depth:
+        value = value.values()
+    elif not isinstance(value, (list, tuple, set, frozenset)):
         return []
-    parts = [_as_streams(item, depth - 1) for item in value]
-    return [stream for part in parts for stream in part] if all(parts) else []
+    found: list[Stream[Any]] = []
+    for item in value if depth else ():
+        part = _as_streams(item, depth - 1)
+        if not part:  # a list of anything else, which may be long
+            return []
+        found += part
+    return found
+
+
+def _stream_of_frame(value: Any) -> Stream[Any] | None:
+    """Return the stream of a streaming frame; ask no other object for an attribute."""
+    if not any(cls.__module__.startswith("rapidz.dataframe.") for cls in type(value).__mro__):
+        return None
+    stream = getattr(value, "stream", None)
+    return stream if isinstance(stream, Stream) else None
 
 
 def check_streams(operator: str, value: Any) -> list[Stream[Any]]:
