@@ -25,6 +25,9 @@ MERGES: dict[str, dict[str, Any]] = {
     "with other suffixes": {"on": "k", "suffixes": ("", "_named")},
 }
 
+#: Before pandas 3.1 an inner merge may swap the partners of one row.
+STABLE = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
+
 keys = st.lists(st.lists(st.integers(0, 6), max_size=4), min_size=1, max_size=4)
 
 
@@ -47,6 +50,11 @@ def test_merged_elements_add_up_to_what_pandas_merges(
     together = pd.concat([one for one, part in zip(got, parts, strict=True) if part])
     if "left_index" not in MERGES[by] and "right_index" not in MERGES[by]:
         together = together.reset_index(drop=True)
+        if how == "inner" and not STABLE:
+            columns = list(expected.columns)
+            together, expected = (
+                rows.sort_values(columns, ignore_index=True) for rows in (together, expected)
+            )
     pd.testing.assert_frame_equal(together, expected, check_dtype=how == "inner")
 
 

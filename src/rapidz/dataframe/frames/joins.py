@@ -30,6 +30,7 @@ def merge(left: Any, right: Any, how: str = "inner", on: Any = None, **kwargs: A
 
     The results add up to `pandas.merge` of all rows, except for the index: it starts at 0 in every
     element, unless rows are merged by it.
+    pandas before 3.1 may swap the partners of one row in an inner merge.
 
     Parameters
     ----------
