@@ -27,6 +27,7 @@ from tornado.netutil import bind_sockets
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from rapidz import Stream
+from rapidz.sources.restart import Restart
 
 
 def request(
@@ -574,6 +575,20 @@ print("ready", flush=True)
 source.join()
 """
 
+SLOW_SERVER = """
+import asyncio, sys
+from rapidz import Stream
+port, path = int(sys.argv[1]), sys.argv[2]
+file = open(path, "ab", buffering=0)
+async def write(batch):
+    await asyncio.sleep(0.002)
+    file.write(b"".join(x + b"\\n" for x in batch))
+source = Stream.from_http_server(port)
+source.buffer(100).partition(5, timeout=0.02).sink(write)
+source.start()
+source.join()
+"""
+
 CLIENT = """
 import sys, pathlib
 from rapidz import Stream
@@ -591,9 +606,9 @@ stream.close()
 """
 
 
-def http_server(path: Path) -> Server:
+def http_server(path: Path, program: str = SERVER) -> Server:
     def command(port: int, folder: Path) -> list[str]:
-        return [sys.executable, "-c", SERVER, str(port), str(path)]
+        return [sys.executable, "-c", program, str(port), str(path)]
 
     return Server("http", command)
 
@@ -639,6 +654,46 @@ def test_client_that_is_killed_ten_times_loses_nothing_of_10_000(tmp_path: Path)
     found = counts(written)
     assert (kills, set(found)) == (10, set(range(10_000)))
     assert sum(found.values()) - len(found) <= kills
+
+
+def kill_server(tmp_path: Path, count: int, kills: int) -> None:
+    """Kill a server that writes in batches, behind a queue, while four clients send."""
+    written = tmp_path / "written"
+    fast = Restart(wait=0.01, limit=0.05)
+
+    def send(part: int) -> None:
+        stream = Stream()
+        stream.map(str).to_http(f"http://{HOST}:{server.port}/", restart=fast)
+        stream.emit_many(range(part, count, 4))
+        stream.close()
+
+    with http_server(written, SLOW_SERVER) as server:
+        threads = [threading.Thread(target=send, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for n in range(kills):
+            least = (n + 1) * count // (kills + 1)
+            wait_until(lambda least=least: len(counts(written)) >= least)  # type: ignore[misc]
+            server.kill()
+            server.start()
+        for thread in threads:
+            thread.join(60)
+    found = counts(written)
+    print(f"{kills} kills, {sum(found.values()) - len(found)} requests twice")
+    assert set(found) == set(range(count)), "nothing unfinished was acknowledged"
+    assert sum(found.values()) - len(found) <= 4 * kills
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_server_that_is_killed_has_acknowledged_nothing_unfinished(tmp_path: Path) -> None:
+    kill_server(tmp_path, 400, 2)
+
+
+@pytest.mark.soak
+@pytest.mark.server
+def test_server_that_is_killed_ten_times_loses_nothing_of_10_000(tmp_path: Path) -> None:
+    kill_server(tmp_path, 10_000, 10)
 
 
 def test_load_of_json_bodies_is_decoded() -> None:
