@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -17,15 +18,19 @@ class CuttingProxy:
     """TCP proxy to a server, in a thread of its own.
 
     `drop` cuts all connections at once, `refuse` also new ones, and `stall` keeps them open
-    without forwarding a byte.  `forwarded` counts the bytes in both directions.
+    without forwarding a byte.  With *tls*, clients must use TLS.  `forwarded` counts
+    the bytes in both directions.
 
     >>> with CuttingProxy(server.port) as proxy:  # doctest: +SKIP
     ...     client = connect("127.0.0.1", proxy.port)
     ...     proxy.drop()
     """
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, port: int, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    ) -> None:
         self.host, self.port = host, 0
+        self._tls = tls
         self._target = (host, port)
         self.forwarded = 0
         self.accepted = 0
@@ -98,7 +103,7 @@ class CuttingProxy:
         self._loop, self._closing = asyncio.get_running_loop(), asyncio.Event()
         self._flowing = asyncio.Event()
         self._flowing.set()
-        server = await asyncio.start_server(self._accept, self.host, 0)
+        server = await asyncio.start_server(self._accept, self.host, 0, ssl=self._tls)
         self.port = server.sockets[0].getsockname()[1]
         started.set()
         await self._closing.wait()

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 from tests.connectors.brokers import (
+    assert_refuses,
     duplicates,
     is_connected,
     median_ratio,
+    new_authority,
     numbers_in,
     peak_memory,
     start_and_connect,
@@ -552,6 +554,18 @@ def test_a_sink_refuses_elements_that_are_no_payload(broker: Server, topic: str)
         failures = node.errors.sink_to_list()
         source.emit_many([b"a", {"a": 1}])
     assert [failure.element for failure in failures] == [{"a": 1}]
+
+
+def test_certificates_are_verified(broker: Server, topic: str, tmp_path: Path) -> None:
+    authority = new_authority(tmp_path)
+    with CuttingProxy(broker.port, tls=authority.server) as proxy:
+        assert_refuses(source_of(proxy, topic, tls=True))
+        with source_of(proxy, topic, tls=authority.client) as source:
+            seen = source.sink_to_list()
+            start_and_connect(source)
+            publish(proxy, topic, range(500), tls=authority.client)
+            wait_until(lambda: len(seen) == 500)
+    assert seen == list(range(500))
 
 
 def test_secrets_do_not_show(caplog: pytest.LogCaptureFixture, broker: Server) -> None:

@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 
 import pytest
 from tests.connectors.brokers import (
+    assert_refuses,
     duplicates,
     is_connected,
     median_ratio,
+    new_authority,
     numbers_in,
     peak_memory,
     start_and_connect,
@@ -588,6 +590,20 @@ def test_a_wrong_password_is_final() -> None:
                 start_and_connect(source)
 
 
+def test_certificates_are_verified(tmp_path: Path) -> None:
+    authority = new_authority(tmp_path)
+    config = f'tls {{ cert_file: "{authority.certificate}", key_file: "{authority.key}" }}'
+    with nats_server(config=config) as server:
+        url = f"tls://{server.address}"
+        assert_refuses(Stream.from_nats("core", url))
+        options = {"tls": authority.client}
+        with Stream.from_nats("core", url, codec="json", client_kwargs=options) as source:
+            seen = source.sink_to_list()
+            start_and_connect(source)
+            write(lambda s: s.to_nats("core", url, codec="json", client_kwargs=options), [1])
+            wait_until(lambda: seen == [1])
+
+
 def test_secrets_do_not_show(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "rapidz")
     url = f"nats://hunter2@127.0.0.1:{free_port()}"
@@ -711,23 +727,25 @@ def _ours_write(sink: Callable[[Stream[Any], str], object]) -> Callable[[str, in
         async def main() -> None:
             async with Stream[int](asynchronous=True) as source:
                 sink(source, url)
-                for n in range(total):
-                    await source.emit(n)
+                await source.emit_many(range(total))
 
         asyncio.run(main())
 
     return run
 
 
+#: Encodes as the bare client does.
+DIGITS = (lambda n: str(n).encode(), int)
+
 BENCHMARKS: dict[str, tuple[Callable[[str, int], None], Callable[[str, int], None]]] = {
     "read stream": (_bare(_read_stream), _ours_read_stream),
     "write stream": (
         _bare(_write_stream),
-        _ours_write(lambda s, url: s.to_jetstream("s.n", url, codec="json", batch=100)),
+        _ours_write(lambda s, url: s.to_jetstream("s.n", url, codec=DIGITS, batch=100)),
     ),
     "read subject": (_bare(_read_subject), _ours_read_subject),
     "write subject": (
         _bare(_write_subject),
-        _ours_write(lambda s, url: s.to_nats("core", url, codec="json", batch=100)),
+        _ours_write(lambda s, url: s.to_nats("core", url, codec=DIGITS, batch=100)),
     ),
 }

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 from tests.connectors.brokers import (
+    assert_refuses,
     duplicates,
     is_connected,
     median_ratio,
+    new_authority,
     numbers_in,
     peak_memory,
     start_and_connect,
@@ -623,6 +625,19 @@ def test_a_wrong_password_is_final() -> None:
             start_and_connect(source)
 
 
+def test_certificates_are_verified(server: Server, url: str, tmp_path: Path) -> None:
+    authority = new_authority(tmp_path)
+    with CuttingProxy(server.port, tls=authority.server) as proxy:
+        address = f"rediss://{proxy.address}"
+        assert_refuses(stream_source(address))
+        options = {"ssl_ca_certs": str(authority.file)}
+        write(lambda s: s.to_redis_list(address, "l", codec="json", client_kwargs=options), [1])
+        with list_source(address, client_kwargs=options) as source:
+            seen = source.sink_to_list()
+            source.start()
+            wait_until(lambda: seen == [1])
+
+
 def test_secrets_do_not_show(caplog: pytest.LogCaptureFixture, server: Server) -> None:
     caplog.set_level(logging.DEBUG, "rapidz")
     with CuttingProxy(server.port) as proxy:
@@ -759,23 +774,25 @@ def _ours_writes(sink: Callable[[Stream[Any], str], object]) -> Callable[[Any, s
         async def main() -> None:
             async with Stream[int](asynchronous=True) as source:
                 sink(source, url)
-                for n in range(total):
-                    await source.emit(n)
+                await source.emit_many(range(total))
 
         asyncio.run(main())
 
     return run
 
 
+#: Encodes as the bare client does.
+DIGITS = (lambda n: str(n).encode(), int)
+
 BENCHMARKS = {
     "read stream": (_bare(_read_stream), _ours_reads(stream_source)),
     "read list": (_bare(_read_list), _ours_reads(list_source)),
     "write stream": (
         _bare(_write_stream),
-        _ours_writes(lambda s, url: s.to_redis_stream(url, "ours", codec="json", batch=100)),
+        _ours_writes(lambda s, url: s.to_redis_stream(url, "ours", codec=DIGITS, batch=100)),
     ),
     "write list": (
         _bare(_write_list),
-        _ours_writes(lambda s, url: s.to_redis_list(url, "ours list", codec="json", batch=100)),
+        _ours_writes(lambda s, url: s.to_redis_list(url, "ours list", codec=DIGITS, batch=100)),
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -113,7 +114,11 @@ class MqttOptions:
         if self.protocol == "5" and self.client_id is not None:
             options.setdefault("clean_start", False)
             options.setdefault("properties", self._session_properties())
-        client.connect(self.host, self.port, self.keepalive, **options)
+        try:
+            client.connect(self.host, self.port, self.keepalive, **options)
+        except OSError as error:
+            _close_sockets(error)
+            raise
 
     def _session_properties(self) -> Any:
         """Return what keeps a session of MQTT 5 until the client comes back."""
@@ -126,6 +131,16 @@ class MqttOptions:
         text = f"{self.address}: connection refused by the broker: {code}"
         temporary = any(str(code).startswith(reason) for reason in _UNAVAILABLE)
         return ConnectionRefusedError(text) if temporary else MqttRejectedError(text)
+
+
+def _close_sockets(error: BaseException) -> None:
+    """Close the socket that paho leaves open when a TLS handshake fails."""
+    trace = error.__traceback__
+    while trace is not None:
+        for value in list(trace.tb_frame.f_locals.values()):
+            if isinstance(value, socket.socket):
+                value.close()
+        trace = trace.tb_next
 
 
 def check_qos(operator: str, qos: object) -> None:

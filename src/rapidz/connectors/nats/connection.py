@@ -13,6 +13,8 @@ from rapidz.connectors.extras import require
 from rapidz.connectors.secrets import hide, hide_options
 from rapidz.kernel.protocol.short_repr import short_repr
 
+#: Seconds that a client may take to close: it waits for ever after a failed TLS handshake.
+_CLOSE: Final = 2.0
 #: Seconds between two looks at a connection.
 _LOOK: Final = 0.1
 LOCAL: Final = "nats://127.0.0.1:4222"
@@ -112,9 +114,10 @@ class NatsConnection:
 
 
 async def close(client: Any) -> None:
-    """Close a client, and what it leaves open if it lost its connection while it wrote."""
-    with contextlib.suppress(OSError):
-        await client.close()
+    """Close a client, and what it leaves open if writing or the TLS handshake has failed."""
+    with contextlib.suppress(OSError):  # of which TimeoutError is one
+        async with asyncio.timeout(_CLOSE):
+            await client.close()
     for subscription in list(getattr(client, "_subs", {}).values()):
         if (task := getattr(subscription, "_wait_for_msgs_task", None)) is not None:
             task.cancel()
