@@ -355,9 +355,18 @@ class Source(RestartingSource[T]):
                 await wait
 
     def _may_emit(self) -> bool:
-        """Return whether the run that calls this may emit."""
+        """Return whether the run that calls this may emit.
+
+        After False the run is to free its resources and to return: `stop` no longer interrupts
+        what it awaits.
+        """
         run = current_run.get()
-        return not self.stopped and (run is None or not run.retired)
+        if run is None:
+            return not self.stopped
+        if not (self.stopped or run.retired):
+            return True
+        run.note_ending()
+        return False
 
     async def _apply_policy(self, work: Any) -> None:
         """Do *work*; the policy of the source handles the exceptions of the source itself."""

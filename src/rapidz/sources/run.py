@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
@@ -50,6 +51,7 @@ class SourceRun:
         "_task",
         "connected",
         "cooperative",
+        "ending",
         "failed",
         "finished",
         "last_yield",
@@ -72,6 +74,8 @@ class SourceRun:
         """Whether an element failed that is to be acknowledged."""
         self.raised = False
         """Whether an emission has raised a failure: the source frees its resources now."""
+        self.ending = False
+        """Whether the source has seen that it must end: it frees its resources, uninterrupted."""
         self.cooperative = False
         """Polls `retired` itself, so it is not cancelled."""
         self.last_yield = monotonic()
@@ -130,14 +134,33 @@ class SourceRun:
 
     def _retire(self) -> None:
         self.retired = True
-        if self._task is not None and not self.cooperative:
-            self._task.cancel()
+        if self._task is None or self.cooperative:
+            return
+        if asyncio.current_task() is self._task:  # a function downstream has stopped the source
+            self.interrupt_later(self._task)
+        else:
+            self._interrupt(self._task)
+
+    def interrupt_later(self, task: asyncio.Task[Any] | None) -> None:
+        """Cancel what *task* awaits next, unless the run sees before that it must end."""
+        if task is not None:
+            self.loop.call_soon(self._interrupt, task)
+
+    def _interrupt(self, task: asyncio.Task[Any]) -> None:
+        if not self.ending:
+            task.cancel()
 
     async def wait_for_earlier_runs(self) -> None:
         """Wait until every earlier run of the source has finished."""
         for run in list(active_runs):
             if run.source is self.source and run.loop is self.loop and run._number < self._number:
                 await asyncio.wait([run.finished])
+
+    def note_ending(self) -> None:
+        """Note that the run sees that it must end, if it is its own task that asks."""
+        with contextlib.suppress(RuntimeError):  # in a thread without a loop
+            if asyncio.current_task() is self._task:
+                self.ending = True
 
     def raise_if_retired(self) -> None:
         """Raise CancelledError if the run was retired."""
@@ -189,8 +212,8 @@ class DeliveryWait:
         except BaseException:
             self._run.raised = True
             raise
-        if cancelled and (task := asyncio.current_task()) is not None:
-            task.cancel()  # takes effect at the next await
+        if cancelled:
+            self._run.interrupt_later(asyncio.current_task())
 
 
 class ResumableWait:
