@@ -12,9 +12,8 @@ import pickle
 import sys
 import uuid
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +30,11 @@ from rapidz.connectors.codecs import (
 )
 from rapidz.connectors.codecs.json_codec import msgspec_codec, stdlib_codec
 from rapidz.connectors.codecs.typed import converter
+
+if TYPE_CHECKING:
+    import msgspec
+else:
+    msgspec = pytest.importorskip("msgspec")
 
 FAST, PLAIN = msgspec_codec(msgspec), stdlib_codec()
 SECRET = "hunter2"

@@ -453,3 +453,24 @@ def test_sources_of_rows_check_their_arguments(options: Any, message: str) -> No
         with pytest.raises((TypeError, ValueError), match=f"{name}: {message}") as caught:
             make(**{"path": "x", **options})
         assert "secret" not in str(caught.value)
+
+
+def test_credentials_of_a_url_are_in_no_message(caplog: pytest.LogCaptureFixture) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    url = "memory://user:hunter2@host/x"
+    options = {"storage_options": {"password": "hunter2"}}
+    fsspec.filesystem("memory").pipe("/x", b"1\n")
+    make: Any
+    for make in (Stream.from_jsonlines, Stream.from_csv, Stream.from_textfile):
+        source = make(url, follow=False, **options)
+        source.sink_to_list()
+        source.start()
+        with pytest.raises(FileNotFoundError) as caught:
+            source.join()
+        shown = f"{source!r} {source} {caught.value!r} {caught.value.__notes__} {caplog.text}"
+        assert "hunter2" not in shown
+        source.seek(
+            {"/user:hunter2@host/x": {"offset": 1, "identity": None, "head": "", "tail": ""}}
+        )
+    node = Stream[Any]().to_jsonlines(url, **options)  # type: ignore[arg-type]
+    assert "hunter2" not in f"{node!r} {node}"

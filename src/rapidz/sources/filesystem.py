@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import glob
 import gzip
 import importlib
@@ -109,11 +110,17 @@ class RemoteFiles:
 
     def open(self, path: str, mode: str) -> Any:
         self._files.invalidate_cache()
-        return self._files.open(path, mode)
+        try:
+            return self._files.open(path, mode)
+        except FileNotFoundError:
+            raise _missing(path) from None
 
     def status(self, path: str) -> FileStatus:
         self._files.invalidate_cache()
-        return FileStatus(int(self._files.info(path)["size"] or 0), None)
+        try:
+            return FileStatus(int(self._files.info(path)["size"] or 0), None)
+        except FileNotFoundError:
+            raise _missing(path) from None
 
     def glob(self, pattern: str) -> list[str]:
         self._files.invalidate_cache()
@@ -180,6 +187,19 @@ def locate(
     if "file" in filesystem.protocol:
         return LocalFiles(), inner
     return RemoteFiles(filesystem), inner
+
+
+def hide_credentials(path: str) -> str:
+    """Return a path or URL without the user and the password that it may have.
+
+    >>> hide_credentials("https://user:secret@host/x")
+    'https://***@host/x'
+    """
+    return re.sub(r"(?<=/)[^/@\s]*:[^/@\s]*@", "***@", path)
+
+
+def _missing(path: str) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), hide_credentials(path))
 
 
 def is_pattern(path: str) -> bool:

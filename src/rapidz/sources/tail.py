@@ -8,7 +8,7 @@ import logging
 import os
 from typing import Any, NamedTuple, TypedDict
 
-from rapidz.sources.filesystem import FileSystem, decompressed
+from rapidz.sources.filesystem import FileSystem, decompressed, hide_credentials
 
 #: How many bytes, or characters, one read returns at most.
 CHUNK_SIZE = 1 << 20
@@ -227,7 +227,7 @@ class ByteTail:
         else:
             _log.warning(
                 "%s: the file is not the one of the position: it is read from its beginning",
-                self.path,
+                hide_credentials(self.path),
             )
             self._open_file(self.path)
             offset = 0

@@ -234,7 +234,8 @@ class CsvDecoder:
             return listed if listed.pop() == fields else None
         if self._form.type is None:
             make: Callable[[Any], dict[str, str]] = dict
-            zip_names = functools.partial(zip, self.names, strict=True)
+            zipped: Any = zip  # whose overloads `partial` cannot express
+            zip_names = functools.partial(zipped, self.names, strict=True)
             found: list[Any] = [*map(make, map(zip_names, rows))]
             return found if list(found.pop().values()) == fields else None
         *records, last = rows
