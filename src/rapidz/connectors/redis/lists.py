@@ -18,6 +18,22 @@ from rapidz.kernel.protocol.checks import check_count
 from rapidz.sources.base import Source
 from rapidz.sources.restart import Restart
 
+#: Scripts that run in the server: one command for many items.
+_MOVE = """
+local items = {}
+for i = 1, tonumber(ARGV[1]) do
+    local item = redis.call('LMOVE', KEYS[1], KEYS[2], 'LEFT', 'RIGHT')
+    if not item then break end
+    items[i] = item
+end
+return items
+"""
+_REMOVE = """
+for _, item in ipairs(ARGV) do redis.call('LREM', KEYS[1], 1, item) end
+"""
+#: Items that one command removes at most.
+_MOST = 1000
+
 
 @Stream.register_api(staticmethod)
 class from_redis_list(Source[Any]):
@@ -114,10 +130,8 @@ class from_redis_list(Source[Any]):
         return left
 
     async def _take(self, client: Any) -> list[bytes]:
-        async with client.pipeline(transaction=False) as pipe:
-            for _ in range(self.batch):
-                pipe.lmove(self.key, self.processing, "LEFT", "RIGHT")
-            items = [item for item in await pipe.execute() if item is not None]
+        keys = [self.key, self.processing]
+        items: list[bytes] = await client.register_script(_MOVE)(keys, [self.batch])
         if items:
             return items
         block = self.connection.block
@@ -151,7 +165,7 @@ class from_redis_list(Source[Any]):
                 del self._in_flight[number]
 
     async def _remove(self, client: Any, numbers: Sequence[int]) -> None:
-        async with client.pipeline(transaction=False) as pipe:
-            for number in numbers:
-                pipe.lrem(self.processing, 1, self._in_flight[number])
-            await pipe.execute()
+        items = [self._in_flight[number] for number in numbers]
+        for begin in range(0, len(items), _MOST):
+            part = items[begin : begin + _MOST]
+            await client.register_script(_REMOVE)([self.processing], part)
