@@ -242,6 +242,12 @@ def test_a_sink_waits_for_a_broker_that_is_killed() -> None:
         assert seen == [b"a", b"b"]
 
 
+def is_cut(proxy: CuttingProxy) -> bool:
+    """Cut the connections, also those that were being accepted at the last call."""
+    proxy.drop()
+    return proxy.connections == 0
+
+
 def test_a_broker_that_is_killed_and_returns_loses_nothing() -> None:
     # Brokers of the tests keep their log in memory: a proxy cuts the connections instead.
     from tests.connectors.servers import free_port
@@ -256,11 +262,11 @@ def test_a_broker_that_is_killed_and_returns_loses_nothing() -> None:
         source.start()
         sent = 0
         for _ in range(4):
-            produce(broker.address, begin, numbers(500, sent))
-            sent += 500
+            produce(broker.address, begin, numbers(2000, sent))
+            sent += 2000
             time.sleep(0.05)
             proxy.refuse()
-            wait_until(lambda: proxy.connections == 0)
+            wait_until(lambda: is_cut(proxy))
             time.sleep(0.2)
             proxy.refuse(False)
         wait_until(lambda: committed(broker.address, "g", begin) == [sent], 60)
