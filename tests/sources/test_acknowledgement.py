@@ -121,9 +121,18 @@ async def test_a_report_may_be_asynchronous() -> None:
 
     source = slow(["0"], asynchronous=True)
     await finish(source)
-    assert source.log == []
-    assert await source.settled("5s")
     assert source.log == ["done 0"]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_join_and_close_wait_for_acknowledgements(kept: bool) -> None:
+    source = listed(["0", "1", "2"], asynchronous=True)
+    if kept:
+        source.partition(2).sink(len)
+    await finish(source)
+    if kept:
+        await source.close()
+    assert source.log == ["done 0", "done 1", "done 2"]
 
 
 @pytest.mark.parametrize("queued", [False, True])

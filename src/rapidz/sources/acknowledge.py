@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Protocol, TypeVar
 
-from rapidz.kernel.runtime.loop import keep_running, running_loop
+from rapidz.kernel.runtime.loop import running_loop
 from rapidz.kernel.runtime.tracking import RefCounter
 
 P = TypeVar("P")
@@ -70,7 +69,7 @@ class SourceAcknowledgement(Acknowledgement):
                 result = None if self.on_failure is None else self.on_failure(failure)
                 source._fail_unacknowledged(self._run, failure)
             if inspect.isawaitable(result):
-                keep_running(asyncio.get_running_loop(), self._finish(result))
+                source._pipeline.start(self._finish(result))
                 return
         except Exception as error:
             source._fail_report(self._run, error)

@@ -249,8 +249,8 @@ async def wait_drained(
             while end_streams_of_failures(pipeline):
                 await wait_idle(pipeline)
     except TimeoutError:
-        count = len(pipeline.active)
-        raise TimeoutError(f"join: {count} still in flight after {timeout} s") from None
+        if count := len(pipeline.active):
+            raise TimeoutError(f"join: {count} still in flight after {timeout} s") from None
     if left is None or not left.is_set():
         pipeline.raise_all_pending()
 
@@ -364,8 +364,10 @@ atexit.register(report_at_exit)
 
 
 async def wait_idle(pipeline: Pipeline) -> None:
-    """Return when nothing is in flight in *pipeline*."""
-    while pipeline.active:
+    """Return when nothing is in flight in *pipeline*, and acknowledgements are reported."""
+    while True:
         for running in list(pipeline.active):
             await wait_done(running)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # callbacks of the last elements run, and may start something
+        if not pipeline.active:
+            return
