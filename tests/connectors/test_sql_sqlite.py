@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import pickle
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -558,6 +559,13 @@ def test_the_address_says_which_database_is_meant(address: Any, kind: str) -> No
     if kind == "postgres":
         pytest.importorskip("psycopg", reason="needs psycopg")
     assert read_database("from_sql", address).kind == kind
+
+
+def test_postgres_without_its_client_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ImportError) as caught:
+        Stream.from_sql("postgresql://me:hunter2@host/db", "t", key="id")
+    assert str(caught.value) == "from_sql: needs psycopg: pip install 'rapidz[postgres]'"
 
 
 def test_a_function_must_return_a_connection(path: str) -> None:
