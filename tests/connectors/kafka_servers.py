@@ -38,6 +38,9 @@ _MOCK: Final = textwrap.dedent("""
     lib, text = ctypes.CDLL(str(found[0])), ctypes.c_char_p
     integer, pointer = ctypes.c_int, ctypes.c_void_p
     def function(name, result, *args):
+        if not hasattr(lib, "rd_kafka_" + name):
+            print(json.dumps("this version of librdkafka has no rd_kafka_" + name), flush=True)
+            sys.exit()
         f = getattr(lib, "rd_kafka_" + name)
         f.restype, f.argtypes = result, args
         return f
