@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import http.client
 import json
 import socket
@@ -275,6 +276,19 @@ def test_body_beyond_the_limit_is_answered_413() -> None:
         assert status(source.port, b"x" * 1001) == 413
         chunks: Any = iter([b"x" * 600, b"x" * 600])
         assert status(source.port, chunks) == 413
+        assert status(source.port, b"y") == 200
+    assert bodies == [b"x" * 1000, b"y"]
+
+
+def test_compressed_body_is_limited_by_its_full_size() -> None:
+    options = {"decompress_request": True}
+    source = Stream.from_http_server(0, server_kwargs=options, max_size=100_000)
+    bodies = source.sink_to_list()
+    zipped = {"Content-Encoding": "gzip"}
+    with running(source):
+        assert status(source.port, gzip.compress(b"x" * 1000), headers=zipped) == 200
+        assert status(source.port, gzip.compress(b"x" * 50_000_000), headers=zipped) in (400, 413)
+        assert status(source.port, b"no gzip", headers=zipped) == 400
         assert status(source.port, b"y") == 200
     assert bodies == [b"x" * 1000, b"y"]
 

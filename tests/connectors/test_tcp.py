@@ -219,6 +219,30 @@ def test_listener_is_on_loopback_unless_told_otherwise() -> None:
     assert addresses == ["127.0.0.1"]
 
 
+@pytest.mark.parametrize("host", ["", "localhost", "127.0.0.1"])
+def test_listener_may_be_on_other_addresses(host: str) -> None:
+    source = Stream.from_tcp(0, host=host)
+    frames = collect(source)
+    with running(source):
+        with socket.create_connection((host or "localhost", source.port), timeout=30) as connection:
+            connection.sendall(b"a\n")
+            wait_until(lambda: frames == [b"a\n"])
+
+
+def test_from_tcp_passes_on_the_arguments_of_the_server() -> None:
+    authority = Authority()
+    source = Stream.from_tcp(
+        0, b"\n", {"ssl_options": authority.server, "max_buffer_size": 1 << 20}
+    )
+    frames = collect(source)
+    with running(source):
+        assert source.server is None or source.server.max_buffer_size == 1 << 20
+        with Stream() as stream:
+            stream.to_tcp("127.0.0.1", source.port, ssl=authority.client)
+            stream.emit("a")
+        wait_until(lambda: frames == [b"a\n"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -32,6 +32,7 @@ pytest.importorskip(
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin
 
 FAST = Restart(wait=0.01, limit=0.05)
 
@@ -324,6 +325,31 @@ def test_clients_without_the_token_are_refused(caplog: Any) -> None:
             stream.emit("b")
         wait_until(lambda: messages == ["b"])
     assert "s3cret" not in f"{source!r} {caplog.text}"
+
+
+def test_own_check_of_requests_and_origins_are_respected() -> None:
+    seen: list[str] = []
+
+    def check(connection: Any, request: Any) -> Any:
+        seen.append(request.path)
+        return connection.respond(404, "no\n") if request.path == "/no" else None
+
+    options: Any = {"process_request": check, "origins": ["https://good.example"]}
+    source = Stream.from_websocket(HOST, 0, options)
+    messages = collect(source)
+
+    async def try_all() -> None:
+        with pytest.raises(InvalidStatus, match="404"):
+            await connect(uri(source.port) + "no", origin=Origin("https://good.example"))
+        with pytest.raises(InvalidStatus, match="403"):
+            await connect(uri(source.port), origin=Origin("https://evil.example"))
+        async with connect(uri(source.port), origin=Origin("https://good.example")) as connection:
+            await connection.send("a")
+
+    with running(source):
+        asyncio.run(try_all())
+        wait_until(lambda: messages == ["a"])
+    assert seen[0] == "/no"
 
 
 FUZZED: list[Any] = []
