@@ -223,10 +223,12 @@ def test_listener_is_on_loopback_unless_told_otherwise() -> None:
 def test_listener_may_be_on_other_addresses(host: str) -> None:
     source = Stream.from_tcp(0, host=host)
     frames = collect(source)
-    with running(source):
-        with socket.create_connection((host or "localhost", source.port), timeout=30) as connection:
-            connection.sendall(b"a\n")
-            wait_until(lambda: frames == [b"a\n"])
+    with (
+        running(source),
+        socket.create_connection((host or "localhost", source.port), timeout=30) as connection,
+    ):
+        connection.sendall(b"a\n")
+        wait_until(lambda: frames == [b"a\n"])
 
 
 def test_from_tcp_passes_on_the_arguments_of_the_server() -> None:

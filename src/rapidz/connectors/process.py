@@ -134,12 +134,12 @@ class from_process(Source[Any]):
             errors = asyncio.ensure_future(self._keep_errors(process.stderr))
             try:
                 await self._emit_lines(process.stdout)
-                await process.wait()
+                await _wait_for_exit(process)
                 await asyncio.wait([errors], timeout=_STDERR_WAIT)  # a child may keep it open
             finally:
                 errors.cancel()
                 await asyncio.wait([errors])
-            self.returncode = await process.wait()
+            self.returncode = process.returncode
         if self.returncode and self.check:
             raise ProcessFailed(self._program, self.returncode, self.stderr)
 
@@ -187,17 +187,9 @@ class from_process(Source[Any]):
 
     async def _end_process(self, process: Process, group: bool) -> None:
         """End the command and its children; wait until the command has ended."""
-        ended = asyncio.ensure_future(process.wait())
         for number, wait in ((signal.SIGTERM, self.grace), (signal.SIGKILL, None)):
             _send_signal(process, number, group)
-            while not ended.done():
-                try:
-                    done, _ = await asyncio.wait([ended], timeout=wait)
-                except asyncio.CancelledError:  # stopped again: the signal was sent
-                    continue
-                if not done:
-                    break
-            if ended.done():
+            if await _wait_for_exit(process, wait, cancellable=False):
                 break
         if group:
             _send_signal(process, signal.SIGKILL, group)
@@ -206,6 +198,27 @@ class from_process(Source[Any]):
     def _program(self) -> str:
         """Name of the program; its arguments may contain secrets."""
         return f"{self}: {os.path.basename(self._command[0])}"
+
+
+async def _wait_for_exit(
+    process: Process, limit: float | None = None, cancellable: bool = True
+) -> bool:
+    """Wait until a process has exited; return whether it has, within *limit* seconds.
+
+    `Process.wait` also waits, in some versions of Python, for pipes that a child keeps open.
+    """
+    now, pause = asyncio.get_running_loop().time, 0.001
+    end = None if limit is None else now() + limit
+    while process.returncode is None:
+        if end is not None and now() >= end:
+            return False
+        try:
+            await asyncio.sleep(pause)
+        except asyncio.CancelledError:
+            if cancellable:
+                raise
+        pause = min(2 * pause, 0.05)
+    return True
 
 
 def _send_signal(process: Process, number: signal.Signals, group: bool) -> None:
