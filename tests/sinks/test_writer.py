@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import printed_by, settle
 
-from rapidz import RefCounter, Restart, Retry, Stream, Writer, WriterSink
+from rapidz import RefCounter, Restart, Retry, Stream, Writer, WriterSink, write_to
 from rapidz.testing import check_operator, run
 
 
@@ -289,7 +289,7 @@ async def test_a_write_that_was_cancelled_opens_the_writer_again() -> None:
 
 def test_a_writer_is_closed_when_the_program_ends_without_a_close() -> None:
     program = """
-from rapidz import Stream, Writer, WriterSink
+from rapidz import Stream, Writer, WriterSink, write_to
 class W(Writer):
     def write(self, x): print("write", x)
     def flush(self): print("flush", flush=True)
@@ -310,7 +310,7 @@ other.write_to(W())
 def test_a_forked_child_opens_the_writer_anew_and_closes_its_own() -> None:
     program = """
 import os
-from rapidz import Stream, Writer, WriterSink
+from rapidz import Stream, Writer, WriterSink, write_to
 class W(Writer):
     def open(self): print(me, "open", flush=True)
     def write(self, x): print(me, x, flush=True)
@@ -396,3 +396,12 @@ def test_options_that_make_no_sense_are_refused(options: Any, message: str) -> N
 def test_a_writer_that_is_none_is_refused() -> None:
     with pytest.raises(TypeError, match="write_to: writer must be a Writer, got"):
         Stream[Any]().write_to(print)  # type: ignore[arg-type]
+
+
+def test_a_scattered_stream_is_refused_when_the_sink_is_built() -> None:
+    with Stream[Any]() as source:
+        scattered: Any = source.scatter("thread")
+        with pytest.raises(
+            TypeError, match=r"write_to: upstream must not be .* call gather\(\) first"
+        ):
+            write_to(scattered, Recorder())

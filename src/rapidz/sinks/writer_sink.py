@@ -76,6 +76,11 @@ class WriterSink(Sink[T]):
             check_count(name, "max_bytes", max_bytes)
         if not isinstance(writer, Writer):
             raise TypeError(f"{name}: writer must be a Writer, got {short_repr(writer)}")
+        if getattr(upstream, "_wraps_edges", False):
+            raise TypeError(
+                f"{name}: upstream must not be a scattered stream, since the writer is in this "
+                f"process: call gather() first, got {upstream}"
+            )
         rule = read_restart(name, restart, writer.default_restart)
         self.writer, self.batch = writer, batch
         self._encoder: Stream[Any] | None = None
