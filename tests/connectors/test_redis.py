@@ -736,7 +736,7 @@ async def _read_list(bare: Any, total: int) -> None:
 
 async def _write_stream(bare: Any, total: int) -> None:
     for begin in range(0, total, 100):
-        async with bare.pipeline(transaction=False) as pipe:
+        async with bare.pipeline(transaction=True) as pipe:
             for n in range(begin, begin + 100):
                 pipe.xadd("bare", {"data": str(n).encode()})
             await pipe.execute()
