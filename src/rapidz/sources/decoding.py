@@ -74,6 +74,15 @@ class StreamDecoder(Protocol):
         ...
 
 
+def copy_of(decoder: Any) -> Any:
+    """Return a decoder with the present offsets of *decoder*."""
+    other = object.__new__(type(decoder))
+    vars(other).update(vars(decoder))
+    if (framer := vars(decoder).get("_framer")) is not None:
+        other._framer = copy_of(framer)
+    return other
+
+
 def undecodable(codec: str, reason: object, data: object) -> DecodeError:
     """Return the error for *data* that *codec* cannot decode.
 

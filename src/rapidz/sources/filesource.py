@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
+from collections.abc import Iterator
 from typing import Any, ClassVar, TypeVar
 
 from rapidz.kernel.protocol.intervals import Interval
@@ -119,8 +121,6 @@ class FileSource(BulkSource[T]):
                 await self._emit_batch(self._batch)
             if not self._may_emit():
                 return
-            if not self._reading.is_pending:
-                self._batch = self._reader.decode_next()
             if self._batch is None:
                 self._batch = await self._reading.result(self._read)
                 self.connected()
@@ -131,14 +131,22 @@ class FileSource(BulkSource[T]):
         return self.in_thread(self._reader.read)
 
     async def _emit_batch(self, batch: FileBatch) -> None:
+        """Emit a batch, and those that are decoded without a read."""
         if batch.has_failed:
             await self._emit_each(batch)
+            if batch.ended:
+                batch.mark()
+                self._batch = None
         else:
-            elements: Any = batch
+            elements: Any = DecodedElements(self, batch)
             await self._emit_in_bulk(elements)
-        if batch.ended:
-            batch.mark()
-            self._batch = None
+
+    def _next_decoded(self) -> FileBatch | None:
+        """Return the next batch without a read, once the present one is emitted."""
+        if self._batch is not None:
+            self._batch.mark()
+        self._batch = self._reader.decode_next()
+        return self._batch
 
     async def _emit_each(self, batch: FileBatch) -> None:
         """Emit a batch of which some elements could not be decoded."""
@@ -164,3 +172,24 @@ class FileSource(BulkSource[T]):
                     waits += self._emit(x)
             batch.mark()
         return await_result(waits, self._pipeline.start) if waits else None
+
+
+class DecodedElements:
+    """Iterator of the elements of a batch, and of those that are decoded without a read.
+
+    Ends before a batch of which some elements could not be decoded.
+    """
+
+    def __init__(self, source: FileSource[Any], batch: FileBatch) -> None:
+        self.ended = False
+        self._source = source
+        self._elements = itertools.chain.from_iterable(self._batches(batch))
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._elements
+
+    def _batches(self, batch: FileBatch | None) -> Iterator[Iterator[Any]]:
+        while batch is not None and not batch.has_failed:
+            yield batch.rest
+            batch = self._source._next_decoded()
+        self.ended = True

@@ -5,20 +5,20 @@ Its methods that read block: call them in a thread, one at a time.
 
 from __future__ import annotations
 
-import copy
+import functools
 import io
 import operator
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from rapidz.sources.decoding import StreamDecoder
+from rapidz.sources.decoding import StreamDecoder, copy_of
 from rapidz.sources.filesystem import FileSystem, compression_of, is_pattern
 from rapidz.sources.tail import ByteTail, FileTail
 from rapidz.sources.textlines import AnyTextDecoder
 
 #: How many bytes are decoded at once, on the loop of the source.
-SLICE = 1 << 17
+SLICE = 1 << 15
 
 #: How many files that match a pattern are open between two polls at most.
 MAX_OPEN = 100
@@ -64,12 +64,22 @@ class FileBatch:
 
     def mark(self) -> None:
         """Set the position of the file behind the last element that was emitted."""
-        self.file.mark = self.position()
+        if n := self._emitted:
+            self.file.mark = functools.partial(self._end, n)  # computed when it is asked for
 
     def position(self) -> Any:
         """Return the position of the file behind the last element that was emitted."""
-        n = len(self.elements) - operator.length_hint(self.rest)
-        return self._end(n) if n else self.file.mark
+        n = self._emitted
+        return self._end(n) if n else resolve(self.file.mark)
+
+    @property
+    def _emitted(self) -> int:
+        return len(self.elements) - operator.length_hint(self.rest)
+
+
+def resolve(mark: Any) -> Any:
+    """Return the position that a mark is, or computes."""
+    return mark() if callable(mark) else mark
 
 
 class FollowedFile:
@@ -142,7 +152,7 @@ class FollowedFile:
 
     def _positions(self) -> Callable[[int], Any]:
         """Return a function that says the position behind an element, also after the next read."""
-        tail, decoder, base = self.tail.snapshot(), copy.copy(self.decoder), self._base
+        tail, decoder, base = self.tail.snapshot(), copy_of(self.decoder), self._base
 
         def position(n: int) -> Any:
             try:
@@ -221,7 +231,8 @@ class FileReader:
     def position(self) -> Any:
         """Return the positions of all files behind the batches that were emitted."""
         followed = list(self.followed.items())  # a read that is in flight may add some
-        return {path: file.mark for path, file in followed if file.mark is not None}
+        marks = {path: resolve(file.mark) for path, file in followed}
+        return {path: mark for path, mark in marks.items() if mark is not None}
 
     def resume_at(self, position: Any) -> None:
         """Continue at *position*, a result of `position`."""
@@ -334,7 +345,8 @@ class ObjectReader:
 def _identity_of(file: FollowedFile) -> tuple[int, int] | None:
     if file.tail.identity is not None:
         return file.tail.identity
-    known = file.mark["identity"] if file.mark is not None else None
+    mark = resolve(file.mark)
+    known = mark["identity"] if mark is not None else None
     return None if known is None else (known[0], known[1])
 
 

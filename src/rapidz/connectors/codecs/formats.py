@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -96,13 +95,6 @@ class LineDecoder:
         """Frames of the last `feed`; None: those of `_block`."""
         self._block = b""
         self._start = self._count = 0
-
-    def __copy__(self) -> LineDecoder:
-        """Return a decoder with the present offsets of this one."""
-        other = object.__new__(type(self))
-        vars(other).update(vars(self))
-        other._framer = copy.copy(self._framer)
-        return other
 
     @property
     def pending(self) -> int:

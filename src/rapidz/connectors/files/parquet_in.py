@@ -16,7 +16,7 @@ from rapidz.kernel.protocol.short_repr import cut
 from rapidz.sources.decoding import DecodeError, Undecoded
 from rapidz.sources.filesource import FileSource
 from rapidz.sources.filesystem import FileSystem, hide_credentials, is_pattern, locate
-from rapidz.sources.followed import FileBatch
+from rapidz.sources.followed import FileBatch, resolve
 
 T = TypeVar("T")
 
@@ -119,7 +119,8 @@ class ParquetReader:
     def position(self) -> Any:
         """Return the positions of all files behind the elements that were emitted."""
         followed = list(self.followed.items())  # a read that is in flight may add some
-        return {path: file.mark for path, file in followed if file.mark is not None}
+        marks = {path: resolve(file.mark) for path, file in followed}
+        return {path: mark for path, mark in marks.items() if mark is not None}
 
     def resume_at(self, position: Any) -> None:
         """Continue at *position*, a result of `position`."""
