@@ -11,6 +11,7 @@ import pytest
 from tests.cli.script import run, write
 
 from rapidz import cli
+from rapidz.cli import main
 
 PIPELINE = """
 from rapidz import Stream
@@ -150,8 +151,19 @@ def test_a_script_with_the_name_of_a_module_replaces_none(
 
 def test_the_script_has_its_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path, f"{PIPELINE}\nimport sys\nprint(sys.argv[1:])\n")
-    assert rapidz_run("--quiet", path, "--", "a", "--b") == 0
-    assert out_of(capsys).splitlines()[0] == "['a', '--b']"
+    for arguments in (("--quiet", path), (path, "--quiet")):
+        assert rapidz_run(*arguments, "--", "a", "--b") == 0
+        assert out_of(capsys).splitlines()[0] == "['a', '--b']"
+
+
+@pytest.mark.parametrize("command", ["draw", "check"])
+def test_scripts_with_arguments_can_be_looked_at(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "import sys\nfrom rapidz import Stream\nStream.from_iterable(sys.argv[1]).sink(print)\n"
+    path = write(tmp_path, text)
+    assert main([command, str(path), "--", "--b"]) == 0
+    assert "from_iterable" in out_of(capsys) or command == "check"
 
 
 def test_a_script_is_compiled_anew_and_leaves_no_cache(

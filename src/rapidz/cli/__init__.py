@@ -18,7 +18,9 @@ COMMANDS = (run, draw, check, demo)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in *argv*, by default the command line; return its exit status."""
-    options = _parser().parse_args(argv)
+    own, script = _split(sys.argv[1:] if argv is None else argv)
+    options = _parser().parse_args(own)
+    options.arguments = [*getattr(options, "arguments", ()), *script]
     name = f"rapidz {options.name}"
     try:
         status: int = options.command(options)
@@ -35,6 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return status
+
+
+def _split(argv: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Split the command line at ``--`` into our arguments and those of the script."""
+    at = argv.index("--") if "--" in argv else len(argv)
+    return argv[:at], argv[at + 1 :]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -58,12 +58,13 @@ def add_parser(commands: Any) -> None:
         epilog="exit status: 0 if nothing was found, 1 otherwise, 2 for a wrong command line",
     )
     parser.add_argument("target", help="FILE.py, FILE.py:name, module or module:name")
+    parser.add_argument("arguments", nargs="*", help="sys.argv of the script; options after --")
     parser.set_defaults(command=check_command)
 
 
 def check_command(options: Namespace) -> int:
     """Check the pipelines; return the exit status."""
-    dry = DryLoad(LoadedTarget(parse_target(options.target)))
+    dry = DryLoad(LoadedTarget(parse_target(options.target), options.arguments))
     before = list(all_pipelines())
     try:
         dry.execute()

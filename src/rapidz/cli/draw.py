@@ -31,6 +31,7 @@ def add_parser(commands: Any) -> None:
         "need the program `dot` of Graphviz; text needs nothing.",
     )
     parser.add_argument("target", help="FILE.py, FILE.py:name, module or module:name")
+    parser.add_argument("arguments", nargs="*", help="sys.argv of the script; options after --")
     parser.add_argument(
         "-o",
         "--output",
@@ -46,7 +47,7 @@ def add_parser(commands: Any) -> None:
 def draw_command(options: Namespace) -> int:
     """Draw the pipelines; return the exit status."""
     form = _format(options.output)
-    dry = DryLoad(LoadedTarget(parse_target(options.target)))
+    dry = DryLoad(LoadedTarget(parse_target(options.target), options.arguments))
     try:
         dry.execute()
         streams = [one.stream for one in select(dry.streams())]
