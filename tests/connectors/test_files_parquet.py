@@ -199,3 +199,22 @@ def test_to_parquet_checks_its_arguments(options: Any, message: str) -> None:
     source: Any = Stream()
     with pytest.raises((TypeError, ValueError), match=f"to_parquet: {message}"):
         source.to_parquet(**{"path": "x", **options})
+
+
+async def test_a_source_that_was_stopped_continues_and_a_new_file_begins_anew(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "x"
+    pq.write_table(pa.Table.from_pylist(ROWS), path)
+    source = Stream.from_parquet(path, batch_rows=4)
+    seen = source.sink_to_list()
+    source.sink(lambda row: source.stop() if row["a"] % 6 == 5 else None)
+    for _ in range(5):
+        source.start()
+        await settle(source.join())
+    assert seen == ROWS
+    position = source.position()
+    pq.write_table(pa.Table.from_pylist(ROWS[:3]), path)
+    again = Stream.from_parquet(path)
+    again.seek(position)
+    assert await collect(again) == ROWS[:3]

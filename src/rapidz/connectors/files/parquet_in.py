@@ -40,8 +40,9 @@ class ParquetFileReader:
             self._file = files.open(self.path, "rb")
             parquet = open_file(self._file)
             self._about = _describe(files, self.path, parquet)
-            if self.mark is not None and self.mark["head"] != self._about["head"]:
-                self.skip = 0
+            known = resolve(self.mark)
+            if known is not None and known["head"] != self._about["head"]:
+                self.skip = 0  # another file
             self._batches = _from_row(parquet, self.skip, options)
         return next(self._batches, None)
 
