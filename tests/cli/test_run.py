@@ -11,7 +11,6 @@ import pytest
 from tests.cli.script import run, write
 
 from rapidz import cli
-from rapidz.cli import main
 
 PIPELINE = """
 from rapidz import Stream
@@ -160,9 +159,14 @@ def test_the_script_has_its_arguments(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_scripts_with_arguments_can_be_looked_at(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = "import sys\nfrom rapidz import Stream\nStream.from_iterable(sys.argv[1]).sink(print)\n"
+    text = """
+import sys
+from rapidz import Stream
+source = Stream.from_iterable(sys.argv[1])
+source.sink(print)
+"""
     path = write(tmp_path, text)
-    assert main([command, str(path), "--", "--b"]) == 0
+    assert cli.main([command, str(path), "--", "--b"]) == 0
     assert "from_iterable" in out_of(capsys) or command == "check"
 
 
