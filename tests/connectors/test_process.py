@@ -277,9 +277,12 @@ def test_end_of_the_command_does_not_wait_for_children_in_the_background() -> No
     source = Stream.from_process(["sh", "-c", "sleep 1000 > /dev/null & echo $!"])
     lines = source.sink_to_list()
     source.start()
-    source.join(20)
-    assert (source.state, source.returncode) == ("done", 0)
-    os.kill(int(lines[0]), 9)
+    wait_until(lambda: lines)
+    try:
+        source.join(20)
+        assert (source.state, source.returncode) == ("done", 0)
+    finally:
+        os.kill(int(lines[0]), 9)
 
 
 def test_stop_before_start_and_twice_does_nothing() -> None:
