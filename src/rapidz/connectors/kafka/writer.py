@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from operator import setitem
 from typing import Any, ClassVar, Final
@@ -86,9 +87,15 @@ class KafkaWriter(Writer[Any]):
         problems = Problems(self.params)
         params = ClientParams({"log.connection.close": False, **self.params, "error_cb": problems})
         producer = make_client(_OPERATOR, "producer_config", "Producer", params)
-        find_cluster(_OPERATOR, producer, self.params, problems)
-        if self.transactional:
-            producer.init_transactions(30)
+        try:
+            find_cluster(_OPERATOR, producer, self.params, problems)
+            if self.transactional:
+                producer.init_transactions(30)
+        except BaseException as error:
+            _end(producer)
+            del producer
+            traceback.clear_frames(error.__traceback__)  # or they keep the producer alive
+            raise
         self.producer, self._problems = producer, problems
 
     def close(self) -> None:
@@ -99,8 +106,7 @@ class KafkaWriter(Writer[Any]):
         if len(producer):
             producer.purge()
         producer.flush(_CLOSE)
-        if hasattr(producer, "close"):
-            producer.close(_CLOSE)
+        _end(producer)
 
     # --- messages --------------------------------------------------------------------------------
 
@@ -268,6 +274,12 @@ class KafkaWriter(Writer[Any]):
             )
         fields["value"] = value
         return fields
+
+
+def _end(producer: Any) -> None:
+    """End a producer; one of an older client ends when nothing refers to it."""
+    if hasattr(producer, "close"):
+        producer.close(_CLOSE)
 
 
 class Aborted(RuntimeError):
