@@ -39,7 +39,10 @@ class SourceAcknowledgement(Acknowledgement):
         done: Callable[[], object] | None,
         failed: Callable[[BaseException], object] | None,
     ) -> None:
-        super().__init__(cb=done, on_failure=failed)
+        # What `RefCounter` does: written out, for it is done for every element.
+        self.count, self.loop, self.failure = 0, None, None
+        self.handled, self.told = True, False
+        self.cb, self.on_failure = done, failed
         self._source, self._run = source, run
         self._counted = False
 
@@ -55,12 +58,16 @@ class SourceAcknowledgement(Acknowledgement):
         if sys.is_finalizing() or loop.is_closed():
             return
         here: bool = running_loop() is loop
-        if here:
-            loop.call_soon(self._report)
-        else:
-            loop.call_soon_threadsafe(self._report)
+        if not here:
+            loop.call_soon_threadsafe(self.report)
+            return
+        reports = self._source._reports
+        reports.append(self)
+        if len(reports) == 1:
+            loop.call_soon(report_all, reports)
 
-    def _report(self) -> None:
+    def report(self) -> None:
+        """Call back: the element is done, or has failed."""
         source, failure = self._source, self.failure
         try:
             if failure is None or self.handled:
@@ -84,11 +91,20 @@ class SourceAcknowledgement(Acknowledgement):
             self._source._settle_one()
 
 
+def report_all(reports: deque[SourceAcknowledgement]) -> None:
+    """Report the elements that are done in this turn of the loop, in their order."""
+    waiting = list(reports)
+    reports.clear()
+    for one in waiting:
+        one.report()
+
+
 class AcknowledgementOwner(Protocol):
     """Source, as far as its acknowledgements know it."""
 
     _pipeline: Any
     _unsettled: int
+    _reports: deque[SourceAcknowledgement]
 
     def _fail_unacknowledged(self, run: Any, error: BaseException) -> None: ...
     def _fail_report(self, run: Any, error: Exception) -> None: ...

@@ -23,14 +23,16 @@ def refs(metadata: Iterable[Any] | None) -> Iterator[Any]:
 
 def retain(metadata: Iterable[Any] | None, n: int = 1) -> None:
     """Retain *n* references for every counter in *metadata*."""
-    for ref in refs(metadata):
-        ref.retain(n)
+    for item in metadata or ():  # written out, as in `release`: it is done for every element
+        if isinstance(item, dict) and "ref" in item:
+            item["ref"].retain(n)
 
 
 def release(metadata: Iterable[Any] | None, n: int = 1) -> None:
     """Release *n* references for every counter in *metadata*."""
-    for ref in refs(metadata):
-        ref.release(n)
+    for item in metadata or ():
+        if isinstance(item, dict) and "ref" in item:
+            item["ref"].release(n)
 
 
 def mark_failed(
