@@ -288,9 +288,6 @@ def test_a_range_is_read_with_and_without_keys(cluster: MockCluster, topic: str)
 
 
 def test_ranges_leave_out_what_a_transaction_marks(cluster: MockCluster, topic: str) -> None:
-    library = pytest.importorskip("confluent_kafka").libversion()[0]
-    if tuple(map(int, library.split(".")[:2])) < (2, 15):
-        pytest.skip(f"the cluster of librdkafka {library} does not mark the end of a transaction")
     with Stream[Any]() as source:
         address = {"bootstrap.servers": cluster.address}
         source.to_kafka(topic, address, partition=0, transactional=topic, batch=2)
