@@ -11,6 +11,7 @@ from tests.support import Boom, bounded, fail_on
 
 from rapidz import Source
 from rapidz.sources import InOrder
+from rapidz.testing import run
 
 
 class listed(Source[Any]):
@@ -90,6 +91,51 @@ def raise_at_once() -> object:
 async def raise_later() -> None:
     await asyncio.sleep(1)
     raise Boom("ack")
+
+
+def cancel_at_once() -> object:
+    raise asyncio.CancelledError
+
+
+async def cancel_later() -> None:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("cancel", [cancel_at_once, cancel_later])
+async def test_an_acknowledgement_that_is_cancelled_fails_the_source(
+    cancel: Callable[[], object],
+) -> None:
+    class refused(listed):
+        def done(self, x: Any) -> object:
+            return cancel()
+
+    source = refused(["0"], 5, asynchronous=True)
+    source.start()
+    await asyncio.sleep(2)
+    assert source.state == "failed"
+    assert "CancelledError" in str(source.exception)
+    assert await source.settled(0.1)
+    with pytest.raises(RuntimeError, match="CancelledError"):
+        await source.join()
+
+
+def test_elements_of_a_loop_that_has_ended_are_settled() -> None:
+    source = listed(["0", "1", "2"], asynchronous=True)
+    batches = source.partition(5).sink_to_list()
+
+    async def first() -> None:
+        source.start()
+        await asyncio.sleep(1)
+
+    async def second() -> bool:
+        source.start()
+        await asyncio.sleep(1)
+        await source.close()
+        return await source.settled(1)
+
+    run(first())
+    assert run(second())
+    assert [x for batch in batches for x in batch] == [0, 1, 2, 0, 1, 2]
 
 
 @pytest.mark.parametrize("fail", [raise_at_once, raise_later])

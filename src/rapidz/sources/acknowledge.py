@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Protocol, TypeVar
 
+from rapidz.kernel.runtime.failures import interrupted
 from rapidz.kernel.runtime.loop import running_loop
 from rapidz.kernel.runtime.tracking import RefCounter
 
@@ -55,7 +57,10 @@ class SourceAcknowledgement(Acknowledgement):
 
     def _tell(self) -> None:
         loop: Any = self._run.loop if self._run is not None else self._source._pipeline.bind()
-        if sys.is_finalizing() or loop.is_closed():
+        if sys.is_finalizing():
+            return
+        if loop.is_closed():  # no callback can run: the element is delivered again
+            self._source._settle_one()
             return
         here: bool = running_loop() is loop
         if not here:
@@ -80,6 +85,8 @@ class SourceAcknowledgement(Acknowledgement):
                 return
         except Exception as error:
             source._fail_report(self._run, error)
+        except asyncio.CancelledError as error:
+            source._fail_report(self._run, interrupted(error))
         source._settle_one()
 
     async def _finish(self, result: Awaitable[object]) -> None:
@@ -87,6 +94,11 @@ class SourceAcknowledgement(Acknowledgement):
             await result
         except Exception as error:
             self._source._fail_report(self._run, error)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # the loop ends
+            self._source._fail_report(self._run, interrupted(error))
         finally:
             self._source._settle_one()
 

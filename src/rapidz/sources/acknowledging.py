@@ -118,8 +118,13 @@ class AcknowledgingSource(Stream[T]):
 
     def _settle_one(self) -> None:
         self._unsettled -= 1
-        if not self._unsettled and self._settling is not None and not self._settling.done():
-            self._settling.set_result(None)
+        settling = self._settling
+        if self._unsettled or settling is None or settling.done():
+            return
+        if settling.get_loop().is_closed():
+            self._settling = None
+        else:
+            settling.set_result(None)
 
     def _acknowledgement(
         self,

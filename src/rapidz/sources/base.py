@@ -20,7 +20,7 @@ from rapidz.kernel.protocol.node import engine_default
 from rapidz.kernel.protocol.push import flat
 from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime.attribution import attribute_to, comes_from_downstream
-from rapidz.kernel.runtime.failures import PolicyHandler, Raise, StreamClosed
+from rapidz.kernel.runtime.failures import PolicyHandler, Raise, StreamClosed, interrupted
 from rapidz.kernel.runtime.supervision import being_ended, supervised
 from rapidz.kernel.runtime.tracked_element import Metadata
 from rapidz.sources.acknowledge import SourceAcknowledgement
@@ -250,7 +250,7 @@ class Source(RestartingSource[T]):
                 return
             self._source_run, self.stopped = None, True
             self._state = "failed"
-            self.exception = error if isinstance(error, Exception) else RuntimeError(str(error))
+            self.exception = error if isinstance(error, Exception) else interrupted(error)
         self._on_run_stopped()
         run.retire_failed()
 
