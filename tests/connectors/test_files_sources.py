@@ -354,6 +354,22 @@ async def test_undecodable_content_fails_a_source_without_a_policy(tmp_path: Pat
         assert seen == expected
 
 
+async def test_from_csv_refuses_a_header_that_has_a_name_more_than_once(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("a,b,a\n1,2,3\n")
+    (tmp_path / "2.csv").write_text("a,b\n4,5\n")
+    source = Stream.from_csv(tmp_path / "*.csv")
+    source.start()
+    with pytest.raises(ValueError, match="the header has 'a' more than once"):
+        await source.join()
+    assert source.state == "failed"
+    source = Stream.from_csv(tmp_path / "*.csv")
+    failures = source.errors.sink_to_list()
+    assert await collect(source) == [{"a": "4", "b": "5"}]
+    assert [f.element for f in failures] == [b"a,b,a", b"1,2,3"]
+    with pytest.raises(ValueError, match="from_csv: names must be different, got 'a' more"):
+        Stream.from_csv(tmp_path / "1.csv", header=False, names=["a", "b", "a"])
+
+
 async def test_lines_that_are_too_long_are_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -185,6 +185,19 @@ def test_csv_bad_records_are_undecoded_and_others_are_not(cuts: list[int]) -> No
     assert raws == [b"3", b"4,\xff", b"5,6,7", b'10,"open']
 
 
+@given(cut_places)
+def test_csv_refuses_a_header_that_has_a_name_more_than_once(cuts: list[int]) -> None:
+    data = b"a,b,a,,\n1,2,3,4,5\n"
+    for kind in (None, Reading):
+        found = decode(CsvFormat(type=kind), pieces(data, cuts))
+        assert [x.raw for x in found] == data.splitlines()
+        for x in found:
+            assert "the header has 'a', '' more than once; header=False and names=" in str(x.error)
+    assert decode(CsvFormat(), [b",a\n1,2\n"]) == [{"": "1", "a": "2"}]
+    with pytest.raises(ValueError, match="csv: names must be different, got 'x' more than once"):
+        CsvFormat(header=False, names=["x", "y", "x"]).decoder()
+
+
 @given(cut_places, st.integers(0, 400))
 def test_csv_records_that_are_too_long_are_bounded(cuts: list[int], size: int) -> None:
     form = CsvFormat(header=False, max_size=50)

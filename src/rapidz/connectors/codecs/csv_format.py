@@ -27,7 +27,8 @@ class CsvFormat:
     r"""Format of records of fields; fields in quotes may contain delimiters and line breaks.
 
     Elements are dicts by the names of the header, lists without names, or objects of *type*.  Blank
-    lines are no records.  A record with too few or too many fields is `Undecoded`.
+    lines are no records.  A record with too few or too many fields is `Undecoded`; so are a header
+    that has a name more than once, and all records below it.
 
     Parameters
     ----------
@@ -85,8 +86,13 @@ class CsvFormat:
         self.names = None if names is None else list(names)
         self.type, self.encoding, self.max_size = type, encoding, max_size
         self.options: dict[str, Any] = {"delimiter": delimiter, "quotechar": quotechar}
+        self._operator = operator
 
     def decoder(self) -> CsvDecoder:
+        if not self.header and (repeated := _repeated(self.names or ())):
+            raise ValueError(
+                f"{self._operator}: names must be different, got {repeated} more than once"
+            )
         return CsvDecoder(self)
 
     def encoder(self) -> CsvEncoder:
@@ -224,6 +230,7 @@ class CsvDecoder:
 
     def _elements_of(self, lines: io.StringIO) -> list[Any] | None:
         """Return the elements of whole *lines*; None if the last one is incomplete."""
+        self._check_names()
         # The last record has as many fields as the others, so that it passes for one of them.
         fields = [_END, *[""] * (len(self.names or ("",)) - 1)]
         end = self._form.options["delimiter"].join(fields)
@@ -308,7 +315,9 @@ class CsvDecoder:
                 raise ValueError(str(row))
             if self.names is None:
                 self.names = row
+                self._check_names()
                 return None
+            self._check_names()
             if not self.names and form.type is None:
                 return row
             if len(row) != len(self.names):
@@ -324,6 +333,14 @@ class CsvDecoder:
         if self.names is None:
             self.names, reason = [""], f"the header is not valid: {reason}"
         return self._undecoded(raw, reason)
+
+    def _check_names(self) -> None:
+        """Refuse names of which a dict or an object would keep only some."""
+        if repeated := _repeated(self.names or ()):
+            raise ValueError(
+                f"the header has {repeated} more than once; "
+                "header=False and names= give other names"
+            )
 
     def _undecoded(self, raw: bytes, reason: str) -> Undecoded:
         self.has_failed = True
@@ -420,6 +437,13 @@ class CsvEncoder:
             raise unencodable("csv", describe_unicode_error(error), fields) from None
         except csv.Error as error:
             raise unencodable("csv", error, fields) from None
+
+
+def _repeated(names: Sequence[str]) -> str:
+    """Return what is in *names* more than once, for a message."""
+    if len(set(names)) == len(names):
+        return ""
+    return ", ".join(short_repr(name) for name in dict.fromkeys(names) if names.count(name) > 1)
 
 
 def _names_of(x: Any) -> list[str] | None:

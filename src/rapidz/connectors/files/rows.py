@@ -62,7 +62,8 @@ class from_csv(RowSource[T]):
     for files that appear.  `seek` resumes at a `position`, also in another process.
 
     A row that cannot be decoded, or has too many or too few fields, goes to the
-    policy of the source, with its bytes as the element of the `Failure`.
+    policy of the source, with its bytes as the element of the `Failure`.  So do a
+    header that has a name more than once, and each row below it.
 
     Parameters
     ----------
