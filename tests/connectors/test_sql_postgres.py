@@ -315,6 +315,15 @@ class Event:
     at: datetime.datetime
 
 
+def test_null_in_a_key_of_two_columns_costs_no_other_row(server: PostgresServer, db: Any) -> None:
+    db.execute("CREATE TABLE t (a int, b int)")
+    db.execute("INSERT INTO t VALUES (1, 1), (1, NULL), (1, 2), (NULL, 1), (2, NULL), (2, 3)")
+    for size in (1, 2, 100):
+        seen = read_all(server.url, "t", key=("a", "b"), fetch_size=size)
+        assert [(row["a"], row["b"]) for row in seen] == [(1, 1), (1, 2), (2, 3)]
+    assert read_all(server.url, "t", key=("a", "b"), after=(1, 2)) == [{"a": 2, "b": 3}]
+
+
 def test_a_value_that_python_cannot_have_goes_to_the_policy(
     server: PostgresServer, db: Any
 ) -> None:

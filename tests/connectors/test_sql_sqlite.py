@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import itertools
 import pickle
 import sqlite3
 import sys
@@ -47,6 +48,13 @@ def execute(path: str, *statements: str) -> list[Any]:
         for statement in statements:
             rows = connection.execute(statement).fetchall()
         return rows
+
+
+def connect_traced(path: str, statements: list[str]) -> sqlite3.Connection:
+    """Connect as a source does; *statements* gets those that are run."""
+    connection = sqlite3.connect(path, check_same_thread=False)
+    connection.set_trace_callback(statements.append)
+    return connection
 
 
 def make_events(path: str, n: int = 0) -> None:
@@ -234,6 +242,63 @@ def test_rows_without_a_key_are_left_out(path: str) -> None:
     execute(path, "CREATE TABLE t (k, j)", "INSERT INTO t VALUES (NULL, 1), (1, NULL), (2, 2)")
     assert [row["k"] for row in read_all(path, "t", key="k")] == [1, 2]
     assert [row["k"] for row in read_all(path, "t", key=["k", "j"])] == [2]
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rows=st.lists(st.tuples(*[st.none() | st.integers(0, 3)] * 2), max_size=15, unique=True),
+    size=st.integers(1, 5),
+    start=st.none() | st.tuples(st.integers(0, 3), st.integers(0, 3)),
+)
+def test_null_in_a_key_of_two_columns_costs_no_other_row(
+    path: str, rows: list[Any], size: int, start: tuple[int, int] | None
+) -> None:
+    execute(path, "DROP TABLE IF EXISTS t", "CREATE TABLE t (a, b)")
+    with connected(path) as connection:
+        connection.executemany("INSERT INTO t VALUES (?, ?)", rows)
+    seen = read_all(path, "t", key=("a", "b"), fetch_size=size, after=start)
+    whole = sorted(row for row in rows if None not in row)
+    assert [(x["a"], x["b"]) for x in seen] == [k for k in whole if start is None or k > start]
+
+
+def test_a_poll_that_finds_only_null_keys_waits_for_the_next(path: str) -> None:
+    execute(path, "CREATE TABLE t (a, b)", "INSERT INTO t VALUES (1, 1)")
+    polls: list[str] = []
+    connect = functools.partial(connect_traced, path, polls)
+    source = Stream.from_sql(connect, "t", key=("a", "b"), poll_interval="1 min")
+    seen = source.sink_to_list()
+    source.start()
+    wait_until(lambda: len(polls) >= 4)
+    source.stop()
+    execute(path, "INSERT INTO t VALUES (1, 2), (2, NULL)")
+    polls.clear()
+    source.start()
+    wait_until(lambda: len(seen) == 2 and len(polls) >= 4)
+    source.close()
+    assert seen == [{"a": 1, "b": 1}, {"a": 1, "b": 2}]
+    assert len(polls) == 4  # the columns, the newest row, a page, nothing newer
+
+
+def test_a_newest_row_that_is_never_read_makes_no_busy_loop(path: str) -> None:
+    execute(path, "CREATE TABLE t (k)", "INSERT INTO t VALUES (1)")
+    polls: list[str] = []
+    clock = itertools.count()
+
+    def connect() -> sqlite3.Connection:
+        connection = connect_traced(path, polls)
+        connection.create_function("clock", 0, lambda: next(clock))
+        return connection
+
+    query = "SELECT clock() AS now FROM t"  # greater when its page is read
+    source = Stream.from_sql(connect, query=query, key="now", poll_interval="1 min")
+    seen = source.sink_to_list()
+    source.start()
+    wait_until(lambda: len(polls) >= 3)
+    source.close()
+    assert len(polls) == 3  # the columns, the newest row, a page
+    assert seen == []
 
 
 def test_a_query_takes_parameters_by_place_and_by_name(path: str) -> None:

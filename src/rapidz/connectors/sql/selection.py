@@ -108,9 +108,16 @@ class Selection:
         return self._statement(parameters, self._chosen, where, "")
 
     def _where(self, parameters: _Parameters, after: Key | None) -> list[str]:
+        """Return the conditions for rows behind *after* with a whole key.
+
+        A comparison excludes a NULL of the first column alone: (2, NULL) > (1, 1) is true.
+        """
         if after is None:
-            return [f"{self._column(name)} IS NOT NULL" for name in self.keys]
-        return self._compare(parameters, ">", after)
+            return self._filled(self.keys)
+        return [*self._compare(parameters, ">", after), *self._filled(self.keys[1:])]
+
+    def _filled(self, names: Iterable[str]) -> list[str]:
+        return [f"{self._column(name)} IS NOT NULL" for name in names]
 
     def _compare(self, parameters: _Parameters, how: str, key: Key) -> list[str]:
         if len(key) == 1:

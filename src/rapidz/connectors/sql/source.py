@@ -215,8 +215,10 @@ class from_sql(BulkSource[T]):
             elif newest is not None and self._lag is None:
                 await self._wait_for_writers(reader)
             if until is not None:
+                before, emitted = self._position, until
                 await self._emit_until(reader, until)
-                emitted = until
+                if self._position == before:  # the newest row is gone, or changes its key
+                    await reader.wait(pause)
             elif newest is None and not self._follow:
                 return
             else:
