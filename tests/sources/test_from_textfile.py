@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,77 @@ async def test_from_textfile_reads_an_old_file_to_its_end_first(tmp_path: Path) 
     await asyncio.sleep(1)
     source.stop()
     assert seen == ["a\n", "last\n", "first\n"]
+
+
+async def test_from_textfile_reads_what_was_rotated_twice_between_two_reads(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "log"
+    path.write_text("a\n")
+    for name in ("log.4", "log2", "log-20200101"):
+        (tmp_path / name).write_text("other\n")
+        os.utime(tmp_path / name, (1, 1))
+    source = from_textfile(path, 1, start=True)
+    seen = source.sink_to_list()
+    await asyncio.sleep(0.5)
+    append(path, "b\n")
+    path.rename(tmp_path / "log.3")
+    (tmp_path / "log.2").write_text("c\n")
+    (tmp_path / "log-20991231").touch()
+    (tmp_path / "log.1").write_text("d\ne")
+    for name in ("log.3", "log.2", "log.1", "log-20991231"):  # of one tick of the clock
+        os.utime(tmp_path / name, (10**9, 10**9))
+    path.write_text("f\n")
+    for name in ("log2", "log.1.gz"):
+        (tmp_path / name).write_text("other\n")
+    await asyncio.sleep(1)
+    append(tmp_path / "log.3", "too late\n")
+    path.rename(tmp_path / "log.0")
+    path.write_text("g\n")
+    await asyncio.sleep(2)
+    source.stop()
+    assert seen == ["a\n", "b\n", "c\n", "d\n", "e", "f\n", "g\n"]
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) == 1
+    assert "log.1.gz is newer than what was read" in warnings[0]
+
+
+async def test_from_textfile_reads_what_was_rotated_twice_while_it_was_stopped(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log"
+    path.write_text("same\n")
+    source = from_textfile(path, 1, start=True)
+    seen = source.sink_to_list()
+    await asyncio.sleep(0.5)
+    source.stop()
+    await settle(source.join())
+    append(path, "a\n")
+    path.rename(tmp_path / "log.2")
+    (tmp_path / "log.1").write_text("same\nb\n")
+    os.utime(tmp_path / "log.2", (1, 1))
+    path.write_text("same\nc\n")
+    source.start()
+    await asyncio.sleep(0.5)
+    source.stop()
+    assert seen == ["same\n", "a\n", "same\n", "b\n", "same\n", "c\n"]
+
+
+async def test_files_of_a_pattern_that_were_rotated_twice_are_read_once(tmp_path: Path) -> None:
+    for pattern in ("*.log", "*.log*"):
+        folder = tmp_path / str(len(pattern))
+        folder.mkdir()
+        path = folder / "x.log"
+        path.write_text("a\n")
+        source = from_textfile(folder / pattern, 1, start=True)
+        seen = source.sink_to_list()
+        await asyncio.sleep(0.5)
+        path.rename(folder / "x.log.2")
+        (folder / "x.log.1").write_text("b\n")
+        path.write_text("c\n")
+        await asyncio.sleep(2)
+        source.stop()
+        assert sorted(seen) == ["a\n", "b\n", "c\n"]
 
 
 async def test_from_textfile_follows_a_truncation(tmp_path: Path) -> None:

@@ -295,6 +295,8 @@ class FileReader:
     def _follow_file(self, path: str) -> FollowedFile:
         compression = compression_of("files", path, self._compression)
         tail = ByteTail(self._files, path, self._from_end, compression)
+        if self.is_many:
+            tail.others = lambda: self._files.glob(self.path)
         file = self.followed[path] = FollowedFile(tail, self._make_decoder)
         return file
 

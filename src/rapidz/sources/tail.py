@@ -6,15 +6,30 @@ import hashlib
 import io
 import logging
 import os
+import re
+from collections import deque
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, TypedDict
 
-from rapidz.sources.filesystem import FileSystem, decompressed, hide_credentials
+from rapidz.sources.filesystem import (
+    FileSystem,
+    decompressed,
+    hide_credentials,
+    local_status,
+)
 
 #: How many bytes, or characters, one read returns at most.
 CHUNK_SIZE = 1 << 20
 
 #: How many bytes of the beginning of a file, and before a position, identify its content.
 SAMPLE = 1024
+
+#: What rotation adds to the name of a file: a number, or a time.
+_ROTATION = re.compile(r"[._-]\d[\d._:TZ-]*")
+_NUMBER = re.compile(r"\.(\d{1,5})")
+
+#: How many files a reader remembers that it has read.
+_REMEMBERED = 100
 
 _log = logging.getLogger("rapidz.sources")
 
@@ -62,10 +77,21 @@ class TailSnapshot(NamedTuple):
         }
 
 
+class Sibling(NamedTuple):
+    """File whose name begins with the name of another one."""
+
+    age: tuple[int, int]
+    """Orders files from the oldest to the newest: by time, and then by falling numbers."""
+    path: str
+    identity: tuple[int, int]
+    suffix: str
+
+
 class ByteTail:
     """Reader of the file at a path, which may be appended to, truncated and replaced.
 
-    Reads a file that was renamed to its end before the one that has its path now.
+    Reads a file that was renamed to its end, then those that had the path after it and were
+    renamed too, then the one that has the path now.
     """
 
     def __init__(
@@ -85,8 +111,11 @@ class ByteTail:
         self._head = self._recent = b""
         self._keep = SAMPLE
         self._resume: FilePosition | None = None
-        self._rotated: list[str] = []
-        """Files to be read before the one at the path: it was renamed while no one looked."""
+        self._read_before: deque[tuple[tuple[int, int] | None, bytes]] = deque(maxlen=_REMEMBERED)
+        """Identity and first bytes of the files that were read to their ends."""
+        self._warned: set[str] = set()
+        self.others: Callable[[], Collection[str]] = tuple
+        """Paths of files that other readers read."""
 
     def read(self, keep: int = 0) -> Chunk:
         """Return what was appended since the last call.
@@ -97,7 +126,7 @@ class ByteTail:
         restarted = self._open() if self.file is None else False
         restarted = self._rewind_if_rewritten() or restarted
         data = self._read_chunk()
-        if not data and self._may_follow() and (replaced := self._replaced()) is not None:
+        while not data and self._may_follow() and (replaced := self._replaced()) is not None:
             data = self._read_chunk()
             if not data:  # the old file is exhausted: only now the new one
                 self._rewind(replaced)
@@ -145,6 +174,10 @@ class ByteTail:
         size, identity = self._status()
         if first and self._from_end:
             self._restart(size)
+        elif not first and identity != self.identity and self._has_siblings:
+            self.close()
+            self._open_at_position(self.snapshot().position_at(self.offset))
+            return self.offset == 0
         elif not first and (identity != self.identity or size < self.offset):
             self._restart(0)
         self.identity = identity
@@ -174,28 +207,28 @@ class ByteTail:
         if offset:
             self.file.seek(0)
             self._head = self.file.read(min(offset, SAMPLE))
-            self.file.seek(max(0, offset - SAMPLE))
-            self._recent = self.file.read(min(offset, SAMPLE))
+            self.file.seek(max(0, offset - self._keep))
+            self._recent = self.file.read(min(offset, self._keep))
 
     def _may_follow(self) -> bool:
         return self._compression is None
 
     def _replaced(self) -> bool | None:
         """Return True if another file has the path now, False if it was truncated, else None."""
-        if self._rotated:
-            return True
         try:
             status = self._files.status(self.path)
-        except FileNotFoundError:
-            return None  # a new file may follow
+        except FileNotFoundError:  # a new file may follow
+            return None if self._next_rotated() is None else True
         if status.identity != self.identity:
             return True
         return False if status.size < self.offset else None
 
     def _rewind(self, replaced: bool) -> None:
         if replaced:
+            following = self._open_following()
+            self._read_before.append((self.identity, self._head))
             self.close()
-            self._open_file(self._rotated.pop(0) if self._rotated else self.path)
+            self.file = following
             self._restart(0)
             self.identity = self._status()[1]
         else:
@@ -213,16 +246,98 @@ class ByteTail:
         self._rewind(replaced=False)
         return True
 
+    # --- rotation ----------------------------------------------------------------------------
+
+    @property
+    def _has_siblings(self) -> bool:
+        return self._files.is_local and self._compression is None
+
+    def _open_following(self) -> Any:
+        """Open the file that had the path after the present one."""
+        while True:
+            newest = self._open_if_found(self.path)  # first: what is renamed from now on is found
+            if (rotated := self._next_rotated()) is None:
+                return newest or self._files.open(self.path, "rb")
+            if newest is not None:
+                newest.close()
+            if (file := self._open_if_found(rotated.path)) is None:
+                continue
+            if local_status(os.fstat(file.fileno())).identity == rotated.identity:
+                return file
+            file.close()  # it was renamed meanwhile
+
+    def _open_if_found(self, path: str) -> Any:
+        try:
+            return self._files.open(path, "rb")
+        except FileNotFoundError:
+            return None
+
+    def _next_rotated(self) -> Sibling | None:
+        """Return the file that had the path after the present one, if it was renamed too."""
+        if not self._has_siblings:
+            return None
+        siblings = self._siblings()
+        now = os.fstat(self.file.fileno()).st_mtime_ns
+        ages = [each.age for each in siblings if each.identity == self.identity]
+        age = max(ages, default=(now, -(10**5)))
+        others = self.others()
+        for each in siblings:
+            if each.age <= age or each.path in others or self._has_read(each):
+                continue
+            if _ROTATION.fullmatch(each.suffix):
+                return each
+            if each.age[0] > now and each.path not in self._warned:
+                self._warned.add(each.path)
+                _log.warning(
+                    "%s: the file was replaced, and %s is newer than what was read, but of no "
+                    "name that rotation gives: it is not read",
+                    self.path,
+                    each.path,
+                )
+        return None
+
+    def _has_read(self, file: Sibling) -> bool:
+        """Return whether *file* was read, has the path now, or no longer exists."""
+        heads = [head for identity, head in self._read_before if identity == file.identity]
+        try:
+            if file.identity in (self.identity, self._files.status(self.path).identity):
+                return True
+        except FileNotFoundError:
+            pass
+        if not heads:
+            return False
+        try:
+            with self._files.open(file.path, "rb") as other:
+                begin = other.read(SAMPLE)
+        except OSError:
+            return True
+        return any(begin.startswith(head) for head in heads)
+
+    def _siblings(self) -> list[Sibling]:
+        """Return files whose names are that of the path and what rotation may add."""
+        folder, name = os.path.split(self.path)
+        found = []
+        for entry in os.scandir(folder or "."):
+            suffix = entry.name[len(name) :]
+            if not entry.name.startswith(name) or suffix[:1] not in tuple("._-"):
+                continue
+            try:
+                status = os.stat(path := os.path.join(folder, entry.name))
+            except FileNotFoundError:
+                continue  # it was renamed or deleted meanwhile
+            if entry.is_file():
+                number = _NUMBER.fullmatch(suffix)
+                age = (status.st_mtime_ns, -int(number[1]) if number else 0)
+                found.append(Sibling(age, path, (status.st_dev, status.st_ino), suffix))
+        return sorted(found)
+
     # --- resuming ----------------------------------------------------------------------------
 
     def _open_at_position(self, position: FilePosition) -> None:
         offset = position["offset"]
-        paths = [self.path, *self._rotated_files()]
-        for path in paths:
+        for path in self._candidates(position):
             if self._is_at(path, position):
-                later = paths[paths.index(path) + 1 :] if path != self.path else []
                 self._open_file(path)
-                self._rotated = later
                 break
         else:
             _log.warning(
@@ -235,16 +350,14 @@ class ByteTail:
         self.identity = self._status()[1]
         self.file.seek(offset)
 
-    def _rotated_files(self) -> list[str]:
-        """Return files that may have had the path before, the oldest first."""
-        if not self._files.is_local or self._compression is not None:
-            return []
-        folder, name = os.path.split(self.path)
-        found = []
-        for entry in os.scandir(folder or "."):
-            if entry.name.startswith(name) and entry.name != name and entry.is_file():
-                found.append((entry.stat().st_mtime_ns, entry.path))
-        return [path for _, path in sorted(found)]
+    def _candidates(self, position: FilePosition) -> list[str]:
+        """Return paths of files that may be the one of *position*; that of its identity first."""
+        if not self._has_siblings:
+            return [self.path]
+        siblings = self._siblings()
+        identity = tuple(position["identity"] or ())
+        same = [each.path for each in siblings if each.identity == identity]
+        return [*same, self.path, *[each.path for each in siblings if each.path not in same]]
 
     def _is_at(self, path: str, position: FilePosition) -> bool:
         """Return whether the file at *path* has the content that was read up to the position."""
