@@ -19,15 +19,20 @@ class AckQueue(Generic[A]):
     so a slow connection makes requests larger, and not more of them.  `Stream.join` waits
     until they are sent.
 
+    A failure to send them that is transient is a warning, and `raise_failure` raises it in
+    `run`, so that the source connects again and calls `flush`.  Any other one fails the source.
+
     Parameters
     ----------
     source : Source
         The source, on whose loop they are sent.
     send : callable
         ``await send(items)`` sends a batch; an exception keeps the batch for `flush`.
-    keep : bool
-        Whether a batch whose outcome is unknown may be sent again.  If not, it is dropped, and
-        the server delivers its elements again.
+    keep : callable
+        ``keep(error)`` tells whether a batch may be sent again after *error*.  If not, it is
+        dropped, and the server delivers its elements again.  By default, every batch may.
+    on_failure : callable, optional
+        ``on_failure(error)`` is called after a transient failure, to wake `run`.
     """
 
     def __init__(
@@ -35,12 +40,17 @@ class AckQueue(Generic[A]):
         source: Any,
         send: Callable[[Sequence[A]], Awaitable[object]],
         *,
-        keep: bool = True,
+        keep: Callable[[BaseException], bool] = lambda error: True,
+        on_failure: Callable[[Exception], object] = lambda error: None,
     ) -> None:
         self._source, self._send, self._keep = source, send, keep
+        self._on_failure = on_failure
         self._items: list[A] = []
-        self._sending = self._failed = False
-        self._idle: asyncio.Future[None] | None = None
+        self._failure: Exception | None = None
+        self._task: Any = None
+        """Task that sends, or has sent."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Loop of that task."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -51,22 +61,34 @@ class AckQueue(Generic[A]):
     def add(self, item: A) -> None:
         """Queue one acknowledgement; called on the loop of the source."""
         self._items.append(item)
-        if not self._sending and not self._failed:
-            self._sending = True
-            self._source._pipeline.start(self._send_all())
+        if self._failure is None and not self._is_sending():
+            self._loop = asyncio.get_running_loop()
+            self._task = self._source._pipeline.start(self._send_all())
+
+    def raise_failure(self) -> None:
+        """Raise what acknowledgements could not be sent for, until `flush` has sent them."""
+        if self._failure is not None:
+            raise self._failure
 
     async def flush(self) -> None:
         """Send what is queued, also what could not be sent before; raise if that fails."""
         await self.wait_idle()
-        self._failed = False
+        self._failure = None
         while self._items:
             await self._send_batch()
 
     async def wait_idle(self) -> None:
         """Wait until no request is in flight."""
-        if self._sending:
-            self._idle = asyncio.get_running_loop().create_future()
-            await self._idle
+        while self._is_sending():
+            ended = asyncio.get_running_loop().create_future()
+            self._task.add_done_callback(lambda _, f=ended: f.done() or f.set_result(None))
+            await ended
+
+    def _is_sending(self) -> bool:
+        """Return whether a request is in flight; none is on a loop before this one."""
+        if self._task is None or self._loop is not asyncio.get_running_loop():
+            return False
+        return not self._task.done()
 
     async def _send_all(self) -> None:
         try:
@@ -74,24 +96,28 @@ class AckQueue(Generic[A]):
             while self._items:
                 try:
                     await self._send_batch()
-                except Exception:
-                    if not self._keep:
+                except Exception as error:
+                    if not self._keep(error):
                         raise
                     await self._send_batch()  # on another connection: `stop` may close one
-        except Exception as error:  # the server delivers them again, or `flush` sends them
-            self._failed = True
+        except Exception as error:
+            self._failure = error
+            self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        source = self._source
+        if source._is_transient(error):
             failure = f"{type(error).__name__}: {error}"
-            _log.info("%s: acknowledgements not sent: %s", self._source, failure)
-        finally:
-            self._sending = False
-            if (idle := self._idle) is not None and not idle.done():
-                idle.set_result(None)
+            _log.warning("%s: acknowledgements could not be sent: %s", source, failure)
+            self._on_failure(error)
+        else:
+            source._fail_report(source._source_run, error)
 
     async def _send_batch(self) -> None:
         batch, self._items = self._items, []
         try:
             await self._send(batch)
-        except BaseException:
-            if self._keep:
+        except BaseException as error:
+            if self._keep(error):
                 self._items[:0] = batch
             raise

@@ -116,7 +116,10 @@ class from_jetstream(Source[Any]):
         self._refused: list[_Identity] = []
         """Messages that failed, or were not emitted: to be delivered again after this run."""
         self._is_pulling = False
-        self._acks: AckQueue[tuple[_Identity, bytes]] = AckQueue(self, self._acknowledge)
+        self._puller: Puller | None = None
+        self._acks: AckQueue[tuple[_Identity, bytes]] = AckQueue(
+            self, self._acknowledge, on_failure=self._reconnect
+        )
         super().__init__(**kwargs)
 
     def _is_transient(self, error: Exception) -> bool:
@@ -133,6 +136,7 @@ class from_jetstream(Source[Any]):
             alive = asyncio.create_task(self._keep_alive(client, ack_wait / 3))
             try:
                 await self._acks.flush()
+                self._puller = puller
                 self.connected()
                 await self._pull(client, puller)
             finally:
@@ -141,6 +145,7 @@ class from_jetstream(Source[Any]):
 
     async def _settle(self, client: Any, puller: Puller, alive: asyncio.Task[None]) -> None:
         """Let the server deliver again what was not emitted, and send acknowledgements."""
+        self._puller = None
         await asyncio.gather(alive, return_exceptions=True)
         # What is refused before `end` would be delivered to this run again.
         self._refused += [_identity(message.reply) for message in await puller.end()]
@@ -220,6 +225,11 @@ class from_jetstream(Source[Any]):
         refused, self._refused = self._refused, []
         for identity in refused:
             self._acks.add((identity, _FAILED))
+
+    def _reconnect(self, error: Exception) -> None:
+        """End the run, so that another one sends the acknowledgements."""
+        if self._puller is not None:
+            self._puller.fail(error)
 
     async def _acknowledge(self, answers: Sequence[tuple[_Identity, bytes]]) -> None:
         if (client := self._client) is not None:

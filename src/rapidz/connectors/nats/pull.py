@@ -77,6 +77,11 @@ class Puller:
             self._changed.clear()
             await self._changed.wait()
 
+    def fail(self, error: Exception) -> None:
+        """Let `next` raise *error*."""
+        self._failure = error
+        self._changed.set()
+
     async def end(self) -> list[Any]:
         """Let the server send no more; return the messages that `next` has not returned."""
         if self._subscription is not None and not self._client.is_closed:

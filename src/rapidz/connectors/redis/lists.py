@@ -97,8 +97,8 @@ class from_redis_list(Source[Any]):
         self._numbers = itertools.count()
         self._in_flight: dict[int, bytes] = {}
         """Items of the second list that must not be emitted again by this object."""
-        # An acknowledgement removes one of several equal items, so it is never sent twice.
-        self._acks: AckQueue[int] = AckQueue(self, self._acknowledge, keep=False)
+        # An acknowledgement removes one of several equal items, so it is not executed twice.
+        self._acks: AckQueue[int] = AckQueue(self, self._acknowledge, keep=self._was_refused)
         super().__init__(**kwargs)
 
     def _is_transient(self, error: Exception) -> bool:
@@ -139,6 +139,7 @@ class from_redis_list(Source[Any]):
         return [] if item is None else [item]
 
     async def _emit_items(self, items: Sequence[bytes]) -> None:
+        self._acks.raise_failure()
         for item in items:
             number = next(self._numbers)
             self._in_flight[number] = item
@@ -153,6 +154,10 @@ class from_redis_list(Source[Any]):
         """Emit the item again at the next start: it failed."""
         self._in_flight.pop(number, None)
 
+    def _was_refused(self, error: BaseException) -> bool:
+        """Return whether the server has refused a command, and not executed it."""
+        return isinstance(error, self.connection.response_error)
+
     async def _acknowledge(self, numbers: Sequence[int]) -> None:
         try:
             if (client := self._client) is not None:
@@ -160,12 +165,19 @@ class from_redis_list(Source[Any]):
             else:  # done after `stop`
                 async with self.connection.connected() as late:
                     await self._remove(late, numbers)
-        finally:
-            for number in numbers:
-                del self._in_flight[number]
+        except BaseException as error:
+            if not self._was_refused(error):
+                self._settle(numbers)
+            raise
 
     async def _remove(self, client: Any, numbers: Sequence[int]) -> None:
-        items = [self._in_flight[number] for number in numbers]
-        for begin in range(0, len(items), _MOST):
-            part = items[begin : begin + _MOST]
-            await client.register_script(_REMOVE)([self.processing], part)
+        known = [number for number in numbers if number in self._in_flight]
+        for begin in range(0, len(known), _MOST):
+            part = known[begin : begin + _MOST]
+            items = [self._in_flight[number] for number in part]
+            await client.register_script(_REMOVE)([self.processing], items)
+            self._settle(part)
+
+    def _settle(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self._in_flight.pop(number, None)

@@ -215,6 +215,7 @@ class from_redis_stream(Source[Any]):
                 return
 
     async def _emit_entries(self, entries: Sequence[RedisEntry]) -> None:
+        self._acks.raise_failure()
         for entry in entries:
             if entry.id in self._in_flight:
                 continue
