@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,7 +15,10 @@ import pytest
 from tests.connectors.helpers import no_leaks, wait_until
 
 from rapidz import Stream
+from rapidz.connectors import process
+from rapidz.connectors.codecs.errors import DecodeError
 from rapidz.connectors.process import ProcessFailed
+from rapidz.kernel.runtime.loop import background_loop
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals and process groups")
 
@@ -41,6 +46,16 @@ def is_alive(pid: int) -> bool:
     except OSError:
         return Path("/proc/self").exists() is False
     return status != "Z"
+
+
+def commands_with(argument: str) -> list[int]:
+    """Return the processes that have an argument, where the system tells."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if argument.encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
 
 
 # --- elements ------------------------------------------------------------------------------------
@@ -211,6 +226,15 @@ def test_line_that_is_too_long_is_a_failure() -> None:
     assert [len(failure.element) for failure in failures] == [100]
 
 
+def test_line_that_is_too_long_ends_a_source_without_policy() -> None:
+    source = Stream.from_process(python("print('x' * 3_000_000)\nprint('b')"))
+    lines = source.sink_to_list()
+    source.start()
+    with pytest.raises(DecodeError, match="longer than max_size"):
+        source.join(30)
+    assert (lines, source.state) == ([], "failed")
+
+
 def test_failure_downstream_ends_the_command() -> None:
     source = Stream.from_process(python("while True: print(0)"))
     source.map(int).sink(lambda x: 1 // x)
@@ -283,6 +307,99 @@ def test_end_of_the_command_does_not_wait_for_children_in_the_background() -> No
         assert (source.state, source.returncode) == ("done", 0)
     finally:
         os.kill(int(lines[0]), 9)
+
+
+def test_stop_ends_a_command_whose_output_is_not_read() -> None:
+    source, release, seen = Stream.from_process("yes"), [False], []
+
+    async def write(x: bytes) -> None:
+        seen.append(x)
+        while not release[0]:
+            await asyncio.sleep(0.01)
+
+    source.sink(write)
+    with no_leaks():
+        source.start()
+        wait_until(lambda: seen)
+        source.stop()
+        release[0] = True
+        source.join(30)
+    assert (source.state, source.returncode) == ("stopped", -15)
+
+
+def test_stop_while_the_command_starts_ends_its_children() -> None:
+    program, tag = "sleep $0 & sleep $0", f"1000.{os.getpid()}"
+    source = Stream.from_process(["sh", "-c", program, tag])
+    source.sink_to_list()
+    for turns in range(12):
+
+        async def stop_after(turns: int = turns) -> None:
+            source.start()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            source.stop()
+
+        with no_leaks():
+            asyncio.run_coroutine_threadsafe(stop_after(), background_loop()).result(30)
+            source.join(30)
+        wait_until(lambda: not commands_with(tag))
+
+
+def test_loop_that_shuts_down_while_the_command_starts_ends() -> None:
+    tag = f"1001.{os.getpid()}"
+    program = f"""
+import asyncio
+from rapidz import Stream
+
+async def main(turns):
+    source = Stream.from_process(["sleep", "{tag}"], asynchronous=True)
+    source.sink_to_list()
+    source.start()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+for turns in range(8):
+    asyncio.run(main(turns))
+"""
+    subprocess.run(python(program), timeout=30, check=True)
+    wait_until(lambda: not commands_with(tag))
+
+
+def test_stop_does_not_wait_for_a_daemon_that_keeps_the_output() -> None:
+    daemon = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"],
+                         start_new_session=True)
+print(child.pid)
+"""
+    for rest in ("", "time.sleep(1000)"):  # the command has ended, or not
+        source = Stream.from_process(python(daemon + rest), grace=20)
+        lines = source.sink_to_list()
+        source.start()
+        wait_until(lambda lines=lines: lines)  # type: ignore[misc]
+        pid = int(lines[0])
+        try:
+            source.stop()
+            source.join(15)
+            assert source.state == "stopped"
+            assert is_alive(pid), "it has left the group of the command"
+        finally:
+            os.kill(pid, 9)
+
+
+def test_stop_is_bounded_when_no_signal_reaches_the_command(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(process, "_send_signal", lambda *args: None)
+    monkeypatch.setattr(process, "_KILL_WAIT", 0.05)
+    source = Stream.from_process(python("import time; print(1); time.sleep(1000)"), grace=0)
+    lines = source.sink_to_list()
+    source.start()
+    wait_until(lambda: lines)
+    source.stop()
+    source.join(15)
+    assert source.process is not None
+    assert f"process {source.process.pid} cannot be ended" in caplog.text
 
 
 def test_stop_before_start_and_twice_does_nothing() -> None:

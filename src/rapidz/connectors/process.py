@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shlex
 import signal
@@ -20,7 +21,13 @@ from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.sources.base import Source
 
+logger = logging.getLogger("rapidz.sources")
+
 _CHUNK = 1 << 16
+#: Seconds that a command has to end after SIGKILL; one of another user gets no signal.
+_KILL_WAIT = 5.0
+#: Seconds that asyncio has to end a command that it was starting when the loop shuts down.
+_CLOSING_WAIT = 0.1
 #: Seconds that standard error may stay open after the end of the command.
 _STDERR_WAIT = 0.5
 #: Bytes of standard error that are kept, the last ones, and those that a message shows.
@@ -50,8 +57,9 @@ class from_process(Source[Any]):
 
     Ends when the command has closed its output and has exited; a final line needs no newline.
     While downstream has no capacity the source does not read, so the command waits in its next
-    write.  `stop` ends the command and the processes that it has started: SIGTERM, and SIGKILL
-    after *grace*; lines that were not read are lost.  Every `start` runs the command again.
+    write.  `stop` ends the command and the processes of its group: SIGTERM, and SIGKILL after
+    *grace*; lines that were not read are lost.  A child that has left the group, as a daemon
+    does, survives; `stop` does not wait for it.  Every `start` runs the command again.
 
     Parameters
     ----------
@@ -152,9 +160,11 @@ class from_process(Source[Any]):
             "start_new_session": True,  # one group, so that `stop` ends its children too
             **(self.open_kwargs or {}),
         }
-        process = await asyncio.create_subprocess_exec(*self._command, **options)
+        process, stopped = await _create(self._command, options)
         self.process, ended = process, False
         try:
+            if stopped is not None:
+                raise stopped
             self.connected()
             yield process
             ended = True
@@ -162,7 +172,8 @@ class from_process(Source[Any]):
             if not ended:
                 await self._end_process(process, bool(options["start_new_session"]))
             self.returncode = process.returncode
-            process._transport.close()  # type: ignore[attr-defined]  # of pipes that stay open
+            with contextlib.suppress(PermissionError):  # it ends the command, if it can
+                process._transport.close()  # type: ignore[attr-defined]  # of open pipes
 
     async def _emit_lines(self, output: asyncio.StreamReader) -> None:
         framer, codec = LineFramer(max_size=self.max_size), self._codec
@@ -187,10 +198,12 @@ class from_process(Source[Any]):
 
     async def _end_process(self, process: Process, group: bool) -> None:
         """End the command and its children; wait until the command has ended."""
-        for number, wait in ((signal.SIGTERM, self.grace), (signal.SIGKILL, None)):
+        for number, wait in ((signal.SIGTERM, self.grace), (signal.SIGKILL, _KILL_WAIT)):
             _send_signal(process, number, group)
             if await _wait_for_exit(process, wait, cancellable=False):
                 break
+        else:
+            logger.warning("%s: process %d cannot be ended", self._program, process.pid)
         if group:
             _send_signal(process, signal.SIGKILL, group)
 
@@ -198,6 +211,29 @@ class from_process(Source[Any]):
     def _program(self) -> str:
         """Name of the program; its arguments may contain secrets."""
         return f"{self}: {os.path.basename(self._command[0])}"
+
+
+async def _create(
+    command: list[str], options: dict[str, Any]
+) -> tuple[Process, asyncio.CancelledError | None]:
+    """Start a command; return it, and the cancellation that came meanwhile.
+
+    The cancellation of `create_subprocess_exec` would leave the children of the command.
+    """
+    creation = asyncio.ensure_future(asyncio.create_subprocess_exec(*command, **options))
+    stopped: asyncio.CancelledError | None = None
+    while not creation.done():
+        closing = creation.cancelling() > 0  # its loop cancels all; asyncio may wait for ever then
+        try:
+            done, _ = await asyncio.wait([creation], timeout=_CLOSING_WAIT if closing else None)
+        except asyncio.CancelledError as error:
+            stopped = error
+        else:
+            if not done:
+                creation.cancel()
+    if stopped is not None and (creation.cancelled() or creation.exception() is not None):
+        raise stopped
+    return creation.result(), stopped
 
 
 async def _wait_for_exit(
