@@ -52,7 +52,7 @@ def test_rows_are_in_one_file_at_the_end(tmp_path: Path) -> None:
     node = source.to_parquet(path, batch=10, fsync=True)
     source.emit_many(ROWS[:24])
     source.emit(Item(24, "x24"))
-    assert [p.name for p in path.parent.iterdir()] == ["x.parquet.part"]
+    assert [p.name for p in path.parent.iterdir()] == ["x.parquet~part"]
     source.close()
     assert rows(path) == ROWS
     assert node.paths == [str(path)]

@@ -89,7 +89,7 @@ def test_mode_atomic_shows_a_file_once_it_is_complete(name: str, tmp_path: Path)
     elements, lines = SINKS[name]
     path = tmp_path / "x"
     path.write_text("old")
-    (tmp_path / "x.part").write_text("left by a process that was killed")
+    (tmp_path / "x~part").write_text("left by a process that was killed")
     source = Stream[Any]()
     node = getattr(source, name)(path, mode="atomic", fsync=True)
     source.emit_many(elements)

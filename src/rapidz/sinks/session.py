@@ -147,12 +147,21 @@ class WriterSession:
     async def _close(self) -> None:
         if not self.is_open:
             return
+        failure: BaseException | None = None
         try:
             if not self._broken:
                 await self._call(self.writer.flush)
-        finally:
-            self._opened_in, self._broken = None, False
+        except BaseException as error:
+            failure = error
+        self._opened_in, self._broken = None, False
+        try:
             await self._call(self.writer.close)
+        except Exception as error:
+            if failure is None:
+                raise
+            _log.debug("%s: %s at the close after %r", self._name, error, failure)
+        if failure is not None:
+            raise failure
 
     def _loop(self) -> asyncio.AbstractEventLoop | None:
         """Return the loop that the session runs on, None in a synchronous pipeline."""
@@ -217,7 +226,9 @@ class WriterSession:
         if self.is_open:
             self._opened_in = None
             try:
-                await self._call(self.writer.close)
+                writer = self.writer
+                is_own = type(writer).discard is not Writer.discard
+                await self._call(writer.discard if is_own else writer.close)
             except Exception as error:
                 _log.debug("%s: %s at the close of a broken connection", self._name, error)
 

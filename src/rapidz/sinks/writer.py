@@ -74,6 +74,10 @@ class Writer(Generic[T]):
     def close(self) -> Any:
         """Free what `open` acquired; called once for each `open`."""
 
+    def discard(self) -> Any:
+        """Free what `open` acquired, after a failure; what follows is `open`.  Else as `close`."""
+        return self.close()
+
     def is_transient(self, error: Exception) -> bool:
         """Return whether the writer may be opened again after *error*, and write again."""
         return isinstance(error, self.transient)

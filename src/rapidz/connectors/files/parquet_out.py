@@ -30,6 +30,11 @@ class ParquetOutput(OutputFile):
         super().__init__(files, path, mode)
         self._schema, self._codec = schema, codec
         self._writer: Any = None
+        self.can_resume = False
+
+    def cut_back(self) -> bool:
+        """Return False: a part of a Parquet file cannot be cut off."""
+        return False
 
     def add(self, elements: Sequence[Any], failures: Failures) -> None:
         """Write elements; add those that do not fit the schema to *failures*."""
@@ -93,7 +98,9 @@ class ParquetOutput(OutputFile):
                 "to_parquet", "pyarrow.parquet", extra="parquet", package="pyarrow"
             )
             self._schema = table.schema
-            self._writer = parquet.ParquetWriter(self._raw, table.schema, compression=self._codec)
+            self._writer = parquet.ParquetWriter(
+                self._ready(), table.schema, compression=self._codec
+            )
         self._writer.write_table(table)
         self.count += table.num_rows
         self.size = self._raw.tell()
@@ -108,7 +115,7 @@ class to_parquet(FileSink[T]):
     first batch; an element that does not fit, or has another field, fails; a missing field
     is null.
 
-    A Parquet file is complete when it is closed: it is written to ``path + ".part"``, and
+    A Parquet file is complete when it is closed: it is written to ``path + "~part"``, and
     renamed.  With ``{number}`` in the path, each batch is a file of its own, unless a limit
     says otherwise: an element is then done when its file is complete.  With any other path
     the file is complete at the end, and a process that is killed before loses it.

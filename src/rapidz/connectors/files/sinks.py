@@ -24,7 +24,7 @@ from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime.failures import Failure
 from rapidz.sinks.writer_sink import WriterSink
-from rapidz.sources.filesystem import FileSystem
+from rapidz.sources.filesystem import FileSystem, decompressed
 from rapidz.sources.textlines import text_decoder
 
 T = TypeVar("T")
@@ -108,10 +108,11 @@ class FormattedOutput(OutputFile):
         has_lines = getattr(form, "has_lines", True)
         super().__init__(files, path, mode, compression, has_lines)
         self._encoder = form.encoder()
-        self._begun = not self.was_empty
-        if self._begun and isinstance(form, CsvFormat) and form.header and form.names is None:
+        if self.begun and isinstance(form, CsvFormat) and form.header and form.names is None:
             self._encoder = CsvFormat(
-                names=_names_in(files, path, form), **form.options, encoding=form.encoding
+                names=_names_in(files, path, form, compression),
+                **form.options,
+                encoding=form.encoding,
             ).encoder()
 
     def add(self, elements: Sequence[Any], failures: Failures) -> None:
@@ -120,16 +121,18 @@ class FormattedOutput(OutputFile):
             return
         data = encode_each(self._encoder, elements, failures)
         if data:
-            begin = b"" if self._begun else self._encoder.begin(elements[0])
+            begin = b"" if self.begun else self._encoder.begin(elements[0])
             self.write(begin + data)
-            self._begun = True
             self.count += len(elements)
 
 
-def _names_in(files: FileSystem, path: str, form: CsvFormat) -> list[str] | None:
+def _names_in(
+    files: FileSystem, path: str, form: CsvFormat, compression: str | None
+) -> list[str] | None:
     """Return the names in the header of a file that has elements."""
     decoder = form.decoder()
-    with files.open(path, "rb") as file:
+    with files.open(path, "rb") as raw:
+        file = decompressed(raw, compression)
         while decoder.names is None and (data := file.read(1 << 16)):
             decoder.feed(data)
     return decoder.names
@@ -166,7 +169,7 @@ class to_jsonlines(FileSink[T]):
         Codec of a line.
     mode : str
         ``"a"`` appends to a file that exists, ``"w"`` overwrites it, ``"atomic"`` writes
-        to ``path + ".part"`` and renames that at the end.  With a template, the last two
+        to ``path + "~part"`` and renames that at the end.  With a template, the last two
         never overwrite a file: a number is added to its name.
     key : str, int or callable, optional
         Field, index or function that gives the ``{key}`` of an element.

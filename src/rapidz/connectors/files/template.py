@@ -92,7 +92,8 @@ def quote_key(key: Any) -> str:
     """Return *key* as a part of one name: no separator, no leading dot, of bounded length.
 
     Letters, digits, ``-_=+,@`` and spaces stay; every other character is percent-encoded.
-    Different keys have different names, except on file systems that ignore case.
+    Different strings have different names, except on file systems that ignore case; any
+    other key has the name of its `str`.  A tilde is followed by 16 digits of a hash.
 
     >>> quote_key("sensor-1"), quote_key("a/b"), quote_key(".."), quote_key("")
     ('sensor-1', 'a%2Fb', '%2E%2E', '%')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import operator
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -29,6 +30,20 @@ class FormattedFile(Protocol):
     size: int
     count: int
     opened_at: float
+    exists: bool
+    can_resume: bool
+
+    def begin_batch(self) -> None:
+        """Remember the state, for `cut_back`."""
+        ...
+
+    def cut_back(self) -> bool:
+        """Cut off what was written since `begin_batch`; return whether the file can go on."""
+        ...
+
+    def suspend(self) -> None:
+        """Close the file as it is; the next write opens it again."""
+        ...
 
     def add(self, elements: Sequence[Any], failures: Failures) -> None:
         """Write elements; add those that cannot be encoded to *failures*."""
@@ -94,23 +109,48 @@ class FileWriter(Writer[Any]):
         self._time = None if time is None else self._getter("time", time, self._template.has_time)
         self._check_rolls()
         self._outputs: dict[str, FormattedFile] = {}
+        self._batch: list[tuple[str, FormattedFile]] = []
+        """Files with elements of the last batch, as long as that may be cut off."""
+        self._process = os.getpid()
         self._next_number = 0
         self._refused: tuple[Any, BatchEncodeError] | None = None
         self.paths: list[str] = []
         """Files that are complete, in the order in which they were closed."""
+
+    def open(self) -> None:
+        """Check that the open files are of this process: a forked child shares what is buffered."""
+        if self._process == os.getpid():
+            return
+        if self._outputs and (self._mode != "a" or self._compression is not None):
+            raise RuntimeError(
+                f"{self._name}: the file was opened by another process, of which this one is a "
+                "fork: a file that is compressed, or written with mode 'w' or 'atomic', "
+                "is for one process"
+            )
+        self._process = os.getpid()
+        for output in self._outputs.values():
+            output.suspend()
+        self._outputs.clear()
 
     def write_many(self, payloads: Sequence[Any]) -> None:
         """Write a batch; raise `BatchEncodeError` for the elements that cannot be written."""
         if self._refused is not None and self._refused[0] is payloads:
             raise self._refused[1]  # tried again: the other elements are written already
         failures: Failures = []
-        for place in self._by_place(payloads, failures).values():
-            output = self._output(place)
-            output.add(place.elements, failures)
-            output.flush(sync=False)
-            self._roll_if_due(place.name, output)
-        if self._file_per_batch:
-            self.close()
+        self._batch = []
+        try:
+            for place in self._by_place(payloads, failures).values():
+                output = self._output(place)
+                output.begin_batch()
+                self._batch.append((place.name, output))
+                output.add(place.elements, failures)
+                output.flush(sync=False)
+                self._roll_if_due(place.name, output)
+            if self._file_per_batch:
+                self.close()
+        except OSError:
+            self._cut_back()
+            raise
         self._refused = None
         if failures:
             error = BatchEncodeError(failures)
@@ -119,9 +159,15 @@ class FileWriter(Writer[Any]):
 
     def flush(self) -> None:
         """Pass on what is buffered; roll the files that are old enough."""
-        for name, output in list(self._outputs.items()):
-            output.flush(self._fsync)
-            self._roll_if_due(name, output)
+        try:
+            for name, output in list(self._outputs.items()):
+                output.flush(self._fsync)
+                self._roll_if_due(name, output)
+        except OSError:
+            if self.flush_each:
+                self._cut_back()  # the batch is not done, and may be written again
+            raise
+        self._batch = []
 
     def close(self) -> None:
         """Close all files."""
@@ -133,6 +179,27 @@ class FileWriter(Writer[Any]):
                 failures.append(error)
         if failures:
             raise failures[0]
+
+    def discard(self) -> None:
+        """Close the files as they are; the next write continues them."""
+        for name, output in list(self._outputs.items()):
+            output.suspend()
+            if not output.can_resume:
+                del self._outputs[name]
+
+    def is_transient(self, error: Exception) -> bool:
+        """Return whether *error* is of the system, and no file lost what it had before."""
+        return super().is_transient(error) and all(
+            output.can_resume for output in self._outputs.values()
+        )
+
+    def _cut_back(self) -> None:
+        """Cut off what was written of the last batch."""
+        for name, output in self._batch:
+            if not output.cut_back() and self._file_per_batch:
+                output.suspend()
+                self._outputs.pop(name, None)
+        self._batch = []
 
     def size(self, payload: Any) -> int:
         """Return the size of the text of an element, for ``max_bytes``."""
@@ -165,7 +232,10 @@ class FileWriter(Writer[Any]):
             if len(self._outputs) >= MAX_OPEN:
                 self._finish(next(iter(self._outputs)))
             path = self._new_path(place)
-            output = self._open_output(self._files, path, self._mode, self._compression)
+            try:
+                output = self._open_output(self._files, path, self._mode, self._compression)
+            except ValueError as error:
+                raise ValueError(f"{self._name}: {error}") from None
         self._outputs[place.name] = output  # the last one that was used
         return output
 
@@ -208,9 +278,17 @@ class FileWriter(Writer[Any]):
             self._finish(name)
 
     def _finish(self, name: str) -> None:
-        output = self._outputs.pop(name)
-        output.finish(self._fsync)
-        self.paths.append(output.path)
+        output = self._outputs[name]
+        try:
+            output.finish(self._fsync)
+        except BaseException:
+            output.suspend()
+            if not output.can_resume:
+                del self._outputs[name]
+            raise
+        del self._outputs[name]
+        if output.exists:
+            self.paths.append(output.path)
         del self.paths[:-1000]
 
     def _getter(self, argument: str, value: Any, is_used: bool) -> Callable[[Any], Any]:
