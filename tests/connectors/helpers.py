@@ -47,7 +47,7 @@ def no_leaks(deadline: float = 5.0) -> Iterator[None]:
     while left := [
         *(repr(task) for task in _pending_tasks() - tasks),
         *(repr(thread) for thread in set(threading.enumerate()) - threads if not _kept(thread)),
-        *sorted(set(_open_files().items()) - set(files.items())),
+        *_new_files(files),
     ]:
         if time.monotonic() > end:
             pytest.fail(f"left behind: {left}")
@@ -57,6 +57,23 @@ def no_leaks(deadline: float = 5.0) -> Iterator[None]:
 
 def _kept(thread: threading.Thread) -> bool:
     return thread.name.startswith(_LIBRARY_THREADS) and "source" not in thread.name
+
+
+def open_below(folder: Path) -> list[str]:
+    """Return the files below *folder* that this process has open, where the system tells."""
+    return sorted(name for name in _open_files().values() if name.startswith(str(folder)))
+
+
+def _new_files(before: dict[str, str]) -> list[str]:
+    """Return what was opened since *before*; pipes by their number, for clients renew theirs."""
+    now = _open_files()
+    new = sorted(f"{fd}: {name}" for fd, name in now.items() if before.get(fd) != name)
+    more = _pipes(now) - _pipes(before)
+    return [each for each in new if "pipe:" not in each] + [f"{more} pipe ends"] * (more > 0)
+
+
+def _pipes(files: dict[str, str]) -> int:
+    return sum(name.startswith("pipe:") for name in files.values())
 
 
 def _open_files() -> dict[str, str]:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.connectors.helpers import open_below
 
 from rapidz import Stream
 from rapidz.connectors.files.output import OutputFile
@@ -363,14 +364,13 @@ async def test_batches_are_written_after_a_time(tmp_path: Path) -> None:
 
 
 def test_opening_and_closing_leaves_no_file_open(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
         write("to_textfile", tmp_path / "{key}-{number}", ["a", "b"], key=str)
         source = Stream[str]()
         node = source.to_textfile(tmp_path / "x")
         source.emit("one")
         node.destroy()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_below(tmp_path) == []
 
 
 @pytest.mark.parametrize(

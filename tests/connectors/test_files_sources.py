@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.connectors.helpers import open_below
 from tests.support import settle
 
 from rapidz import Stream
@@ -410,6 +411,18 @@ async def test_a_pattern_that_matches_nothing_is_an_empty_stream(tmp_path: Path)
         assert await collect(make(f"{path}.*", follow=False)) == []
 
 
+async def test_a_stop_behind_the_last_line_emits_the_incomplete_one(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "x").write_text("one\ntwo\nthr")
+    source = Stream.from_textfile(tmp_path / "x", asynchronous=True)
+    seen = source.sink_to_list()
+    source.filter(lambda x: x == "two\n").sink(lambda _: source.stop())
+    source.start()
+    await settle(source.join())
+    assert seen == ["one\n", "two\n", "thr"]
+
+
 async def test_start_and_stop_leave_no_thread_task_or_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -418,13 +431,12 @@ async def test_start_and_stop_leave_no_thread_task_or_file(
     path.write_text("".join(LINES))
     source = Stream.from_textfile(path, 0.1)
     seen = source.sink_to_list()
-    files = set(os.listdir("/proc/self/fd"))
     for _ in range(20):
         source.start()
         await asyncio.sleep(0.05)
         source.stop()
         await settle(source.join())
-    assert len(os.listdir("/proc/self/fd")) <= len(files)
+    assert open_below(tmp_path) == []
     assert seen == LINES
 
 

@@ -65,11 +65,13 @@ class SourceAcknowledgement(Acknowledgement):
         here: bool = running_loop() is loop
         if not here:
             loop.call_soon_threadsafe(self.report)
-            return
-        reports = self._source._reports
-        reports.append(self)
-        if len(reports) == 1:
-            loop.call_soon(report_all, reports)
+        elif self._run is None:
+            loop.call_soon(self.report)
+        else:
+            reports = self._run.reports
+            reports.append(self)
+            if len(reports) == 1:
+                loop.call_soon(report_all, reports)
 
     def report(self) -> None:
         """Call back: the element is done, or has failed."""
@@ -104,11 +106,16 @@ class SourceAcknowledgement(Acknowledgement):
 
 
 def report_all(reports: deque[SourceAcknowledgement]) -> None:
-    """Report the elements that are done in this turn of the loop, in their order."""
-    waiting = list(reports)
-    reports.clear()
-    for one in waiting:
-        one.report()
+    """Report the elements of a run that are done, in their order."""
+    try:
+        while reports:  # the first one stays in, so that what comes meanwhile schedules nothing
+            reports[0].report()
+            reports.popleft()
+    except BaseException:
+        reports.popleft()
+        if reports:
+            asyncio.get_running_loop().call_soon(report_all, reports)
+        raise
 
 
 class AcknowledgementOwner(Protocol):
@@ -116,7 +123,6 @@ class AcknowledgementOwner(Protocol):
 
     _pipeline: Any
     _unsettled: int
-    _reports: deque[SourceAcknowledgement]
 
     def _fail_unacknowledged(self, run: Any, error: BaseException) -> None: ...
     def _fail_report(self, run: Any, error: Exception) -> None: ...

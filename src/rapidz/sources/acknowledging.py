@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import inspect
 import io
-from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn, TypeVar
 
@@ -31,7 +30,6 @@ class AcknowledgingSource(Stream[T]):
     """Whether `position` and `seek` work."""
 
     _source_run: SourceRun | None
-    _reports: deque[SourceAcknowledgement]
     _unsettled = 0
     """Number of tracked elements that are neither done nor failed, or not reported yet."""
     _settling: asyncio.Future[None] | None = None

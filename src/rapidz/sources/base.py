@@ -8,7 +8,6 @@ import functools
 import inspect
 import threading
 import warnings
-from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
@@ -23,7 +22,6 @@ from rapidz.kernel.runtime.attribution import attribute_to, comes_from_downstrea
 from rapidz.kernel.runtime.failures import PolicyHandler, Raise, StreamClosed, interrupted
 from rapidz.kernel.runtime.supervision import being_ended, supervised
 from rapidz.kernel.runtime.tracked_element import Metadata
-from rapidz.sources.acknowledge import SourceAcknowledgement
 from rapidz.sources.live_interval import LiveInterval
 from rapidz.sources.reopen import reopen, sinks_downstream
 from rapidz.sources.restart import Restart, read_restart
@@ -128,7 +126,6 @@ class Source(RestartingSource[T]):
                 check_writes(name, work, method)
         self._restart = read_restart(name, restart, self.default_restart)
         self._thread: ThreadPoolExecutor | None = None
-        self._reports: deque[SourceAcknowledgement] = deque()
         self.stopped, self.started = True, False
         self._state_lock = threading.RLock()
         kwargs["ensure_io_loop"] = True  # old classes ask for it too

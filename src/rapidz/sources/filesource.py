@@ -160,6 +160,8 @@ class FileSource(BulkSource[T]):
                 return
 
     def _emit_buffered(self) -> Pending:
+        while self._batch is not None and self._batch.ended:  # stopped behind its last element
+            self._next_decoded()
         if self._batch is not None or self._reading.is_pending or not self.follow:
             return None  # the rest of the line may follow, or other lines
         waits: list[Any] = []

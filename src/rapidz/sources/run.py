@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
 from time import monotonic
@@ -57,6 +58,7 @@ class SourceRun:
         "last_yield",
         "loop",
         "raised",
+        "reports",
         "retired",
         "serial",
         "source",
@@ -76,6 +78,8 @@ class SourceRun:
         """Whether an emission has raised a failure: the source frees its resources now."""
         self.ending = False
         """Whether the source has seen that it must end: it frees its resources, uninterrupted."""
+        self.reports: deque[Any] = deque()
+        """Acknowledgements that are to be reported in the next turn of the loop."""
         self.cooperative = False
         """Polls `retired` itself, so it is not cancelled."""
         self.last_yield = monotonic()
