@@ -315,6 +315,26 @@ class Event:
     at: datetime.datetime
 
 
+def test_rows_have_the_columns_that_the_table_has_now(server: PostgresServer, db: Any) -> None:
+    make_events(db, 1)
+    source = Stream.from_sql(server.url, "events", key="id", poll_interval="5ms")
+    seen = source.sink_to_list()
+    source.start()
+    wait_until(lambda: len(seen) == 1)
+    for n in range(2, 12):  # more often than psycopg waits for before it prepares a statement
+        db.execute("INSERT INTO events VALUES (%s)", (n,))
+        wait_until(lambda n=n: len(seen) == n)  # type: ignore[misc]
+    db.execute("ALTER TABLE events DROP COLUMN name, ADD COLUMN extra text")
+    db.execute("INSERT INTO events VALUES (12, 0.5, 'x')")
+    wait_until(lambda: len(seen) == 12)
+    assert source.state == "running"
+    assert seen[-1] == {"id": 12, "value": 0.5, "extra": "x"}
+    db.execute("ALTER TABLE events RENAME COLUMN id TO number")
+    wait_until(lambda: source.state == "failed")
+    with pytest.raises(ValueError, match=r"key must be of the columns of .*, got 'id'"):
+        source.close()
+
+
 def test_null_in_a_key_of_two_columns_costs_no_other_row(server: PostgresServer, db: Any) -> None:
     db.execute("CREATE TABLE t (a int, b int)")
     db.execute("INSERT INTO t VALUES (1, 1), (1, NULL), (1, 2), (NULL, 1), (2, NULL), (2, 3)")

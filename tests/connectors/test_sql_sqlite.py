@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import logging
 import pickle
 import sqlite3
 import sys
@@ -299,6 +300,100 @@ def test_a_newest_row_that_is_never_read_makes_no_busy_loop(path: str) -> None:
     source.close()
     assert len(polls) == 3  # the columns, the newest row, a page
     assert seen == []
+
+
+def alter_events(path: str) -> None:
+    """Move the columns of the table: the third one has another name and other values."""
+    execute(
+        path,
+        "ALTER TABLE events DROP COLUMN name",
+        "ALTER TABLE events ADD COLUMN extra",
+        "INSERT INTO events VALUES (2, 0.5, 'x')",
+    )
+
+
+def test_rows_have_the_columns_that_the_table_has_now(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_events(path, 1)
+    caplog.set_level(logging.INFO, "rapidz.sources")
+    source = Stream.from_sql(path, "events", key="id", poll_interval="5ms")
+    seen = source.sink_to_list()
+    source.start()
+    wait_until(lambda: len(seen) == 1)
+    alter_events(path)
+    execute(path, "INSERT INTO events VALUES (3, 1.5, 'y')")
+    wait_until(lambda: len(seen) == 3)
+    assert source.state == "running"
+    source.close()
+    assert seen == [
+        {"id": 1, "name": "e0", "value": 0.0},
+        {"id": 2, "value": 0.5, "extra": "x"},
+        {"id": 3, "value": 1.5, "extra": "y"},
+    ]
+    told = [record.getMessage() for record in caplog.records if "columns" in record.getMessage()]
+    assert len(told) == 1
+    assert "['id', 'value', 'extra'], before ['id', 'name', 'value']" in told[0]
+
+
+def test_a_column_keeps_a_name_that_sqlite_replaces_in_subqueries(path: str) -> None:
+    execute(path, 'CREATE TABLE t (id, "true")', "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    seen = read_all(path, "t", key="id", fetch_size=1)
+    assert seen == [{"id": 1, "true": "a"}, {"id": 2, "true": "b"}]
+
+
+def test_a_key_that_is_another_column_by_now_is_found(path: str) -> None:
+    execute(path, "CREATE TABLE t (a, id, n)", "INSERT INTO t VALUES ('a', 1, 9)")
+    source = Stream.from_sql(path, "t", key="id", poll_interval="5ms", fetch_size=2)
+    seen = source.sink_to_list()
+    source.start()
+    wait_until(lambda: len(seen) == 1)
+    execute(
+        path,
+        "ALTER TABLE t DROP COLUMN a",
+        "INSERT INTO t VALUES (2, 8), (2, 7), (3, 6), (4, 5)",
+    )
+    wait_until(lambda: len(seen) == 5)
+    assert source.position() == 4
+    source.close()
+    assert [(row["id"], row["n"]) for row in seen] == [(1, 9), (2, 8), (2, 7), (3, 6), (4, 5)]
+
+
+@pytest.mark.parametrize(
+    ("options", "change", "message"),
+    [
+        (
+            {"type": dict},
+            "",
+            "columns of .events. must stay the same with type=, .*'extra'.* after",
+        ),
+        ({}, "RENAME COLUMN id TO number", "key must be of the columns of .events.*, got 'id'"),
+        (
+            {"columns": ["name"]},
+            "RENAME COLUMN name TO title",
+            "columns must be of the columns of .events.*, got 'name'",
+        ),
+        ({}, "RENAME TO old", "table must exist in the database, got .events."),
+    ],
+)
+def test_a_change_of_the_table_that_the_source_cannot_follow_is_named(
+    path: str, options: dict[str, Any], change: str, message: str
+) -> None:
+    make_events(path, 1)
+    source = Stream.from_sql(path, "events", key="id", poll_interval="5ms", **options)
+    seen = source.sink_to_list()
+    source.start()
+    wait_until(lambda: len(seen) == 1)
+    if not change:
+        alter_events(path)
+    else:
+        execute(path, f"ALTER TABLE events {change}")
+    if "title" in change:
+        execute(path, "INSERT INTO events (title) VALUES ('new')")
+    wait_until(lambda: source.state == "failed")
+    assert len(seen) == 1
+    with pytest.raises(ValueError, match=message):
+        source.close()
 
 
 def test_a_query_takes_parameters_by_place_and_by_name(path: str) -> None:
@@ -1013,6 +1108,13 @@ def test_a_killed_copy_goes_on_where_it_was(path: str, total: int, kills: int) -
         count: int = execute(path, "SELECT count(*) FROM copy")[0][0]
         return count
 
-    assert run_and_kill(COPY, path, total, "", kills=kills, progress=written, total=total - 500)
+    assert run_and_kill(
+        COPY,
+        *(path, total, ""),
+        kills=kills,
+        progress=written,
+        total=total // 2,
+        pause=(0.0, 0.01),
+    )
     rows = execute(path, "SELECT id FROM copy ORDER BY n")
     assert [row[0] for row in rows] == list(range(1, total + 1))  # none lost, none twice

@@ -104,3 +104,20 @@ def escape_marks(sql: str, kind: Kind) -> str:
     '"100%%"'
     """
     return sql.replace("%", "%%") if kind == "postgres" else sql
+
+
+def check_columns(
+    operator: str, origin: str, found: Sequence[str], key: Sequence[str], columns: Sequence[str]
+) -> None:
+    """Raise for a column that is none of those *found* in *origin*, or that it has twice."""
+    for argument, names in (("key", key), ("columns", columns)):
+        for name in names:
+            if name not in found:
+                raise ValueError(
+                    f"{operator}: {argument} must be of the columns of {origin}, "
+                    f"{short_repr(found)}, got {name!r}"
+                )
+    if len(set(found)) < len(found):
+        raise ValueError(
+            f"{operator}: query must have columns of different names, got {short_repr(found)}"
+        )

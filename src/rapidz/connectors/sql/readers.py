@@ -18,12 +18,13 @@ Broken: TypeAlias = dict[int, dict[int, Exception]]
 
 
 class Page:
-    """Rows of one statement, and which values of them are raw bytes."""
+    """Rows of one statement, the names of its columns, and which values are raw bytes."""
 
-    __slots__ = ("broken", "rows")
+    __slots__ = ("broken", "names", "rows")
 
-    def __init__(self, rows: list[Row], broken: Broken | None = None) -> None:
-        self.rows, self.broken = rows, broken or {}
+    def __init__(self, names: list[str], rows: list[Row]) -> None:
+        self.names, self.rows = names, rows
+        self.broken: Broken = {}
 
 
 class Reader(Protocol):
@@ -107,11 +108,12 @@ class SqliteReader:
         return cursor.execute(*statement)
 
     def _describe(self, statement: Statement) -> list[str]:
-        return [column[0] for column in self._execute(statement).description]
+        return _names(self._execute(statement))
 
     def _fetch(self, statement: Statement) -> Page:
         try:
-            return Page(self._execute(statement).fetchall())
+            cursor = self._execute(statement)
+            return Page(_names(cursor), cursor.fetchall())
         except sqlite3.OperationalError as error:
             if "Could not decode" not in str(error):
                 raise
@@ -123,13 +125,19 @@ class SqliteReader:
         factory = self._connection.text_factory
         self._connection.text_factory = _Text
         try:
-            found = self._execute(statement).fetchall()
+            cursor = self._execute(statement)
+            names, found = _names(cursor), cursor.fetchall()
         finally:
             self._connection.text_factory = factory
-        page = Page([])
+        page = Page(names, [])
         for row in found:
             _append_decoded(page, row, lambda _, value: _decode_text(value))
         return page
+
+
+def _names(cursor: Any) -> list[str]:
+    """Return the columns of the result that *cursor* has now: a table may get others."""
+    return [column[0] for column in cursor.description]
 
 
 async def _in_spite_of_cancellation(work: Awaitable[Any]) -> None:
@@ -191,15 +199,15 @@ class PostgresReader:
             await self._connection.execute(f"LISTEN {quote(self._channel)}")
 
     async def describe(self, statement: Statement) -> list[str]:
-        cursor = await self._connection.execute(*statement)
-        return [column.name for column in cursor.description]
+        return _names(await self._connection.execute(*statement, prepare=False))
 
     async def fetch(self, statement: Statement) -> Page:
         psycopg = self._database.psycopg
         async with self._connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
-            await cursor.execute(*statement)
+            # A prepared statement would fail when the table gets other columns.
+            await cursor.execute(*statement, prepare=False)
             try:
-                return Page(await cursor.fetchall())
+                return Page(_names(cursor), await cursor.fetchall())
             except psycopg.DataError:
                 return self._decode_each(cursor)
 
@@ -234,7 +242,7 @@ class PostgresReader:
             loader = connection.adapters.get_loader(kind, form)
             loader = loader or connection.adapters.get_loader(0, form)
             loads.append(loader(kind, connection).load)
-        page = Page([])
+        page = Page(_names(cursor), [])
         for number in range(result.ntuples):
             row = [result.get_value(number, at) for at in range(result.nfields)]
             _append_decoded(page, row, lambda at, raw: None if raw is None else loads[at](raw))

@@ -10,10 +10,22 @@ from typing import Any, ClassVar, TypeVar
 
 from rapidz.connectors.sql.commit_lag import CommitLag
 from rapidz.connectors.sql.database import PostgresDatabase, read_database
-from rapidz.connectors.sql.identifiers import quote, read_name, read_names, read_table
+from rapidz.connectors.sql.identifiers import (
+    check_columns,
+    quote,
+    read_name,
+    read_names,
+    read_table,
+)
 from rapidz.connectors.sql.page_cursor import PageCursor
 from rapidz.connectors.sql.readers import Page, PostgresReader, Reader, Row, SqliteReader
-from rapidz.connectors.sql.selection import Key, Selection, select_from_query, select_from_table
+from rapidz.connectors.sql.selection import (
+    Key,
+    Selection,
+    Statement,
+    select_from_query,
+    select_from_table,
+)
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.checks import check_callable, check_count
 from rapidz.kernel.protocol.intervals import Interval, seconds
@@ -82,7 +94,9 @@ class from_sql(BulkSource[T]):
     **kwargs
         Options of every `Source`.
 
-    Raises `ValueError` for a table or column that does not exist when it starts.
+    Raises `ValueError` for a table or column that does not exist when it starts, or that is
+    gone later.  Rows have the columns that the table has when they are read; with *type*
+    other columns than at the start are an error.
 
     >>> import sqlite3, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -148,6 +162,7 @@ class from_sql(BulkSource[T]):
         self._position: Key | None = None
         self._cursor: PageCursor | None = None
         self._names: list[str] = []
+        self._shown: list[str] = []  # what the results call them
         if after is not None:
             self.seek(after)
         super().__init__(**kwargs)
@@ -228,14 +243,14 @@ class from_sql(BulkSource[T]):
         """Emit the rows behind the position, up to *until* and with it."""
         size = self._fetch_size
         while self._may_emit():
-            page = await reader.fetch(self._selection.page(self._position, until, size))
+            page = await self._fetch(reader, self._selection.page(self._position, until, size))
             full = len(page.rows) >= size
             if full:
                 last = self._key_of(page.rows[-1])
                 while page.rows and self._key_of(page.rows[-1]) == last:
                     page.rows.pop()  # others with this key may be on the next page
                 if not page.rows:
-                    page = await reader.fetch(self._selection.ties(last))
+                    page = await self._fetch(reader, self._selection.ties(last))
             await self._emit_page(page)
             if not full:
                 return
@@ -315,26 +330,55 @@ class from_sql(BulkSource[T]):
 
     async def _read_columns(self, reader: Reader) -> None:
         """Check table and columns, and find the columns of the key."""
-        origin = "the query" if self._table is None else quote(*self._table)
         try:
             found = await reader.describe(self._selection.describe())
         except Exception as error:
             if self._table is None or not reader.is_missing(error):
                 raise
-            raise ValueError(f"from_sql: table must exist in the database, got {origin}") from error
-        for argument, names in (("key", self._key), ("columns", self._columns or ())):
-            for name in names:
-                if name not in found:
-                    raise ValueError(
-                        f"from_sql: {argument} must be of the columns of {origin}, "
-                        f"{short_repr(found)}, got {name!r}"
-                    )
-        if len(set(found)) < len(found):
             raise ValueError(
-                f"from_sql: query must have columns of different names, got {short_repr(found)}"
-            )
+                f"from_sql: table must exist in the database, got {self._origin}"
+            ) from error
+        check_columns("from_sql", self._origin, found, self._key, self._columns or ())
         self._names = found if self._columns is None else list(self._columns)
+        self._shown = self._names
         self._key_at = tuple(self._names.index(name) for name in self._key)
+
+    @property
+    def _origin(self) -> str:
+        return "the query" if self._table is None else quote(*self._table)
+
+    async def _fetch(self, reader: Reader, statement: Statement) -> Page:
+        """Return the rows of a statement; their columns may be others than at the start."""
+        page = await self._query(reader, statement)
+        while self._columns is None and page.names != self._shown:
+            shown, before = page.names, self._names
+            await self._read_columns(reader)
+            self._compare_columns(before)
+            page = await self._query(reader, statement)
+            if page.names == shown:
+                self._shown = shown  # SQLite shows some names of a subquery otherwise
+        return page
+
+    async def _query(self, reader: Reader, statement: Statement) -> Page:
+        """Run a statement; if it fails, say which table or column is missing by now."""
+        try:
+            return await reader.fetch(statement)
+        except Exception as error:
+            if not self._is_transient(error):
+                await self._read_columns(reader)
+            raise
+
+    def _compare_columns(self, before: list[str]) -> None:
+        """Report that the columns are others than *before*, or raise if they must not be."""
+        names, origin = self._names, self._origin
+        if names == before:
+            return
+        if self._type is not None and set(names) != set(before):
+            raise ValueError(
+                f"from_sql: columns of {origin} must stay the same with type=, "
+                f"got {short_repr(names)} after {short_repr(before)}"
+            )
+        _log.info("%s: columns are now %s, before %s", self, short_repr(names), short_repr(before))
 
     def _key_of(self, row: Row) -> Key:
         return tuple([row[at] for at in self._key_at])
@@ -352,7 +396,7 @@ class from_sql(BulkSource[T]):
 
     async def _newest(self, reader: Reader) -> Key | None:
         """Return the greatest key behind the position."""
-        page = await reader.fetch(self._selection.newest(self._position))
+        page = await self._query(reader, self._selection.newest(self._position))
         return page.rows[0] if page.rows else None
 
 
