@@ -122,7 +122,8 @@ def run_and_kill(
     seed = random.randrange(1 << 32) if seed is None else seed
     print(f"run_and_kill: seed={seed}")
     random_numbers = random.Random(seed)
-    points = sorted(random_numbers.sample(range(1, max(total, kills + 2)), kills))
+    # In the first three quarters: a quick program is not done before the last kill.
+    points = sorted(random_numbers.sample(range(1, max(total * 3 // 4, kills + 2)), kills))
     end, done = time.monotonic() + deadline, 0
     while True:
         with _child(program, args) as child:
