@@ -6,10 +6,12 @@ import asyncio
 import bz2
 import dataclasses
 import gzip
+import hashlib
 import json
 import lzma
 import os
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from tests.support import settle
 
 from rapidz import Stream
 from rapidz.sources import followed, tail
+from rapidz.sources.decoding import DecodeError
 
 CHUNK_SIZE = 1 << 16
 LINES = [f"{n}\n" for n in range(30_000)]
@@ -104,6 +107,86 @@ async def test_sources_read_compressed_files(tmp_path: Path, end: str, compress:
         resumed.start()
         await resumed.join()
         assert seen == expected[2:]
+
+
+def damaged(data: bytes, way: str) -> bytes:
+    """Return compressed *data* cut off, with bytes that are wrong, or replaced."""
+    half = len(data) // 2
+    if way == "cut":
+        return data[:half]
+    return data[:half] + b"\xff" * 50 + data[half + 50 :] if way == "wrong" else b"no such format"
+
+
+def numbered_rows(path: Path) -> list[tuple[Any, str, bytes, list[Any]]]:
+    """Return for each source of rows: its class, its extension, much content, the elements."""
+    numbers = [f"{hashlib.md5(str(n).encode()).hexdigest()}" for n in range(3000)]
+    text = "".join(f"{n}\n" for n in numbers)
+    return [
+        (Stream.from_textfile, ".txt", text.encode(), text.splitlines(keepends=True)),
+        (Stream.from_csv, ".csv", f"a\n{text}".encode(), [{"a": n} for n in numbers]),
+        (
+            Stream.from_jsonlines,
+            ".jsonl",
+            "".join(f'"{n}"\n' for n in numbers).encode(),
+            numbers,
+        ),
+    ]
+
+
+@pytest.mark.parametrize("way", ["cut", "wrong", "other"])
+@pytest.mark.parametrize(
+    ("end", "compress"),
+    [(".gz", gzip.compress), (".bz2", lambda x: bz2.compress(x, 1)), (".xz", lzma.compress)],
+    ids=["gzip", "bz2", "xz"],
+)
+async def test_a_damaged_compressed_file_does_not_hide_the_others(
+    tmp_path: Path, end: str, compress: Any, way: str
+) -> None:
+    for make, kind, content, elements in numbered_rows(tmp_path):
+        bad = tmp_path / f"1{kind}{end}"
+        bad.write_bytes(damaged(compress(content), way))
+        (tmp_path / f"2{kind}{end}").write_bytes(compress(content))
+        source = make(tmp_path / f"*{kind}{end}", follow=False)
+        failures = source.errors.sink_to_list()
+        seen = await collect(source)
+        assert [f.element for f in failures if isinstance(f.element, str)] == [str(bad)]
+        assert f"cannot read the file {bad}: " in str(failures[-1].exception)
+        assert seen[-len(elements) :] == elements
+        before = seen[: -len(elements)]
+        if end == ".gz":
+            assert (len(before) > 1000) == (way != "other")
+        pickle.dumps(source.position())
+        if way == "wrong":  # which is decompressed to wrong lines, until a check finds it
+            continue
+        assert before == elements[: len(before)]  # whole lines
+        assert len(failures) == 1
+
+        source = make(tmp_path / f"*{kind}{end}", follow=False)
+        seen = source.sink_to_list()
+        source.start()
+        with pytest.raises(DecodeError, match=re.escape(str(bad))):
+            await source.join()
+        assert (source.state, seen) == ("failed", before)
+        source.start()
+        await source.join()
+        assert seen == before + elements
+
+
+async def test_a_compressed_file_is_read_on_once_it_is_complete(tmp_path: Path) -> None:
+    for make, kind, content, elements in numbered_rows(tmp_path):
+        path = tmp_path / f"x{kind}.gz"
+        data = gzip.compress(content)
+        path.write_bytes(data[:-1000])
+        source = make(path, follow=True, poll_interval=1).on_error("skip")
+        seen = source.sink_to_list()
+        source.start()
+        await asyncio.sleep(2.5)
+        assert 0 < len(seen) < len(elements)
+        assert source.skipped == 1
+        path.write_bytes(data)
+        await asyncio.sleep(1)
+        source.stop()
+        assert seen == elements
 
 
 async def test_sources_read_urls_of_fsspec(tmp_path: Path) -> None:

@@ -15,6 +15,10 @@ class DecodeError(ValueError):
     """
 
 
+class DamagedFile(DecodeError):
+    """Compressed file that cannot be read on; the message has its path."""
+
+
 class TruncatedFrame(bytes):
     """The first bytes of a frame that was longer than the limit; no codec decodes it.
 

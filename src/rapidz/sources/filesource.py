@@ -26,7 +26,8 @@ class FileSource(BulkSource[T]):
     Reads in a thread, a large chunk at a time, and decodes on the loop, a small slice at a time.
 
     What cannot be decoded goes to the policy of the source, with the raw bytes as the element of
-    the `Failure`; without a policy the source fails, and `start` resumes behind it.
+    the `Failure`; without a policy the source fails, and `start` resumes behind it.  So does
+    a compressed file that is damaged, behind what can be read of it, with its path as the element.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ import importlib
 import lzma
 import os
 import re
+import zlib
 from collections.abc import Callable
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
@@ -232,6 +233,19 @@ def decompressed(file: Any, compression: str | None) -> Any:
     if compression is None:
         return file
     return _opener(compression)(file, "rb")
+
+
+def is_damage(error: BaseException, compression: str | None) -> bool:
+    """Return whether *error* says that a compressed file is damaged, or not complete.
+
+    >>> is_damage(EOFError(), "gzip"), is_damage(OSError(5, "I/O error"), "gzip")
+    (True, False)
+    """
+    if isinstance(error, OSError):  # bz2 raises one without a number
+        return isinstance(error, gzip.BadGzipFile) or (compression == "bz2" and not error.errno)
+    if compression == "zstd" and type(error).__name__ == "ZstdError":
+        return True
+    return isinstance(error, (EOFError, zlib.error, lzma.LZMAError))
 
 
 def compressed(file: Any, compression: str | None) -> Any:

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from rapidz.sources.decoding import StreamDecoder, copy_of
-from rapidz.sources.filesystem import FileSystem, compression_of, is_pattern
+from rapidz.sources.decoding import DamagedFile, DecodeError, StreamDecoder, Undecoded, copy_of
+from rapidz.sources.filesystem import FileSystem, compression_of, hide_credentials, is_pattern
 from rapidz.sources.tail import ByteTail, FileTail
 from rapidz.sources.textlines import AnyTextDecoder
 
@@ -77,6 +77,13 @@ class FileBatch:
         return len(self.elements) - operator.length_hint(self.rest)
 
 
+def unreadable(file: MarkedFile, error: DecodeError) -> FileBatch:
+    """Return a batch for a file that cannot be read on; its position stays where it was."""
+    mark = file.mark
+    failed = Undecoded(hide_credentials(file.path), error)
+    return FileBatch([failed], True, file, lambda _: resolve(mark))
+
+
 def resolve(mark: Any) -> Any:
     """Return the position that a mark is, or computes."""
     return mark() if callable(mark) else mark
@@ -91,6 +98,8 @@ class FollowedFile:
         """Position behind the last batch that was emitted; None before the first one."""
         self.is_at_end = False
         self.is_done = False
+        self.damaged_size: int | None = None
+        """Size of the file when it was found damaged."""
         self._make_decoder = make_decoder
         self._base = 0
         """Offset at which the decoder began."""
@@ -211,10 +220,14 @@ class FileReader:
         return None
 
     def _read_file(self, file: FollowedFile) -> FileBatch | None:
-        if file.is_done:
+        if file.is_done and not self._has_changed(file):
             return None
         try:
             batch = file.read()
+        except DamagedFile as error:
+            file.tail.close()
+            file.is_done, file.damaged_size = True, _size_of(self._files, file.path)
+            return unreadable(file, error)
         except FileNotFoundError:
             if not self.is_many:
                 raise
@@ -227,6 +240,15 @@ class FileReader:
             if not self._follow or len(self.followed) > MAX_OPEN:
                 file.tail.close()
         return batch
+
+    def _has_changed(self, file: FollowedFile) -> bool:
+        """Return whether a damaged file has changed, as one that was not complete."""
+        if not self._follow or file.damaged_size is None:
+            return False
+        if _size_of(self._files, file.path) in (None, file.damaged_size):
+            return False
+        file.is_done, file.damaged_size = False, None
+        return True
 
     def position(self) -> Any:
         """Return the positions of all files behind the batches that were emitted."""
@@ -350,6 +372,13 @@ def _identity_of(file: FollowedFile) -> tuple[int, int] | None:
     mark = resolve(file.mark)
     known = mark["identity"] if mark is not None else None
     return None if known is None else (known[0], known[1])
+
+
+def _size_of(files: FileSystem, path: str) -> int | None:
+    try:
+        return files.status(path).size
+    except FileNotFoundError:
+        return None
 
 
 def _exists(files: FileSystem, path: str) -> bool:

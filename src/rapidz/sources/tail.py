@@ -6,27 +6,26 @@ import hashlib
 import io
 import logging
 import os
-import re
 from collections import deque
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, TypedDict
 
+from rapidz.kernel.protocol.short_repr import cut
+from rapidz.sources.decoding import DamagedFile
 from rapidz.sources.filesystem import (
     FileSystem,
     decompressed,
     hide_credentials,
+    is_damage,
     local_status,
 )
+from rapidz.sources.rotation import Sibling, siblings_of
 
 #: How many bytes, or characters, one read returns at most.
 CHUNK_SIZE = 1 << 20
 
 #: How many bytes of the beginning of a file, and before a position, identify its content.
 SAMPLE = 1024
-
-#: What rotation adds to the name of a file: a number, or a time.
-_ROTATION = re.compile(r"[._-]\d[\d._:TZ-]*")
-_NUMBER = re.compile(r"\.(\d{1,5})")
 
 #: How many files a reader remembers that it has read.
 _REMEMBERED = 100
@@ -77,16 +76,6 @@ class TailSnapshot(NamedTuple):
         }
 
 
-class Sibling(NamedTuple):
-    """File whose name begins with the name of another one."""
-
-    age: tuple[int, int]
-    """Orders files from the oldest to the newest: by time, and then by falling numbers."""
-    path: str
-    identity: tuple[int, int]
-    suffix: str
-
-
 class ByteTail:
     """Reader of the file at a path, which may be appended to, truncated and replaced.
 
@@ -113,6 +102,7 @@ class ByteTail:
         self._resume: FilePosition | None = None
         self._read_before: deque[tuple[tuple[int, int] | None, bytes]] = deque(maxlen=_REMEMBERED)
         """Identity and first bytes of the files that were read to their ends."""
+        self._damage: Exception | None = None
         self._warned: set[str] = set()
         self.others: Callable[[], Collection[str]] = tuple
         """Paths of files that other readers read."""
@@ -120,7 +110,8 @@ class ByteTail:
     def read(self, keep: int = 0) -> Chunk:
         """Return what was appended since the last call.
 
-        A position may be *keep* bytes back.
+        A position may be *keep* bytes back.  Raises `DamagedFile` behind what can be read of a
+        compressed file that is damaged.
         """
         self._keep = keep + SAMPLE
         restarted = self._open() if self.file is None else False
@@ -132,7 +123,7 @@ class ByteTail:
                 self._rewind(replaced)
                 restarted = True
                 data = self._read_chunk()
-        self._was_at_end = len(data) < CHUNK_SIZE
+        self._was_at_end = len(data) < CHUNK_SIZE and self._damage is None
         if self._was_at_end and not self._files.is_local:
             self.close()  # a file that grows is another object
         return Chunk(data, restarted, self._was_at_end)
@@ -140,7 +131,7 @@ class ByteTail:
     def close(self) -> None:
         """Close the file; the next `read` continues at the same position."""
         file, raw = self.file, self._raw
-        self.file = self._raw = None
+        self.file = self._raw = self._damage = None
         for each in (file, raw):
             if each is not None:
                 each.close()
@@ -155,13 +146,46 @@ class ByteTail:
         self._resume, self._opened_once = position, False
 
     def _read_chunk(self) -> bytes:
-        data: bytes = self.file.read(CHUNK_SIZE)
+        data: bytes = self._read_compressed() if self._compression else self.file.read(CHUNK_SIZE)
         if data:
             if self.offset < SAMPLE:
                 self._head = (self._head + data)[:SAMPLE]
             self._recent = self._recent[-self._keep :] + data
             self.offset += len(data)
         return data
+
+    def _read_compressed(self) -> bytes:
+        """Return the next chunk, or what there is of it before a damage."""
+        data = bytearray()
+        damage = self._damage
+        try:
+            while damage is None and (part := self.file.read1(CHUNK_SIZE - len(data))):
+                data += part
+        except Exception as error:
+            if not is_damage(error, self._compression):
+                raise
+            if not isinstance(error, EOFError):
+                data += self._read_up_to_damage(self.offset + len(data))
+            self._damage = damage = error
+        if damage is not None and not data:
+            path, reason = hide_credentials(self.path), f"{type(damage).__name__}: {damage}"
+            raise DamagedFile(f"{self._compression}: cannot read the file {path}: {cut(reason)}")
+        return bytes(data)
+
+    def _read_up_to_damage(self, begin: int) -> bytes:
+        """Return what can be read from *begin* on: less at once, so that an error loses less."""
+        data = bytearray()
+        for count in (4096, 1):
+            self.close()
+            self._open_file(self.path)
+            try:
+                self.file.seek(begin + len(data))
+                while part := self.file.read1(count):
+                    data += part
+            except Exception as error:
+                if not is_damage(error, self._compression):
+                    raise
+        return bytes(data)
 
     def _open(self) -> bool:
         """Open the file; return whether it is read from its beginning, and was not before."""
@@ -276,7 +300,7 @@ class ByteTail:
         """Return the file that had the path after the present one, if it was renamed too."""
         if not self._has_siblings:
             return None
-        siblings = self._siblings()
+        siblings = siblings_of(self.path)
         now = os.fstat(self.file.fileno()).st_mtime_ns
         ages = [each.age for each in siblings if each.identity == self.identity]
         age = max(ages, default=(now, -(10**5)))
@@ -284,7 +308,7 @@ class ByteTail:
         for each in siblings:
             if each.age <= age or each.path in others or self._has_read(each):
                 continue
-            if _ROTATION.fullmatch(each.suffix):
+            if each.is_rotated:
                 return each
             if each.age[0] > now and each.path not in self._warned:
                 self._warned.add(each.path)
@@ -313,24 +337,6 @@ class ByteTail:
             return True
         return any(begin.startswith(head) for head in heads)
 
-    def _siblings(self) -> list[Sibling]:
-        """Return files whose names are that of the path and what rotation may add."""
-        folder, name = os.path.split(self.path)
-        found = []
-        for entry in os.scandir(folder or "."):
-            suffix = entry.name[len(name) :]
-            if not entry.name.startswith(name) or suffix[:1] not in tuple("._-"):
-                continue
-            try:
-                status = os.stat(path := os.path.join(folder, entry.name))
-            except FileNotFoundError:
-                continue  # it was renamed or deleted meanwhile
-            if entry.is_file():
-                number = _NUMBER.fullmatch(suffix)
-                age = (status.st_mtime_ns, -int(number[1]) if number else 0)
-                found.append(Sibling(age, path, (status.st_dev, status.st_ino), suffix))
-        return sorted(found)
-
     # --- resuming ----------------------------------------------------------------------------
 
     def _open_at_position(self, position: FilePosition) -> None:
@@ -354,7 +360,7 @@ class ByteTail:
         """Return paths of files that may be the one of *position*; that of its identity first."""
         if not self._has_siblings:
             return [self.path]
-        siblings = self._siblings()
+        siblings = siblings_of(self.path)
         identity = tuple(position["identity"] or ())
         same = [each.path for each in siblings if each.identity == identity]
         return [*same, self.path, *[each.path for each in siblings if each.path not in same]]
@@ -372,8 +378,10 @@ class ByteTail:
             self._restart(offset)
             found = self.snapshot().position_at(offset)
             return (found["head"], found["tail"]) == (position["head"], position["tail"])
-        except EOFError:
-            return False
+        except Exception as error:
+            if is_damage(error, self._compression):
+                return False
+            raise
         finally:
             self.close()
 

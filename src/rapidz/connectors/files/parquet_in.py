@@ -13,10 +13,10 @@ from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.checks import check_bool, check_choice, check_count
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.short_repr import cut
-from rapidz.sources.decoding import DecodeError, Undecoded
+from rapidz.sources.decoding import DecodeError
 from rapidz.sources.filesource import FileSource
 from rapidz.sources.filesystem import FileSystem, hide_credentials, is_pattern, locate
-from rapidz.sources.followed import FileBatch, resolve
+from rapidz.sources.followed import FileBatch, resolve, unreadable
 
 T = TypeVar("T")
 
@@ -110,9 +110,7 @@ class ParquetReader:
             file.close()
             text = hide_credentials(cut(f"{type(error).__name__}: {error}"))
             reason = DecodeError(f"parquet: cannot read the file: {text}")
-            return FileBatch(
-                [Undecoded(hide_credentials(file.path), reason)], True, file, lambda _: file.mark
-            )
+            return unreadable(file, reason)
         file.skip += table.num_rows
         each = 1 if len(elements) == table.num_rows else table.num_rows
         return FileBatch(list(elements), False, file, lambda n: file.position(begin + n * each))
