@@ -535,6 +535,23 @@ def test_to_tcp_survives_a_server_that_starts_again() -> None:
     source.join(30)
 
 
+def test_from_tcp_that_starts_after_a_failure_loses_no_frame() -> None:
+    source = Stream.from_tcp(0)
+    seen = source.map(int).sink_to_list()
+    source.start()
+    with client(source.port) as connection:
+        connection.sendall(b"x\n")
+        wait_until(lambda: source.state == "failed")
+    source.start()
+    with client(source.port) as connection:
+        connection.sendall(b"5\n6\n")
+        wait_until(lambda: seen == [5, 6])
+    assert source.state == "running"
+    source.stop()
+    with pytest.raises(ValueError, match="x"):
+        source.join(30)
+
+
 def test_twenty_sinks_to_tcp_leave_nothing() -> None:
     source = Stream.from_tcp(0)
     frames = collect(source)

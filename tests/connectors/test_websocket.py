@@ -228,6 +228,21 @@ def test_undecodable_message_disconnects_its_client_or_goes_to_the_policy() -> N
     assert [failure.element for failure in failures] == [b"{"]
 
 
+def test_from_websocket_that_starts_after_a_failure_loses_nothing() -> None:
+    source = Stream.from_websocket(HOST, 0)
+    seen = source.map(int).sink_to_list()
+    source.start()
+    talk(source.port, "x")
+    wait_until(lambda: source.state == "failed")
+    source.start()
+    talk(source.port, "5", "6")
+    wait_until(lambda: seen == [5, 6])
+    assert source.state == "running"
+    source.stop()
+    with pytest.raises(ValueError, match="x"):
+        source.join(30)
+
+
 def test_failure_downstream_fails_from_websocket() -> None:
     source = Stream.from_websocket(HOST, 0)
     source.map(int).sink(lambda x: 1 // x)

@@ -577,3 +577,53 @@ def test_at_exit_finite_sources_end_and_the_others_are_stopped() -> None:
 def test_a_source_is_nothing_but_a_stream_to_the_rest() -> None:
     assert isinstance(Stream.from_iterable([]), Source)
     assert str(Source(stream_name="x")) == "<x; Source>"
+
+
+async def test_a_source_that_starts_after_a_failure_loses_no_element() -> None:
+    class emits(Source[int]):
+        n = 0
+
+        async def run(self) -> None:
+            while self.n < 5:
+                self.n += 1
+                await self.emit(self.n, asynchronous=True)
+
+    def check(x: int) -> int:
+        if x == 2:
+            raise ValueError(x)
+        return x
+
+    source = emits()
+    seen = source.map(check).sink_to_list()
+    source.start()
+    while source.state == "running":
+        await asyncio.sleep(0)
+    assert source.state == "failed"
+    source.start()
+    with pytest.raises(ValueError, match="2"):  # kept for `join`
+        await source.join()
+    assert (seen, source.state) == ([1, 3, 4, 5], "done")
+    await source.join()
+
+
+async def test_failures_that_nothing_joined_are_raised_together() -> None:
+    class emits(Source[int]):
+        n = 0
+
+        async def run(self) -> None:
+            self.n += 1
+            await self.emit(self.n, asynchronous=True)
+
+    source = emits()
+
+    def refuse(x: int) -> None:
+        raise ValueError(x)
+
+    source.sink(refuse)
+    for _ in range(2):
+        source.start()
+        while source.state == "running":
+            await asyncio.sleep(0)
+    with pytest.raises(ExceptionGroup) as caught:
+        await source.join()
+    assert [error.args for error in caught.value.exceptions] == [(1,), (2,)]

@@ -171,9 +171,10 @@ class Source(RestartingSource[T]):
                 return
             if run is not None:
                 run.retire()
+            self._source_run = run = SourceRun(self, loop)
+            run.follows_failure = self._state == "failed"
             self.stopped, self.started = False, True
             self._state, self.exception = "running", None
-            self._source_run = run = SourceRun(self, loop)
             run.begin()
 
     def stop(self) -> None:
@@ -254,6 +255,8 @@ class Source(RestartingSource[T]):
     async def _supervise_run(self, run: SourceRun) -> None:
         """Execute one run, after the one before, and record how it ends."""
         await run.wait_for_earlier_runs()
+        if run.follows_failure:
+            self._pipeline.pending_failures.leave_to_join()
         if self._ended:
             reopen(self)
         if not self._emits_itself():

@@ -55,6 +55,7 @@ class SourceRun:
         "ending",
         "failed",
         "finished",
+        "follows_failure",
         "last_yield",
         "loop",
         "raised",
@@ -74,6 +75,8 @@ class SourceRun:
         """Whether the source has connected, or emitted, since it was last called."""
         self.failed = False
         """Whether an element failed that is to be acknowledged."""
+        self.follows_failure = False
+        """Whether the run before has failed, which whoever started this one has seen."""
         self.raised = False
         """Whether an emission has raised a failure: the source frees its resources now."""
         self.ending = False

@@ -340,5 +340,5 @@ class PipelineExecution(LoopBinding):
 
     def raise_all_pending(self) -> None:
         """Raise every pending failure: one as it is, several as a group."""
-        if self.pending_failures and (error := self.pending_failures.take_all()) is not None:
+        if (error := self.pending_failures.take_all()) is not None:
             raise error

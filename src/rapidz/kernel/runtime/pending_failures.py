@@ -124,6 +124,8 @@ class PendingFailures(deque[PendingFailure]):
 
     def __init__(self) -> None:
         super().__init__()
+        self._left_to_join: deque[PendingFailure] = deque(maxlen=MAX_PENDING)
+        """Those that no emitter is to take; each was logged."""
         self._overflow: PendingFailure | None = None
         """What there are too many of: the first of them, with a count."""
         self._timer: weakref.ref[AbstractEventLoop] | None = None
@@ -158,12 +160,21 @@ class PendingFailures(deque[PendingFailure]):
     def absorb(self, other: PendingFailures) -> None:
         """Take over what another pipeline kept, which becomes part of this one."""
         self.extend(other)
+        self._left_to_join.extend(other._left_to_join)
         if self._overflow is None:
             self._overflow = other._overflow
         elif other._overflow is not None:
             self._overflow.count += other._overflow.count
         if self and other._timer is not None and (loop := other._timer()) is not None:
             self._watch(loop)
+
+    def leave_to_join(self) -> None:
+        """Leave what is pending to `join` and `close`: whoever emits from now on has seen it."""
+        while self:
+            entry = self.popleft()
+            entry.log("")
+            self._left_to_join.append(entry)
+            entry.release()
 
     def take(self) -> Exception:
         """Return the oldest one, to be raised to who emits another element."""
@@ -173,9 +184,10 @@ class PendingFailures(deque[PendingFailure]):
 
     def take_all(self) -> Exception | None:
         """Return all of them: none, one as it is, several as a group."""
-        entries = [self.popleft() for _ in range(len(self))]
+        left, entries = self._left_to_join, [self.popleft() for _ in range(len(self))]
         for entry in entries:
             entry.release()
+        entries[:0] = [left.popleft() for _ in range(len(left))]
         self.log_overflow()
         if len(entries) == 0:
             return None
@@ -189,6 +201,7 @@ class PendingFailures(deque[PendingFailure]):
         """Log what was not raised, unless it was logged before: the program ends."""
         while self:
             self.popleft().log(", and nothing called join() or close()")
+        self._left_to_join.clear()
         self.log_overflow()
 
     def log_overflow(self) -> None:
