@@ -144,7 +144,7 @@ class from_http_server(Listener[Any]):
     async def _serving(self, sockets: Sequence[Any]) -> AsyncIterator[None]:
         self._capacity = asyncio.Semaphore(self.max_pending)
         self.server = server = RequestServer(self, self.server_kwargs or {})
-        server.add_sockets(sockets)
+        self._accept_by(server, sockets)
         try:
             yield
         finally:

@@ -116,7 +116,7 @@ class from_tcp(Listener[Any]):
     async def _serving(self, sockets: Sequence[Any]) -> AsyncIterator[None]:
         options = {"ssl_options": self._ssl, **(self.server_kwargs or {})}
         self.server = server = _FrameServer(self, options)
-        server.add_sockets(sockets)
+        self._accept_by(server, sockets)
         try:
             yield
         finally:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
 import ssl as tls
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar, TypeVar
 
-from rapidz.connectors.net.sockets import bind, check_port
+from tornado.ioloop import IOLoop
+
+from rapidz.connectors.net import sockets as options
+from rapidz.connectors.net.sockets import ListeningSocket, bind, check_port
 from rapidz.kernel.protocol.checks import check_count
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.sources.base import Source
@@ -123,6 +127,24 @@ class Listener(Source[T]):
     def _serving(self, sockets: list[socket.socket]) -> AbstractAsyncContextManager[None]:
         """Return the context in which clients of *sockets* are served."""
         raise NotImplementedError(f"{self}: _serving is not overridden")
+
+    def _accept_by(self, server: Any, sockets: Iterable[socket.socket]) -> None:
+        """Let a Tornado server accept clients; it pauses while the process has no descriptors."""
+        pause = functools.partial(self._pause, IOLoop.current())
+        for each in sockets:
+            if isinstance(each, ListeningSocket):
+                each.on_exhausted = pause
+        server.add_sockets(sockets)
+
+    def _pause(self, loop: IOLoop, listening: ListeningSocket, error: OSError) -> None:
+        def resume() -> None:
+            if listening.fileno() >= 0:  # the source was not stopped meanwhile
+                loop.update_handler(listening.fileno(), IOLoop.READ)
+
+        if not listening.reported:
+            logger.warning("%s: %s: clients wait to be accepted", self, error.strerror)
+        loop.update_handler(listening.fileno(), 0)
+        asyncio.get_running_loop().call_later(options.ACCEPT_PAUSE, resume)
 
     def _fail(self, error: Exception) -> None:
         """End the run: what a client sent has failed, and no policy has handled it."""

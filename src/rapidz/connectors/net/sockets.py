@@ -8,6 +8,8 @@ import os
 import re
 import socket
 import ssl as tls
+from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from rapidz.kernel.protocol.checks import read_interval
@@ -20,6 +22,41 @@ _BACKLOG = 128
 KEEPALIVE = (60, 10, 3)
 
 
+#: Seconds without new connections after one that the process has no file descriptor for.
+ACCEPT_PAUSE = 1.0
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class ListeningSocket(socket.socket):
+    """Socket that listens, and that does not try at full speed what the system has refused.
+
+    Such a connection keeps the socket readable, so a loop would call `accept` again at once.
+    """
+
+    on_exhausted: Callable[[ListeningSocket, OSError], None] | None = None
+    """Pauses what accepts, and reports it; None if it does so itself, as asyncio does."""
+    reported = False
+    """Whether the failure was reported since the last connection that was accepted."""
+    _pause_end = 0.0
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if monotonic() < self._pause_end:
+            raise BlockingIOError(errno.EAGAIN, "no file descriptor is available yet")
+        try:
+            accepted = super().accept()
+        except OSError as error:
+            if error.errno not in _EXHAUSTED:
+                raise
+            self._pause_end = monotonic() + ACCEPT_PAUSE / 2  # asyncio tries many times at once
+            if self.on_exhausted is None:
+                raise
+            self.on_exhausted(self, error)
+            self.reported = True
+            raise BlockingIOError(errno.EAGAIN, error.strerror) from error
+        self.reported = False
+        return accepted
+
+
 def bind(host: str, port: int) -> list[socket.socket]:
     """Return sockets that listen on a port of each address of *host*; "" is all addresses."""
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -27,7 +64,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
         sockets: list[socket.socket] = []
         for family, kind, protocol, _, address in dict.fromkeys(found):
             try:
-                each = opened.enter_context(socket.socket(family, kind, protocol))
+                each = opened.enter_context(ListeningSocket(family, kind, protocol))
             except OSError:  # no IPv6
                 continue
             if os.name != "nt":
