@@ -405,3 +405,42 @@ def test_a_scattered_stream_is_refused_when_the_sink_is_built() -> None:
             TypeError, match=r"write_to: upstream must not be .* call gather\(\) first"
         ):
             write_to(scattered, Recorder())
+
+
+class Broken(Recorder):
+    """Fails in each of its methods, with an error of its own."""
+
+    def write_many(self, payloads: Sequence[Any]) -> None:
+        raise OSError("write")
+
+    def flush(self) -> None:
+        super().flush()
+        raise OSError("flush")
+
+    def close(self) -> None:
+        super().close()
+        raise OSError("close")
+
+
+def test_the_first_failure_is_the_one_that_is_raised() -> None:
+    writer = Broken()
+    source = Stream[int]()
+    source.write_to(writer)
+    with pytest.raises(OSError, match="write") as failure, source:
+        source.emit(1)
+    assert writer.log == ["open", "flush", "flush", "close"]
+    assert failure.value.__notes__[1:] == [f"{source}: at its close: OSError: flush"]
+
+
+def test_a_writer_whose_flush_fails_is_closed_and_its_failure_raised() -> None:
+    class BrokenAtTheEnd(Broken):
+        def write_many(self, payloads: Sequence[Any]) -> None:
+            self.log.append(list(payloads))
+
+    writer = BrokenAtTheEnd()
+    source = Stream[int]()
+    source.write_to(writer)
+    source.emit(1)
+    with pytest.raises(OSError, match="flush"):
+        source.close()
+    assert writer.log == ["open", [1], "flush", "flush", "close"]

@@ -70,6 +70,8 @@ class WriterSession:
         self.runs_here = False
         self._name, self._restart, self._max_bytes = name, restart, max_bytes
         self._broken = self._was_open = False
+        self._has_reported = False
+        """Whether a flush has raised a failure, and nothing was written since."""
         self._opened_in: int | None = None
         """The process that has opened the writer; a forked child opens it anew."""
         self._thread: ThreadPoolExecutor | None = None
@@ -112,6 +114,7 @@ class WriterSession:
             if self._opened_in == os.getpid() and not self._broken:
                 try:
                     await write(payload)
+                    self._has_reported = False
                     return
                 except Exception as error:
                     failure = error
@@ -132,7 +135,12 @@ class WriterSession:
         """Make durable what was written."""
         async with self._exclusive():
             if self.is_open and not self._broken:
-                await self._call(self.writer.flush)
+                self._has_reported = False
+                try:
+                    await self._call(self.writer.flush)
+                except Exception:
+                    self._has_reported = True
+                    raise
 
     async def close(self) -> None:
         """Flush and close the writer; the next write opens it again."""
@@ -157,11 +165,12 @@ class WriterSession:
         try:
             await self._call(self.writer.close)
         except Exception as error:
-            if failure is None:
-                raise
-            _log.debug("%s: %s at the close after %r", self._name, error, failure)
-        if failure is not None:
+            failure = failure or error
+        if failure is None:
+            return
+        if not self._has_reported or not isinstance(failure, Exception):
             raise failure
+        _log.debug("%s: %r at the close, after a flush has failed", self._name, failure)
 
     def _loop(self) -> asyncio.AbstractEventLoop | None:
         """Return the loop that the session runs on, None in a synchronous pipeline."""
@@ -189,6 +198,7 @@ class WriterSession:
             try:
                 await self._open()
                 await write()
+                self._has_reported = False
                 if self.writer.flush_each:
                     await self._call(self.writer.flush)
                 return

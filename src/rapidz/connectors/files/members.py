@@ -56,9 +56,9 @@ def _end_of_members(file: BinaryIO, new: Callable[[], Any]) -> int:
         if not member.eof:
             return end
         data = data or file.read(_CHUNK)
-        while data and not (rest := data.lstrip(b"\0")):
+        while data and not data.strip(b"\0"):
             data = file.read(_CHUNK)
-        data = rest if data else b""
+        data = data.lstrip(b"\0")
         end = file.tell() - len(data)
     return end
 

@@ -12,7 +12,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rapidz.kernel.compile.feedback import function_within, is_feedback
@@ -78,6 +78,18 @@ def join(node: EngineNode, timeout: float | None) -> Any:
             "the functions of the pipeline"
         )
     return wait_until_idle(pipeline, timeout)
+
+
+@contextlib.contextmanager
+def noted_on(error: BaseException | None, node: EngineNode) -> Iterator[None]:
+    """Add a failure of the end of a stream to *error*, that of its ``with`` block, as a note."""
+    try:
+        yield
+    except Exception as late:
+        if error is None:
+            raise
+        if late is not error:
+            error.add_note(f"{node}: at its close: {type(late).__name__}: {late}")
 
 
 def close(node: EngineNode, timeout: float | None, *, at_once: bool = False) -> Any:

@@ -372,20 +372,22 @@ class Stream(Fluent[T], EngineNode, APIRegisterMixin):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        wait = shutdown.close(self, None, at_once=kind is not None)
-        if wait is None or wait is DONE:
-            return
-        if loop.running_loop() is not None:
-            raise RuntimeError(f"{self}: use `async with` in an asynchronous pipeline")
-        wait.result()  # it ends on a loop of another thread
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        with shutdown.noted_on(error, self):
+            wait = shutdown.close(self, None, at_once=error is not None)
+            if wait is None or wait is DONE:
+                return
+            if loop.running_loop() is not None:
+                raise RuntimeError(f"{self}: use `async with` in an asynchronous pipeline")
+            wait.result()  # it ends on a loop of another thread
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: object, *_: object) -> None:
-        if (wait := shutdown.close(self, None, at_once=kind is not None)) is not None:
-            await wait
+    async def __aexit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        with shutdown.noted_on(error, self):
+            if (wait := shutdown.close(self, None, at_once=error is not None)) is not None:
+                await wait
 
     def gather(self) -> Stream[T]:
         """Return the stream itself: its elements are here, and not scattered."""
