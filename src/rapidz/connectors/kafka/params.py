@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rapidz.connectors.extras import require
-from rapidz.connectors.secrets import HIDDEN, hide_options
+from rapidz.connectors.secrets import HIDDEN, hide, hide_options
 from rapidz.kernel.protocol.short_repr import short_repr
 
 _log = logging.getLogger("rapidz.connectors.kafka")
@@ -40,6 +40,7 @@ class ClientParams(dict[str, Any]):
     def _shown(self) -> dict[str, Any]:
         shown = hide_options(self)
         shown.update({name: HIDDEN for name in _MORE_SECRETS if name in self})
+        shown.update({name: hide(self[name]) for name in _SERVERS if name in self})
         return shown
 
     def hide(self, text: object) -> str:
@@ -47,14 +48,14 @@ class ClientParams(dict[str, Any]):
         result = str(text)
         for name, shown in self._shown().items():
             value = self[name]
-            if shown == HIDDEN and isinstance(value, str) and value:
-                result = result.replace(value, HIDDEN)
+            if shown != value and isinstance(value, str) and value:
+                result = result.replace(value, shown)
         return result
 
     @property
     def servers(self) -> str:
-        """The bootstrap servers."""
-        return str(next((self[name] for name in _SERVERS if name in self), ""))
+        """The bootstrap servers, for messages."""
+        return hide(next((self[name] for name in _SERVERS if name in self), ""))
 
 
 def read_params(operator: str, argument: str, params: Any, *needed: str) -> ClientParams:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rapidz.connectors.extras import require
+from rapidz.connectors.secrets import hide
 from rapidz.kernel.protocol.checks import check_callable
 from rapidz.kernel.protocol.short_repr import short_repr
 
@@ -84,7 +85,7 @@ class MqttOptions:
     @property
     def address(self) -> str:
         """``host:port``."""
-        return f"{self.host}:{self.port}"
+        return hide(f"{self.host}:{self.port}")
 
     def new_client(self, manual_ack: bool) -> Any:
         """Return a new client of paho."""

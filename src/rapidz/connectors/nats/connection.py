@@ -42,7 +42,8 @@ class NatsConnection:
         self.js_errors = require(operator, "nats.js.errors", extra="nats", package="nats-py")
         self._servers = [servers] if isinstance(servers, str) else list(servers)
         if not self._servers or not all(isinstance(server, str) for server in self._servers):
-            raise TypeError(f"{operator}: servers must be addresses, got {short_repr(servers)}")
+            shown = [_hide_token(str(server)) for server in self._servers]
+            raise TypeError(f"{operator}: servers must be addresses, got {short_repr(shown)}")
         self._options = dict(options or {})
 
     def __repr__(self) -> str:
@@ -140,6 +141,5 @@ def _named(error: Exception) -> str:
 def _hide_token(server: str) -> str:
     """Return an address without its password, or its token: a user without a password."""
     hidden = hide(server)
-    scheme, separator, rest = hidden.rpartition("://")
-    user, at, host = rest.rpartition("@")
-    return f"{scheme}{separator}***@{host}" if at and ":" not in user else hidden
+    user, at, host = hidden.rpartition("@")
+    return f"***@{host}" if at and ":" not in user else hidden

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from tornado.httputil import HTTPHeaders
 
+from rapidz.connectors.secrets import short_hidden_repr
 from rapidz.kernel.protocol.short_repr import short_repr
 
 
@@ -21,7 +22,7 @@ def check_url(operator: str, url: object) -> SplitResult:
     ValueError: from_http: url must be an http or https URL, got 'ftp://host'
     """
     if not isinstance(url, str):
-        raise TypeError(f"{operator}: url must be a str, got {short_repr(url)}")
+        raise TypeError(f"{operator}: url must be a str, got {short_hidden_repr(url)}")
     rule = f"{operator}: url must be an http or https URL"
     try:
         parts = urlsplit(url)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from rapidz.connectors.extras import require
 from rapidz.connectors.net.sockets import probe_peer
+from rapidz.connectors.secrets import short_hidden_repr
 from rapidz.kernel.protocol.short_repr import short_repr
 
 #: Log of the client library, which reports every malformed handshake as an error, and headers.
@@ -186,7 +187,7 @@ def _check_uri(operator: str, uri: object) -> str:
     ValueError: to_websocket: uri must be a ws or wss URI, got 'http://host'
     """
     if not isinstance(uri, str):
-        raise TypeError(f"{operator}: uri must be a str, got {short_repr(uri)}")
+        raise TypeError(f"{operator}: uri must be a str, got {short_hidden_repr(uri)}")
     try:
         parts = urlsplit(uri)
         _ = parts.port

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from rapidz.connectors.cleanup import finish
 from rapidz.connectors.extras import require
-from rapidz.connectors.secrets import hide, hide_options
-from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.connectors.secrets import hide, hide_options, short_hidden_repr
 
 _BLOCK: Final = 2.0
 """Seconds that a read waits in the server for new elements."""
@@ -30,7 +29,7 @@ class Connection:
 
     def __init__(self, operator: str, url: str, options: Mapping[str, Any] | None) -> None:
         if not isinstance(url, str):
-            raise TypeError(f"{operator}: url must be a string, got {short_repr(url)}")
+            raise TypeError(f"{operator}: url must be a string, got {short_hidden_repr(url)}")
         self._library = require(operator, "redis.asyncio", extra="redis", package="redis")
         self._errors = require(operator, "redis.exceptions", extra="redis", package="redis")
         backoff = require(operator, "redis.backoff", extra="redis", package="redis")

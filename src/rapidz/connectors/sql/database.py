@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 from urllib.parse import unquote
 
 from rapidz.connectors.extras import require
-from rapidz.connectors.secrets import hide
+from rapidz.connectors.secrets import short_hidden_repr
 from rapidz.connectors.sql.identifiers import Kind
 from rapidz.kernel.protocol.short_repr import short_repr
 
@@ -67,7 +67,7 @@ class SqliteDatabase:
             if not Path(path).exists():
                 raise FileNotFoundError(
                     f"{self._operator}: database must be a file of SQLite that exists, "
-                    f"got {short_repr(path)}"
+                    f"got {short_hidden_repr(path)}"
                 )
             uri = Path(path).absolute().as_uri() + "?mode=rw"
         return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
@@ -140,7 +140,7 @@ def read_database(operator: str, database: Any) -> Database:
         return SqliteDatabase(operator, database)
     raise TypeError(
         f"{operator}: database must be a path, an address or a function that connects, "
-        f"got {short_repr(database)}"
+        f"got {short_hidden_repr(database)}"
     )
 
 
@@ -155,5 +155,5 @@ def _read_address(operator: str, address: str) -> Database:
     if scheme[1] == "sqlite":
         return SqliteDatabase(operator, unquote(address[scheme.end() :]).removeprefix("/"))
     raise ValueError(
-        f"{operator}: database must be of SQLite or PostgreSQL, got {short_repr(hide(address))}"
+        f"{operator}: database must be of SQLite or PostgreSQL, got {short_hidden_repr(address)}"
     )
