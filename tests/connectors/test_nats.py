@@ -260,6 +260,30 @@ def test_a_message_in_the_pipeline_is_kept_in_progress(url: str) -> None:
     wait_until(lambda: unacknowledged(url) == 0)
 
 
+def test_a_source_that_may_not_acknowledge_fails() -> None:
+    config = """
+        authorization { users = [
+            {user: admin, password: pw},
+            {user: reader, password: pw, permissions: {publish: {deny: "$JS.ACK.>"}}},
+        ] }
+    """
+    with nats_server(config=config) as server:
+        call(f"nats://admin:pw@{server.address}", new_stream)
+        write_numbers = Stream[int]()
+        write_numbers.to_jetstream("s.a", f"nats://admin:pw@{server.address}", codec="json")
+        with write_numbers:
+            write_numbers.emit(1)
+        source = Stream.from_jetstream(
+            "S", "reader", f"nats://reader:pw@{server.address}", codec="json"
+        )
+        seen = source.sink_to_list()
+        source.start()
+        wait_until(lambda: source.state == "failed")
+        assert seen == [1]
+        with pytest.raises(nats.errors.Error, match="permissions violation"):
+            source.close()
+
+
 def test_a_failed_message_is_refused_and_delivered_again(url: str) -> None:
     fill(url, range(4))
     broken = True

@@ -128,15 +128,14 @@ class from_jetstream(Source[Any]):
     async def run(self) -> None:
         """Emit messages until the source is stopped."""
         changed = asyncio.Event()
-        async with self.connection.connected(on_close=changed.set) as client:
+        async with self.connection.connected(self._on_client_error, changed.set) as client:
             ack_wait = await self._find_consumer(client.jetstream())
             puller = Puller(client, self.stream, self.durable, self.batch, self._register, changed)
             await puller.begin()
-            self._client, self._is_pulling = client, True
+            self._client, self._puller, self._is_pulling = client, puller, True
             alive = asyncio.create_task(self._keep_alive(client, ack_wait / 3))
             try:
                 await self._acks.flush()
-                self._puller = puller
                 self.connected()
                 await self._pull(client, puller)
             finally:
@@ -225,6 +224,12 @@ class from_jetstream(Source[Any]):
         refused, self._refused = self._refused, []
         for identity in refused:
             self._acks.add((identity, _FAILED))
+
+    async def _on_client_error(self, error: Exception) -> None:
+        """Fail the source if the server refuses acknowledgements, which are published."""
+        refusal = str(error).lower()
+        if self._puller is not None and "permissions violation for publish" in refusal:
+            self._puller.fail(error)
 
     def _reconnect(self, error: Exception) -> None:
         """End the run, so that another one sends the acknowledgements."""
