@@ -152,6 +152,32 @@ def test_a_restart_loses_nothing_of_a_compressed_file(
     assert list(dict.fromkeys(lines)) == [f"line{n}" for n in range(5)]
 
 
+def test_a_parquet_file_of_one_batch_is_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    use(Disk(100), monkeypatch)
+    with Stream[Any]() as source:
+        source.to_parquet(tmp_path / "{number}.parquet", batch=2, restart=SOON)
+        source.emit_many([{"n": n} for n in range(4)])
+    paths = sorted(tmp_path.glob("*.parquet"))
+    assert [parquet.read_table(path)["n"].to_pylist() for path in paths] == [[0, 1], [2, 3]]
+
+
+def test_a_parquet_file_of_many_batches_fails_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow.parquet")
+    use(Disk(100), monkeypatch)
+    source = Stream[Any]()
+    source.to_parquet(tmp_path / "x.parquet", batch=1, restart=SOON)
+    with pytest.raises(OSError, match="No space left"):
+        source.emit_many([{"n": n} for n in range(4)])
+    with pytest.raises(OSError, match="earlier write failed"):
+        source.close()
+    assert not (tmp_path / "x.parquet").exists()
+
+
 @compressions
 def test_a_torn_member_is_cut_off_before_appending(
     end: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -30,7 +31,7 @@ class ParquetOutput(OutputFile):
         super().__init__(files, path, mode)
         self._schema, self._codec = schema, codec
         self._writer: Any = None
-        self.can_resume = False
+        self.can_resume = self._is_torn = False
 
     def cut_back(self) -> bool:
         """Return False: a part of a Parquet file cannot be cut off."""
@@ -57,6 +58,8 @@ class ParquetOutput(OutputFile):
 
     def finish(self, sync: bool) -> None:
         """Write the end of the file, close it, and give it its final name."""
+        if self._is_torn:
+            raise OSError(errno.EIO, "file is incomplete: an earlier write failed", self._name)
         if self._writer is not None:
             self._writer.close()
         super().finish(sync)
@@ -101,7 +104,11 @@ class ParquetOutput(OutputFile):
             self._writer = parquet.ParquetWriter(
                 self._ready(), table.schema, compression=self._codec
             )
-        self._writer.write_table(table)
+        try:
+            self._writer.write_table(table)
+        except OSError:
+            self._is_torn = True
+            raise
         self.count += table.num_rows
         self.size = self._raw.tell()
 
