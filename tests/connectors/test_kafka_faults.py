@@ -164,11 +164,12 @@ def test_nothing_is_lost_when_members_of_a_group_come_and_go(
     assert duplicates >= 0
 
 
+@pytest.mark.parametrize("goes_on", ["between revocation and assignment", "after assignment"])
 def test_a_stalled_member_lets_the_group_give_its_partitions_to_others(
-    cluster: MockCluster,
+    cluster: MockCluster, caplog: pytest.LogCaptureFixture, goes_on: str
 ) -> None:
-    topic = cluster.topic("stalled", 2)
-    params = config(cluster.address, topic)
+    topic = cluster.topic("stalled-" + goes_on.split()[0], 2)
+    params = config(cluster.address, topic, **{"heartbeat.interval.ms": 300})
     go, slow, fast = threading.Event(), list[bytes](), list[bytes]()
 
     async def stall(x: bytes) -> None:
@@ -180,15 +181,22 @@ def test_a_stalled_member_lets_the_group_give_its_partitions_to_others(
     stalled.sink(stall)
     other.sink(fast.append)
     produce(cluster.address, topic, numbers(6000), partitions=2)
-    stalled.start()
-    wait_until(lambda: slow)
-    other.start()
-    wait_until(lambda: len(fast) == 3000)
-    assert len(slow) == 1
-    go.set()
-    wait_until(lambda: committed(cluster.address, topic, topic, 2) == [3000, 3000])
-    stop(stalled)
-    stop(other)
+    with caplog.at_level(logging.INFO):
+        stalled.start()
+        wait_until(lambda: slow)
+        time.sleep(1)  # twice what passes until it pauses its partitions
+        other.start()
+        if goes_on == "after assignment":
+            wait_until(lambda: len(fast) == 3000)
+            wait_until(lambda: caplog.text.count("assigned stalled") == 3)
+        else:
+            wait_until(lambda: "revoked stalled" in caplog.text)
+            assert not fast
+        assert len(slow) == 1
+        go.set()
+        wait_until(lambda: committed(cluster.address, topic, topic, 2) == [3000, 3000])
+        stop(stalled)
+        stop(other)
     assert {*slow, *fast} == {*numbers(6000)}
     assert len(slow) + len(fast) <= 6002  # what was in flight
 

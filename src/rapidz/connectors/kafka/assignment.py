@@ -166,10 +166,20 @@ class GroupAssignment(Assignment):
     def _revoked(self, consumer: Any, partitions: list[Any]) -> None:
         self._commit(_keys(partitions))
         if not self.closing:
+            self._end_pause(consumer, partitions)
             self._forget(partitions)
 
     def _lost(self, consumer: Any, partitions: list[Any]) -> None:
+        self._end_pause(consumer, partitions)
         self._forget(partitions)  # another member may have them already: no commit
+
+    def _end_pause(self, consumer: Any, partitions: list[Any]) -> None:
+        """Resume partitions that go: the client keeps a pause even while it does not have them.
+
+        Those that come back later, when this member reads again, would never be read.
+        """
+        if self.paused and partitions:
+            consumer.resume(partitions)
 
     def _forget(self, partitions: list[Any]) -> None:
         if partitions:
