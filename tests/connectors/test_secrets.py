@@ -13,6 +13,7 @@ from rapidz.connectors.kafka.params import ClientParams
 from rapidz.connectors.mqtt.options import MqttOptions
 from rapidz.connectors.secrets import hide, short_hidden_repr
 from rapidz.connectors.sql.database import read_database
+from rapidz.sources.filesystem import hide_credentials
 
 SHAPES = [
     "redis://u:{}@h:6379/0",
@@ -65,6 +66,20 @@ def test_an_address_without_a_login_is_unchanged(text: str) -> None:
 )
 def test_the_rest_of_an_address_is_shown(address: str, shown: str) -> None:
     assert hide(address) == shown
+
+
+@settings(max_examples=60, deadline=None)
+@given(password=st.text(min_size=3))
+@example(password="SEC/RET@x y")
+def test_no_url_of_a_file_shows_its_password(password: str) -> None:
+    assume(password not in hide_credentials("ftp://u:12345@h/x"))
+    assert password not in hide_credentials(f"ftp://u:{password}@h/x")
+    assert password not in hide_credentials(f"zip://x.csv::ftp://u:{password}@h/x")
+
+
+@pytest.mark.parametrize("path", ["s3://bucket/a:b/c.csv", "/data/a@b.csv", "s3://bucket/a@b.csv"])
+def test_a_path_without_a_login_is_unchanged(path: str) -> None:
+    assert hide_credentials(path) == path
 
 
 def _message(build: Any, *args: Any) -> str:

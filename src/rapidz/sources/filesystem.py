@@ -195,8 +195,11 @@ def hide_credentials(path: str) -> str:
 
     >>> hide_credentials("https://user:secret@host/x")
     'https://***@host/x'
+    >>> hide_credentials("ftp://user:se/cr@t@host/x")
+    'ftp://***@host/x'
     """
-    return re.sub(r"(?<=/)[^/@\s]*:[^/@\s]*@", "***@", path)
+    # Behind a colon in the server's part, to the last @: a password may have any character.
+    return re.sub(r"(?<=://)[^/]*?:.*@|(?<=/)[^/@\s]*:[^/@\s]*@", "***@", path, flags=re.DOTALL)
 
 
 def _missing(path: str) -> FileNotFoundError:
