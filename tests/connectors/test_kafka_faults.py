@@ -169,7 +169,7 @@ def test_a_stalled_member_lets_the_group_give_its_partitions_to_others(
     cluster: MockCluster, caplog: pytest.LogCaptureFixture, goes_on: str
 ) -> None:
     topic = cluster.topic("stalled-" + goes_on.split()[0], 2)
-    params = config(cluster.address, topic, **{"heartbeat.interval.ms": 300})
+    params = config(cluster.address, topic)
     go, slow, fast = threading.Event(), list[bytes](), list[bytes]()
 
     async def stall(x: bytes) -> None:
@@ -187,8 +187,8 @@ def test_a_stalled_member_lets_the_group_give_its_partitions_to_others(
         time.sleep(1)  # twice what passes until it pauses its partitions
         other.start()
         if goes_on == "after assignment":
-            wait_until(lambda: len(fast) == 3000)
-            wait_until(lambda: caplog.text.count("assigned stalled") == 3)
+            wait_until(lambda: len(fast) >= 3000)
+            wait_until(lambda: caplog.text.count("assigned stalled") >= 3)
         else:
             wait_until(lambda: "revoked stalled" in caplog.text)
             assert not fast
