@@ -111,8 +111,11 @@ def test_elements_are_the_messages_of_paho(any_broker: Server, topic: str, qos: 
     with Stream.from_mqtt("127.0.0.1", any_broker.port, f"{topic}/#", qos=qos) as source:
         seen = source.sink_to_list()
         start_and_connect(source)
-        publish(any_broker, f"{topic}/a", [b"one", "two", 3, None], qos=qos, codec=None)
-        wait_until(lambda: len(seen) == 4)
+        # QoS 0 has no answer: a broker may drop what a client sends right before it disconnects.
+        with Stream[Any]() as messages:
+            messages.to_mqtt("127.0.0.1", any_broker.port, f"{topic}/a", qos=qos, codec=None)
+            messages.emit_many([b"one", "two", 3, None])
+            wait_until(lambda: len(seen) == 4)
     assert [x.payload for x in seen] == [b"one", b"two", b"3", b""]
     assert {(x.topic, x.qos) for x in seen} == {(f"{topic}/a", qos)}
     assert isinstance(seen[0], paho.MQTTMessage)
@@ -251,7 +254,7 @@ def test_stop_waits_for_acknowledgements_of_what_is_in_the_pipeline() -> None:
             start_and_connect(source)
             sent = [broker.publish("t", b"%d" % n) for n in range(3)]
             wait_until(lambda: len(source._open) == 3)  # type: ignore[attr-defined]
-        assert broker.acknowledged == sent
+        wait_until(lambda: broker.acknowledged == sent)  # what was sent may still be on its way
     assert seen == [(0, 1, 2)]
 
 

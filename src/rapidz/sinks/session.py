@@ -260,11 +260,20 @@ class WriterSession:
         if loop is None or not self.writer.blocking or method.__func__ in _TRIVIAL:  # type: ignore[attr-defined]
             result = method(*args)
         else:
-            if self._thread is None:
-                self._thread = ThreadPoolExecutor(1, thread_name_prefix=self._name)
-            result = await asyncio.wrap_future(self._thread.submit(method, *args), loop=loop)
+            result = await self._call_in_thread(loop, method, *args)
         if inspect.isawaitable(result):
             await result
+
+    async def _call_in_thread(
+        self, loop: asyncio.AbstractEventLoop, method: Callable[..., Any], *args: Any
+    ) -> Any:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix=self._name)
+        try:
+            called = self._thread.submit(method, *args)
+        except RuntimeError:  # the program ends, and no thread can start any more
+            return method(*args)
+        return await asyncio.wrap_future(called, loop=loop)
 
     def _parts(self, payloads: Sequence[Any]) -> Iterator[Sequence[Any]]:
         """Split a batch into parts of at most ``max_bytes``, or of one element."""

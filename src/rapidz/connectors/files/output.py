@@ -255,7 +255,7 @@ def _check_regular(path: str, mode: str) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if not stat.S_ISREG(status.st_mode):
         raise ValueError(
-            f"path must be a regular file for mode={mode!r}, got the device, pipe or socket "
+            f"path must be a regular file for mode {mode}, got the device, pipe or socket "
             f"{short_repr(path)}"
         )
 
