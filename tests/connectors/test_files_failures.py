@@ -271,7 +271,7 @@ for name, mode in (("x", "a"), ("x.gz", "a"), ("w", "w"), ("atomic", "atomic")):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_forked_child_may_append_but_not_replace(tmp_path: Path) -> None:
-    refused = "to_textfile: the file was opened by another proces"
+    refused = "to_textfile: the file was opened by another"
     printed = printed_by(f"folder = {str(tmp_path)!r}\n{FORKED}")
     assert [line.split(" ", 1)[0] for line in printed] == ["x.gz", "w", "atomic"]
     assert all(refused in line for line in printed)
