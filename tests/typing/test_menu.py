@@ -6,7 +6,6 @@ import importlib
 import inspect
 import typing
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -34,13 +33,7 @@ ROOMS = (
     "rapidz.parallel",
     "rapidz.sinks",
     "rapidz.sources",
-    *sorted(
-        {
-            f"rapidz.connectors.{module}"
-            for module in CONNECTORS.values()
-            if find_spec(f"rapidz.connectors.{module}")
-        }
-    ),
+    *sorted({f"rapidz.connectors.{module}" for module in CONNECTORS.values()}),
 )
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
