@@ -7,7 +7,6 @@ of the model is a failure of its element, which the policy of the node handles.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -29,11 +28,8 @@ def _check_method(node: str, argument: str, value: object, method: str) -> None:
 
 def _refuse_scattered(node: str, options: dict[str, Any]) -> None:
     """Refuse a scattered stream: the model is one object, in this process."""
-    parallel = sys.modules.get("rapidz.parallel")
-    if parallel is None:
-        return
     for upstream in (options.get("upstream"), *(options.get("upstreams") or ())):
-        if isinstance(upstream, parallel.ParallelStream):
+        if getattr(upstream, "_wraps_edges", False):
             raise TypeError(
                 f"{node}: upstream must not be a scattered stream, since the model is in this "
                 f"process: call gather() before it, got {short_repr(upstream)}"
