@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from rapidz._menu.combine import CombineMethods
 from rapidz._menu.connectors import ConnectorMethods
+from rapidz._menu.eventtime import EventTimeMethods
 from rapidz._menu.frames import FrameMethods
 from rapidz._menu.pace import PaceMethods
 from rapidz._menu.parallel import ParallelMethods
@@ -27,6 +28,7 @@ class Fluent(
     WindowMethods[T],
     CombineMethods[T],
     PaceMethods[T],
+    EventTimeMethods[T],
     SourceMethods[T],
     SinkMethods[T],
     FrameMethods[T],

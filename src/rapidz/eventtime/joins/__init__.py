@@ -1,0 +1,1 @@
+"""Joins by key and event time."""

@@ -1,0 +1,1 @@
+"""Keyed streams: state, timers and pipelines for each key."""

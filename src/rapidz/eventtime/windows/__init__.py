@@ -1,0 +1,1 @@
+"""Windows of event time: tumbling, sliding, session, and what they emit."""
