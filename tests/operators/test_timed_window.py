@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import time
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support import Boom, fail_on, feed, refused, send, settle
+from tests.support import Boom, bounded, fail_on, feed, refused, send, settle
 
 from rapidz import Stream
 from rapidz.testing import record, run
@@ -189,3 +192,98 @@ async def test_close_ends_although_windows_come_faster_than_they_are_taken(name:
     async with asyncio.timeout(10):
         await settle(source.close())
     assert [x for window in seen for x in window] == [1, 2]
+
+
+@given(offsets, st.sampled_from([0.0, 0.5, 1.25, 1_700_000_000.75]))
+def test_timed_window_aligned_ends_at_multiples_of_the_wall_clock(
+    instants: list[float], wall_start: float
+) -> None:
+    """The first window is shorter, all ends are multiples of the interval since 1970."""
+    first = -wall_start % 1 or 1.0
+    ends = [first + n for n in range(8)]
+    coming = [at for at in instants if at not in ends]
+
+    async def go() -> list[tuple[float, list[int]]]:
+        async with Stream[int](asynchronous=True) as source:
+            seen = record(source.timed_window(1, align=True))
+            source._outlet.link()
+            await feed(source, zip(coming, range(len(coming)), strict=True))
+            await asyncio.sleep(ends[-1] - asyncio.get_running_loop().time() + 0.125)
+        return seen
+
+    wanted = [(end, [x for x, at in enumerate(coming) if end - 1 <= at < end]) for end in ends]
+    assert run(go(), wall_start=wall_start) == wanted
+
+
+async def test_timed_window_aligned_ends_at_full_minutes() -> None:
+    async with Stream[str](asynchronous=True) as source:
+        seen = record(source.timed_window("1 min", emit_empty=False, align=True))
+        await asyncio.sleep(50)
+        for x in "abc":
+            await send(source, x)
+            await asyncio.sleep(8)
+    assert seen == [(60.0, ["a", "b"]), (74.0, ["c"])]
+
+
+@pytest.mark.parametrize("step", [-3600, -90, -20, 20, 90, 3600])
+def test_timed_window_aligned_follows_a_wall_clock_that_was_set(step: int) -> None:
+    """Every end is a multiple of the wall clock, and no window takes two intervals more."""
+
+    async def go() -> list[tuple[float, float]]:
+        loop: Any = asyncio.get_running_loop()
+        ends: list[tuple[float, float]] = []
+        async with Stream[int](asynchronous=True) as source:
+            node = source.timed_window("1 min", align=True)
+            node.sink(lambda _: ends.append((loop.time(), loop.wall_ns() / 1e9)))
+            await send(source, 0)
+            await asyncio.sleep(130)
+            loop._wall_start += step * 1_000_000_000
+            await asyncio.sleep(300)
+        return ends[:-1]
+
+    ends = run(go(), wall_start=1_000_000_000.0)
+    assert all(wall % 60 == 0 for monotonic, wall in ends if monotonic < 130)
+    after = [(monotonic, wall) for monotonic, wall in ends if monotonic > 130]
+    assert all(wall % 60 == 0 for _, wall in after[1:])
+    times = [monotonic for monotonic, _ in ends]
+    assert max(b - a for a, b in pairwise(times)) <= 120
+    assert min(b - a for a, b in pairwise(times)) > 0
+    assert [b - a for a, b in pairwise(times)][-1] == 60
+
+
+def test_timed_window_aligned_never_ends_early_on_a_real_clock() -> None:
+    walls: list[float] = []
+
+    def go() -> None:
+        with Stream[int](asynchronous=False) as source:
+            source.timed_window(0.05, align=True).sink(lambda _: walls.append(time.time()))
+            source.emit(0)
+            time.sleep(0.3)
+
+    bounded(go)
+    assert len(walls) >= 3
+    assert all(wall % 0.05 < 0.04 for wall in walls[:-1])
+
+
+async def test_timed_window_may_be_aligned_while_it_runs() -> None:
+    """Ruling 20 (docs/rulings.md)."""
+    async with Stream[int](asynchronous=True) as source:
+        node: Any = source.timed_window(10)
+        seen: list[tuple[float, list[int]]] = record(node)
+        await asyncio.sleep(3)
+        await send(source, 0)
+        await asyncio.sleep(12)
+        node.align = True
+        await asyncio.sleep(12)
+        node.interval = 4
+        await asyncio.sleep(6)
+        node.align = False
+        await asyncio.sleep(5)
+    assert [instant for instant, _ in seen] == [13.0, 20.0, 28.0, 32.0, 37.0]
+
+
+def test_timed_window_refuses_an_align_that_is_no_bool() -> None:
+    """Ruling 19 (docs/rulings.md)."""
+    for name in ("timed_window", "timed_window_unique"):
+        build: Any = getattr(Stream, name)
+        refused(functools.partial(build, interval=1, align="UTC"), name, "align", "UTC")

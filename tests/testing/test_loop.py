@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tornado import gen
 from tornado.ioloop import IOLoop
 
+from rapidz.kernel.protocol.clock import Clock
 from rapidz.testing import Deadlock, LeftBehindWarning, VirtualLoop, run
 
 T = TypeVar("T")
@@ -40,6 +41,25 @@ def test_time_jumps_to_the_next_timer() -> None:
     began = time.monotonic()
     assert run(main()) == [1.0, 1.5, 1.5 + 3600 * 24 * 365]
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("wall_start", [0, 0.25, -2.5, 1_700_000_000.75, 1e11])
+def test_the_wall_clock_of_a_pipeline_is_virtual_too(wall_start: float) -> None:
+    async def main() -> list[float]:
+        clock = Clock(asyncio.get_running_loop())
+        walls = [clock.wall_ns()]
+        await asyncio.sleep(0.5)
+        return [*walls, clock.wall_ns()]
+
+    first = int(wall_start * 4) * 250_000_000
+    assert run(main(), wall_start=wall_start) == [first, first + 500_000_000]
+
+
+def test_a_loop_without_a_wall_clock_of_its_own_has_that_of_the_system() -> None:
+    loop = asyncio.new_event_loop()
+    wall = Clock(loop).wall_ns()
+    loop.close()
+    assert 0 <= time.time_ns() - wall < 10_000_000_000
 
 
 @given(st.lists(st.floats(min_value=0, max_value=1e9), max_size=8))

@@ -40,7 +40,11 @@ class WindowMethods(ElementType[T]):
         """Emit the last *n* elements as a tuple, for every element."""
 
     def timed_window(
-        self, interval: Interval, emit_empty: bool = True, **options: Unpack[NodeOptions]
+        self,
+        interval: Interval,
+        emit_empty: bool = True,
+        align: bool = False,
+        **options: Unpack[NodeOptions],
     ) -> Stream[list[T]]:
         """Collect the elements of every interval into a list."""
 
@@ -50,6 +54,7 @@ class WindowMethods(ElementType[T]):
         key: Key[T] = identity,
         keep: Keep = "first",
         emit_empty: bool = True,
+        align: bool = False,
         **options: Unpack[NodeOptions],
     ) -> Stream[tuple[T, ...]]:
         """Collect the elements of every interval into a tuple, one for each key."""

@@ -62,6 +62,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     With `background`, the loop serves other threads: it may be idle, and raises a deadlock in the
     threads whose `Future.result` could never return.
 
+    The wall clock of a pipeline on the loop shows `wall_start` at time 0, in seconds since 1970
+    (UTC): the loop's own time by default.
+
     >>> loop = VirtualLoop()
     >>> loop.run_until_complete(asyncio.sleep(3600))
     >>> loop.time()
@@ -69,8 +72,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     >>> loop.close()
     """
 
-    def __init__(self, *, limit: float | None = None, background: bool = False) -> None:
+    def __init__(
+        self, *, limit: float | None = None, background: bool = False, wall_start: float = 0.0
+    ) -> None:
         self._now = 0.0
+        seconds, fraction = divmod(wall_start, 1)
+        self._wall_start = int(seconds) * 1_000_000_000 + round(fraction * 1_000_000_000)
         self._limit = math.inf if limit is None else limit
         self._background = background
         self._threads = ThreadMonitor()
@@ -88,6 +95,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the virtual time, in seconds since the loop was created."""
         return self._now
+
+    def wall_ns(self) -> int:
+        """Return the virtual wall-clock time, in nanoseconds since 1970 (UTC)."""
+        return self._wall_start + round(self._now * 1_000_000_000)
 
     def watch(self, thread: threading.Thread) -> None:
         """Let time pass only while `thread` waits; threads that call into the loop are watched."""
@@ -214,10 +225,14 @@ class _VirtualSelector(selectors.DefaultSelector):
         return False
 
 
-def run(coroutine: Coroutine[Any, Any, T], *, limit: float | None = None) -> T:
+def run(
+    coroutine: Coroutine[Any, Any, T], *, limit: float | None = None, wall_start: float = 0.0
+) -> T:
     """Run `coroutine` on a new `VirtualLoop` and return its result.
 
     In a cell of a notebook, where a loop is running already, the new one has a thread of its own.
+
+    The wall clock of pipelines shows `wall_start` at first, in seconds since 1970 (UTC).
 
     Raises `Deadlock` where it would wait forever, TimeoutError when virtual time would pass `limit`
     seconds. Cancels tasks that are left behind, and reports them in a `LeftBehindWarning`.
@@ -229,16 +244,21 @@ def run(coroutine: Coroutine[Any, Any, T], *, limit: float | None = None) -> T:
     7200.0
     """
     if in_notebook():
-        result, report = in_own_thread(lambda: _run(coroutine, limit))
+        result, report = in_own_thread(lambda: _run(coroutine, limit, wall_start))
     else:
-        result, report = _run(coroutine, limit)
+        result, report = _run(coroutine, limit, wall_start)
     if report:
         warnings.warn(report, LeftBehindWarning, stacklevel=2)
     return result
 
 
-def _run(coroutine: Coroutine[Any, Any, T], limit: float | None) -> tuple[T, str]:
-    with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit=limit)) as runner:
+def _run(
+    coroutine: Coroutine[Any, Any, T], limit: float | None, wall_start: float
+) -> tuple[T, str]:
+    def new_loop() -> VirtualLoop:
+        return VirtualLoop(limit=limit, wall_start=wall_start)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(coroutine), left_behind(runner)
 
 

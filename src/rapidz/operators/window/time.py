@@ -1,4 +1,4 @@
-"""Windows that end at a fixed cadence of the clock."""
+"""Windows that end at a cadence of the clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from rapidz.kernel.graph.registry import identity
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.attributes import LiveAttribute
-from rapidz.kernel.protocol.checks import read_interval
+from rapidz.kernel.protocol.checks import check_bool, read_interval
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.kernel.runtime.attribution import attribute_to
@@ -18,6 +18,7 @@ from rapidz.kernel.runtime.in_flight_token import InFlightToken
 from rapidz.kernel.runtime.supervision import SupervisedPush, push_supervised
 from rapidz.kernel.runtime.timer import Timer
 from rapidz.kernel.runtime.wait_for_graph import waits_for_caller
+from rapidz.operators.window.cadence import Cadence, WallCadence
 from rapidz.operators.window.keys import (
     Key,
     UniqueWindow,
@@ -29,21 +30,28 @@ T = TypeVar("T")
 
 
 class TimedWindow(Stream[Any]):
-    """Base class of the windows that end at a fixed cadence of the clock."""
+    """Base class of the windows that end at a cadence of the clock."""
 
     _keeps_elements: ClassVar[bool] = True
     _graphviz_shape = "octagon"
 
     interval: LiveAttribute[float] = LiveAttribute()
     emit_empty: LiveAttribute[bool] = LiveAttribute()
+    align: LiveAttribute[bool] = LiveAttribute()
 
     def __init__(
-        self, upstream: Stream[Any], interval: Interval, emit_empty: bool, **kwargs: Any
+        self,
+        upstream: Stream[Any],
+        interval: Interval,
+        emit_empty: bool,
+        align: bool,
+        **kwargs: Any,
     ) -> None:
         self.interval = read_interval(type(self).__name__, interval)
         self.emit_empty = emit_empty
+        self.align = check_bool(type(self).__name__, "align", align)
+        self._cadence = _cadence(align)
         self._token = InFlightToken()
-        self._last: float | None = None
         self._pending_push: SupervisedPush | None = None
         kwargs["ensure_io_loop"] = True
         super().__init__(upstream, **kwargs)
@@ -58,21 +66,30 @@ class TimedWindow(Stream[Any]):
         raise NotImplementedError
 
     def _on_attribute_set(self, name: str, value: Any) -> None:
+        running = self._cadence.is_running()
         if name == "interval":
             vars(self)[name] = read_interval(type(self).__name__, value)
-            if self._last is not None:
-                self._schedule()
+            self._cadence.retime()
+        elif name == "align":
+            check_bool(type(self).__name__, "align", value)
+            self._cadence = _cadence(value)
+            if running:
+                self._cadence.start(self._pipeline.clock)
+        else:
+            return
+        self._schedule()
 
     def _on_loop_changed(self) -> None:
         super()._on_loop_changed()
-        self._last = self._pending_push = None
+        self._cadence.stop()
+        self._pending_push = None
         self._token = InFlightToken()
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         add, token, pipeline = self._make_add(), self._token, self._pipeline
         ref = weakref.ref(self)
-        if self._last is None:
-            self._last = pipeline.clock.time()
+        if not self._cadence.is_running():
+            self._cadence.start(pipeline.clock)
             self._schedule()
         if self._window_size():
             token.begin(pipeline)
@@ -91,21 +108,20 @@ class TimedWindow(Stream[Any]):
         return step
 
     def _schedule(self) -> None:
+        if not self._cadence.is_running():
+            return
         ref = weakref.ref(self)
 
         def tick() -> None:
             if (node := ref()) is not None and not node._ended:
                 node._tick()
 
-        if self._last is not None:
-            self._timer.set(self._pipeline, self._last + self.interval, tick)
+        end = self._cadence.next_end(self._pipeline.clock, self.interval)
+        self._timer.set(self._pipeline, end, tick)
 
     def _tick(self) -> None:
-        now = self._pipeline.clock.time()
-        assert self._last is not None
-        while self._last + self.interval <= now:
-            self._last += self.interval
-        if self._pending_push is None:  # else downstream has not taken the window before yet
+        has_come = self._cadence.advance(self._pipeline.clock, self.interval)
+        if has_come and self._pending_push is None:  # else the window before is not taken yet
             window = self._take()
             if window or self.emit_empty:
                 self._emit_window(window)
@@ -151,11 +167,16 @@ class TimedWindow(Stream[Any]):
         self._timer.cancel()
 
 
+def _cadence(align: bool) -> Cadence:
+    return WallCadence() if align else Cadence()
+
+
 @Stream.register_api()
 class timed_window(TimedWindow):
     """Collect the elements of every *interval* into a list.
 
-    Emits a list at every full interval since the first use, with *emit_empty*
+    Emits a list at every full interval since the first use, or, with *align*,
+    whenever the wall clock shows a multiple of the interval; with *emit_empty*
     also an empty one; a flush or the end emits an incomplete window.  Applies
     back pressure while downstream has not taken the list before; the next one
     is then emitted at the next full interval.
@@ -166,6 +187,9 @@ class timed_window(TimedWindow):
         Seconds, or a string such as ``"500ms"``, above 0.
     emit_empty : bool
         Emit ``[]`` when no element arrived.
+    align : bool
+        End windows at the multiples of the interval on the wall clock, counted
+        from 1970 (UTC): ``"1 min"`` at full minutes, ``"1 day"`` at midnight UTC.
 
     >>> source = Stream()
     >>> windows = source.timed_window("20ms", emit_empty=False).sink_to_list()
@@ -176,10 +200,15 @@ class timed_window(TimedWindow):
     """
 
     def __init__(
-        self, upstream: Stream[Any], interval: Interval, emit_empty: bool = True, **kwargs: Any
+        self,
+        upstream: Stream[Any],
+        interval: Interval,
+        emit_empty: bool = True,
+        align: bool = False,
+        **kwargs: Any,
     ) -> None:
         self._elements: list[Any] = []
-        super().__init__(upstream, interval, emit_empty, **kwargs)
+        super().__init__(upstream, interval, emit_empty, align, **kwargs)
 
     @property
     def _buffer(self) -> list[Any]:
@@ -214,6 +243,8 @@ class timed_window_unique(TimedWindow, UniqueWindow[Any]):
         to the last position.
     emit_empty : bool
         Emit ``()`` when no element arrived.
+    align : bool
+        End windows at the multiples of the interval on the wall clock.
 
     >>> source = Stream()
     >>> windows = source.timed_window_unique("20ms", key=len, emit_empty=False).sink_to_list()
@@ -230,12 +261,13 @@ class timed_window_unique(TimedWindow, UniqueWindow[Any]):
         key: Key = identity,
         keep: Literal["first", "last"] = "first",
         emit_empty: bool = True,
+        align: bool = False,
         **kwargs: Any,
     ) -> None:
         self.key, self.keep = key, keep
         self._check_keep()
         self._elements: dict[Any, Any] = {}
-        super().__init__(upstream, interval, emit_empty, **kwargs)
+        super().__init__(upstream, interval, emit_empty, align, **kwargs)
 
     def _make_add(self) -> Callable[[Any], object]:
         return self._make_add_unique(self._elements)
