@@ -6,6 +6,7 @@ import contextlib
 import gc
 import os
 import random
+import reprlib
 import subprocess
 import sys
 import textwrap
@@ -25,12 +26,40 @@ _DEADLINE = 30.0
 def wait_until(
     condition: Callable[[], object], deadline: float = _DEADLINE, what: str = ""
 ) -> None:
-    """Poll *condition* until it is true; fail the test after *deadline* seconds."""
+    """Poll *condition* until it is true; fail the test after *deadline* seconds.
+
+    The failure shows *what*, or what the variables were that a lambda looks at.
+    """
     end = time.monotonic() + deadline
     while not condition():
         if time.monotonic() > end:
-            pytest.fail(f"not true after {deadline:g} s: {what or condition}")
+            pytest.fail(f"not true after {deadline:g} s: {what or _variables_of(condition)}")
         time.sleep(0.005)
+
+
+def wait_for_all(count: Callable[[], int], total: int, stall: float = _DEADLINE) -> None:
+    """Poll until ``count()`` is at least *total*, however slow the machine is.
+
+    Fail the test when the count does not grow for *stall* seconds, and say how far it came.
+    """
+    found, end = 0, time.monotonic() + stall
+    while (now := count()) < total:
+        if now > found:
+            found, end = now, time.monotonic() + stall
+        if time.monotonic() > end:
+            pytest.fail(f"{now} of {total}, and no more in {stall:g} s")
+        time.sleep(0.005)
+
+
+def _variables_of(condition: Callable[[], object]) -> str:
+    """Return the variables around a function, lists with their lengths; at most some lines."""
+    names = getattr(getattr(condition, "__code__", None), "co_freevars", ())
+    found: list[str] = []
+    for name, cell in zip(names, getattr(condition, "__closure__", None) or (), strict=False):
+        value = cell.cell_contents
+        size = f" ({len(value)} elements)" if isinstance(value, list) else ""
+        found.append(f"{name} = {reprlib.repr(value)}{size}")
+    return ", ".join(found) or repr(condition)
 
 
 @contextlib.contextmanager
@@ -140,7 +169,8 @@ def run_and_kill(
             try:
                 code = child.wait(max(0.1, end - time.monotonic()))
             except subprocess.TimeoutExpired:
-                pytest.fail(f"not done after {deadline:g} s and {done} kills (seed {seed})")
+                came = "" if progress is None else f", {progress()} of {total}"
+                pytest.fail(f"not done after {deadline:g} s and {done} kills{came} (seed {seed})")
             assert code == 0, f"the program ended with {code} (seed {seed})"
             return done
 
@@ -162,5 +192,5 @@ def _child(program: str, args: tuple[object, ...]) -> Iterator[subprocess.Popen[
 def _wait_for(child: subprocess.Popen[bytes], condition: Callable[[], bool], end: float) -> None:
     while child.poll() is None and not condition():
         if time.monotonic() > end:
-            pytest.fail("the program makes no progress")
+            pytest.fail(f"the program makes no progress: {_variables_of(condition)}")
         time.sleep(0.002)

@@ -9,8 +9,8 @@ from types import TracebackType
 
 from tests.connectors.helpers import wait_until
 
-CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC = 1, 2, 3, 4, 5
-SUBSCRIBE, SUBACK, PINGREQ, PINGRESP = 8, 9, 12, 13
+CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 1, 2, 3, 4, 5, 6, 7
+SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 8, 9, 12, 13, 14
 
 
 @dataclass
@@ -44,12 +44,13 @@ class Reader:
 
 
 class FakeBroker:
-    """Broker that sends what a test tells it, and records what a client acknowledges."""
+    """Broker that sends what a test tells it, and records what a client publishes and confirms."""
 
     def __init__(self, *, connack: int = 0, suback: int = 1, version: int = 4) -> None:
         self.connects: list[Connect] = []
         self.acknowledged: list[int] = []
-        self.pings = 0
+        self.published: dict[int, bytes] = {}
+        self.pings = self.disconnects = 0
         self._received: list[int] = []
         self._connack, self._suback, self._version = connack, suback, version
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -97,6 +98,10 @@ class FakeBroker:
         body += b"\0" if self._version == 5 else b""
         self._send(PUBLISH, body + payload, flags=qos << 1 | again << 3)
         return number
+
+    def confirm(self, number: int, qos: int) -> None:
+        """Confirm a message that the client has published; with 2, the client confirms first."""
+        self._send(PUBACK if qos == 1 else PUBREC, number.to_bytes(2))
 
     def roundtrip(self) -> None:
         """Wait until the client has read all that was sent.
@@ -161,6 +166,15 @@ class FakeBroker:
             self.acknowledged.append(int.from_bytes(body[:2]))
         elif kind == PUBREC:
             self._received.append(int.from_bytes(body[:2]))
+        elif kind == PUBLISH:
+            reader = Reader(body)
+            reader.text()
+            number = reader.number()
+            self.published[number] = body[reader.at :]
+        elif kind == PUBREL:
+            self._send(PUBCOMP, body[:2])
+        elif kind == DISCONNECT:
+            self.disconnects += 1
         elif kind == PINGREQ:
             self.pings += 1
             self._send(PINGRESP, b"")

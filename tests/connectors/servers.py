@@ -35,7 +35,7 @@ from types import TracebackType
 from typing import Any, Final
 
 import pytest
-from tests.connectors.helpers import no_leaks, run_and_kill, wait_until
+from tests.connectors.helpers import no_leaks, run_and_kill, wait_for_all, wait_until
 from tests.connectors.proxy import CuttingProxy
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "redis_server",
     "require_package",
     "run_and_kill",
+    "wait_for_all",
     "wait_until",
 ]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.connectors.helpers import run_and_kill, wait_until
+from tests.connectors.helpers import run_and_kill, wait_for_all, wait_until
 from tests.connectors.kafka_programs import config, numbers, stop
 from tests.connectors.kafka_servers import (
     MockCluster,
@@ -65,7 +65,7 @@ def test_all_messages_pass_once_and_in_order(cluster: MockCluster, n: int, batch
     count = Counter[str]()
     sink.sink(lambda x: count.update(["delivered"]))
     source.start()
-    wait_until(lambda: committed(cluster.address, begin, begin, 2) == [n // 2] * 2, 120)
+    wait_for_all(lambda: sum(committed(cluster.address, begin, begin, 2)), n)
     stop(source)
     source.close()
     found = by_partition(consume_all(cluster.address, end, 2))

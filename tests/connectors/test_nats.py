@@ -29,6 +29,7 @@ from tests.connectors.servers import (
     nats_server,
     no_leaks,
     run_and_kill,
+    wait_for_all,
     wait_until,
 )
 
@@ -161,7 +162,7 @@ def test_all_messages_of_a_stream_arrive_once_and_in_order(url: str, total: int)
     with jetstream(url) as source:
         seen = source.sink_to_list()
         source.start()
-        wait_until(lambda: len(seen) >= total, 200)
+        wait_for_all(lambda: len(seen), total)
     assert seen == list(range(total))
     wait_until(lambda: unacknowledged(url) == 0)
 
@@ -173,7 +174,7 @@ def test_all_messages_of_a_subject_arrive_once_and_in_order(url: str, total: int
         seen = source.sink_to_list()
         start_and_connect(source)
         write(lambda s: s.to_nats("core", url, codec="json", batch=200), range(total))
-        wait_until(lambda: len(seen) >= total, 200)
+        wait_for_all(lambda: len(seen), total)
     assert seen == list(range(total))
     assert source.dropped == 0
 

@@ -30,6 +30,7 @@ from tests.connectors.servers import (
     no_leaks,
     redis_server,
     run_and_kill,
+    wait_for_all,
     wait_until,
 )
 
@@ -134,7 +135,7 @@ def test_all_elements_arrive_once_and_in_order(
     with make(url) as source:
         seen = source.sink_to_list()
         source.start()
-        wait_until(lambda: len(seen) >= total, 120)
+        wait_for_all(lambda: len(seen), total)
     assert seen == list(range(total))
     assert pending(client) == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import sys
@@ -20,6 +21,7 @@ from tests.connectors.servers import (
     redis_server,
     require_package,
     run_and_kill,
+    wait_for_all,
     wait_until,
 )
 
@@ -133,6 +135,19 @@ def test_no_leaks_names_what_is_left() -> None:
     with pytest.raises(pytest.fail.Exception, match="socket:"), no_leaks(deadline=0.1):
         left.append(socket.socket())
     left.pop().close()
+
+
+def test_a_wait_in_vain_shows_the_variables_of_its_condition() -> None:
+    seen = list(range(10))
+    with pytest.raises(pytest.fail.Exception, match=r"seen = \[0, .* \(10 elements\)"):
+        wait_until(lambda: len(seen) == 11, deadline=0.02)
+
+
+def test_a_wait_for_all_lasts_as_long_as_there_is_progress() -> None:
+    count = itertools.count()
+    wait_for_all(lambda: next(count), 30, stall=0.1)  # a look takes 5 ms
+    with pytest.raises(pytest.fail.Exception, match=r"7 of 8, and no more in 0\.02 s"):
+        wait_for_all(lambda: 7, 8, stall=0.02)
 
 
 def test_a_program_is_killed_and_started_again_until_it_is_done(tmp_path: Path) -> None:

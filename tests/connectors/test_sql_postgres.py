@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.connectors.helpers import no_leaks, run_and_kill, wait_until
+from tests.connectors.helpers import no_leaks, run_and_kill, wait_for_all, wait_until
 from tests.connectors.postgres import PostgresServer
 from tests.connectors.proxy import CuttingProxy
 from tests.connectors.tls_proxy import tls_proxy
@@ -785,7 +785,7 @@ def test_a_server_killed_in_mid_stream_loses_nothing(
             server.kill()
             server.start()
         with server.connect() as db:
-            wait_until(lambda: count(db, "copy") == total, 120)
+            wait_for_all(lambda: count(db, "copy"), total)
         assert source.state == "running"
         source.close(timeout=30)
 
