@@ -100,7 +100,7 @@ class WheelModel(RuleBasedStateMachine):
 
 def test_wheel_is_a_sorted_list() -> None:
     run_state_machine_as_test(
-        WheelModel, settings=settings(max_examples=300, stateful_step_count=40, deadline=None)
+        WheelModel, settings=settings(max_examples=200, stateful_step_count=30, deadline=None)
     )
 
 
