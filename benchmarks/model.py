@@ -44,9 +44,10 @@ class Reach:
 
     ``ratio``: rapidz takes at most ``limit`` times the baseline. ``faster``: the baseline takes at
     least ``limit`` times as long as rapidz. ``ns``: rapidz takes at most ``limit`` nanoseconds.
+    ``bytes``: in a row about memory, rapidz takes at most ``limit`` bytes.
     """
 
-    kind: Literal["ratio", "faster", "ns"]
+    kind: Literal["ratio", "faster", "ns", "bytes"]
     limit: float
 
     def __str__(self) -> str:
@@ -54,7 +55,7 @@ class Reach:
             return f"≤ {self.limit:g} {TIMES}"
         if self.kind == "faster":
             return f"≥ {self.limit:g} {TIMES} faster"
-        return f"≤ {self.limit:,.0f} ns"
+        return f"≤ {self.limit:,.0f} {'B' if self.kind == 'bytes' else 'ns'}"
 
     def met(self, ratio: float, ns: float) -> bool:
         if self.kind == "ratio":
@@ -66,7 +67,10 @@ class Reach:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: the same work by a baseline, by rapidz, and by peers."""
+    """One line of the table: the same work by a baseline, by rapidz, and by peers.
+
+    ``unit`` is that of the samples: nanoseconds, or bytes in a row about memory.
+    """
 
     name: str
     what: str
@@ -75,6 +79,7 @@ class Row:
     baseline: Side
     rapidz: Side
     others: tuple[Side, ...] = ()
+    unit: Literal["ns", "B"] = "ns"
 
     @property
     def sides(self) -> tuple[Side, ...]:
@@ -82,18 +87,26 @@ class Row:
 
 
 class Watch:
-    """Stopwatch for ``with`` blocks; the garbage collector is off while it runs."""
+    """Stopwatch for ``with`` blocks; the garbage collector is off while it runs.
 
-    def __init__(self) -> None:
+    ``clock`` is what is read, wall time if not given; ``collects=True`` leaves the collector on.
+    """
+
+    def __init__(
+        self, clock: Callable[[], int] = time.perf_counter_ns, collects: bool = False
+    ) -> None:
         self.ns = 0
         self._began = 0
+        self._clock = clock
+        self._collects = collects
         self._collecting = False
 
     def __enter__(self) -> Watch:
         gc.collect()
         self._collecting = gc.isenabled()
-        gc.disable()
-        self._began = time.perf_counter_ns()
+        if not self._collects:
+            gc.disable()
+        self._began = self._clock()
         return self
 
     def __exit__(
@@ -102,6 +115,6 @@ class Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.ns += time.perf_counter_ns() - self._began
+        self.ns += self._clock() - self._began
         if self._collecting:
             gc.enable()

@@ -39,13 +39,14 @@ def others_table(results: Iterable[Result]) -> str:
     return _markdown(head, lines, numbers=(2, 3, 4))
 
 
-def write_page(page: Path, text: str) -> None:
-    """Put *text* between the markers of *page*; create the page if it does not exist."""
-    old = page.read_text("utf-8") if page.exists() else f"# Performance\n\n{START}\n{END}\n"
-    before, start, rest = old.partition(START)
-    _, end, after = rest.partition(END)
+def write_page(page: Path, text: str, name: str = "benchmarks") -> None:
+    """Put *text* between the markers *name* of *page*; create the page if it does not exist."""
+    first, last = (f"<!-- {name}: {which} -->" for which in ("start", "end"))
+    old = page.read_text("utf-8") if page.exists() else f"# Performance\n\n{first}\n{last}\n"
+    before, start, rest = old.partition(first)
+    _, end, after = rest.partition(last)
     if not (start and end):
-        raise SystemExit(f"{page}: the lines {START} and {END} must stand where the table goes")
+        raise SystemExit(f"{page}: the lines {first} and {last} must stand where the table goes")
     page.write_text(f"{before}{start}\n\n{text}\n\n{end}{after}", "utf-8")
 
 
@@ -70,7 +71,8 @@ def _ns(result: Result, side: Side) -> str:
     ns = result.ns(side)
     if ns is None:
         return result.missing.get(side.name, "")
-    return f"{ns:,.1f}" if ns < 100 else f"{ns:,.0f}"
+    unit = "" if result.row.unit == "ns" else f" {result.row.unit}"
+    return f"{ns:,.1f}{unit}" if ns < 100 else f"{ns:,.0f}{unit}"
 
 
 def _times(ns: float | None, known: float | None) -> str:
