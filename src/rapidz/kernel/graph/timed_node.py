@@ -36,9 +36,9 @@ class TimerEntry(NamedTuple):
 class _NodeTimers:
     """The timers of one node, and what keeps `join` waiting for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, node: TimedNode[Any]) -> None:
         self.timers: dict[Hashable, tuple[Timer, float]] = {}
-        self.busy = InFlightToken()
+        self.busy = InFlightToken(node)
 
 
 class TimedNode(Stream[T]):
@@ -93,7 +93,7 @@ class TimedNode(Stream[T]):
     _keeps_elements: ClassVar[bool] = True
 
     def __init__(self, upstream: Stream[Any], **kwargs: Any) -> None:
-        self._node_timers = _NodeTimers()
+        self._node_timers = _NodeTimers(self)
         self._tasks: weakref.WeakSet[EagerTask] = weakref.WeakSet()
         self._in_tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         self._flushing: Any = None
@@ -288,7 +288,7 @@ class TimedNode(Stream[T]):
     def _loop_changed(self) -> None:
         for timer, _ in self._node_timers.timers.values():
             timer.cancel()
-        self._node_timers.busy = InFlightToken()
+        self._node_timers.busy = InFlightToken(self)
         super()._loop_changed()
 
 

@@ -51,7 +51,7 @@ class TimedWindow(Stream[Any]):
         self.emit_empty = emit_empty
         self.align = check_bool(type(self).__name__, "align", align)
         self._cadence = _cadence(align)
-        self._token = InFlightToken()
+        self._token = InFlightToken(self)
         self._pending_push: SupervisedPush | None = None
         kwargs["ensure_io_loop"] = True
         super().__init__(upstream, **kwargs)
@@ -83,7 +83,7 @@ class TimedWindow(Stream[Any]):
         super()._on_loop_changed()
         self._cadence.stop()
         self._pending_push = None
-        self._token = InFlightToken()
+        self._token = InFlightToken(self)
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         add, token, pipeline = self._make_add(), self._token, self._pipeline
