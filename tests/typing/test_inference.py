@@ -184,6 +184,9 @@ def test_pace_changes_no_types() -> None:
     assert_type(source.delay("10ms", spaced=False), Stream[int])
     assert_type(source.rate_limit(0.1), Stream[int])
     assert_type(source.latest(), Stream[int])
+    assert_type(source.debounce("1s").map(str), Stream[str])
+    assert_type(source.throttle(1, edge="both").map(abs), Stream[int])
+    assert_type(source.sample(1).dropped, int)
 
 
 def test_several_streams_give_tuples() -> None:

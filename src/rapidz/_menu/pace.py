@@ -16,6 +16,8 @@ from rapidz._menu.types import AnyFn, ElementType, Fn, NodeOptions, P, T, U
 if TYPE_CHECKING:
     from rapidz.kernel.graph.stream import Stream
     from rapidz.kernel.protocol.intervals import Interval
+    from rapidz.operators import pace
+    from rapidz.operators.pace.throttle import Edge
 
 
 class PaceMethods(ElementType[T]):
@@ -31,6 +33,17 @@ class PaceMethods(ElementType[T]):
 
     def rate_limit(self, interval: Interval, **options: Unpack[NodeOptions]) -> Stream[T]:
         """Throttle: emit elements at least an interval apart."""
+
+    def debounce(self, interval: Interval, **options: Unpack[NodeOptions]) -> pace.debounce[T]:
+        """Emit the newest element once no other has arrived for an interval."""
+
+    def throttle(
+        self, interval: Interval, edge: Edge = "leading", **options: Unpack[NodeOptions]
+    ) -> pace.throttle[T]:
+        """Emit at most one element an interval; drop the others."""
+
+    def sample(self, interval: Interval, **options: Unpack[NodeOptions]) -> pace.sample[T]:
+        """Emit the newest element at each interval, if there is a new one."""
 
     def latest(self, **options: Unpack[NodeOptions]) -> Stream[T]:
         """Buffer only the newest element; drop those that it replaces."""

@@ -1,7 +1,16 @@
 """Operators: one module or package a family, one class an operator."""
 
 from rapidz.operators.combine import combine_latest, union, zip, zip_latest
-from rapidz.operators.pace import buffer, delay, latest, map_async, rate_limit
+from rapidz.operators.pace import (
+    buffer,
+    debounce,
+    delay,
+    latest,
+    map_async,
+    rate_limit,
+    sample,
+    throttle,
+)
 from rapidz.operators.select import filter, remove, slice, unique
 from rapidz.operators.transform import (
     accumulate,
@@ -28,6 +37,7 @@ __all__ = [
     "collect",
     "combine_latest",
     "concat",
+    "debounce",
     "delay",
     "filter",
     "flatten",
@@ -40,10 +50,12 @@ __all__ = [
     "pluck",
     "rate_limit",
     "remove",
+    "sample",
     "scan",
     "slice",
     "sliding_window",
     "starmap",
+    "throttle",
     "timed_window",
     "timed_window_unique",
     "union",

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from rapidz import Stream, TimedNode
 from rapidz.kernel.runtime.in_flight_token import InFlightToken
 
 
-class timer(TimedNode[Any]):  # noqa: N801 - named as an operator
+class timer(TimedNode[Any]):
     """Emits each element ten seconds later."""
 
     def on_element(self, x: Any) -> None:
@@ -30,6 +31,9 @@ builds: dict[str, Callable[[Any], Any]] = {
     "timed_window_unique": lambda s: s.timed_window_unique(10),
     "partition": lambda s: s.partition(3, timeout=10),
     "timer": timer,
+    "debounce": lambda s: s.debounce(10),
+    "sample": lambda s: s.sample(10),
+    "throttle": lambda s: s.throttle(10, "both"),
 }
 every_name = pytest.mark.parametrize("name", builds)
 
@@ -71,11 +75,8 @@ async def test_a_node_may_be_collected_when_its_loop_is_closed() -> None:
     token = InFlightToken(owner)
     loop = asyncio.new_event_loop()
 
-    class Pipeline:
-        running_on = loop
-        active = set[Any]()
-
-    token.begin(Pipeline())  # type: ignore[arg-type]
+    pipeline: Any = SimpleNamespace(running_on=loop, active=set())
+    token.begin(pipeline)
     loop.close()
     del owner
     gc.collect()

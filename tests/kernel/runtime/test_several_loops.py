@@ -37,12 +37,15 @@ def flat(seen: list[Any]) -> list[Any]:
 
 builds: dict[str, Build] = {
     "buffer": lambda s: s.buffer(2).map(slow),
+    "debounce": lambda s: s.debounce(0.25),
     "delay": lambda s: s.delay(0.25),
     "latest": lambda s: s.latest().map(slow),
     "map": lambda s: s.map(slow),
     "map_async": lambda s: s.map_async(slow, parallelism=2),
     "partition": lambda s: s.partition(10, timeout=0.25),
     "rate_limit": lambda s: s.rate_limit(0.25),
+    "sample": lambda s: s.sample(0.25),
+    "throttle": lambda s: s.throttle(0.25, "both"),
     "timed_window": lambda s: s.timed_window(0.25, emit_empty=False),
     "timed_window_unique": lambda s: s.timed_window_unique(0.25, emit_empty=False),
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
+from collections.abc import Callable
 from typing import Any
 
 from rapidz.kernel.protocol.clock import Clock
@@ -37,6 +39,16 @@ class LoopBinding:
     def clock(self) -> Clock:
         """The clock of the loop."""
         return Clock(self.running_on)
+
+    @property
+    def time(self) -> Callable[[], float]:
+        """The monotonic clock, in seconds, for a node that needs no loop.
+
+        That of the loop where the pipeline has one, or where one is running, else
+        that of the system, which such a loop reads too.  To be read when compiling.
+        """
+        loop = self.running_on if self.needs_loop else loops.running_loop()
+        return time.monotonic if loop is None else loop.time
 
     def require_loop(self) -> None:
         """Run on a loop from now on: some node cannot do without."""
