@@ -36,6 +36,20 @@ class DistinctValues(Accumulator):
         self.pairs: set[int] = set()
         """Group and number of value, in one number."""
 
+    def select_groups(self, codes: Ints) -> None:
+        new_code = np.full(len(self.different), -1, np.int64)
+        new_code[codes] = np.arange(len(codes))
+        super().select_groups(codes)
+        groups, numbers = np.divmod(np.fromiter(self.pairs, np.int64, len(self.pairs)), 1 << PAIR)
+        kept = new_code[groups] >= 0
+        groups, numbers = new_code[groups[kept]], numbers[kept]
+        used = np.unique(numbers)
+        if 2 * len(used) < len(self.values):  # forget the values of groups that are gone
+            known = list(self.values)
+            self.values = {known[number]: n for n, number in enumerate(used.tolist())}
+            numbers = np.searchsorted(used, numbers)
+        self.pairs = set(((groups << PAIR) | numbers).tolist())
+
     def convert(self, old: Accumulator, move: Recode) -> None:
         super().convert(old, move)
         known = cast(DistinctValues, old)

@@ -34,6 +34,14 @@ class SortedValues(Accumulator):
         self.values: Floats = np.empty(0)
         self.grouped = False
 
+    def select_groups(self, codes: Ints) -> None:
+        starts = np.cumsum(self.number) - self.number
+        sizes = self.number[codes]
+        behind = np.cumsum(sizes) - sizes  # where the values of each group begin from now on
+        places = np.arange(int(sizes.sum())) + np.repeat(starts[codes] - behind, sizes)
+        self.values = self.values[places]
+        super().select_groups(codes)
+
     def convert(self, old: Accumulator, move: Recode) -> None:
         super().convert(old, move)
         self.values, self.grouped = cast(SortedValues, old).values, cast(SortedValues, old).grouped

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rapidz.dataframe.incremental.types import Ints
+from rapidz.dataframe.incremental.types import Ints, Numbers
 
 __all__ = ["GroupEncoder", "KeyEncoder"]
 
 PAIR = 32
 # Fewer keys than this are looked up one by one.
 FEW = 64
+# Integers whose range is less than so many times their number are looked up in a table.
+TABLE = 8
 
 
 class KeyEncoder:
@@ -31,9 +33,16 @@ class KeyEncoder:
     def __init__(self, example: pd.Series[Any], dropna: bool) -> None:
         self.dropna = dropna
         self.known: pd.Index[Any] = pd.Index(example.iloc[:0])
+        self._table = _IntegerTable(self.known)
 
     def encode(self, keys: pd.Series[Any]) -> Ints:
         """Return the code of each key; new keys get the next codes."""
+        if _in_64_bits(keys.dtype):
+            if self._table.known is not self.known:
+                self._table = _IntegerTable(self.known)
+            codes = self._table.encode(keys.to_numpy())
+            if codes is not None:
+                return codes
         if len(keys) < FEW or _has_fast_lookup(keys.dtype):
             return self._look_up(pd.Index(keys))
         # Each distinct key is looked up once: factorizing a batch costs less than looking up all of
@@ -80,6 +89,30 @@ class KeyEncoder:
         if keys.dtype == object:
             keys = keys.infer_objects(copy=False)
         return keys.rename(name)
+
+
+class _IntegerTable:
+    """Table of the codes of integers that are close together, which costs less than hashing."""
+
+    def __init__(self, known: pd.Index[Any]) -> None:
+        self.known = known
+        self._codes: Ints | None = None
+        if len(known) < FEW or not _in_64_bits(known.dtype):
+            return
+        numbers = known.to_numpy().astype(np.int64)
+        self._low, self._high = int(numbers.min()), int(numbers.max())
+        if self._high - self._low < TABLE * len(known):
+            self._codes = np.full(self._high - self._low + 1, -1, np.int64)
+            self._codes[numbers - self._low] = np.arange(len(known))
+
+    def encode(self, keys: Numbers) -> Ints | None:
+        """Return the codes of keys if all are known and there is a table."""
+        table = self._codes
+        if table is None or not len(keys) or keys.min() < self._low or keys.max() > self._high:
+            return None
+        numbers = keys.astype(np.int64, copy=False)
+        codes = table.take(numbers - self._low if self._low else numbers)
+        return None if int(codes.min()) < 0 else codes
 
 
 class GroupEncoder:
@@ -179,6 +212,11 @@ class GroupEncoder:
             before = pairs.known.get_indexer(pd.Index(both)).astype(np.int64)
         self.version += 1
         self._indexed = None
+
+
+def _in_64_bits(dtype: Any) -> bool:
+    """Return whether all values of a dtype are integers below 2**63."""
+    return isinstance(dtype, np.dtype) and dtype.kind in "iu" and dtype != np.uint64
 
 
 def _has_fast_lookup(dtype: Any) -> bool:
