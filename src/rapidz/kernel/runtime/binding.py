@@ -41,7 +41,7 @@ class LoopBinding:
         return Clock(self.running_on)
 
     @property
-    def time(self) -> Callable[[], float]:
+    def monotonic(self) -> Callable[[], float]:
         """The monotonic clock, in seconds, for a node that needs no loop.
 
         That of the loop where the pipeline has one, or where one is running, else

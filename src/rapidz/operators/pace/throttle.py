@@ -65,7 +65,7 @@ class throttle(NewestElement[T]):
         return self.edge == "leading" and self._slot.x is EMPTY
 
     def inline(self, code: Code, port: int = 0) -> None:
-        time = self._pipeline.time
+        time = self._pipeline.monotonic
         self._slot.check_time(time())
         slot, interval = code.bind("slot", self._slot), code.bind("interval", self.interval)
         code.line(f"now = {code.bind('time', time)}()")
