@@ -11,6 +11,20 @@ from rapidz import plugins as plugins
 from rapidz import sinks as sinks
 from rapidz import sources as sources
 from rapidz.connectors import CONNECTORS
+from rapidz.eventtime.aggregators import (
+    Aggregator,
+    Collect,
+    Count,
+    Distinct,
+    First,
+    Last,
+    Max,
+    Mean,
+    Min,
+    Quantile,
+    Std,
+    Sum,
+)
 from rapidz.kernel.graph.constructor_arguments import args_kwargs
 from rapidz.kernel.graph.editing import destroy_pipeline, move_to_first
 from rapidz.kernel.graph.stream import Stream
@@ -125,6 +139,19 @@ __all__ = [
     "union",
     "unique",
     "zip_latest",
+    # aggregators of windows
+    "Aggregator",
+    "Collect",
+    "Count",
+    "Distinct",
+    "First",
+    "Last",
+    "Max",
+    "Mean",
+    "Min",
+    "Quantile",
+    "Std",
+    "Sum",
     # sinks
     "Sink",
     "sink",

@@ -1,0 +1,146 @@
+"""Distinct values, or their number."""
+
+from __future__ import annotations
+
+import enum
+import math
+from typing import Any, TypeAlias
+
+from rapidz.eventtime.aggregators.base import Aggregator, Bindings
+from rapidz.kernel.protocol.checks import check_bool
+
+#: Pair of a frozenset of the newest values, and the sets of those before, each pairwise disjoint.
+Sets: TypeAlias = tuple[Any, ...]
+
+NO_SETS: Sets = (frozenset(), ())
+
+#: Size of the first set, and how much larger each further one is.
+FACTOR = 16
+
+
+class NotANumber(enum.Enum):
+    """The one value that a set contains for every NaN, which equals nothing."""
+
+    NAN = "nan"
+
+
+class Distinct(Aggregator):
+    """Number of distinct values, or the values themselves.
+
+    Values are distinct unless they are equal, as in a set: 1 and 1.0 count once.
+    All NaN count as one value, None as another.  Exact, and independent of the
+    order of arrival.
+
+    State: disjoint frozensets of the values, about 60 bytes for each distinct value
+    besides the value; an element whose value is known leaves it as it is.
+
+    Parameters
+    ----------
+    of : key, attribute name or callable, optional
+        What of an element is counted.  Default: the element itself.
+    values : bool
+        Whether the result is the frozenset of the values, not their number.
+
+    Raises
+    ------
+    TypeError
+        By an element whose value cannot be hashed.
+
+    >>> distinct = Distinct()
+    >>> state = distinct.start()
+    >>> for value in "abca":
+    ...     state = distinct.add(state, value)
+    >>> distinct.result(state)
+    3
+    >>> sorted(Distinct(values=True).result(state))
+    ['a', 'b', 'c']
+    >>> distinct.add(state, [1])
+    Traceback (most recent call last):
+    ...
+    TypeError: Distinct(): value must be hashable, got [1]
+    """
+
+    def __init__(self, of: Any = None, values: bool = False) -> None:
+        super().__init__(of)
+        self.values = check_bool(type(self).__name__, "values", values)
+        if values:
+            self._arguments = ("values",)
+
+    def start(self) -> Sets:
+        """Return the state of no elements."""
+        return NO_SETS
+
+    def add(self, state: Sets, value: Any, timestamp: Any = None) -> Sets:
+        """Return the state with one more value."""
+        try:
+            hash(value)
+        except TypeError:
+            raise self._refuse("hashable", value) from None
+        if is_nan(value):
+            value = NotANumber.NAN
+        older = state
+        while older:
+            known, older = older
+            if value in known:
+                return state
+        return _insert(state, frozenset((value,)), FACTOR)
+
+    def merge(self, a: Sets, b: Sets) -> Sets:
+        """Return the state of the elements of both."""
+        if a == NO_SETS or b == NO_SETS:
+            return b if a == NO_SETS else a
+        return (frozenset(), (all_of(a) | all_of(b), ()))
+
+    def result(self, state: Sets) -> Any:
+        """Return the number of values, or their frozenset."""
+        if not self.values:
+            return count_of(state)
+        values = all_of(state)
+        if NotANumber.NAN in values:
+            return values - {NotANumber.NAN} | {math.nan}
+        return values
+
+    def lines(self, code: Bindings, state: str, value: str, timestamp: str) -> tuple[str, str]:
+        """Return the expressions for the first and the next value."""
+        add, start = code.bind("add", self.add), code.bind("start", NO_SETS)
+        usual = code.bind("usual", (int, str))
+        return f"{add}({start}, {value})", (
+            f"{state} if type({value}) in {usual} and {value} in {state}[0] "
+            f"else {add}({state}, {value})"
+        )
+
+
+def is_nan(value: Any) -> bool:
+    """Return whether *value* is not equal to itself."""
+    try:
+        return bool(value != value)
+    except Exception:  # such as `pandas.NA`
+        return False
+
+
+def all_of(sets: Sets) -> frozenset[Any]:
+    """Return the values of all sets."""
+    values: frozenset[Any] = frozenset()
+    while sets:
+        newest, sets = sets
+        values |= newest
+    return values
+
+
+def count_of(sets: Sets) -> int:
+    """Return the number of values of all sets."""
+    count = 0
+    while sets:
+        newest, sets = sets
+        count += len(newest)
+    return count
+
+
+def _insert(sets: Sets, values: frozenset[Any], limit: int) -> Sets:
+    """Return *sets*, whose first has up to *limit* values, with new *values*."""
+    if not sets:
+        return values, ()
+    newest, older = sets
+    if len(newest) < limit:
+        return newest | values, older
+    return values, _insert(older, newest, limit * FACTOR)
