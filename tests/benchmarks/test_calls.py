@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from benchmarks.calls import Calls, by_hand, count, through_emit, through_emit_many
 from benchmarks.shapes import CHAIN, DIAMOND, FAN_OUT, SHAPES, Shape, Sink, increment
+from benchmarks.sides import new_stream, release
 
 HAND = {
     CHAIN.name: Calls(Fraction(4), Fraction(1)),
@@ -82,3 +83,21 @@ def chain_of(nodes: int) -> Shape:
 def test_a_longer_linear_chain_adds_no_calls_but_the_users() -> None:
     short, long = (through_emit(chain_of(nodes)).python for nodes in (5, 25))
     assert long - short == 20
+
+
+@pytest.mark.parametrize(
+    ("nodes", "emit", "bulk"),
+    [(1_000, 31, 30), pytest.param(10_000, 310, 309, marks=pytest.mark.slow)],
+)
+def test_a_chain_of_thousands_adds_two_calls_for_each_64_nodes(
+    nodes: int, emit: int, bulk: int
+) -> None:
+    source = new_stream("rapidz")
+    sinks = chain_of(nodes).build(source, id)
+    source.emit(1)  # compiles the graph
+    source.emit_many([1])
+    one, two = count(lambda: source.emit(1)), count(lambda: (source.emit(1), source.emit(1)))
+    many, more = count(lambda: source.emit_many([1])), count(lambda: source.emit_many([1, 2]))
+    release("rapidz", source, sinks)
+
+    assert (two[0] - one[0] - nodes, more[0] - many[0] - nodes) == (emit, bulk)
