@@ -11,6 +11,7 @@ from rapidz import plugins as plugins
 from rapidz import sinks as sinks
 from rapidz import sources as sources
 from rapidz.connectors import CONNECTORS
+from rapidz.eventtime import OPERATORS
 from rapidz.eventtime.aggregators import (
     Aggregator,
     Collect,
@@ -92,6 +93,9 @@ for _name, _module in CONNECTORS.items():
         f"rapidz.connectors.{_module}:{_name}",
         *((staticmethod,) if _name.startswith("from_") else ()),
     )
+
+for _name, _module in OPERATORS.items():
+    Stream.register_later(_name, f"rapidz.eventtime.{_module}:{_name}")
 
 Stream.register_later("scatter", "rapidz.parallel:scatter")
 Stream.register_later("to_batch", "rapidz.dataframe.register:to_batch")

@@ -147,3 +147,27 @@ def test_a_filter_before_zip_pairs_by_position_as_without_scatter(where: str) ->
     source.emit_many(range(5))
     source.close()
     assert seen == [(1, 1), (3, 2)]
+
+
+def test_with_ordered_false_a_flush_waits_for_what_is_in_flight() -> None:
+    go = threading.Event()
+
+    def waits(x: int) -> int:
+        go.wait()
+        return x
+
+    async def main() -> list[Any]:
+        source = Stream[int](asynchronous=True)
+        gathered = source.scatter("thread", batch=1, ordered=False).map(waits).gather()
+        rows = gathered.partition(3).sink_to_list()
+        for x in range(2):
+            source.emit(x)
+        flushed = source.flush()
+        go.set()
+        await flushed
+        await source.join()
+        seen = list(rows)
+        await source.close()
+        return seen
+
+    assert [sorted(row) for row in asyncio.run(main())] == [[0, 1]]

@@ -6,8 +6,62 @@
 
 from __future__ import annotations
 
-from rapidz._menu.types import ElementType, T
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+from rapidz._menu.types import ElementType, NodeOptions, T
+
+if TYPE_CHECKING:
+    from rapidz.eventtime import event_time as timed
+    from rapidz.eventtime.keyed.key_by import KeyedStream
+    from rapidz.eventtime.windows.definition import Windows
+    from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.protocol.intervals import Interval
 
 
 class EventTimeMethods(ElementType[T]):
     """Operators that know when things happened."""
+
+    def event_time(
+        self,
+        timestamp: Any,
+        *,
+        lag: Interval = 0,
+        idle: Interval | None = None,
+        ahead: Interval | None = None,
+        unit: str = "s",
+        **options: Unpack[NodeOptions],
+    ) -> timed.event_time[T]:
+        """Give elements the time at which they happened, and make watermarks of it."""
+
+    def timestamps(self, timestamp: Any, **options: Unpack[NodeOptions]) -> Stream[T]:
+        """Say anew where the timestamp of an element is."""
+
+    def key_by(self, key: Any, **options: Unpack[NodeOptions]) -> KeyedStream[T]:
+        """Give elements keys, for windows, joins and state of each key."""
+
+    def tumbling(
+        self,
+        size: Interval,
+        *,
+        offset: Interval = 0,
+        emit: Literal["close", "update"] = "close",
+        early: Interval | None = None,
+        lateness: Interval = 0,
+        timestamp: Any = None,
+        **options: Unpack[NodeOptions],
+    ) -> Windows:
+        """Divide event time into windows of one size, one after the other."""
+
+    def sliding(
+        self,
+        size: Interval,
+        every: Interval,
+        *,
+        offset: Interval = 0,
+        emit: Literal["close", "update"] = "close",
+        early: Interval | None = None,
+        lateness: Interval = 0,
+        timestamp: Any = None,
+        **options: Unpack[NodeOptions],
+    ) -> Windows:
+        """Windows of one size that begin every so often, and overlap."""

@@ -157,6 +157,8 @@ def branch_push(branch: Branch, start: Start) -> Push[Any]:
 
 def link(root: Node) -> None:
     """Compile the nodes downstream of *root*, and every outlet on the way that needs it."""
+    if (time := root._pipeline.time) is not None:
+        time.refresh(root._pipeline)
     policies = Policies()
     root._pipeline.compiled = True
     root._unused = False
@@ -209,6 +211,9 @@ def trace_branch(
         run.append((weakref.ref(node), port))
         if node._is_end:
             return branch
+        if node._ends_run:
+            branch.then = node
+            return branch
         ahead = edges(node)
         last = port == len(node.upstreams) - 1
         if len(ahead) != 1 or not last or node._record is not None:
@@ -235,6 +240,7 @@ def is_simple(node: Node, policies: Policies) -> bool:
         and not interpreted(node)
         and not overridden_emit(node)
         and not (pipeline.tracked and node._keeps_elements)
+        and not (node._clock is not None and node._clock.is_boundary)
         and policies.of(node) is None
     )
 
@@ -250,6 +256,9 @@ def finish_branch(branch: Branch, in_progress: InProgress, policies: Policies) -
         below += frames_of_step(node)
     elif branch.then is not None:
         node = branch.then
+        if node._ends_run:
+            branch.depth = below + 1
+            return
         branch.run.tail = node._outlet.push
     else:
         return

@@ -83,6 +83,7 @@ def _fusable(join: Node) -> bool:
         and not interpreted(join)
         and not overridden_emit(join)
         and not join._pipeline.tracked
+        and join._clock is None
         and not any(up._wraps_edges for up in join.upstreams)
     )
 

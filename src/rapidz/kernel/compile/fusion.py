@@ -61,6 +61,8 @@ class Code:
         self.owned = ""
         """The name of the function that detaches a wait, once the element is one of several."""
         self._node: weakref.ref[Node] | None = None
+        self._read: dict[str, Any] = {}
+        """What the local variables that `read` has set were read by."""
 
     def at(self, node: Node | None) -> None:
         """Attribute what is written from now on to *node*."""
@@ -74,6 +76,8 @@ class Code:
 
     def line(self, text: str) -> None:
         """Write a line."""
+        if text.startswith("x = "):
+            self._read.clear()
         self.lines.append("    " * self.depth + text)
         self.nodes.append(self._node)
 
@@ -85,8 +89,20 @@ class Code:
     def otherwise(self, nests: int = 1) -> None:
         """Do the rest only if the condition of the *nests*-th last `nest` is false."""
         self.depth -= nests
+        self._read.clear()
         self.line("else:")
         self.depth += 1
+
+    def read(self, name: str, getter: Any) -> str:
+        """Set the variable *name* to what *getter* reads from ``x``, unless it is that already.
+
+        *getter* has a method ``write(code)``, which returns the source; two that are equal
+        read the same.
+        """
+        if name not in self._read or self._read[name] != getter:
+            self.line(f"{name} = {getter.write(self)}")
+            self._read[name] = getter
+        return name
 
     def call(
         self, func: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], x: str = "x"
@@ -173,10 +189,12 @@ class Code:
     def attempt(self, write: Callable[[], None]) -> None:
         """Write lines that may fail without harm to what comes after them."""
         depth = self.depth
+        self._read.clear()
         self.line("try:")
         self.depth += 1
         write()
         self.depth = depth
+        self._read.clear()
         self.line("except BaseException as error:")  # the other branches get it all the same
         self.line("    attribute_line(error); left = (left or []) + [error]")
 

@@ -101,6 +101,12 @@ def _wrap_output_edge(context: WrapContext, step: Push[Any]) -> Push[Any]:
     return step if upstream is None else upstream._wrap_output_edge(step, node, port)
 
 
+def _mark_watermarks(context: WrapContext, step: Push[Any]) -> Push[Any]:
+    """Let the watermark pass a node in its place among the elements that the node keeps."""
+    clock = context.node._clock
+    return step if clock is None else clock.wrap_step(step)
+
+
 def _count_arrivals(context: WrapContext, step: Push[Any]) -> Push[Any]:
     """Count the elements that arrive, for a node whose counts were asked for."""
     arrivals = context.node._arrivals
@@ -172,6 +178,7 @@ WRAPPERS = (
     Wrapper(
         "output edge", "step", "outside of input: it is the upstream node's work", _wrap_output_edge
     ),
+    Wrapper("watermarks", "step", "around all that may keep the element", _mark_watermarks),
     Wrapper("counting", "step", "outermost: whatever becomes of the element", _count_arrivals),
     Wrapper("recording", "push", "around all edges: it sees each element once", _record),
     Wrapper("_emit", "send", "around the edges: its elements are those of the node", _call_emit),

@@ -56,6 +56,8 @@ class EngineNode(Node):
     _entry: CompiledEmit | None = None
     _arrivals: dict[int, list[int]] | None = None
     _direct_steps: Any = None
+    _clock: Any = None
+    _side_streams: tuple[Any, ...] = ()
     _compiled = _closing = _ended = False
     _wait_for_cache: tuple[int, Any] | None = None
     _feedback_from: weakref.WeakSet[Any] | None = None
@@ -254,6 +256,8 @@ class EngineNode(Node):
         """End the stream here."""
         self._ended = True
         self._on_end()
+        if self._clock is not None:
+            self._clock.end()
         self._invalidate()
 
     # --- elements that are lost ---------------------------------------------------------------

@@ -144,7 +144,7 @@ class SignalWave:
         try:
             if node._ended or (node in self.drained and (self.hopeless or not node._buffered())):
                 return None
-            return node._emit_buffered()
+            return node._emit_at_end() if node in self.ending else node._emit_buffered()
         except Exception as error:
             self.errors.append(error)
             return None
@@ -296,7 +296,8 @@ def _is_left(node: EngineNode, came_back: bool) -> bool:
     """
     if node._has_elements_in_flight():
         return True
-    if type(node)._emit_buffered is Node._emit_buffered:
+    own = type(node)
+    if own._emit_buffered is Node._emit_buffered and own._emit_at_end is Node._emit_at_end:
         return False
     if type(node)._buffered is Node._buffered:
         return came_back
@@ -369,7 +370,8 @@ def streams_of_failures(pipeline: Pipeline, *, ended: bool) -> list[EngineNode]:
     """Return the dead-letter streams; if *ended*, those that will get no failures any more."""
     senders: dict[EngineNode, list[EngineNode]] = {}
     for node in list(pipeline.nodes):
-        for stream in {node._errors, getattr(last(node._policy), "stream", None)}:
+        sent_to = {node._errors, getattr(last(node._policy), "stream", None), *node._side_streams}
+        for stream in sent_to:
             if stream is not None:
                 senders.setdefault(stream, []).append(node)
     return [

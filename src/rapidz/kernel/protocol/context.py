@@ -59,6 +59,7 @@ class PipelineContext(RuntimeContext, Protocol):
     edits: int
     joins: WeakSet[Any]
     policies: int
+    time: Any
     records_emitters: bool
     trampoline: Any
 

@@ -61,6 +61,10 @@ class Node:
     """Steps for the calls of `update` by old classes, by port."""
     _wait_for_cache: tuple[int, Any] | None
     """The nodes that an emit here may wait for, at which version of the wait-for graph."""
+    _clock: Any
+    """The `EventClock` of the node: the watermark of its elements, if that matters here."""
+    _side_streams: tuple[Any, ...]
+    """Streams that the node sends to besides its edges, such as that of late elements."""
     _compiled: bool
     _feedback_from: weakref.WeakSet[Any] | None
     _closing: bool
@@ -136,6 +140,9 @@ class Node:
     """Whether elements of one input wait here for those of the others."""
     _fusible: ClassVar[bool] = True
     """Whether what `inline` writes may stand in one function with the nodes around."""
+    _ends_run: ClassVar[bool] = False
+    """Whether the lines of `inline` take the element and pass nothing on: what the node emits
+    goes by its outlet."""
     _wraps_edges: ClassVar[bool] = False
     """Whether `_wrap_output_edge` does something."""
     _accepts_handles: ClassVar[bool] = False
@@ -188,6 +195,14 @@ class Node:
         in the node.  By default None: nothing is buffered.
         """
         return None
+
+    def _emit_at_end(self) -> Pending:
+        """Emit all that will not come later: the stream ends here.
+
+        Called in place of `_emit_buffered` where the signal is the end, perhaps several
+        times while elements go round a cycle.  By default the same.
+        """
+        return self._emit_buffered()
 
     def _on_end(self) -> None:
         """Free what the node uses: no element will come any more.

@@ -47,6 +47,8 @@ class Pipeline(PipelineExecution):
         """Version of the graph: counts its edits."""
         self.alignment: tuple[int, Any] | None = None
         """The alignment of the joins, at which version: `compile.loss_alignment` keeps it here."""
+        self.time: Any = None
+        """The `TimeGraph`, if elements have timestamps."""
         self.policies = 0
         """How many failure policies were set."""
         self._loop_end: object = None
@@ -94,6 +96,7 @@ class Pipeline(PipelineExecution):
         self.tracked |= other.tracked
         self.policies += other.policies
         self.joins |= other.joins
+        self.time = self.time if other.time is None else other.time
         self.edits += other.edits + 1
         self.absorb_runs(other)
         for node in other.nodes:
@@ -129,8 +132,8 @@ class Pipeline(PipelineExecution):
             self.invalidate_all()
 
     def realign(self) -> None:
-        """Note an edit of an edge: joins far downstream may be aligned otherwise now."""
-        if self.joins:
+        """Note an edit of an edge: joins and watermarks far downstream may depend on it."""
+        if self.joins or self.time is not None:
             self.invalidate_all()
 
     # --- another loop ------------------------------------------------------------------

@@ -26,7 +26,7 @@ class UnorderedQueue(SerialQueue):
     def count(self) -> int:
         return max(0, len(self._members) - self.emitted)
 
-    def enter(self, coroutine: Coroutine[Any, Any, object], pipeline: RuntimeContext) -> Pending:
+    def enter(self, coroutine: Coroutine[Any, Any, object], pipeline: RuntimeContext) -> EagerTask:
         """Run *coroutine* at once."""
         running = EagerTask(coroutine, pipeline)
         self._members.add(running)
@@ -41,6 +41,21 @@ class UnorderedQueue(SerialQueue):
     ) -> Pending:
         """Run *coroutine* after all present members."""
         return self.enter(self._after_all(list(self._members), coroutine), pipeline)
+
+    def enqueue_signal(self, action: Callable[[], Pending], pipeline: RuntimeContext) -> EagerTask:
+        """Do *action*, which carries no element, after all present members."""
+
+        async def act() -> None:
+            if (wait := action()) is not None:
+                running.awaits = not (isinstance(wait, EagerTask) and wait.is_signal)
+                await wait
+
+        running = self.enter(self._after_all(list(self._members), act()), pipeline)
+        running.is_signal = True
+        return running
+
+    def has_elements(self) -> bool:
+        return any(running.awaits or not running.is_signal for running in self._members)
 
     async def _after_all(
         self, members: list[EagerTask], coroutine: Coroutine[Any, Any, object]

@@ -1,0 +1,199 @@
+"""Time domain: what the timestamps of a stream are, and how they become nanoseconds."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from numbers import Integral, Real
+from typing import Any, Final, Literal, TypeAlias
+
+from rapidz.kernel.protocol.checks import check_choice
+from rapidz.kernel.protocol.intervals import seconds
+from rapidz.kernel.protocol.short_repr import short_repr
+
+Kind: TypeAlias = Literal["number", "aware", "naive", "numpy"]
+
+SECOND: Final = 1_000_000_000
+#: Nanoseconds of the units that numbers may count.
+UNITS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": SECOND, "min": 60 * SECOND}
+
+#: The latest instant that datetimes of every kind can write.
+_FAR: Final = 9_200_000_000 * SECOND
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH: Final = datetime(1970, 1, 1)
+
+
+def nanoseconds(
+    value: object, *, operator: str, argument: str, allow_zero: bool = False, signed: bool = False
+) -> int:
+    """Return a length of time in nanoseconds; see `rapidz.kernel.protocol.intervals`.
+
+    *signed*: it may be below zero.
+
+    >>> nanoseconds("1.5s", operator="event_time", argument="lag")
+    1500000000
+    """
+    if signed and (opposite := _opposite(value)) is not None:
+        return -nanoseconds(opposite, operator=operator, argument=argument)
+    length = seconds(value, operator=operator, argument=argument, allow_zero=allow_zero or signed)
+    if isinstance(value, timedelta):
+        return _of_timedelta(value)
+    return max(round(length * SECOND), 0 if allow_zero or signed else 1)
+
+
+def _opposite(value: object) -> object:
+    """Return the length of a negative one; None if *value* is none."""
+    if isinstance(value, str):
+        text = value.lstrip()
+        return text[1:] if text.startswith("-") else None
+    if isinstance(value, timedelta):
+        return -value if value < timedelta() else None
+    return -value if isinstance(value, (int, float)) and value < 0 else None
+
+
+def _of_timedelta(delta: timedelta) -> int:
+    whole = (delta.days * 86_400 + delta.seconds) * SECOND + delta.microseconds * 1_000
+    return whole + int(getattr(delta, "nanoseconds", 0))
+
+
+class TimeDomain:
+    """Kind of the timestamps of one stream, known from its first element on.
+
+    Inside, an instant is an int: nanoseconds since the epoch.  Timestamps stay what
+    they are in the source; they are converted when a window opens, and a result is
+    converted back.  Ints are exact; floats are read to the microsecond.
+
+    Parameters
+    ----------
+    operator : str
+        Who asks, for errors.
+    unit : str
+        What numbers count since the epoch: one of `UNITS`.
+    """
+
+    __slots__ = ("_sample", "_unit", "integral", "kind", "operator", "unit")
+
+    def __init__(self, operator: str, unit: str = "s") -> None:
+        check_choice(operator, "unit", unit, UNITS)
+        self.operator, self.unit = operator, unit
+        self._unit = UNITS[unit]
+        self.kind: Kind | None = None
+        self.integral = True
+        """Whether all numbers so far were whole ones by type."""
+        self._sample: Any = None
+
+    def learn(self, ts: Any) -> None:
+        """Learn the kind from a first timestamp, or refuse one that is of another kind."""
+        kind = self._kind_of(ts)
+        if self.kind is None:
+            self.kind, self._sample = kind, ts
+            self.integral = isinstance(ts, Integral)
+        elif kind != self.kind:
+            raise TypeError(
+                f"{self.operator}: timestamps must be of one kind: {_NAMES[self.kind]} like the "
+                f"first, got {short_repr(ts)}"
+            )
+
+    def _kind_of(self, ts: Any) -> Kind:
+        if isinstance(ts, datetime):
+            if ts != ts:
+                raise self._refusal(ts)
+            return "naive" if ts.tzinfo is None else "aware"
+        if isinstance(ts, Real) and not isinstance(ts, bool):
+            if not math.isfinite(ts):
+                raise self._refusal(ts)
+            return "number"
+        if type(ts).__name__ == "datetime64" and hasattr(ts, "astype") and ts == ts:
+            return "numpy"
+        raise self._refusal(ts)
+
+    def _refusal(self, ts: Any) -> Exception:
+        error = ValueError if isinstance(ts, (float, datetime)) else TypeError
+        return error(
+            f"{self.operator}: timestamp must be a finite number, a datetime or a numpy "
+            f"datetime64, got {short_repr(ts)}"
+        )
+
+    def to_ns(self, ts: Any) -> int:
+        """Return a timestamp of the source as an instant; refuse what is none."""
+        kind = self.kind
+        if kind == "number":
+            if type(ts) is int:
+                whole: int = ts * self._unit
+                return whole
+            if isinstance(ts, Real) and not isinstance(ts, bool):
+                return self._of_number(ts)
+        self.learn(ts)
+        if self.kind == "number":
+            return self._of_number(ts)
+        if self.kind == "numpy":
+            return int(ts.astype("datetime64[ns]").astype("int64"))
+        if hasattr(ts, "value"):  # of pandas
+            return int(ts.value)
+        return _of_timedelta(ts - (_EPOCH if self.kind == "aware" else _NAIVE_EPOCH))
+
+    def _of_number(self, ts: Any) -> int:
+        if isinstance(ts, Integral):
+            return int(ts) * self._unit
+        if not math.isfinite(ts):
+            raise self._refusal(ts)
+        self.integral = False
+        whole = math.floor(ts)
+        rest = (ts - whole) * self._unit
+        step = 1_000 if self._unit > 1 else 1
+        return int(whole * self._unit + round(rest / step) * step)
+
+    def from_ns(self, ns: int) -> Any:
+        """Return an instant as the source writes it: a number of its unit, or a datetime."""
+        kind = self.kind
+        if kind == "number" or kind is None:
+            whole, rest = divmod(ns, self._unit)
+            if self.integral and not rest:
+                return whole
+            return whole + rest / self._unit
+        sample = self._sample
+        if kind == "numpy":
+            return type(sample)(ns, "ns")
+        if hasattr(sample, "value"):
+            stamp = type(sample)(ns, unit="ns", tz="UTC")
+            return stamp.tz_convert(sample.tz) if kind == "aware" else stamp.tz_localize(None)
+        passed = timedelta(microseconds=ns // 1_000)
+        if kind == "naive":
+            return _NAIVE_EPOCH + passed
+        return (_EPOCH + passed).astimezone(sample.tzinfo)
+
+    def limit(self, ns: int) -> Any:
+        """Return an instant to compare timestamps with: the latest there is, if it is beyond."""
+        if self.kind == "number" or self.kind is None:
+            return self.from_ns(ns) if ns < _FAR else math.inf
+        if ns >= _FAR:
+            return self.from_ns(_FAR)
+        return self.from_ns(ns)
+
+    @property
+    def tick(self) -> int:
+        """The least difference of two timestamps, in nanoseconds, as results are written."""
+        if self.kind == "number" and self.integral:
+            return self._unit
+        return 1 if self.kind == "numpy" or hasattr(self._sample, "value") else 1_000
+
+    def delta(self, ns: int) -> Any:
+        """Return a length of time as what is added to a timestamp of the source."""
+        kind = self.kind
+        if kind == "number" or kind is None:
+            whole, rest = divmod(ns, self._unit)
+            return whole if not rest else whole + rest / self._unit
+        if kind == "numpy":
+            import numpy as np  # the timestamps are of it
+
+            return np.timedelta64(ns, "ns")
+        return timedelta(microseconds=ns / 1_000)
+
+
+_NAMES: Final = {
+    "number": "numbers",
+    "aware": "datetimes with a time zone",
+    "naive": "datetimes without a time zone",
+    "numpy": "numpy datetime64",
+}

@@ -1,0 +1,407 @@
+"""Event time: `event_time`, which reads timestamps and makes watermarks, and `timestamps`."""
+
+from __future__ import annotations
+
+import logging
+import time
+import weakref
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+from rapidz.eventtime.clock import END, NEVER, EventClock, joined
+from rapidz.eventtime.domain import TimeDomain, nanoseconds
+from rapidz.eventtime.getter import Getter
+from rapidz.eventtime.idle import IdleWatch
+from rapidz.eventtime.late import SendsLate
+from rapidz.eventtime.time_graph import give_clock
+from rapidz.kernel.compile.fusion import Code
+from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.intervals import Interval
+from rapidz.kernel.protocol.push import Pending, Push
+
+T = TypeVar("T")
+
+logger = logging.getLogger("rapidz.eventtime")
+
+
+class TimeDefinition(NamedTuple):
+    """How nodes downstream read the timestamp of an element, and what it is."""
+
+    getter: Getter
+    domain: TimeDomain
+
+
+class OriginClock(EventClock):
+    """Clock of `event_time`: the greatest timestamp so far, minus the lag.
+
+    A generated function compares each timestamp with ``bar``, the greatest so far; one
+    that is past ``alarm`` as well takes the slow way, `take`: a node downstream waits
+    for that instant, or it may lie in the future.
+    """
+
+    __slots__ = (
+        "ahead",
+        "alarm",
+        "asleep",
+        "bar",
+        "domain",
+        "lag",
+        "warned",
+        "watch",
+    )
+
+    def __init__(self, node: event_time[Any], lag: int, ahead: int | None) -> None:
+        super().__init__(node)
+        self.domain, self.lag, self.ahead = node._domain, lag, ahead
+        self.bar: Any = None
+        self.alarm: Any = None
+        self.asleep = self.warned = False
+        self.watch: IdleWatch | None = None
+
+    # --- what time it is ------------------------------------------------------------------
+
+    def is_idle(self) -> bool:
+        return self.asleep
+
+    def said(self) -> int:
+        """Return the watermark by the elements alone."""
+        if self.bar is None:
+            return self.reached
+        return max(self.reached, self.domain.to_ns(self.bar) - self.lag)
+
+    def arrived(self) -> int:
+        return self.said()
+
+    def now(self) -> int:
+        if self.has_ended():
+            return END
+        if self.asleep and self.watch is not None:
+            return self.said() + self.watch.elapsed()
+        return self.said()
+
+    # --- what is asked for ------------------------------------------------------------------
+
+    def ask(self, t: int) -> None:
+        if t < self.due:
+            self.due = t
+            self.set_alarm()
+            if self.asleep and self.watch is not None:
+                self.watch.wake_at(t - self.said())
+
+    def set_alarm(self) -> None:
+        """Compute the timestamp from which on elements take the slow way."""
+        if self.bar is None:
+            return
+        limit = self.due + self.lag
+        if self.ahead is not None:
+            limit = min(limit, time.time_ns() + self.ahead + 1)
+        self.alarm = self.domain.limit(limit)
+
+    # --- elements that matter ---------------------------------------------------------------
+
+    def take(self, ts: Any) -> int:
+        """Take a timestamp that is greater than all before, or the first.
+
+        Returns 0, or how far it lies beyond what is allowed of the future.
+        """
+        t = self.domain.to_ns(ts)
+        if self.ahead is not None and (too_far := t - time.time_ns() - self.ahead) > 0:
+            self.set_alarm()
+            return too_far
+        if self.asleep:
+            self._wake(t)
+        if self.bar is None or ts > self.bar:
+            self.bar = ts
+        self.set_alarm()
+        if self.due < NEVER and self.now() >= self.due:
+            self.tell()
+        return 0
+
+    def tell(self) -> None:
+        """Tell the nodes downstream that the watermark has come as far as they asked for."""
+        self.due = NEVER
+        self.set_alarm()
+        node = self._ref()
+        if node is not None and (graph := self.graph()) is not None:
+            graph.owe(node._pipeline, self.tell_outputs())
+
+    def tell_if_due(self, rounding: int) -> None:
+        """Tell the nodes downstream what they asked for, if it has come but for *rounding*."""
+        if self.due < NEVER and self.now() >= self.due - rounding:
+            self.reached = max(self.reached, self.due - self.watch_elapsed())
+            self.tell()
+
+    def watch_elapsed(self) -> int:
+        return 0 if self.watch is None else self.watch.elapsed()
+
+    def fall_asleep(self) -> None:
+        """Leave the minimum of watermarks: asked for data, and got none."""
+        if not self.asleep:
+            self.asleep = True
+            self.tell()
+
+    def _wake(self, t: int) -> None:
+        self.reached, self.asleep = max(self.reached, self.now()), False
+        behind = self.reached - t
+        if behind > 0 and not self.warned:
+            self.warned = True
+            logger.warning(
+                "%s: was idle, and goes on with an element %s behind the watermark",
+                self._ref(),
+                self.domain.delta(behind),
+            )
+
+    def ask_again(self) -> None:
+        pass  # it has no clock upstream to ask
+
+    def advance(self) -> Pending:
+        return None  # another `event_time` upstream moves it by elements alone
+
+
+@Stream.register_api()
+class event_time(SendsLate[T]):
+    """Give elements the time at which they happened, and make watermarks of it.
+
+    Emits every element as it is.  Windows, joins, timers and keyed state downstream go by
+    the timestamps, not by the time of arrival: they act when the watermark passes, which
+    is *lag* behind the greatest timestamp so far.  Event time moves by elements, by
+    *idle*, by the end of the stream, and by nothing else.  Applies back pressure when
+    downstream does, and until results that an element has set off are taken.
+
+    Parameters
+    ----------
+    timestamp : str, int or callable
+        Where the timestamp is in an element: its key or index, the name of an attribute, or a
+        function of the element.  Numbers count *unit* since 1970; datetimes, of pandas and
+        numpy too, are all with or all without a time zone.
+    lag : float, str or timedelta
+        How far out of order elements may be: the watermark stays so far behind.  Seconds,
+        or a string such as ``"10s"``, at least 0.
+    idle : float, str or timedelta, optional
+        After so long without an element while nothing is in flight, the input is idle: others
+        need not wait for it.  When all inputs are idle the watermark follows the clock.
+        Needs an event loop.
+    ahead : float, str or timedelta, optional
+        An element whose timestamp is further ahead of the clock of this machine goes to
+        `late` with the reason ``"future"`` and does not move the watermark.
+    unit : str
+        What numbers count: ``"s"``, ``"ms"``, ``"us"``, ``"ns"`` or ``"min"``.
+
+    Errors
+    ------
+    An element without a timestamp, or with one of another kind than the first, fails.
+
+    >>> from rapidz import Count
+    >>> source = Stream()
+    >>> clicks = source.event_time("at", lag="5s").key_by("user")
+    >>> shown = clicks.tumbling("1 min").aggregate(n=Count()).sink(print)
+    >>> source.emit_many([{"at": 3, "user": "ada"}, {"at": 59, "user": "ada"}])
+    >>> source.emit({"at": 66, "user": "bob"})
+    WindowResult(key='ada', start=0, end=60, value={'n': 2}, final=True, revision=0)
+    """
+
+    _emits_one_for_one: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        upstream: Stream[T],
+        timestamp: Any,
+        *,
+        lag: Interval = 0,
+        idle: Interval | None = None,
+        ahead: Interval | None = None,
+        unit: str = "s",
+        **kwargs: Any,
+    ) -> None:
+        name = "event_time"
+        self._domain = TimeDomain(name, unit)
+        self._timestamp = Getter(timestamp, name, "timestamp")
+        length = nanoseconds(lag, operator=name, argument="lag", allow_zero=True)
+        guard = None if ahead is None else _length("ahead", ahead, allow_zero=True)
+        patience = None if idle is None else _length("idle", idle)
+        self.time_definition = TimeDefinition(self._timestamp, self._domain)
+        if patience is not None:
+            kwargs["ensure_io_loop"] = True
+        super().__init__(upstream, **kwargs)
+        clock = OriginClock(self, length, guard)
+        if patience is not None:
+            clock.watch = IdleWatch(self, clock, patience)
+        self._origin = clock
+        give_clock(self, clock)
+
+    @property
+    def watermark(self) -> Any:
+        """The watermark as the source writes time; None before the first element."""
+        return None if self._origin.bar is None else self._domain.from_ns(self._origin.said())
+
+    def _can_inline(self) -> bool:
+        return not self._pipeline.needs_loop
+
+    def inline(self, code: Code, port: int = 0) -> None:
+        clock = self._origin
+        future = code.bind("future", self._future())
+        if clock.bar is None or self._timestamp.mode is None:
+            take = code.bind("first", self._first())
+            code.line(f"too_far = {take}(x)")
+            code.line(f"if too_far: {future}(x, too_far)")
+            code.nest("not too_far")
+            return
+        name, take = code.bind("clock", clock), code.bind("take", clock.take)
+        failure = code.bind("failure", self._failure)
+        code.line("try:")
+        code.depth += 1
+        ts = code.read("ts", self._timestamp)
+        if clock.ahead is not None:
+            code.line("too_far = 0")
+        code.line(f"if {ts} > {name}.bar:")
+        code.line(f"    if {ts} < {name}.alarm: {name}.bar = {ts}")
+        code.line(f"    else: {'too_far = ' if clock.ahead is not None else ''}{take}({ts})")
+        code.depth -= 1
+        code.line("except Exception as error:")
+        code.line(f"    raise {failure}(x, error) from error")
+        if clock.ahead is not None:
+            code.line(f"if too_far: {future}(x, too_far)")
+            code.nest("not too_far")
+
+    def _failure(self, x: Any, error: Exception) -> Exception:
+        """Return the error of an element whose timestamp cannot be used."""
+        try:
+            self._domain.learn(self._timestamp(x))
+        except Exception as better:
+            return better
+        return error
+
+    def _future(self) -> Any:
+        ref, domain = weakref.ref(self), self._domain
+
+        def future(x: Any, by: int) -> Pending:
+            node = ref()
+            return None if node is None else node._send_late(x, by, domain, reason="future")
+
+        return future
+
+    def _first(self) -> Any:
+        """Return the substitute of the lines for the first element, which shows what is in it."""
+        ref, clock, getter = weakref.ref(self), self._origin, self._timestamp
+
+        def first(x: Any) -> int:
+            ts = getter(x)
+            if clock.bar is None or ts > clock.bar:
+                too_far = clock.take(ts)
+                if too_far:
+                    return too_far
+            if (node := ref()) is not None:
+                node._invalidate()
+            return 0
+
+        return first
+
+    def compile(self, push: Push[T], port: int = 0) -> Push[T]:
+        """Return the step of a pipeline on a loop, where there may be something to wait for."""
+        if self._can_inline():
+            return self._compile_inline(push, port)
+        clock, getter, future = self._origin, self._timestamp, self._future()
+        ref, graph, watch, failure = weakref.ref(self), self._pipeline.time, clock.watch, _failure
+
+        def step(x: T) -> Pending:
+            try:
+                ts = getter(x)
+                bar = clock.bar
+                too_far = clock.take(ts) if bar is None or ts > bar or clock.asleep else 0
+            except Exception as error:
+                raise failure(ref, x, error) from error
+            wait = future(x, too_far) if too_far else push(x)
+            if graph.owes and (node := ref()) is not None:
+                wait = joined(node, [wait, *graph.take_owed()])
+            if watch is not None and not too_far:
+                watch.note()
+            return wait
+
+        return step
+
+    def _on_end(self) -> None:
+        if self._origin.watch is not None:
+            self._origin.watch.cancel()
+
+    def _on_loop_changed(self) -> None:
+        super()._on_loop_changed()
+        if self._origin.watch is not None:
+            self._origin.watch.note()
+
+
+def _length(argument: str, value: Interval, *, allow_zero: bool = False) -> int:
+    return nanoseconds(value, operator="event_time", argument=argument, allow_zero=allow_zero)
+
+
+def _failure(ref: weakref.ref[event_time[Any]], x: Any, error: Exception) -> Exception:
+    node = ref()
+    return error if node is None else node._failure(x, error)
+
+
+@Stream.register_api()
+class timestamps(Stream[T]):
+    """Say anew where the timestamp of an element is, after an operator has changed elements.
+
+    Emits every element as it is; the watermark stays that of the `event_time` upstream.
+
+    Parameters
+    ----------
+    timestamp : str, int or callable
+        As for `event_time`; of the same kind and unit.
+
+    >>> from rapidz import Count
+    >>> source = Stream()
+    >>> pairs = source.event_time("at").map(lambda x: (x["at"], x["user"])).timestamps(0)
+    >>> shown = pairs.tumbling("1 min").aggregate(n=Count()).sink(print)
+    >>> source.emit_many([{"at": 3, "user": "ada"}, {"at": 60, "user": "ada"}])
+    WindowResult(key=None, start=0, end=60, value={'n': 1}, final=True, revision=0)
+    """
+
+    _emits_one_for_one: ClassVar[bool] = True
+
+    def __init__(self, upstream: Stream[T], timestamp: Any, **kwargs: Any) -> None:
+        getter = Getter(timestamp, "timestamps", "timestamp")
+        domain = definition_of("timestamps", [upstream]).domain
+        self.time_definition = TimeDefinition(getter, domain)
+        super().__init__(upstream, **kwargs)
+
+
+def definition_of(operator: str, upstreams: list[Any], timestamp: Any = None) -> TimeDefinition:
+    """Return how to read the time of what comes from *upstreams*; refuse streams without time.
+
+    *timestamp*, if given, says where it is; else the nearest `event_time`, `timestamps` or
+    window upstream does, which must be one for all.
+    """
+    found = _definitions(upstreams)
+    if not found:
+        raise ValueError(
+            f"{operator}: needs `event_time` upstream, got "
+            f"{', '.join(map(str, upstreams))} without timestamps"
+        )
+    first = found[0]
+    units = {each.domain.unit for each in found}
+    if len(units) > 1:
+        raise ValueError(f"{operator}: timestamps must be in one unit, got {sorted(units)}")
+    if timestamp is not None:
+        return TimeDefinition(Getter(timestamp, operator, "timestamp"), first.domain)
+    if any(each.getter != first.getter for each in found):
+        raise ValueError(
+            f"{operator}: timestamp must be given, as the streams upstream have theirs in "
+            f"different places: {', '.join(repr(each.getter.of) for each in found)}"
+        )
+    return first
+
+
+def _definitions(upstreams: list[Any]) -> list[TimeDefinition]:
+    """Return the nearest definitions of time, on each way from *upstreams* upward."""
+    found: list[TimeDefinition] = []
+    stack, seen = list(upstreams), set(upstreams)
+    while stack:
+        node = stack.pop()
+        if (own := getattr(node, "time_definition", None)) is not None:
+            found.append(own)
+            continue
+        for port, up in enumerate(node.upstreams):
+            if up is not None and up not in seen and port not in node._side_ports:
+                seen.add(up)
+                stack.append(up)
+    return found

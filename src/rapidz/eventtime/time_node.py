@@ -1,0 +1,124 @@
+"""TimeNode: base class of the nodes that go by event time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar, TypeVar
+
+from rapidz.eventtime.clock import END, NEVER, EventClock
+from rapidz.eventtime.domain import TimeDomain
+from rapidz.eventtime.event_time import definition_of
+from rapidz.eventtime.getter import Getter
+from rapidz.eventtime.late import SendsLate
+from rapidz.eventtime.time_graph import give_clock
+from rapidz.kernel.compile.async_steps import push_each
+from rapidz.kernel.compile.fusion import EDITED
+from rapidz.kernel.compile.legacy import overridden_emit
+from rapidz.kernel.protocol.push import Pending, exception_group
+
+T = TypeVar("T")
+
+
+class TimeNode(SendsLate[T]):
+    """Base class of the nodes that keep elements, or state, until the watermark passes.
+
+    A subclass sets its timer, ``self._clock.set_timer(instant)``, when an element gives it
+    something to do later; does that in `_on_time`; and emits by `_emit_all`.
+
+    Parameters
+    ----------
+    operator : str
+        Its name, for errors.
+    upstreams : list of Stream
+        Its inputs; each must have an `event_time` upstream.
+    timestamp : str, int or callable, optional
+        Where the timestamp of an element is, if not where that `event_time` found it.
+    """
+
+    _attributes_failures: ClassVar[bool] = True
+    _emits_one_for_one: ClassVar[bool] = False
+
+    def __init__(
+        self, operator: str, upstreams: list[Any], timestamp: Any = None, **kwargs: Any
+    ) -> None:
+        definition = definition_of(operator, upstreams, timestamp)
+        self._timestamp: Getter = definition.getter
+        self._domain: TimeDomain = definition.domain
+        if len(upstreams) == 1:
+            super().__init__(upstreams[0], **kwargs)
+        else:
+            super().__init__(upstreams=upstreams, **kwargs)
+        give_clock(self, EventClock(self))
+
+    # --- to be overridden -------------------------------------------------------------------
+
+    def _on_time(self, t: int) -> Pending:
+        """Do what is due at the watermark *t*, and set ``self._clock.timer`` anew.
+
+        *t* is `END` at the end of the stream.
+        """
+        raise NotImplementedError
+
+    def _emit_early(self) -> Pending:
+        """Emit what there is of results that are not final: at a flush.  By default nothing."""
+        return None
+
+    # --- to be called -----------------------------------------------------------------------
+
+    def _emit_all(self, results: Iterable[Any]) -> Pending:
+        """Emit *results* in order, as downstream has capacity; all are tried.
+
+        What does not find capacity now is emitted by the node's own queue, behind which
+        the watermark stays.
+        """
+        if self._pipeline.tracked or overridden_emit(self) or self._record is not None:
+            return push_each(self)(results)
+        rest, errors = iter(results), list[Exception]()
+        if self._serial_queue.busy():  # behind those before
+            return self._serial_queue.enqueue(self._send_rest(None, rest, errors), self._pipeline)
+        wait = self._send(rest, errors)
+        if wait is not None:
+            return self._serial_queue.enqueue(self._send_rest(wait, rest, errors), self._pipeline)
+        if errors:
+            raise exception_group(errors, "elements")
+        return None
+
+    def _send(self, results: Iterator[Any], errors: list[Exception]) -> Pending:
+        """Emit *results* until something must be awaited."""
+        while True:
+            try:
+                wait = self._compiled_entry().bulk()(results)
+            except Exception as error:
+                errors.append(error)
+                continue
+            if wait is not EDITED:
+                return wait  # type: ignore[no-any-return]
+
+    async def _send_rest(
+        self, wait: Pending, results: Iterator[Any], errors: list[Exception]
+    ) -> None:
+        while True:
+            try:
+                if wait is not None:
+                    await wait
+            except Exception as error:
+                errors.append(error)
+            if (wait := self._send(results, errors)) is None:
+                break
+        if errors:
+            raise exception_group(errors, "elements")
+
+    # --- for the engine -----------------------------------------------------------------------
+
+    def _emit_buffered(self) -> Pending:
+        return self._emit_early()
+
+    def _emit_at_end(self) -> Pending:
+        clock: EventClock = self._clock
+        clock.reached = END
+        if clock.timer == NEVER:
+            return None
+        try:
+            return self._on_time(END)
+        finally:
+            clock.timer = NEVER

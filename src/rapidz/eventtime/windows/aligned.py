@@ -1,0 +1,329 @@
+"""Aligned windows, tumbling and sliding, kept in slices."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from itertools import chain
+from math import gcd
+from typing import Any, ClassVar
+
+from rapidz.eventtime.clock import END, NEVER
+from rapidz.eventtime.windows.base import WindowNode
+from rapidz.eventtime.windows.results import WindowResult, window_results
+from rapidz.kernel.compile.fusion import Code
+from rapidz.kernel.compile.intermediate import MISSING
+from rapidz.kernel.protocol.push import Pending, Push
+
+
+class Slice:
+    """Elements between two neighbouring borders of windows: a state for each key."""
+
+    __slots__ = ("changed", "states")
+
+    def __init__(self) -> None:
+        self.states: dict[Any, Any] = {}
+        self.changed: dict[Any, None] = {}
+        """The keys that have changed since the last early results, if there are such."""
+
+
+class LastSlice:
+    """The slice of the last element, with its borders as the source writes time."""
+
+    __slots__ = ("end", "start", "states")
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Know of none: nothing is between the borders."""
+        self.states: Any = None
+        self.start: Any = _Nowhere()
+        self.end: Any = None
+
+
+class _Nowhere:
+    """A border that every timestamp is before."""
+
+    def __le__(self, other: object) -> bool:
+        return False
+
+
+class aligned_window(WindowNode):
+    """Windows of one size, one every so often: a window is the sum of its slices.
+
+    Parameters
+    ----------
+    size, every, offset : int
+        In nanoseconds: windows begin at *offset* and every *every* after and before.
+    """
+
+    _ends_run: ClassVar[bool] = True
+
+    def __init__(self, *args: Any, size: int, every: int, offset: int, **kwargs: Any) -> None:
+        self._size, self._every = size, every
+        self._width = gcd(size, every)
+        self._offset = offset % every
+        self._slices: dict[int, Slice] = {}
+        """By number: slice *n* begins at ``offset + n * width``."""
+        self._last = LastSlice()
+        self._closed = -END
+        """No window that ends here or earlier is open."""
+        self._revisions: dict[tuple[int, Any], int] = {}
+        """By end of the window and key: how often a closed one was corrected."""
+        super().__init__(*args, **kwargs)
+
+    # --- arithmetic ---------------------------------------------------------------------------
+
+    def _number(self, t: int) -> int:
+        """Return the number of the slice of the instant *t*."""
+        return (t - self._offset) // self._width
+
+    def _start_of(self, number: int) -> int:
+        return self._offset + number * self._width
+
+    def _first_end(self, number: int) -> int:
+        """Return the end of the first window that has slice *number*."""
+        end = self._start_of(number + 1) - self._offset - self._size
+        return -(-end // self._every) * self._every + self._offset + self._size
+
+    def _last_end(self, number: int) -> int:
+        """Return the end of the last window that has slice *number*."""
+        start = (self._start_of(number) - self._offset) // self._every * self._every
+        return start + self._offset + self._size
+
+    def _ends(self, number: int) -> range:
+        """Return the ends of all windows that have slice *number*."""
+        return range(self._first_end(number), self._last_end(number) + 1, self._every)
+
+    def _numbers(self, end: int) -> range:
+        """Return the numbers of the slices of the window that ends at *end*."""
+        last = self._number(end)
+        return range(last - self._size // self._width, last)
+
+    # --- elements -----------------------------------------------------------------------------
+
+    def _can_inline(self) -> bool:
+        options = self._options
+        return options.emit == "close" and options.early is None and not self._pipeline.tracked
+
+    def inline(self, code: Code, port: int = 0) -> None:
+        last = code.bind("last", self._last)
+        find, failure = code.bind("find", self._finder()), code.bind("failure", self._failure_of())
+        code.line("try:")
+        code.depth += 1
+        ts = code.read("ts", self._timestamp)
+        key = "None" if self._key is None else code.read("key", self._key)
+        code.line(
+            f"p = {last}.states if {last}.start <= {ts} < {last}.end else {find}({ts}, {key}, x)"
+        )
+        code.line("if p is not None:")
+        code.depth += 1
+        self._fold.write(code, "p", key, ts)
+        code.depth -= 2
+        code.line("except Exception as error:")
+        code.line(f"    raise {failure}(x, error) from error")
+
+    def compile(self, push: Push[WindowResult], port: int = 0) -> Push[Any]:
+        if self._can_inline():
+            return self._compile_inline(None, port)
+        ref = weakref.ref(self)
+
+        def step(x: Any) -> Pending:
+            node = ref()
+            return None if node is None else node._take(x)
+
+        return step
+
+    def _finder(self) -> Callable[[Any, Any, Any], dict[Any, Any] | None]:
+        """Return what finds the states that an element goes into, for generated lines."""
+        ref = weakref.ref(self)
+
+        def find(ts: Any, key: Any, x: Any) -> dict[Any, Any] | None:
+            node = ref()
+            return None if node is None else node._find(ts, key, x)
+
+        return find
+
+    def _find(self, ts: Any, key: Any, x: Any) -> dict[Any, Any] | None:
+        """Return the states of the slice of *ts*; None if it was late, or a correction."""
+        number = self._number(self._domain.to_ns(ts))
+        slice_ = self._slices.get(number)
+        if slice_ is None:
+            slice_ = self._open(number, ts, x)
+            if slice_ is None:
+                return None
+        if self._first_end(number) <= self._closed and self._options.lateness:
+            self._correct(number, slice_, key, x, ts)
+            return None
+        last, domain = self._last, self._domain
+        last.start = domain.from_ns(self._start_of(number))
+        last.end = domain.from_ns(self._start_of(number + 1))
+        last.states = slice_.states
+        return slice_.states
+
+    def _open(self, number: int, ts: Any, x: Any) -> Slice | None:
+        """Open slice *number*, unless all windows over it are closed for good."""
+        clock = self._clock
+        reached = clock.arrived()
+        over = self._last_end(number) + self._options.lateness
+        if reached >= over:
+            windows = tuple((end - self._size, end) for end in self._ends(number))
+            by = reached - self._domain.to_ns(ts)
+            self._owe(self._send_late(x, by, self._domain, windows))
+            return None
+        self._closed = max(self._closed, reached)
+        self._slices[number] = slice_ = Slice()
+        clock.set_timer(self._due(number))
+        return slice_
+
+    def _due(self, number: int) -> int:
+        """Return when the next window over slice *number* closes; else when it is dropped."""
+        last = self._last_end(number)
+        if last <= self._closed:
+            return last + self._options.lateness
+        return self._first_open_end(number)
+
+    def _first_open_end(self, number: int) -> int:
+        first = self._first_end(number)
+        if first > self._closed:
+            return first
+        return first + ((self._closed - first) // self._every + 1) * self._every
+
+    def _owe(self, wait: Pending) -> None:
+        self._pipeline.time.owe(self._pipeline, wait)
+
+    # --- elements, when each may emit -----------------------------------------------------------
+
+    def _take(self, x: Any) -> Pending:
+        """Take *x* in, and emit what it changes, as the options say."""
+        ts = self._timestamp(x)
+        key = None if self._key is None else self._key(x)
+        self.check_key(key)
+        states = self._find(ts, key, x)
+        if states is None:
+            return None
+        self._fold.add(states, key, x, ts)
+        self._start_early()
+        number = self._number(self._domain.to_ns(ts))
+        if self._options.early is not None:
+            self._slices[number].changed[key] = None
+        if self._options.emit == "update":
+            return self._emit_all(
+                [self._result(end, key, final=False) for end in self._open_ends(number)]
+            )
+        return None
+
+    def _open_ends(self, number: int) -> range:
+        return range(self._first_open_end(number), self._last_end(number) + 1, self._every)
+
+    def _correct(self, number: int, slice_: Slice, key: Any, x: Any, ts: Any) -> None:
+        """Take *x* into a slice with closed windows; emit those that may be amended anew."""
+        lateness = self._options.lateness
+        amended = [end for end in self._ends(number) if end <= self._closed < end + lateness]
+        known = [self._has_state(end, key) for end in amended]
+        self._fold.add(slice_.states, key, x, ts)
+        results = []
+        for end, emitted in zip(amended, known, strict=True):
+            at = (end, key)
+            if emitted:
+                self._revisions[at] = self._revisions.get(at, 0) + 1
+            revision = self._revisions.get(at, 0)
+            results.append(self._result(end, key, final=True, revision=revision))
+        if self._options.emit == "update":
+            results += [self._result(end, key, final=False) for end in self._open_ends(number)]
+        self._owe(self._emit_all(results))
+
+    def _has_state(self, end: int, key: Any) -> bool:
+        """Return whether the window that ends at *end* has elements of *key*."""
+        return any(
+            key in self._slices[number].states
+            for number in self._numbers(end)
+            if number in self._slices
+        )
+
+    # --- results ------------------------------------------------------------------------------
+
+    def _states(self, end: int) -> dict[Any, Any]:
+        """Return the states of the window that ends at *end*, in the order of its slices."""
+        numbers = [n for n in self._numbers(end) if n in self._slices]
+        if len(numbers) == 1:
+            return self._slices[numbers[0]].states
+        merge = self._fold.merge
+        states: dict[Any, Any] = {}
+        for number in numbers:
+            for key, state in self._slices[number].states.items():
+                before = states.get(key, MISSING)
+                states[key] = state if before is MISSING else merge(before, state)
+        return states
+
+    def _result(self, end: int, key: Any, *, final: bool, revision: int = 0) -> WindowResult:
+        merge, state = self._fold.merge, MISSING
+        for number in self._numbers(end):
+            if (slice_ := self._slices.get(number)) is None:
+                continue
+            more = slice_.states.get(key, MISSING)
+            if more is not MISSING:
+                state = more if state is MISSING else merge(state, more)
+        from_ns = self._domain.from_ns
+        value = self._fold.result(state)
+        return WindowResult(key, from_ns(end - self._size), from_ns(end), value, final, revision)
+
+    def _results(self, end: int, *, final: bool = True) -> Iterator[WindowResult]:
+        from_ns, states = self._domain.from_ns, self._states(end)
+        if final and self._size != self._width:
+            states = dict(states)  # slices live on, and results are made one by one
+        values = self._fold.results(states.values())
+        return window_results(states, from_ns(end - self._size), from_ns(end), values, final)
+
+    def _early_results(self, changed_only: bool) -> list[WindowResult]:
+        results: list[WindowResult] = []
+        for end in list(self._ends_until(END)):
+            if not changed_only:
+                results += self._results(end, final=False)
+                continue
+            keys: dict[Any, None] = {}
+            for number in self._numbers(end):
+                if (slice_ := self._slices.get(number)) is not None:
+                    keys.update(slice_.changed)
+            results += [self._result(end, key, final=False) for key in keys]
+        for slice_ in self._slices.values():
+            slice_.changed.clear()
+        return results
+
+    @property
+    def open_count(self) -> int:
+        """How many windows are open, each key counted."""
+        return sum(
+            len(slice_.states) * len(self._open_ends(n)) for n, slice_ in self._slices.items()
+        )
+
+    # --- the watermark --------------------------------------------------------------------------
+
+    def _on_time(self, t: int) -> Pending:
+        self._last.forget()
+        self._clock.shift = self._domain.tick
+        results: list[Iterator[WindowResult]] = []
+        for end in self._ends_until(t):
+            results.append(self._results(end))
+        self._closed = max(self._closed, t)
+        self._drop(t)
+        self._clock.timer = min(map(self._due, self._slices), default=NEVER)
+        return self._emit_all(chain.from_iterable(results))
+
+    def _ends_until(self, t: int) -> Iterator[int]:
+        """Yield the ends, up to *t*, of the open windows that have elements."""
+        done = -END
+        for number in sorted(self._slices):
+            first = max(self._first_open_end(number), done + self._every)
+            for end in range(first, min(t, self._last_end(number)) + 1, self._every):
+                yield end
+                done = end
+
+    def _drop(self, t: int) -> None:
+        """Drop the slices whose windows are closed for good at *t*."""
+        lateness = self._options.lateness
+        for number in [n for n in self._slices if self._last_end(n) + lateness <= t]:
+            del self._slices[number]
+        for at in [at for at in self._revisions if at[0] + lateness <= t]:
+            del self._revisions[at]

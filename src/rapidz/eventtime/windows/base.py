@@ -1,0 +1,166 @@
+"""Base class of the window nodes."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
+
+from rapidz.eventtime.domain import SECOND, TimeDomain
+from rapidz.eventtime.event_time import TimeDefinition
+from rapidz.eventtime.getter import Getter
+from rapidz.eventtime.time_node import TimeNode
+from rapidz.eventtime.windows.fold import Fold
+from rapidz.eventtime.windows.results import WindowResult
+from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.kernel.runtime.supervision import push_supervised
+from rapidz.kernel.runtime.timer import Timer
+
+if TYPE_CHECKING:
+    from rapidz.kernel.protocol.push import Pending
+
+Emit: TypeAlias = Literal["close", "update"]
+
+
+class WindowOptions(NamedTuple):
+    """When a window node emits, in nanoseconds where it is a time."""
+
+    emit: Emit
+    early: int | None
+    lateness: int
+    timestamp: Any
+
+
+class ResultTime:
+    """Reads the timestamp of a result: the last instant before the end of its window."""
+
+    def __init__(self, domain: TimeDomain) -> None:
+        self._domain = domain
+
+    def __call__(self, result: WindowResult) -> Any:
+        domain = self._domain
+        return domain.from_ns(domain.to_ns(result.end) - domain.tick)
+
+
+class WindowNode(TimeNode[WindowResult]):
+    """Base class of the window nodes: keys, timestamps, and when results leave.
+
+    Parameters
+    ----------
+    operator : str
+        Its name, for errors.
+    upstream : Stream
+        Where elements come from.
+    key : Getter, optional
+        Reads the key of an element; None for one window at a time.
+    fold : Fold
+        What becomes of the elements of a window.
+    options : WindowOptions
+        When it emits.
+    """
+
+    _graphviz_shape = "octagon"
+    _combines_elements: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        operator: str,
+        upstream: Any,
+        key: Getter | None,
+        fold: Fold,
+        options: WindowOptions,
+        **kwargs: Any,
+    ) -> None:
+        self._operator, self._key, self._fold, self._options = operator, key, fold, options
+        if options.early is not None:
+            kwargs["ensure_io_loop"] = True
+        super().__init__(operator, [upstream], options.timestamp, **kwargs)
+        self._early_timer = Timer(self)
+        self.time_definition = TimeDefinition(
+            Getter(ResultTime(self._domain), operator, "timestamp"), self._domain
+        )
+
+    def __str__(self) -> str:
+        name = f"{self.name}; " if self.name else ""
+        return f"<{name}{self._operator}>"
+
+    __repr__ = __str__
+
+    # --- to be overridden -------------------------------------------------------------------
+
+    @property
+    def open_count(self) -> int:
+        """How many windows are open, each key counted."""
+        raise NotImplementedError
+
+    def _buffered(self) -> int:
+        return self.open_count
+
+    def _early_results(self, changed_only: bool) -> list[WindowResult]:
+        """Return results of open windows, of those that have changed since the last early ones."""
+        raise NotImplementedError
+
+    # --- elements ---------------------------------------------------------------------------
+
+    def _failure(self, x: Any, error: Exception) -> Exception:
+        """Return the error of an element that failed in a line of the node: its cause."""
+        try:
+            self._domain.to_ns(self._timestamp(x))
+            if self._key is not None:
+                self.check_key(self._key(x))
+        except Exception as better:
+            return better
+        return error
+
+    def check_key(self, key: Any) -> None:
+        """Refuse a key that cannot be hashed."""
+        if not isinstance(key, Hashable):
+            raise TypeError(f"{self._operator}: key must be hashable, got {short_repr(key)}")
+        hash(key)
+
+    def _failure_of(self) -> Callable[[Any, Exception], Exception]:
+        """Return `_failure` for generated lines, which do not refer to the node."""
+        ref = weakref.ref(self)
+
+        def failure(x: Any, error: Exception) -> Exception:
+            node = ref()
+            return error if node is None else node._failure(x, error)
+
+        return failure
+
+    # --- early results ------------------------------------------------------------------------
+
+    def _emit_early(self) -> Pending:
+        return self._emit_all(self._early_results(changed_only=False))
+
+    def _start_early(self) -> None:
+        """Let early results come, if they were asked for: an element has come."""
+        if self._options.early is None or self._early_timer.is_set():
+            return
+        ref, pipeline = weakref.ref(self), self._pipeline
+
+        def fire() -> None:
+            if (node := ref()) is not None:
+                node._fire_early()
+
+        when = pipeline.clock.time() + self._options.early / SECOND
+        self._early_timer.set(pipeline, when, fire)
+
+    def _fire_early(self) -> None:
+        self._early_timer.cancel()
+        results = self._early_results(changed_only=True)
+        if results:
+            push_supervised(self._pipeline, self._emit_all, results)
+        if self.open_count and not self._ended:
+            self._start_early()
+
+    def _stop_background_work(self) -> None:
+        self._early_timer.cancel()
+
+    def _on_end(self) -> None:
+        self._early_timer.cancel()
+
+    def _on_loop_changed(self) -> None:
+        super()._on_loop_changed()
+        if self.open_count:
+            self._start_early()
