@@ -149,7 +149,7 @@ def test_request_that_is_not_done_in_time_is_answered_503() -> None:
         assert (code, headers["retry-after"]) == (503, "1")
         gate.open.set()
         wait_until(lambda: gate.done == [b"a"])
-        assert status(source.port, b"b") == 200
+        wait_until(lambda: status(source.port, b"b") == 200)  # a slow machine needs longer
 
 
 def test_failure_is_answered_500_and_the_source_continues(caplog: Any) -> None:
@@ -497,7 +497,7 @@ def test_twenty_starts_and_stops_of_from_http_server_leave_nothing() -> None:
 
 def test_http_server_verifies_nothing_less_by_tls() -> None:
     trusted, other = Authority(), Authority()
-    source = Stream.from_http_server(0, ssl=trusted.server, timeout=0.5)
+    source = Stream.from_http_server(0, ssl=trusted.server, timeout=1)
     bodies = source.sink_to_list()
     with running(source):
         assert status(source.port, context=trusted.client) == 200

@@ -111,12 +111,11 @@ def test_undecodable_values_fail_a_source_without_a_policy(
 @pytest.mark.parametrize("reset", ["earliest", "latest"])
 def test_start_returns_soon(reset: str) -> None:
     params = config(f"{HOST}:{free_port()}") | {"auto.offset.reset": reset}
-    params["socket.connection.setup.timeout.ms"] = 1000
-    source = Stream.from_kafka(["t"], params)
+    source = Stream.from_kafka(["t"], params)  # which waits for 10 s for a broker
     source.sink_to_list()
     begin = time.monotonic()
     source.start()
-    assert time.monotonic() - begin < 0.8
+    assert time.monotonic() - begin < 5
     stop(source)
 
 

@@ -244,13 +244,13 @@ def test_a_message_in_the_pipeline_is_kept_in_progress(url: str) -> None:
         while x == 0 and not gate.is_set():
             await asyncio.sleep(0.01)
 
-    with jetstream(url, ack_wait=0.3) as source:
+    with jetstream(url, ack_wait=1) as source:
         source.sink(slow)
         source.start()
         wait_until(lambda: seen)
 
         async def delivered(client: Any) -> int:
-            await asyncio.sleep(1)
+            await asyncio.sleep(1.5)
             info = await client.jetstream().consumer_info("S", "d")
             return int(info.num_redelivered)
 

@@ -296,17 +296,19 @@ def test_slow_frame_disconnects_its_client_alone() -> None:
 
 
 def test_back_pressure_is_no_slowness_of_the_client() -> None:
-    source, seen = Stream.from_tcp(0, timeout=0.3), []
+    source, gate, seen = Stream.from_tcp(0, timeout=0.3), threading.Event(), []
 
     async def write(x: bytes) -> None:
-        await asyncio.sleep(0.5)
+        while not gate.is_set():
+            await asyncio.sleep(0.01)
         seen.append(x)
 
     source.sink(write)
     with running(source), client(source.port) as connection:
         connection.sendall(b"a\nb\nincom")
-        time.sleep(0.8)
+        time.sleep(0.8)  # more than the timeout
         connection.sendall(b"plete\n")
+        gate.set()
         wait_until(lambda: len(seen) == 3)
 
 
@@ -555,12 +557,15 @@ def test_from_tcp_that_starts_after_a_failure_loses_no_frame() -> None:
 def test_twenty_sinks_to_tcp_leave_nothing() -> None:
     source = Stream.from_tcp(0)
     frames = collect(source)
-    with running(source), no_leaks():
-        for n in range(20):
-            with Stream() as stream:
-                stream.to_tcp("127.0.0.1", source.port)
-                stream.emit(b"%d" % n)
-        wait_until(lambda: len(frames) == 20)
+    with running(source), client(source.port) as first:
+        first.sendall(b"x\n")
+        wait_until(lambda: frames)  # the source, which is no leak, runs
+        with no_leaks():
+            for n in range(20):
+                with Stream() as stream:
+                    stream.to_tcp("127.0.0.1", source.port)
+                    stream.emit(b"%d" % n)
+            wait_until(lambda: len(frames) == 21)
 
 
 @pytest.mark.parametrize(
