@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
     from rapidz.kernel.graph.stream import Stream
+    from rapidz.kernel.protocol.intervals import Interval
 
 
 class SelectMethods(ElementType[T]):
@@ -59,6 +60,7 @@ class SelectMethods(ElementType[T]):
         key: Callable[[T], Any] = identity,
         maxsize: int | None = None,
         hashable: bool | None = None,
+        within: Interval | None = None,
         **options: Unpack[NodeOptions],
     ) -> Stream[T]:
         """Drop duplicates: elements whose key has occurred before."""

@@ -35,9 +35,13 @@ class WindowMethods(ElementType[T]):
         """Collect elements with *n* distinct keys into a tuple."""
 
     def sliding_window(
-        self, n: int, return_partial: bool = False, **options: Unpack[NodeOptions]
+        self,
+        n: int | None = None,
+        return_partial: bool = False,
+        time: Interval | None = None,
+        **options: Unpack[NodeOptions],
     ) -> Stream[tuple[T, ...]]:
-        """Emit the last *n* elements as a tuple, for every element."""
+        """Emit the last *n* elements, or those of the last *time*, for every element."""
 
     def timed_window(
         self,

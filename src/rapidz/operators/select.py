@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from rapidz.kernel.compile.async_steps import await_each
@@ -13,12 +12,14 @@ from rapidz.kernel.compile.fusion import Code
 from rapidz.kernel.graph.registry import identity
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.attributes import LiveAttribute, LiveKwargs
-from rapidz.kernel.protocol.checks import check_callable, check_count
+from rapidz.kernel.protocol.checks import check_callable, check_count, read_interval
+from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Push
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.protocol.signatures import check_arguments
 from rapidz.kernel.runtime.awaitables import check_verdict, may_return_coroutine
 from rapidz.kernel.runtime.loop import is_async
+from rapidz.operators.seen_keys import RecentKeys, SeenKeys
 
 T = TypeVar("T")
 
@@ -121,52 +122,13 @@ async def _fails_later(predicate: Callable[[Any], Any], x: Any) -> bool:
     return not await predicate(x)
 
 
-class SeenKeys:
-    """Bounded set of keys in order of occurrence; keys need not be hashable."""
-
-    def __init__(self, most: int | None, refresh: bool) -> None:
-        self.most = most
-        self.refresh = refresh
-        self.hashed: OrderedDict[Hashable, None] = OrderedDict()
-        self.listed: list[Any] = []
-        """All keys in the same order, after the first one that is not hashable."""
-
-    def is_new(self, key: Any) -> bool:
-        """Add *key*; return whether it was not in the set."""
-        if not self.listed:
-            try:
-                return self._is_new_hashed(key)
-            except TypeError:
-                self.listed = list(self.hashed)
-                self.hashed.clear()
-        if key in self.listed:
-            if self.refresh:
-                self.listed.remove(key)
-                self.listed.append(key)
-            return False
-        self.listed.append(key)
-        if self.most is not None and len(self.listed) > self.most:
-            del self.listed[0]
-        return True
-
-    def _is_new_hashed(self, key: Hashable) -> bool:
-        hashed = self.hashed
-        if key in hashed:
-            if self.refresh:
-                hashed.move_to_end(key)
-            return False
-        hashed[key] = None
-        if self.most is not None and len(hashed) > self.most:
-            hashed.popitem(last=False)
-        return True
-
-
 @Stream.register_api()
 class unique(Stream[T]):
     """Drop duplicates: elements whose key has occurred before.
 
-    Emits an element whose key is not among those remembered.  Applies back
-    pressure when downstream does.  In other libraries: distinct.
+    Emits an element whose key is not among those remembered: all keys, the last
+    ones, or, with *within*, those of the elements emitted within that time.
+    Applies back pressure when downstream does.  In other libraries: distinct.
 
     Parameters
     ----------
@@ -179,6 +141,10 @@ class unique(Stream[T]):
         As *history*, but with the least recently used key dropped first.
     hashable : bool, optional
         Ignored; kept for compatibility.
+    within : float, str or timedelta, optional
+        How long to remember a key after the last element with it that was
+        emitted: seconds, or a string such as ``"1h"``, above 0.  What was dropped
+        prolongs nothing.  The clock is monotonic.
 
     >>> source = Stream()
     >>> node = source.unique(history=1).sink(print)
@@ -189,6 +155,7 @@ class unique(Stream[T]):
     """
 
     key: LiveAttribute[Callable[[Any], Any]] = LiveAttribute()
+    within: LiveAttribute[Any] = LiveAttribute()
 
     def __init__(
         self,
@@ -197,26 +164,43 @@ class unique(Stream[T]):
         key: Callable[[T], Any] = identity,
         maxsize: int | None = None,
         hashable: bool | None = None,
+        within: Interval | None = None,
         **kwargs: Any,
     ) -> None:
         check_callable("unique", "key", key)
-        if history is not None and maxsize is not None:
-            raise ValueError(
-                f"unique: maxsize must not be given with history, "
-                f"got {short_repr(maxsize)} and {short_repr(history)}"
-            )
+        for argument, value in (("history", history), ("within", within)):
+            if value is not None and maxsize is not None:
+                raise ValueError(
+                    f"unique: maxsize must not be given with {argument}, "
+                    f"got {short_repr(maxsize)} and {short_repr(value)}"
+                )
+        if within is not None:
+            within = read_interval("unique", within, argument="within")
         if history is not None:
             check_count("unique", "history", history)
         if maxsize is not None:
             check_count("unique", "maxsize", maxsize)
         self.key = key
         self.maxsize = maxsize if history is None else history
+        self.within = within
         self._seen = SeenKeys(self.maxsize, refresh=maxsize is not None)
+        self._recent: RecentKeys | None = None if within is None else RecentKeys(self.maxsize)
         super().__init__(upstream, **kwargs)
+
+    def _on_attribute_set(self, name: str, value: Any) -> None:
+        if name == "within":
+            if self._recent is None:
+                raise ValueError(
+                    "unique: within must be given when the node is built, "
+                    f"got {short_repr(value)} later"
+                )
+            vars(self)[name] = read_interval("unique", value, argument="within")
 
     @property
     def seen(self) -> Any:
         """The remembered keys, oldest first."""
+        if self._recent is not None:
+            return self._recent
         return self._seen.listed or self._seen.hashed
 
     def _compiled_key(self) -> Any:
@@ -224,7 +208,12 @@ class unique(Stream[T]):
         return self.key
 
     def inline(self, code: Code, port: int = 0) -> None:
-        is_new = code.bind("is_new", self._seen.is_new)
+        if self._recent is None:
+            is_new = code.bind("is_new", self._seen.is_new)
+        else:
+            clock = self._pipeline.monotonic
+            self._recent.resume(clock())
+            is_new = code.bind("is_new", self._recent.tester(clock, self.within))
         read = self._compiled_key()
         key = "x" if read is identity else f"{code.bind('key', read)}(x)"
         code.nest(f"{is_new}({key})")

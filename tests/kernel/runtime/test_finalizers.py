@@ -72,9 +72,10 @@ async def test_what_finalizers_emit_is_neither_lost_nor_doubled(build: str) -> N
         assert max(map(len, seen)) == 3
 
 
-async def test_windows_contain_neighbours_when_finalizers_emit() -> None:
+@pytest.mark.parametrize("time", [None, 100])
+async def test_windows_contain_neighbours_when_finalizers_emit(time: float | None) -> None:
     seen: list[Any] = []
-    count = await emitted(lambda s: s.sliding_window(3), seen)
+    count = await emitted(lambda s: s.sliding_window(3, time=time), seen)
     gc.set_threshold(0)
     order = [*seen[0][:2], *(window[-1] for window in seen)]
     assert sorted(order) == list(range(count))
@@ -87,3 +88,25 @@ async def test_the_latest_of_all_has_the_element_that_it_is_emitted_for() -> Non
     gc.set_threshold(0)
     firsts = [pair[0] for pair in seen]
     assert len(set(firsts)) == len(firsts) >= count - 1
+
+
+@pytest.mark.parametrize("name", ["unique", "throttle", "debounce"])
+async def test_spans_are_kept_when_finalizers_emit(name: str) -> None:
+    builds: dict[str, Callable[[Stream[int]], Any]] = {
+        "unique": lambda s: s.unique(within=100),
+        "throttle": lambda s: s.throttle(100, "both"),
+        "debounce": lambda s: s.debounce(100),
+    }
+    seen: list[Any] = []
+    nodes: list[Any] = []
+
+    def build(source: Stream[int]) -> Any:
+        nodes.append(builds[name](source))
+        return nodes[0]
+
+    count = await emitted(build, seen)
+    gc.set_threshold(0)
+    if name == "unique":
+        assert sorted(seen) == list(range(count))
+    else:
+        assert len(set(seen)) == len(seen) == count - nodes[0].dropped
