@@ -172,6 +172,11 @@ class TimeDomain:
         return self.from_ns(ns)
 
     @property
+    def adds_exactly(self) -> bool:
+        """Whether a timestamp plus a `delta` is exact, as it is for ints and datetimes."""
+        return self.kind != "number" or self.integral
+
+    @property
     def tick(self) -> int:
         """The least difference of two timestamps, in nanoseconds, as results are written."""
         if self.kind == "number" and self.integral:

@@ -190,9 +190,6 @@ class aligned_window(WindowNode):
             return first
         return first + ((self._closed - first) // self._every + 1) * self._every
 
-    def _owe(self, wait: Pending) -> None:
-        self._pipeline.time.owe(self._pipeline, wait)
-
     # --- elements, when each may emit -----------------------------------------------------------
 
     def _take(self, x: Any) -> Pending:

@@ -100,6 +100,9 @@ class WindowNode(TimeNode[WindowResult]):
         """Return results of open windows, of those that have changed since the last early ones."""
         raise NotImplementedError
 
+    def _owe(self, wait: Pending) -> None:
+        self._pipeline.time.owe(self._pipeline, wait)
+
     # --- elements ---------------------------------------------------------------------------
 
     def _failure(self, x: Any, error: Exception) -> Exception:

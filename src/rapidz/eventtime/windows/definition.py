@@ -11,6 +11,7 @@ from rapidz.eventtime.event_time import definition_of
 from rapidz.eventtime.windows.aligned import aligned_window
 from rapidz.eventtime.windows.base import WindowNode, WindowOptions
 from rapidz.eventtime.windows.fold import Fold
+from rapidz.eventtime.windows.session import session_window
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.checks import check_callable, check_choice
 from rapidz.kernel.protocol.intervals import Interval
@@ -202,6 +203,51 @@ def sliding(
     return _aligned(
         "sliding", upstream, size, every, offset, (emit, early, lateness, timestamp), kwargs
     )
+
+
+@Stream.register_api()
+def session(
+    upstream: Stream[Any],
+    gap: Interval,
+    *,
+    emit: str = "close",
+    early: Interval | None = None,
+    lateness: Interval = 0,
+    timestamp: Any = None,
+    **kwargs: Any,
+) -> Windows:
+    """Windows of elements that follow each other closely; one ends after a *gap* without any.
+
+    As `tumbling`; a session begins at its first timestamp and ends a *gap* after its last.  An
+    element between two sessions may make one of them.  A result that was emitted before and
+    holds no more, since its session begins earlier now, is withdrawn: it comes again with
+    the value None.  Where there are many sessions a result may wait until the watermark is a
+    64th of the gap past its end.
+
+    Parameters
+    ----------
+    gap : float, str or timedelta
+        Seconds, or a string such as ``"15 min"``, above 0.
+    emit, early, lateness, timestamp
+        As for `tumbling`.
+
+    >>> from rapidz import Count
+    >>> source = Stream()
+    >>> visits = source.event_time("at").key_by("user").session("30s").aggregate(n=Count())
+    >>> shown = visits.sink(lambda r: print(r.key, r.start, r.end, r.value))
+    >>> source.emit_many([{"at": 3, "user": "ada"}, {"at": 20, "user": "ada"}])
+    >>> source.emit({"at": 50, "user": "bob"})
+    ada 3 50 {'n': 2}
+    """
+    length = nanoseconds(gap, operator="session", argument="gap")
+    checked = window_options("session", emit, early, lateness, timestamp)
+    definition_of("session", [upstream], checked.timestamp)
+
+    def make(fold: Fold) -> WindowNode:
+        key = getattr(upstream, "key_getter", None)
+        return session_window("session", upstream, key, fold, checked, gap=length, **kwargs)
+
+    return Windows("session", make, merges=True)
 
 
 def _aligned(

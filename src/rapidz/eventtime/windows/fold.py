@@ -53,6 +53,17 @@ class Fold:
         code.line(f"if a is None: {states}[{key}] = [{', '.join(firsts)}]")
         code.line(f"else: {places} = {', '.join(nexts)}")  # all or nothing, if one fails
 
+    def write_next(self, code: Code, state: str, ts: str) -> None:
+        """Write that the element ``x`` goes into the state in the variable *state*."""
+        if len(self.aggregators) == 1:
+            _, next_ = self._lines(code, 0, state, ts)
+            code.line(f"{state} = {next_}")
+            return
+        nexts = [
+            self._lines(code, at, f"{state}[{at}]", ts)[1] for at in range(len(self.aggregators))
+        ]
+        code.line(f"{state} = [{', '.join(nexts)}]")
+
     def _lines(self, code: Code, at: int, state: str, ts: str) -> tuple[str, str]:
         """Return the sources of a first state, and of the next one after *state*."""
         aggregator, getter = self.aggregators[at], self.getters[at]

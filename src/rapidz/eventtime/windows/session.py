@@ -1,0 +1,340 @@
+"""Session windows: elements of a key that follow each other closely, and merge."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from itertools import repeat
+from typing import Any, ClassVar
+
+from rapidz.eventtime.clock import NEVER
+from rapidz.eventtime.wheel import Wheel
+from rapidz.eventtime.windows.base import WindowNode
+from rapidz.eventtime.windows.results import WindowResult
+from rapidz.kernel.compile.fusion import Code
+from rapidz.kernel.protocol.push import Pending, Push
+
+#: From so many sessions on, those that are over leave together, up to a tick later.
+MANY = 256
+#: Ticks of the wheel in a gap.
+TICKS = 64
+
+
+class Session:
+    """One session: its timestamps as the source writes time, and the state of its elements."""
+
+    __slots__ = (
+        "closed",
+        "due",
+        "emitted",
+        "end",
+        "finals",
+        "gone",
+        "key",
+        "last",
+        "number",
+        "start",
+        "state",
+    )
+
+    def __init__(self, key: Any, number: int, start: Any, end: Any) -> None:
+        self.key, self.number = key, number
+        self.start = self.last = start
+        self.end = end
+        self.state: Any = None
+        self.due: int | None = None
+        """The instant at which the node looks at it."""
+        self.closed = self.gone = False
+        """Whether the watermark has passed the end; whether it was merged or dropped."""
+        self.emitted = False
+        """Whether a result was emitted for its present start."""
+        self.finals = 0
+        """How many of those were final."""
+
+
+class Border:
+    """The instant at which the node acts next: sessions that end later are surely open."""
+
+    __slots__ = ("at",)
+
+    def __init__(self) -> None:
+        self.at: Any = None
+
+
+class session_window(WindowNode):
+    """Windows that end when no element of the key has come for a gap of event time.
+
+    Parameters
+    ----------
+    gap : int
+        In nanoseconds.
+    """
+
+    _ends_run: ClassVar[bool] = True
+
+    def __init__(self, *args: Any, gap: int, **kwargs: Any) -> None:
+        self._gap = gap
+        self._latest: dict[Any, Session] = {}
+        """The latest session of each key."""
+        self._earlier: dict[Any, list[Session]] = {}
+        """The other sessions of a key, in order, where there are any."""
+        self._tick = max(gap // TICKS, 1)
+        self._wheel: Wheel[Session] = Wheel(self._tick)
+        """Sessions by their end, or an earlier end: one that has grown moves when met."""
+        self._border = Border()
+        self._changed: dict[Session, None] = {}
+        """Those that have changed since the last early results, if there are such."""
+        self._made = 0
+        super().__init__(*args, **kwargs)
+
+    @property
+    def open_count(self) -> int:
+        """How many sessions are open."""
+        return sum(not session.closed for session in self._all())
+
+    def _all(self) -> list[Session]:
+        """Return all sessions, by key, in order."""
+        return [session for key in self._latest for session in self._of(key)]
+
+    def _of(self, key: Any) -> list[Session]:
+        """Return the sessions of *key*, in order."""
+        latest = self._latest.get(key)
+        return [] if latest is None else [*self._earlier.get(key, ()), latest]
+
+    def _put(self, key: Any, sessions: list[Session]) -> None:
+        """Let *sessions* be those of *key*."""
+        if not sessions:
+            self._latest.pop(key, None)
+            self._earlier.pop(key, None)
+            return
+        self._latest[key] = sessions[-1]
+        if len(sessions) > 1:
+            self._earlier[key] = sessions[:-1]
+        else:
+            self._earlier.pop(key, None)
+
+    # --- elements -----------------------------------------------------------------------------
+
+    def _can_inline(self) -> bool:
+        options = self._options
+        return (
+            options.emit == "close"
+            and options.early is None
+            and self._domain.kind is not None
+            and not self._pipeline.tracked
+        )
+
+    def inline(self, code: Code, port: int = 0) -> None:
+        domain = self._domain
+        latest, border = code.bind("latest", self._latest), code.bind("border", self._border)
+        take, failure = code.bind("take", self._taker()), code.bind("failure", self._failure_of())
+        if domain.adds_exactly:
+            end = f"ts + {code.bind('gap', domain.delta(self._gap))}"
+        else:
+            end = f"{code.bind('end_of', self._end_of)}(ts)"
+        code.line("try:")
+        code.depth += 1
+        code.read("ts", self._timestamp)
+        key = "None" if self._key is None else code.read("key", self._key)
+        code.line(f"s = {latest}.get({key})")
+        code.line(f"if s is not None and s.start <= ts < s.end and s.end >= {border}.at:")
+        code.depth += 1
+        self._fold.write_next(code, "s.state", "ts")
+        code.line(f"if ts > s.last: s.last = ts; s.end = {end}")
+        code.depth -= 1
+        code.line(f"else: {take}(x, ts, {key})")
+        code.depth -= 1
+        code.line("except Exception as error:")
+        code.line(f"    raise {failure}(x, error) from error")
+
+    def _taker(self) -> Callable[[Any, Any, Any], None]:
+        ref = weakref.ref(self)
+
+        def take(x: Any, ts: Any, key: Any) -> None:
+            if (node := ref()) is not None:
+                node._owe(node._take(x, ts, key))
+
+        return take
+
+    def compile(self, push: Push[WindowResult], port: int = 0) -> Push[Any]:
+        if self._can_inline():
+            return self._compile_inline(None, port)
+        ref = weakref.ref(self)
+
+        def step(x: Any) -> Pending:
+            if (node := ref()) is None:
+                return None
+            try:
+                ts = node._timestamp(x)
+                key = None if node._key is None else node._key(x)
+                node.check_key(key)
+                wait = node._take(x, ts, key)
+            except Exception as error:
+                raise node._failure(x, error) from error
+            if node._domain.kind is not None and node._can_inline():
+                node._invalidate()  # the kind of timestamps is known now
+            return wait
+
+        return step
+
+    def _end_of(self, ts: Any) -> Any:
+        return self._domain.from_ns(self._domain.to_ns(ts) + self._gap)
+
+    def _take(self, x: Any, ts: Any, key: Any) -> Pending:
+        """Take *x* into the sessions that it touches, which become one, or into a new one."""
+        to_ns, reached, gap = self._domain.to_ns, self._clock.arrived(), self._gap
+        t = to_ns(ts)
+        if any(not each.closed and to_ns(each.end) <= reached for each in self._of(key)):
+            self._owe(self._on_time(reached))
+        touched = [
+            each for each in self._of(key) if to_ns(each.start) < t + gap and t < to_ns(each.end)
+        ]
+        end = max([t + gap, *(to_ns(each.end) for each in touched)])
+        if end + self._options.lateness <= reached:
+            return self._send_late(x, reached - t, self._domain, ((t, t + gap),))
+        states = {key: self._merged_state(touched)} if touched else {}
+        self._fold.add(states, key, x, ts)  # nothing has changed yet, if this fails
+        session = touched[0] if touched else self._open(key, ts)
+        results = self._grow(session, touched, ts)
+        session.state = states[key]
+        session.closed = end <= reached
+        if session.closed or self._options.emit == "update":
+            results.append(self._result(session))
+        self._watch(session, end + self._options.lateness if session.closed else end)
+        self._set_timer()
+        self._note_change(session)
+        return self._emit_all(results)
+
+    def _merged_state(self, touched: list[Session]) -> Any:
+        state = touched[0].state
+        for each in touched[1:]:
+            state = self._fold.merge(state, each.state)
+        return state
+
+    def _open(self, key: Any, ts: Any) -> Session:
+        """Begin a session of *key* at *ts*."""
+        self._made += 1
+        session = Session(key, self._made, ts, self._end_of(ts))
+        self._put(key, sorted([*self._of(key), session], key=lambda each: each.start))
+        return session
+
+    def _grow(self, session: Session, touched: list[Session], ts: Any) -> list[WindowResult]:
+        """Let *session* be all of *touched* and an element at *ts*; return what is withdrawn."""
+        start = min(session.start, ts)
+        withdrawn = [
+            self._withdrawn(each)
+            for each in touched
+            if each.emitted and (each is not session or each.start != start)
+        ]
+        session.start = start
+        for each in touched[1:]:
+            each.gone = True
+            session.number = min(session.number, each.number)
+            if each.last > session.last:
+                session.last, session.end = each.last, each.end
+        if ts > session.last:
+            session.last, session.end = ts, self._end_of(ts)
+        if len(touched) > 1:
+            self._put(session.key, [each for each in self._of(session.key) if not each.gone])
+        return withdrawn
+
+    def _watch(self, session: Session, when: int) -> None:
+        """Look at *session* at the instant *when*; earlier will do while it is open."""
+        due = session.due
+        if due is None or due > when or (session.closed and due != when):
+            session.due = when
+            self._wheel.add(when, session)
+
+    def _set_timer(self) -> None:
+        """Set the timer for the earliest session, or a tick when there are many."""
+        wheel, clock, tick = self._wheel, self._clock, self._domain.tick
+        if len(self._latest) < MANY:
+            clock.shift, when = tick, wheel.next()
+        else:  # results may be older than the timer by as much as a bucket
+            clock.shift, when = tick + self._tick, wheel.next_tick()
+        if when < clock.timer:
+            clock.set_timer(when)
+        self._border.at = self._domain.limit(clock.timer)
+
+    # --- results ------------------------------------------------------------------------------
+
+    def _result(self, session: Session) -> WindowResult:
+        """Return the result of *session* as it is now, and note that it was emitted."""
+        value, final = self._fold.result(session.state), session.closed
+        revision = session.finals if final else 0
+        session.emitted = True
+        session.finals += final
+        return WindowResult(session.key, session.start, session.end, value, final, revision)
+
+    def _withdrawn(self, session: Session) -> WindowResult:
+        """Return that the result of *session*, which begins elsewhere now, holds no more."""
+        final, revision = session.finals > 0, session.finals
+        session.emitted, session.finals = False, 0
+        return WindowResult(session.key, session.start, session.end, None, final, revision)
+
+    def _note_change(self, session: Session) -> None:
+        if self._options.early is not None:
+            self._changed[session] = None
+            self._start_early()
+
+    def _early_results(self, changed_only: bool) -> list[WindowResult]:
+        sessions = list(self._changed) if changed_only else self._all()
+        self._changed.clear()
+        left = [each for each in sessions if not (each.closed or each.gone)]
+        left.sort(key=lambda each: (self._domain.to_ns(each.end), each.number))
+        return [self._result(each) for each in left]
+
+    # --- the watermark --------------------------------------------------------------------------
+
+    def _on_time(self, t: int) -> Pending:
+        to_ns, lateness = self._domain.to_ns, self._options.lateness
+        over: list[tuple[int, int, Session]] = []
+        for when, session in self._wheel.take(t):
+            if session.gone or when != session.due:
+                continue
+            session.due = None
+            end = to_ns(session.end)
+            if not session.closed and end > t:
+                self._watch(session, end)
+            elif not session.closed:
+                over.append((end, session.number, session))
+            elif end + lateness <= t:
+                self._drop(session)
+            else:
+                self._watch(session, end + lateness)
+        over.sort()
+        results = self._closed([session for _, _, session in over])
+        for end, _, session in over:
+            if end + lateness <= t:
+                self._drop(session)
+            else:
+                self._watch(session, end + lateness)
+        self._clock.timer = NEVER
+        self._set_timer()
+        return self._emit_all(results)
+
+    def _closed(self, sessions: list[Session]) -> Iterable[WindowResult]:
+        """Close *sessions*; return their results."""
+        if self._options.lateness or any(session.finals for session in sessions):
+            for session in sessions:
+                session.closed = True
+            return [self._result(session) for session in sessions]
+        values = self._fold.results([session.state for session in sessions])
+        rows = zip(
+            [session.key for session in sessions],
+            [session.start for session in sessions],
+            [session.end for session in sessions],
+            values,
+            repeat(True),
+            repeat(0),
+        )
+        return map(tuple.__new__, repeat(WindowResult), rows)
+
+    def _drop(self, session: Session) -> None:
+        """Forget *session*: it is closed for good."""
+        session.gone = True
+        key = session.key
+        if self._latest.get(key) is session and key not in self._earlier:
+            del self._latest[key]
+        else:
+            self._put(key, [each for each in self._of(key) if not each.gone])
