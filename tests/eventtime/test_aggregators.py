@@ -35,7 +35,7 @@ from rapidz.eventtime.aggregators import (
     Sum,
     check_aggregator,
 )
-from rapidz.eventtime.aggregators.append_log import EMPTY, append, concatenate, entries
+from rapidz.eventtime.aggregators.append_log import EMPTY, append, concatenate, items_of
 from rapidz.eventtime.aggregators.quantile import interpolate
 
 Stamped = tuple[int, Any]
@@ -372,6 +372,24 @@ def test_distinct_values_with_nan_and_none() -> None:
     assert result_of(Distinct(), [*range(5000), *range(5000)]) == 5000
 
 
+def test_distinct_values_of_pandas_that_are_missing_count_once() -> None:
+    pd = pytest.importorskip("pandas")
+    assert result_of(Distinct(), [pd.NA, pd.NaT, 5, pd.NA, math.nan, "a", 5]) == 3
+
+
+def test_values_that_cannot_be_compared_by_equality_are_an_error() -> None:
+    class Odd:
+        __hash__ = object.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            if other is not self:
+                raise TypeError("incomparable")
+            return True
+
+    with pytest.raises(TypeError, match="value must be comparable by == with the others, got"):
+        result_of(Distinct(), [1, Odd()])
+
+
 def test_a_count_of_something_leaves_out_none() -> None:
     assert result_of(Count(), [None, 0, ""]) == 3
     assert result_of(Count("name"), [None, 0, ""]) == 2
@@ -444,7 +462,7 @@ def test_a_log_has_its_entries_in_order(parts: list[list[int]], more: int) -> No
         log = append(log, -1)
         expected += [*part, -1]
     log = functools.reduce(append, range(more), log)
-    assert entries(log) == [*expected, *range(more)]
+    assert items_of(log) == [*expected, *range(more)]
 
 
 # Errors

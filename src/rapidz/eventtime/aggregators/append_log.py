@@ -1,9 +1,10 @@
 """Append-only log: an immutable sequence that is cheap to append to.
 
-A log is a pair of a chunk, the newest entries, and the log of what is older, whose
-chunks are `FACTOR` times as long.  An entry is copied into a longer chunk about
-once per level, so `append` takes constant time in practice, and the depth of the
-pairs grows with the logarithm of the number of entries.  A log is plain data.
+A log is a tuple of the log of what is older and the newest items, up to `LENGTH` of
+them; each older log is `FACTOR` times as long as the one before.  An item is
+copied about once per level when it moves to a longer one, so `append` takes
+constant time in practice, and the depth grows with the logarithm of the number of
+items.  A log is plain data.
 """
 
 from __future__ import annotations
@@ -12,50 +13,65 @@ from typing import Any, TypeAlias
 
 Log: TypeAlias = tuple[Any, ...]
 
-#: The log without entries.
-EMPTY: Log = ((), ())
+#: The log without items.
+EMPTY: Log = ((),)
 
-#: Length of the first chunk, and how much longer each further one is.
+#: How many items the newest part takes, and how much longer each older one is.
+LENGTH = 32
 FACTOR = 32
 
 
-def append(log: Log, entry: Any) -> Log:
-    """Return *log* with one more entry.
+def append(log: Log, *items: Any) -> Log:
+    """Return *log* with further items.
 
-    >>> append(append(EMPTY, "a"), "b")
-    (('a', 'b'), ())
+    >>> append(append(EMPTY, "a"), "b", "c")
+    ((), 'a', 'b', 'c')
     """
-    chunk, older = log
-    if len(chunk) < FACTOR:
-        return chunk + (entry,), older  # noqa: RUF005 - twice as quick as unpacking
-    return (entry,), _push(older, chunk, FACTOR * FACTOR)
+    if len(log) <= LENGTH:
+        return log + items
+    return (_push(log[0], log[1:], LENGTH * FACTOR), *items)
+
+
+def append_lines(append: str, log: str, items: str) -> tuple[str, str]:
+    """Return expressions for a log with its first items, and with further ones.
+
+    *append* is the name of the function, *items* the text of a tuple.
+
+    >>> append_lines("append", "log", "(x,)")
+    ('((), *(x,))', 'log + (x,) if len(log) <= 32 else append(log, *(x,))')
+    """
+    further = f"{log} + {items} if len({log}) <= {LENGTH} else {append}({log}, *{items})"
+    return f"((), *{items})", further
 
 
 def concatenate(a: Log, b: Log) -> Log:
-    """Return the entries of *a*, then those of *b*.
+    """Return the items of *a*, then those of *b*.
 
-    >>> entries(concatenate(((1, 2), ()), ((3,), ())))
+    >>> items_of(concatenate(append(EMPTY, 1, 2), append(EMPTY, 3)))
     [1, 2, 3]
     """
     if a == EMPTY or b == EMPTY:
         return b if a == EMPTY else a
-    return ((), ((*entries(a), *entries(b)), ()))
+    return (((), *items_of(a), *items_of(b)),)
 
 
-def entries(log: Log) -> list[Any]:
-    """Return the entries in the order in which they were appended."""
-    chunks = []
+def items_of(log: Log) -> list[Any]:
+    """Return the items in the order in which they were appended."""
+    parts = []
     while log:
-        chunk, log = log
-        chunks.append(chunk)
-    return [entry for chunk in reversed(chunks) for entry in chunk]
+        parts.append(log)
+        log = log[0]
+    items: list[Any] = []
+    for part in reversed(parts):
+        items.extend(part)
+        del items[-len(part)]  # the older log, which the part begins with
+    return items
 
 
-def _push(log: Log, entries: Log, limit: int) -> Log:
-    """Return *log*, whose first chunk has up to *limit* entries, with *entries* behind it."""
+def _push(log: Log, items: Log, limit: int) -> Log:
+    """Return *log*, which takes up to *limit* items, with *items* behind its own."""
     if not log:
-        return entries, ()
-    chunk, older = log
-    if len(chunk) < limit:
-        return chunk + entries, older
-    return entries, _push(older, chunk, limit * FACTOR)
+        return ((), *items)
+    if len(log) <= limit:
+        return log + items
+    return (_push(log[0], log[1:], limit * FACTOR), *items)

@@ -9,12 +9,14 @@ from typing import Any, TypeAlias
 from rapidz.eventtime.aggregators.base import Aggregator, Bindings
 from rapidz.kernel.protocol.checks import check_bool
 
-#: Pair of a frozenset of the newest values, and the sets of those before, each pairwise disjoint.
+#: Pair of a tuple of the newest values, and a frozenset of those before with the pair of what is
+#: older; no value occurs twice.
 Sets: TypeAlias = tuple[Any, ...]
 
-NO_SETS: Sets = (frozenset(), ())
+NO_SETS: Sets = ((), ())
 
-#: Size of the first set, and how much larger each further one is.
+#: Number of the newest values, and how much larger each further set is.
+LENGTH = 8
 FACTOR = 16
 
 
@@ -28,8 +30,8 @@ class Distinct(Aggregator):
     """Number of distinct values, or the values themselves.
 
     Values are distinct unless they are equal, as in a set: 1 and 1.0 count once.
-    All NaN count as one value, None as another.  Exact, and independent of the
-    order of arrival.
+    All values that do not equal themselves, NaN among them, count as one, None as
+    another.  Exact, and independent of the order of arrival.
 
     State: disjoint frozensets of the values, about 60 bytes for each distinct value
     besides the value; an element whose value is known leaves it as it is.
@@ -72,24 +74,30 @@ class Distinct(Aggregator):
 
     def add(self, state: Sets, value: Any, timestamp: Any = None) -> Sets:
         """Return the state with one more value."""
+        newest, older = state
         try:
-            hash(value)
-        except TypeError:
-            raise self._refuse("hashable", value) from None
-        if is_nan(value):
-            value = NotANumber.NAN
-        older = state
-        while older:
-            known, older = older
-            if value in known:
+            if value in newest:
                 return state
-        return _insert(state, frozenset((value,)), FACTOR)
+            rest = older
+            while rest:
+                known, rest = rest
+                if value in known:
+                    return state
+            hash(value)
+            equal = bool(value == value)
+        except Exception:
+            equal = self._equals_itself(value)
+        if not equal:
+            return self.add(state, NotANumber.NAN)
+        if len(newest) < LENGTH:
+            return (newest + (value,), older)  # noqa: RUF005 - twice as quick as unpacking
+        return ((value,), _insert(older, frozenset(newest), LENGTH * FACTOR))
 
     def merge(self, a: Sets, b: Sets) -> Sets:
         """Return the state of the elements of both."""
         if a == NO_SETS or b == NO_SETS:
             return b if a == NO_SETS else a
-        return (frozenset(), (all_of(a) | all_of(b), ()))
+        return ((), (all_of(a) | all_of(b), ()))
 
     def result(self, state: Sets) -> Any:
         """Return the number of values, or their frozenset."""
@@ -103,18 +111,25 @@ class Distinct(Aggregator):
     def lines(self, code: Bindings, state: str, value: str, timestamp: str) -> tuple[str, str]:
         """Return the expressions for the first and the next value."""
         add, start = code.bind("add", self.add), code.bind("start", NO_SETS)
-        usual = code.bind("usual", (int, str))
+        usual = code.bind("usual", (int, str, float))
         return f"{add}({start}, {value})", (
-            f"{state} if type({value}) in {usual} and {value} in {state}[0] "
+            f"{state} if type({value}) in {usual} and "
+            f"({value} in {state}[0] or {state}[1] and {value} in {state}[1][0]) "
             f"else {add}({state}, {value})"
         )
 
-
-def is_nan(value: Any) -> bool:
-    """Return whether *value* is not equal to itself."""
-    try:
-        return bool(value != value)
-    except Exception:  # such as `pandas.NA`
+    def _equals_itself(self, value: Any) -> bool:
+        """Return whether *value*, which could not be compared, equals itself; it can be hashed."""
+        try:
+            hash(value)
+        except TypeError:
+            raise self._refuse("hashable", value) from None
+        try:
+            equal = bool(value == value)
+        except Exception:  # such as `pandas.NA`
+            equal = False
+        if equal:
+            raise self._refuse("comparable by == with the others", value)
         return False
 
 
@@ -123,7 +138,7 @@ def all_of(sets: Sets) -> frozenset[Any]:
     values: frozenset[Any] = frozenset()
     while sets:
         newest, sets = sets
-        values |= newest
+        values = values.union(newest)
     return values
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
+from operator import le
 from typing import Any
 
-from rapidz.eventtime.aggregators.append_log import EMPTY, FACTOR, Log, append, concatenate, entries
+from rapidz.eventtime.aggregators.append_log import (
+    EMPTY,
+    Log,
+    append,
+    append_lines,
+    concatenate,
+    items_of,
+)
 from rapidz.eventtime.aggregators.base import Aggregator, Bindings
 
 
@@ -93,8 +100,8 @@ class Last(OneByTime):
 class Collect(Aggregator):
     """List of all values by timestamp, those with equal ones in order of arrival.
 
-    State: an append-only log of timestamps and values, about 80 bytes an element
-    besides the value.  When states are merged, the elements of the first count
+    State: an append-only log of timestamps and values, 16 bytes an element
+    besides the value and the timestamp.  When states are merged, the elements of the first count
     as the earlier arrivals, as for `First`.
 
     Parameters
@@ -114,7 +121,7 @@ class Collect(Aggregator):
 
     def add(self, state: Log, value: Any, timestamp: Any) -> Log:
         """Return the state with one more value."""
-        return append(state, (timestamp, value))
+        return append(state, timestamp, value)
 
     def merge(self, a: Log, b: Log) -> Log:
         """Return the state of the elements of both."""
@@ -122,16 +129,13 @@ class Collect(Aggregator):
 
     def result(self, state: Log) -> list[Any]:
         """Return the values as a list."""
-        return [value for _, value in sorted(entries(state), key=itemgetter(0))]
+        items = items_of(state)
+        timestamps, values = items[::2], items[1::2]
+        if all(map(le, timestamps, timestamps[1:])):
+            return values
+        order = sorted(range(len(values)), key=timestamps.__getitem__)
+        return [values[place] for place in order]
 
     def lines(self, code: Bindings, state: str, value: str, timestamp: str) -> tuple[str, str]:
         """Return the expressions for the first and the next value."""
-        return append_lines(code, state, f"({timestamp}, {value})")
-
-
-def append_lines(code: Bindings, state: str, entry: str) -> tuple[str, str]:
-    """Return the expressions for a log with its first entry, and with one more."""
-    return f"(({entry},), ())", (
-        f"({state}[0] + ({entry},), {state}[1]) if len({state}[0]) < {FACTOR} "
-        f"else {code.bind('append', append)}({state}, {entry})"
-    )
+        return append_lines(code.bind("append", append), state, f"({timestamp}, {value})")

@@ -7,9 +7,15 @@ from decimal import Decimal
 from operator import ne
 from typing import Any
 
-from rapidz.eventtime.aggregators.append_log import EMPTY, Log, append, concatenate, entries
+from rapidz.eventtime.aggregators.append_log import (
+    EMPTY,
+    Log,
+    append,
+    append_lines,
+    concatenate,
+    items_of,
+)
 from rapidz.eventtime.aggregators.base import Aggregator, Bindings
-from rapidz.eventtime.aggregators.ordered import append_lines
 from rapidz.eventtime.aggregators.totals import as_number
 from rapidz.kernel.protocol.checks import check_number
 from rapidz.kernel.protocol.short_repr import short_repr
@@ -72,7 +78,7 @@ class Quantile(Aggregator):
 
     def result(self, state: Log) -> Any:
         """Return the quantile, or a list of them."""
-        values = entries(state)
+        values = items_of(state)
         try:
             values.sort()
         except Exception as error:
@@ -88,7 +94,7 @@ class Quantile(Aggregator):
         """Return the expressions for the first and the next value."""
         add, start = code.bind("add", self.add), code.bind("start", EMPTY)
         usual = f"type({value}) is float or type({value}) is int"
-        first, further = append_lines(code, state, value)
+        first, further = append_lines(code.bind("append", append), state, f"({value},)")
         return (
             f"{first} if {usual} else {add}({start}, {value})",
             f"({further}) if {usual} else {add}({state}, {value})",

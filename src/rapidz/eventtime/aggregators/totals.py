@@ -170,9 +170,9 @@ class Sum(ExactTotal):
         return (
             f"{value} if type({value}) is int else ({fixed},) "
             f"if type({value}) is float and ({fits}) else {add}(None, {value})",
-            f"{state} + {value} if type({value}) is int is type({state}) "
-            f"else ({state}[0] + {fixed},) "
-            f"if type({value}) is float and type({state}) is tuple and ({fits}) "
+            f"(({state}[0] + {fixed},) if type({state}) is tuple and ({fits}) "
+            f"else {add}({state}, {value})) if type({value}) is float "
+            f"else {state} + {value} if type({value}) is int is type({state}) "
             f"else {add}({state}, {value})",
         )
 
