@@ -241,8 +241,8 @@ def test_failure_downstream_ends_the_command() -> None:
     source.start()
     with pytest.raises(ZeroDivisionError):
         source.join(30)
-    assert source.process is not None
-    assert not is_alive(source.process.pid)
+    assert source.child is not None
+    assert not is_alive(source.child.pid)
 
 
 # --- stop ----------------------------------------------------------------------------------------
@@ -259,8 +259,8 @@ time.sleep(1000)
     lines = source.sink_to_list()
     source.start()
     wait_until(lambda: lines)
-    assert source.process is not None
-    pids = [source.process.pid, int(lines[0])]
+    assert source.child is not None
+    pids = [source.child.pid, int(lines[0])]
     assert all(map(is_alive, pids))
     source.stop()
     source.join(30)
@@ -398,8 +398,8 @@ def test_stop_is_bounded_when_no_signal_reaches_the_command(
     wait_until(lambda: lines)
     source.stop()
     source.join(15)
-    assert source.process is not None
-    assert f"process {source.process.pid} cannot be ended" in caplog.text
+    assert source.child is not None
+    assert f"process {source.child.pid} cannot be ended" in caplog.text
 
 
 def test_stop_before_start_and_twice_does_nothing() -> None:
@@ -422,7 +422,7 @@ def test_twenty_starts_and_stops_of_from_process_leave_nothing() -> None:
                 wait_until(lambda n=n: len(lines) > n // 2)  # type: ignore[misc]
             source.stop()
             source.join(30)
-    assert source.process is not None
+    assert source.child is not None
 
 
 @pytest.mark.parametrize(

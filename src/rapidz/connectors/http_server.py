@@ -176,7 +176,7 @@ class from_http_server(Listener[Any]):
         text = f"the body must have at most {self.max_size} bytes".encode()
         return Answer(413, "Content Too Large", text, closes=True)
 
-    async def process(self, body: bytes) -> Answer:
+    async def take_body(self, body: bytes) -> Answer:
         """Emit a body, and return the answer."""
         if self._is_full():
             return self._busy()

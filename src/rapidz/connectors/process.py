@@ -124,7 +124,7 @@ class from_process(Source[Any]):
         self._codec: Codec[Any] | None = None
         if codec is not None or type is not None:
             self._codec = read_codec("from_process", "raw" if codec is None else codec, type)
-        self.process: Process | None = None
+        self.child: Process | None = None
         self.returncode: int | None = None
         self._stderr = bytearray()
         super().__init__(**kwargs)
@@ -161,7 +161,7 @@ class from_process(Source[Any]):
             **(self.open_kwargs or {}),
         }
         process, stopped = await _create(self._command, options)
-        self.process, ended = process, False
+        self.child, ended = process, False
         try:
             if stopped is not None:
                 raise stopped

@@ -44,7 +44,7 @@ class RequestTaker(Protocol):
 
     def refuse(self, method: str, path: str, authorization: str, length: int) -> Answer | None: ...
     def too_large(self) -> Answer: ...
-    async def process(self, body: bytes) -> Answer: ...
+    async def take_body(self, body: bytes) -> Answer: ...
 
 
 class RequestServer(HTTPServer):
@@ -128,7 +128,7 @@ class RequestReader(HTTPMessageDelegate):
         self._answered = True
 
     async def _process(self, body: bytes) -> None:
-        self._answer(await self._source.process(body))
+        self._answer(await self._source.take_body(body))
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._server.requests.discard(self)
