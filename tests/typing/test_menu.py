@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import typing
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from rapidz._menu.types import (
     ZipOptions,
 )
 from rapidz.connectors import CONNECTORS
+from rapidz.eventtime import OPERATORS
 
 OPTIONS = {
     kind.__name__: kind.__required_keys__ | kind.__optional_keys__
@@ -34,6 +36,7 @@ ROOMS = (
     "rapidz.sinks",
     "rapidz.sources",
     *sorted({f"rapidz.connectors.{module}" for module in CONNECTORS.values()}),
+    *sorted({f"rapidz.eventtime.{module}" for module in OPERATORS.values()}),
 )
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -41,7 +44,8 @@ NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 def registered() -> dict[str, Any]:
     """What `register_api` has made a method, in the modules that the menu is about."""
     for room in ROOMS:
-        importlib.import_module(room)
+        if importlib.util.find_spec(room) is not None:  # not all of event time exists yet
+            importlib.import_module(room)
     return {
         name: method
         for name, method in vars(Stream).items()

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from rapidz._menu.types import ElementType, NodeOptions, T
 
 if TYPE_CHECKING:
     from rapidz.eventtime import event_time as timed
+    from rapidz.eventtime.keyed import process as keyed_process
     from rapidz.eventtime.keyed.key_by import KeyedStream
     from rapidz.eventtime.windows.definition import Windows
     from rapidz.kernel.graph.stream import Stream
@@ -38,6 +40,17 @@ class EventTimeMethods(ElementType[T]):
 
     def key_by(self, key: Any, **options: Unpack[NodeOptions]) -> KeyedStream[T]:
         """Give elements keys, for windows, joins and state of each key."""
+
+    def process(
+        self,
+        cls: Callable[..., Any],
+        *args: Any,
+        timestamp: Any = None,
+        hold: bool | Interval = True,
+        stream_name: str | None = None,
+        **kwargs: Any,
+    ) -> keyed_process.process[Any]:
+        """Call a class with each element and each timer of its key."""
 
     def tumbling(
         self,

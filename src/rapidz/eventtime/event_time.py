@@ -371,7 +371,7 @@ def definition_of(operator: str, upstreams: list[Any], timestamp: Any = None) ->
     *timestamp*, if given, says where it is; else the nearest `event_time`, `timestamps` or
     window upstream does, which must be one for all.
     """
-    found = _definitions(upstreams)
+    found = definitions_upstream(upstreams)
     if not found:
         raise ValueError(
             f"{operator}: needs `event_time` upstream, got "
@@ -391,7 +391,7 @@ def definition_of(operator: str, upstreams: list[Any], timestamp: Any = None) ->
     return first
 
 
-def _definitions(upstreams: list[Any]) -> list[TimeDefinition]:
+def definitions_upstream(upstreams: list[Any]) -> list[TimeDefinition]:
     """Return the nearest definitions of time, on each way from *upstreams* upward."""
     found: list[TimeDefinition] = []
     stack, seen = list(upstreams), set(upstreams)
