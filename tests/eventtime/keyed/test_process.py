@@ -703,6 +703,21 @@ def test_a_timer_of_the_wall_clock_needs_no_loop_of_the_caller(virtual_backgroun
         assert seen == [("a", 1)]
 
 
+def test_a_timer_of_the_wall_clock_is_refused_without_a_loop() -> None:
+    source, keyed = timed()
+    keyed.process(Scripted, lambda key, x, ctx: ctx.after(1), shown).sink(print)
+    with pytest.raises(RuntimeError, match=r"process: ctx\.after needs an event loop.*asynchron"):
+        source.emit((0, "a"))
+
+
+@pytest.mark.parametrize("wrong", [-1, "soon", None])
+async def test_a_bad_delay_is_refused(wrong: Any) -> None:
+    async with Stream[Any](asynchronous=True) as source:
+        source.process(Scripted, lambda key, x, ctx: ctx.after(wrong), shown).sink(print)
+        with pytest.raises((TypeError, ValueError), match=r"^process: after: delay must be"):
+            await settle(source.emit(1))
+
+
 async def test_a_name_has_one_timer_of_either_clock() -> None:
     class Both:
         def on_element(self, key: Any, x: Any, ctx: Any) -> None:

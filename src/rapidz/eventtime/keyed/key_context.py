@@ -39,12 +39,12 @@ class ProcessState:
     """
 
     __slots__ = (
+        "_node",
         "clock",
         "domain",
         "dropped",
         "ended",
         "event_timers",
-        "loop_time",
         "set_at_end",
         "states",
         "takes_timers",
@@ -60,7 +60,7 @@ class ProcessState:
         """Those of the clock of the pipeline, in nanoseconds."""
         self.wall_changed = False
         self.takes_timers = takes_timers
-        self.loop_time = _clock_reader(node)
+        self._node = weakref.ref(node)
         self.clock: InOrderClock | None = None
         self.domain: TimeDomain | None = None
         self.timestamp: Getter | None = None
@@ -69,6 +69,16 @@ class ProcessState:
         self.set_at_end: dict[Hashable, int] = {}
         self.dropped = 0
         """How many timers were not set at the end, for their key has set too many."""
+
+    def loop_time(self) -> int:
+        """Return the time of the pipeline's clock, in nanoseconds."""
+        node = self._node()
+        return 0 if node is None else round(node._pipeline.clock.time() * SECOND)
+
+    def has_loop(self) -> bool:
+        """Return whether the pipeline has an event loop that fires timers of the wall clock."""
+        node = self._node()
+        return node is not None and node._pipeline.needs_loop
 
     def commit(self, key: Hashable, changes: list[Change]) -> bool:
         """Make the changes of timers that a method has asked for, as it has returned.
@@ -101,16 +111,6 @@ class ProcessState:
             return False
         self.clock.set_timer(t)
         return True
-
-
-def _clock_reader(node: Node) -> Any:
-    ref = weakref.ref(node)
-
-    def read() -> int:
-        node = ref()
-        return 0 if node is None else round(node._pipeline.clock.time() * SECOND)
-
-    return read
 
 
 class KeyContext:
@@ -231,6 +231,11 @@ class KeyContext:
             A timer of the same key and name that is set already is moved.
         """
         self._check_timer("after", name)
+        if not self._process.has_loop():
+            raise RuntimeError(
+                "process: ctx.after needs an event loop, got a pipeline without: no method of the "
+                "class names `after`, so pass `asynchronous=` to Stream"
+            )
         length = seconds(delay, operator="process: after", argument="delay", allow_zero=True)
         self._changes.append(("after", name, round(length * SECOND)))  # type: ignore[union-attr]
 
