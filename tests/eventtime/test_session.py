@@ -38,6 +38,7 @@ def run(elements: list[tuple[str, int]], **options: Any) -> tuple[Any, list[Any]
     lag = options.pop("lag", 1_000_000)
     source = Stream[Any]()
     node = source.event_time(1, lag=lag).key_by(0).session(7, **options).aggregate(n=Count())
+    node.late.sink(lambda late: None)
     results = node.sink_to_list()
     source.emit_many(elements)
     source.close()

@@ -13,6 +13,7 @@ from rapidz._menu.types import ElementType, NodeOptions, T
 
 if TYPE_CHECKING:
     from rapidz.eventtime import event_time as timed
+    from rapidz.eventtime.joins import asof, interval
     from rapidz.eventtime.keyed import process as keyed_process
     from rapidz.eventtime.keyed.key_by import KeyedStream
     from rapidz.eventtime.windows.definition import Windows
@@ -78,3 +79,50 @@ class EventTimeMethods(ElementType[T]):
         **options: Unpack[NodeOptions],
     ) -> Windows:
         """Windows of one size that begin every so often, and overlap."""
+
+    def session(
+        self,
+        gap: Interval,
+        *,
+        emit: Literal["close", "update"] = "close",
+        early: Interval | None = None,
+        lateness: Interval = 0,
+        timestamp: Any = None,
+        **options: Unpack[NodeOptions],
+    ) -> Windows:
+        """Windows of elements that follow each other closely."""
+
+    def interval_join(
+        self,
+        other: Stream[Any],
+        key: Any = None,
+        *,
+        within: Interval | tuple[Interval, Interval],
+        how: Literal["inner", "left", "right", "outer"] = "inner",
+        timestamp: Any = None,
+        **options: Unpack[NodeOptions],
+    ) -> interval.interval_join:
+        """Pair the elements of two streams that have the same key and are close in event time."""
+
+    def asof_join(
+        self,
+        other: Stream[Any],
+        key: Any = None,
+        *,
+        tolerance: Interval | None = None,
+        how: Literal["left", "inner"] = "left",
+        timestamp: Any = None,
+        **options: Unpack[NodeOptions],
+    ) -> asof.asof_join:
+        """Pair each element with the newest one of another stream that is not newer than itself."""
+
+    def lookup(
+        self,
+        table: Stream[Any],
+        key: Any = None,
+        *,
+        version: Literal["latest", "event time"] = "latest",
+        how: Literal["left", "inner"] = "left",
+        **options: Unpack[NodeOptions],
+    ) -> Stream[tuple[T, Any]]:
+        """Pair each element with the row of a table."""

@@ -32,7 +32,8 @@ class TimeNode(SendsLate[T]):
     upstreams : list of Stream
         Its inputs; each must have an `event_time` upstream.
     timestamp : str, int or callable, optional
-        Where the timestamp of an element is, if not where that `event_time` found it.
+        Where the timestamp of an element is, if not where that `event_time` found it; a tuple
+        if the inputs differ.
     """
 
     _attributes_failures: ClassVar[bool] = True
@@ -41,9 +42,19 @@ class TimeNode(SendsLate[T]):
     def __init__(
         self, operator: str, upstreams: list[Any], timestamp: Any = None, **kwargs: Any
     ) -> None:
-        definition = definition_of(operator, upstreams, timestamp)
-        self._timestamp: Getter = definition.getter
-        self._domain: TimeDomain = definition.domain
+        places = timestamp if isinstance(timestamp, tuple) else (timestamp,) * len(upstreams)
+        definitions = [
+            definition_of(operator, [up], place)
+            for up, place in zip(upstreams, places, strict=True)
+        ]
+        self._timestamps: list[Getter] = [each.getter for each in definitions]
+        self._domains: list[TimeDomain] = [each.domain for each in definitions]
+        if len({domain.unit for domain in self._domains}) > 1:
+            raise ValueError(
+                f"{operator}: timestamps must be in one unit, "
+                f"got {[domain.unit for domain in self._domains]}"
+            )
+        self._timestamp, self._domain = self._timestamps[0], self._domains[0]
         if len(upstreams) == 1:
             super().__init__(upstreams[0], **kwargs)
         else:

@@ -219,9 +219,9 @@ def session(
     """Windows of elements that follow each other closely; one ends after a *gap* without any.
 
     As `tumbling`; a session begins at its first timestamp and ends a *gap* after its last.  An
-    element between two sessions may make one of them.  A result that was emitted before and
-    holds no more, since its session begins earlier now, is withdrawn: it comes again with
-    the value None.  Where there are many sessions a result may wait until the watermark is a
+    element between two sessions may make one of them.  A result that was emitted before a
+    session began earlier, or was merged, is withdrawn: it comes again with the value
+    None.  Where there are many sessions a result may wait until the watermark is a
     64th of the gap past its end.
 
     Parameters

@@ -14,7 +14,7 @@ from rapidz.eventtime.windows.results import WindowResult
 from rapidz.kernel.compile.fusion import Code
 from rapidz.kernel.protocol.push import Pending, Push
 
-#: From so many sessions on, those that are over leave together, up to a tick later.
+#: From so many sessions on, those that have ended leave together, up to a tick later.
 MANY = 256
 #: Ticks of the wheel in a gap.
 TICKS = 64
@@ -267,7 +267,7 @@ class session_window(WindowNode):
         return WindowResult(session.key, session.start, session.end, value, final, revision)
 
     def _withdrawn(self, session: Session) -> WindowResult:
-        """Return that the result of *session*, which begins elsewhere now, holds no more."""
+        """Return that the result of *session* is withdrawn: it has grown to the left or merged."""
         final, revision = session.finals > 0, session.finals
         session.emitted, session.finals = False, 0
         return WindowResult(session.key, session.start, session.end, None, final, revision)
