@@ -8,7 +8,7 @@ Results depend on values and timestamps, not on the order of arrival.
 
 from __future__ import annotations
 
-from rapidz.eventtime.aggregators.base import Aggregator, check_aggregator
+from rapidz.eventtime.aggregators.base import Aggregator, Bindings, check_aggregator
 from rapidz.eventtime.aggregators.distinct import Distinct
 from rapidz.eventtime.aggregators.extremes import Max, Min
 from rapidz.eventtime.aggregators.ordered import Collect, First, Last
@@ -18,6 +18,7 @@ from rapidz.eventtime.aggregators.totals import Count, Mean, Sum
 
 __all__ = [
     "Aggregator",
+    "Bindings",
     "Collect",
     "Count",
     "Distinct",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rapidz.kernel.protocol.short_repr import short_repr
@@ -102,6 +102,13 @@ class Aggregator:
         except ValueError:  # written in C, without a signature
             return True
         return True
+
+    def adder(self) -> Callable[[Any, Any, Any], Any]:
+        """Return `add` as a function of a state, a value and a timestamp."""
+        add: Callable[..., Any] = self.add
+        if self.takes_timestamp:
+            return add
+        return lambda state, value, timestamp: add(state, value)
 
     def lines(self, code: Bindings, state: str, value: str, timestamp: str) -> tuple[str, str]:
         """Return Python expressions for the state of the first value, and with the next one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rapidz.eventtime.aggregators import Aggregator, Collect
+from rapidz.eventtime.aggregators import Aggregator, Bindings, Collect, check_aggregator
 from rapidz.eventtime.domain import nanoseconds
 from rapidz.eventtime.event_time import definition_of
 from rapidz.eventtime.windows.aligned import aligned_window
@@ -47,11 +47,7 @@ class Windows:
                 f"{self._operator}: aggregate must get at least one aggregator, got none"
             )
         for name, each in aggregators.items():
-            if not isinstance(each, Aggregator):
-                raise TypeError(
-                    f"{self._operator}: {name} must be an aggregator such as Count(), "
-                    f"got {short_repr(each)}"
-                )
+            check_aggregator(self._operator, name, each)
         return self._node(Fold(aggregators, self._operator))
 
     def reduce(self, func: Callable[[Any, Any], Any], start: Any = no_default) -> WindowNode:
@@ -99,11 +95,14 @@ class Reduce(Aggregator):
     def add(self, state: Any, value: Any, timestamp: Any = None) -> Any:
         return value if state is no_default else self.func(state, value)
 
+    def lines(self, code: Bindings, state: str, value: str, timestamp: str) -> tuple[str, str]:
+        func, first = code.bind("func", self.func), value
+        if self.initial is not no_default:
+            first = f"{func}({code.bind('initial', self.initial)}, {value})"
+        return first, f"{func}({state}, {value})"
+
     def merge(self, a: Any, b: Any) -> Any:
         return self.func(a, b)
-
-    def result(self, state: Any) -> Any:
-        return state
 
 
 def window_options(

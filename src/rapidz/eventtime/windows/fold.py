@@ -1,12 +1,12 @@
 """Fold: the aggregators of one window node, as lines of a generated function and as calls.
 
 The states of a window are a dict by key.  With one aggregator a state is the state of
-that; with several it is a list of theirs.
+that; with several it is a tuple of theirs: no state is ever changed in place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rapidz.eventtime.aggregators import Aggregator
@@ -36,77 +36,91 @@ class Fold:
         self.getters = [Getter(each.of, operator, "of") for each in self.aggregators]
         self.bare = bare
         self.mergeable = all(each.mergeable for each in self.aggregators)
+        self._add = [each.adder() for each in self.aggregators]
+        self._result = [_result_of(each) for each in self.aggregators]
+        self._places = (
+            ["a"] if len(aggregators) == 1 else [f"a{at}" for at in range(len(self.names))]
+        )
 
     def write(self, code: Code, states: str, key: str, ts: str) -> None:
         """Write that the element ``x`` goes into the dict *states* at *key*."""
-        if len(self.aggregators) == 1:
-            first, next_ = self._lines(code, 0, "a", ts)
-            code.line(f"a = {states}.get({key}, MISSING)")
+        lines = self._lines(code, ts)
+        code.line(f"a = {states}.get({key}, MISSING)")
+        if len(lines) == 1:
+            first, next_ = lines[0]
             code.line(f"{states}[{key}] = ({first}) if a is MISSING else ({next_})")
             return
-        firsts, nexts = zip(
-            *(self._lines(code, at, f"a[{at}]", ts) for at in range(len(self.aggregators))),
-            strict=True,
-        )
-        places = ", ".join(f"a[{at}]" for at in range(len(self.aggregators)))
-        code.line(f"a = {states}.get({key})")
-        code.line(f"if a is None: {states}[{key}] = [{', '.join(firsts)}]")
-        code.line(f"else: {places} = {', '.join(nexts)}")  # all or nothing, if one fails
+        firsts, nexts = zip(*lines, strict=True)
+        code.line(f"if a is MISSING: {states}[{key}] = ({', '.join(firsts)})")
+        code.line("else:")
+        code.line(f"    {', '.join(self._places)} = a")
+        code.line(f"    {states}[{key}] = ({', '.join(nexts)})")
 
     def write_next(self, code: Code, state: str, ts: str) -> None:
-        """Write that the element ``x`` goes into the state in the variable *state*."""
-        if len(self.aggregators) == 1:
-            _, next_ = self._lines(code, 0, state, ts)
-            code.line(f"{state} = {next_}")
-            return
-        nexts = [
-            self._lines(code, at, f"{state}[{at}]", ts)[1] for at in range(len(self.aggregators))
-        ]
-        code.line(f"{state} = [{', '.join(nexts)}]")
+        """Write that the element ``x`` goes into the state at *state*."""
+        nexts = [next_ for _, next_ in self._lines(code, ts)]
+        code.line(f"{', '.join(self._places)} = {state}")
+        code.line(f"{state} = {', '.join(nexts)}")  # all or nothing, if one fails
 
-    def _lines(self, code: Code, at: int, state: str, ts: str) -> tuple[str, str]:
-        """Return the sources of a first state, and of the next one after *state*."""
-        aggregator, getter = self.aggregators[at], self.getters[at]
-        value = getter.write(code)
-        if value.count("(") or value.count("["):
-            code.line(f"v{at} = {value}")
-            value = f"v{at}"
-        return aggregator.lines(code, state, value, ts)
+    def _lines(self, code: Code, ts: str) -> list[tuple[str, str]]:
+        """Write what is read of ``x``; return the sources of first states, and of next ones."""
+        values = dict.fromkeys(self.getters, "x")
+        for at, getter in enumerate(values):
+            if (value := getter.write(code)) != "x":
+                values[getter] = f"v{at}"
+                code.line(f"v{at} = {value}")
+        return [
+            each.lines(code, place, values[getter], ts)
+            for each, place, getter in zip(
+                self.aggregators, self._places, self.getters, strict=True
+            )
+        ]
 
     def add(self, states: dict[Any, Any], key: Any, x: Any, ts: Any) -> None:
         """Put *x* into *states* at *key*."""
         values = [getter(x) for getter in self.getters]
         old = states.get(key, MISSING)
         if len(values) == 1:
-            only = self.aggregators[0]
-            states[key] = only.add(only.start() if old is MISSING else old, values[0], ts)
+            before = self.aggregators[0].start() if old is MISSING else old
+            states[key] = self._add[0](before, values[0], ts)
             return
         before = [each.start() for each in self.aggregators] if old is MISSING else old
-        states[key] = [
-            each.add(state, value, ts)
-            for each, state, value in zip(self.aggregators, before, values, strict=True)
-        ]
+        states[key] = tuple(
+            add(state, value, ts)
+            for add, state, value in zip(self._add, before, values, strict=True)
+        )
 
     def merge(self, a: Any, b: Any) -> Any:
         """Return the state of both; neither is changed."""
         if len(self.aggregators) == 1:
             return self.aggregators[0].merge(a, b)
-        return [each.merge(s, t) for each, s, t in zip(self.aggregators, a, b, strict=True)]
+        return tuple(each.merge(s, t) for each, s, t in zip(self.aggregators, a, b, strict=True))
 
     def results(self, states: Iterable[Any]) -> Iterable[Any]:
         """Return the value of each of *states*."""
-        if len(self.aggregators) == 1:
-            result = self.aggregators[0].result
-            if self.bare:
-                return map(result, states)
-            name = self.names[0]
-            return ({name: result(state)} for state in states)
-        pairs = list(zip(self.names, self.aggregators, strict=True))
-        return (
-            {name: each.result(state) for (name, each), state in zip(pairs, row, strict=True)}
-            for row in states
-        )
+        results, names = self._result, self.names
+        if len(names) > 1:
+            return (
+                {name: result(state) for name, result, state in zip(names, results, row)}  # noqa: B905 - one each
+                for row in states
+            )
+        result, name = results[0], names[0]
+        if result is _same:
+            return states if self.bare else ({name: state} for state in states)
+        if self.bare:
+            return map(result, states)
+        return ({name: result(state)} for state in states)
 
     def result(self, state: Any) -> Any:
         """Return the value of *state*."""
         return next(iter(self.results([state])))
+
+
+def _same(state: Any) -> Any:
+    """Return *state*: the result of an aggregator that does not define one."""
+    return state
+
+
+def _result_of(aggregator: Aggregator) -> Callable[[Any], Any]:
+    own = type(aggregator).result is not Aggregator.result
+    return aggregator.result if own else _same
