@@ -74,6 +74,7 @@ def test_corrections_leave_the_sessions_of_all_elements(seed: int) -> None:
     assert min(finals) == 0
 
 
+@pytest.mark.filterwarnings("ignore:.* left out:RuntimeWarning")
 @pytest.mark.parametrize("seed", range(30))
 def test_each_element_is_in_one_session_or_late(seed: int) -> None:
     elements = random_elements(seed)

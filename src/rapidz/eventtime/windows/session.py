@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
-from itertools import repeat
+from itertools import count, repeat
 from typing import Any, ClassVar
 
 from rapidz.eventtime.clock import NEVER
@@ -58,7 +58,14 @@ class Border:
     __slots__ = ("at",)
 
     def __init__(self) -> None:
-        self.at: Any = None
+        self.at: Any = Unknown()
+
+
+class Unknown:
+    """An instant that no other one is known to have reached."""
+
+    def __le__(self, other: object) -> bool:
+        return False
 
 
 class session_window(WindowNode):
@@ -84,7 +91,7 @@ class session_window(WindowNode):
         self._border = Border()
         self._changed: dict[Session, None] = {}
         """Those that have changed since the last early results, if there are such."""
-        self._made = 0
+        self._numbers = count()
         super().__init__(*args, **kwargs)
 
     @property
@@ -142,7 +149,12 @@ class session_window(WindowNode):
         self._fold.write_next(code, "s.state", "ts")
         code.line(f"if ts > s.last: s.last = ts; s.end = {end}")
         code.depth -= 1
-        code.line(f"else: {take}(x, ts, {key})")
+        if self._key is None:
+            code.line(f"else: {take}(x, ts, None)")
+        else:  # most others begin a session, after the latest of the key if there is one
+            code.line(f"elif (s is None or s.end <= ts) and (end := {end}) >= {border}.at:")
+            code.line(f"    {code.bind('begin', self._beginner())}(x, ts, {key}, end, s)")
+            code.line(f"else: {take}(x, ts, {key})")
         code.depth -= 1
         code.line("except Exception as error:")
         code.line(f"    raise {failure}(x, error) from error")
@@ -155,6 +167,23 @@ class session_window(WindowNode):
                 node._owe(node._take(x, ts, key))
 
         return take
+
+    def _beginner(self) -> Callable[[Any, Any, Any, Any, Session | None], None]:
+        """Return what begins a session that touches no other one and is surely not late."""
+        add, to_ns, gap, numbers = self._fold.add, self._domain.to_ns, self._gap, self._numbers
+        latest, earlier, watch = self._latest, self._earlier, self._wheel.add
+
+        def begin(x: Any, ts: Any, key: Any, end: Any, before: Session | None) -> None:
+            states: dict[Any, Any] = {}
+            add(states, key, x, ts)
+            latest[key] = session = Session(key, next(numbers), ts, end)
+            session.state = states[key]
+            if before is not None:
+                earlier.setdefault(key, []).append(before)
+            session.due = due = to_ns(ts) + gap
+            watch(due, session)
+
+        return begin
 
     def compile(self, push: Push[WindowResult], port: int = 0) -> Push[Any]:
         if self._can_inline():
@@ -203,7 +232,7 @@ class session_window(WindowNode):
         self._watch(session, end + self._options.lateness if session.closed else end)
         self._set_timer()
         self._note_change(session)
-        return self._emit_all(results)
+        return self._emit_all(results) if results else None
 
     def _merged_state(self, touched: list[Session]) -> Any:
         state = touched[0].state
@@ -213,8 +242,7 @@ class session_window(WindowNode):
 
     def _open(self, key: Any, ts: Any) -> Session:
         """Begin a session of *key* at *ts*."""
-        self._made += 1
-        session = Session(key, self._made, ts, self._end_of(ts))
+        session = Session(key, next(self._numbers), ts, self._end_of(ts))
         self._put(key, sorted([*self._of(key), session], key=lambda each: each.start))
         return session
 
@@ -287,31 +315,30 @@ class session_window(WindowNode):
     # --- the watermark --------------------------------------------------------------------------
 
     def _on_time(self, t: int) -> Pending:
-        to_ns, lateness = self._domain.to_ns, self._options.lateness
+        to_ns, lateness, watch = self._domain.to_ns, self._options.lateness, self._wheel.add
         over: list[tuple[int, int, Session]] = []
         for when, session in self._wheel.take(t):
-            if session.gone or when != session.due:
+            if when != session.due or session.gone:
                 continue
-            session.due = None
             end = to_ns(session.end)
-            if not session.closed and end > t:
-                self._watch(session, end)
-            elif not session.closed:
+            if not session.closed and end <= t:
                 over.append((end, session.number, session))
-            elif end + lateness <= t:
-                self._drop(session)
+            elif not session.closed:  # it has grown
+                session.due = end
+                watch(end, session)
             else:
-                self._watch(session, end + lateness)
+                self._drop(session)
         over.sort()
         results = self._closed([session for _, _, session in over])
         for end, _, session in over:
             if end + lateness <= t:
                 self._drop(session)
             else:
-                self._watch(session, end + lateness)
+                session.due = end + lateness
+                watch(end + lateness, session)
         self._clock.timer = NEVER
         self._set_timer()
-        return self._emit_all(results)
+        return self._emit_all(results) if over else None
 
     def _closed(self, sessions: list[Session]) -> Iterable[WindowResult]:
         """Close *sessions*; return their results."""
@@ -334,7 +361,7 @@ class session_window(WindowNode):
         """Forget *session*: it is closed for good."""
         session.gone = True
         key = session.key
-        if self._latest.get(key) is session and key not in self._earlier:
-            del self._latest[key]
-        else:
+        if key in self._earlier:
             self._put(key, [each for each in self._of(key) if not each.gone])
+        elif self._latest.get(key) is session:
+            del self._latest[key]
