@@ -576,6 +576,13 @@ def test_a_class_that_does_not_fit_is_refused(cls: Any, message: str) -> None:
     assert not len(keyed.downstreams)
 
 
+def test_a_scattered_stream_is_refused() -> None:
+    with Stream[Any]() as source:
+        scattered = source.scatter("thread")
+        with pytest.raises(TypeError, match="process does not support scattered streams"):
+            scattered.process(Twice, 2)
+
+
 def test_a_misspelled_option_is_refused() -> None:
     _, keyed = timed()
     with pytest.raises(TypeError, match=r"process: keywords must be among those of cls Twice"):
@@ -761,6 +768,25 @@ async def test_a_timer_of_the_wall_clock_waits_for_its_turn() -> None:
         assert not first.done()
         await asyncio.gather(first, second)
     assert [x for _, x in written] == [1, 1.5, 2, 2.5, "timer"][: len(written)]
+
+
+def test_timers_of_the_wall_clock_go_on_with_the_next_loop() -> None:
+    source: Stream[Any] = Stream(asynchronous=True)
+    seen = source.key_by(0).process(Quiet).sink_to_list()
+
+    async def first() -> None:
+        await asyncio.sleep(100)
+        await settle(source.emit(("a", 1)))
+        await asyncio.sleep(1)
+
+    async def second() -> float:
+        await settle(source.join())
+        await settle(source.close())
+        return asyncio.get_running_loop().time()
+
+    run(first())
+    assert run(second()) == 3.0
+    assert seen == [("a", 1)]
 
 
 async def test_an_idle_stream_moves_the_timers_of_event_time() -> None:

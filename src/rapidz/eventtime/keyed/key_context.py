@@ -50,6 +50,7 @@ class ProcessState:
         "takes_timers",
         "timestamp",
         "wall_changed",
+        "wall_set_at",
         "wall_timers",
     )
 
@@ -59,6 +60,8 @@ class ProcessState:
         self.wall_timers = TimerTable()
         """Those of the clock of the pipeline, in nanoseconds."""
         self.wall_changed = False
+        self.wall_set_at = 0
+        """When a timer of the wall clock was last set."""
         self.takes_timers = takes_timers
         self._node = weakref.ref(node)
         self.clock: InOrderClock | None = None
@@ -80,6 +83,16 @@ class ProcessState:
         node = self._node()
         return node is not None and node._pipeline.needs_loop
 
+    def resume_wall_timers(self) -> None:
+        """Go on with the timers of a loop that has ended, on one whose clock may begin anew."""
+        now = self.loop_time()
+        if (ahead := self.wall_set_at - now) > 0:
+            timers = list(self.wall_timers)
+            self.wall_timers.clear()
+            for t, key, name in timers:
+                self.wall_timers.set(key, name, t - ahead)
+            self.wall_set_at = now
+
     def commit(self, key: Hashable, changes: list[Change]) -> bool:
         """Make the changes of timers that a method has asked for, as it has returned.
 
@@ -92,7 +105,8 @@ class ProcessState:
                 continue
             self.event_timers.cancel(key, name)
             if kind == "after":
-                self.wall_timers.set(key, name, self.loop_time() + t)
+                self.wall_set_at = self.loop_time()
+                self.wall_timers.set(key, name, self.wall_set_at + t)
                 self.wall_changed = True
             else:
                 self.wall_changed |= self.wall_timers.cancel(key, name)

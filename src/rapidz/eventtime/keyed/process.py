@@ -86,6 +86,7 @@ class process(TimeNode[T]):
     """
 
     _keeps_elements: ClassVar[bool] = True
+    _needs_local_elements: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -186,8 +187,8 @@ class process(TimeNode[T]):
             return
         if clock.timer <= (now := clock.arrived()):
             yield from self._fire_each(self._process.event_timers, now)
-        clock.timer = NEVER
-        clock.set_timer(self._process.event_timers.next())
+            clock.timer = NEVER
+            clock.set_timer(self._process.event_timers.next())
         if self._is_busy():
             clock.let_in()  # it may have passed that timer while this element was in the queue
 
@@ -308,6 +309,7 @@ class process(TimeNode[T]):
 
     def _restart_wall(self) -> None:
         if len(self._process.wall_timers) and not self._wall.is_set():
+            self._process.resume_wall_timers()
             self._wait_for_wall()
 
     # --- for the engine ---------------------------------------------------------------------
