@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from math import gcd
 from typing import Any, ClassVar
@@ -14,14 +15,17 @@ from rapidz.eventtime.windows.results import WindowResult, window_results
 from rapidz.kernel.compile.fusion import Code
 from rapidz.kernel.compile.intermediate import MISSING
 from rapidz.kernel.protocol.push import Pending, Push
+from rapidz.kernel.runtime.tracked_element import TrackedElement, unbox
 
 
 class Slice:
     """Elements between two neighbouring borders of windows: a state for each key."""
 
-    __slots__ = ("changed", "states")
+    __slots__ = ("changed", "entries", "states")
 
     def __init__(self) -> None:
+        self.entries: dict[Any, list[TrackedElement]] = {}
+        """The elements themselves, where they carry metadata."""
         self.states: dict[Any, Any] = {}
         self.changed: dict[Any, None] = {}
         """The keys that have changed since the last early results, if there are such."""
@@ -170,7 +174,7 @@ class aligned_window(WindowNode):
         if reached >= over:
             windows = tuple((end - self._size, end) for end in self._ends(number))
             by = reached - self._domain.to_ns(ts)
-            self._owe(self._send_late(x, by, self._domain, windows))
+            self._owe(self._send_late(unbox(x), by, self._domain, windows))
             return None
         self._closed = max(self._closed, reached)
         self._slices[number] = slice_ = Slice()
@@ -194,15 +198,18 @@ class aligned_window(WindowNode):
 
     def _take(self, x: Any) -> Pending:
         """Take *x* in, and emit what it changes, as the options say."""
-        ts = self._timestamp(x)
-        key = None if self._key is None else self._key(x)
+        element = unbox(x)
+        ts = self._timestamp(element)
+        key = None if self._key is None else self._key(element)
         self.check_key(key)
         states = self._find(ts, key, x)
         if states is None:
             return None
-        self._fold.add(states, key, x, ts)
+        self._fold.add(states, key, element, ts)
         self._start_early()
         number = self._number(self._domain.to_ns(ts))
+        if type(x) is TrackedElement:
+            self._slices[number].entries.setdefault(key, []).append(x)
         if self._options.early is not None:
             self._slices[number].changed[key] = None
         if self._options.emit == "update":
@@ -219,7 +226,7 @@ class aligned_window(WindowNode):
         lateness = self._options.lateness
         amended = [end for end in self._ends(number) if end <= self._closed < end + lateness]
         known = [self._has_state(end, key) for end in amended]
-        self._fold.add(slice_.states, key, x, ts)
+        self._fold.add(slice_.states, key, unbox(x), ts)
         results = []
         for end, emitted in zip(amended, known, strict=True):
             at = (end, key)
@@ -273,6 +280,11 @@ class aligned_window(WindowNode):
         values = self._fold.results(states.values())
         return window_results(states, from_ns(end - self._size), from_ns(end), values, final)
 
+    def _entries(self, end: int, key: Any) -> list[TrackedElement]:
+        """Return the tracked elements of *key* in the window that ends at *end*."""
+        slices = [self._slices[n] for n in self._numbers(end) if n in self._slices]
+        return [entry for each in slices for entry in each.entries.get(key, ())]
+
     def _early_results(self, changed_only: bool) -> list[WindowResult]:
         results: list[WindowResult] = []
         for end in list(self._ends_until(END)):
@@ -300,9 +312,12 @@ class aligned_window(WindowNode):
     def _on_time(self, t: int) -> Pending:
         self._last.forget()
         self._clock.shift = self._domain.tick
-        results: list[Iterator[WindowResult]] = []
+        results: list[Iterable[Any]] = []
         for end in self._ends_until(t):
-            results.append(self._results(end))
+            closed: Iterable[Any] = self._results(end)
+            if self._pipeline.tracked:
+                closed = self._with_entries(closed, functools.partial(self._entries, end))
+            results.append(closed)
         self._closed = max(self._closed, t)
         self._drop(t)
         self._clock.timer = min(map(self._due, self._slices), default=NEVER)

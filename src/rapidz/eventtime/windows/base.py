@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from rapidz.eventtime.domain import SECOND, TimeDomain
@@ -15,6 +15,7 @@ from rapidz.eventtime.windows.results import WindowResult
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime.supervision import push_supervised
 from rapidz.kernel.runtime.timer import Timer
+from rapidz.kernel.runtime.tracked_element import TrackedElement
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.push import Pending
@@ -61,6 +62,7 @@ class WindowNode(TimeNode[WindowResult]):
 
     _graphviz_shape = "octagon"
     _combines_elements: ClassVar[bool] = True
+    _keeps_elements: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -99,6 +101,20 @@ class WindowNode(TimeNode[WindowResult]):
     def _early_results(self, changed_only: bool) -> list[WindowResult]:
         """Return results of open windows, of those that have changed since the last early ones."""
         raise NotImplementedError
+
+    def _with_entries(
+        self, results: Iterable[WindowResult], entries: Callable[[Any], list[TrackedElement]]
+    ) -> list[Any]:
+        """Let each of *results* carry the metadata of the elements of its key.
+
+        What is acknowledged when it is done is done when its windows are.
+        """
+        return [
+            TrackedElement(
+                result, [item for entry in entries(result.key) for item in entry.metadata]
+            )
+            for result in results
+        ]
 
     def _owe(self, wait: Pending) -> None:
         self._pipeline.time.owe(self._pipeline, wait)

@@ -13,6 +13,7 @@ from rapidz.eventtime.windows.base import WindowNode
 from rapidz.eventtime.windows.results import WindowResult
 from rapidz.kernel.compile.fusion import Code
 from rapidz.kernel.protocol.push import Pending, Push
+from rapidz.kernel.runtime.tracked_element import TrackedElement, unbox
 
 #: From so many sessions on, those that have ended leave together, up to a tick later.
 MANY = 256
@@ -28,6 +29,7 @@ class Session:
         "due",
         "emitted",
         "end",
+        "entries",
         "finals",
         "gone",
         "key",
@@ -42,6 +44,8 @@ class Session:
         self.start = self.last = start
         self.end = end
         self.state: Any = None
+        self.entries: list[TrackedElement] = []
+        """The elements themselves, where they carry metadata."""
         self.due: int | None = None
         """The instant at which the node looks at it."""
         self.closed = self.gone = False
@@ -194,12 +198,13 @@ class session_window(WindowNode):
             if (node := ref()) is None:
                 return None
             try:
-                ts = node._timestamp(x)
-                key = None if node._key is None else node._key(x)
+                element = unbox(x)
+                ts = node._timestamp(element)
+                key = None if node._key is None else node._key(element)
                 node.check_key(key)
                 wait = node._take(x, ts, key)
             except Exception as error:
-                raise node._failure(x, error) from error
+                raise node._failure(unbox(x), error) from error
             if node._domain.kind is not None and node._can_inline():
                 node._invalidate()  # the kind of timestamps is known now
             return wait
@@ -220,12 +225,14 @@ class session_window(WindowNode):
         ]
         end = max([t + gap, *(to_ns(each.end) for each in touched)])
         if end + self._options.lateness <= reached:
-            return self._send_late(x, reached - t, self._domain, ((t, t + gap),))
+            return self._send_late(unbox(x), reached - t, self._domain, ((t, t + gap),))
         states = {key: self._merged_state(touched)} if touched else {}
-        self._fold.add(states, key, x, ts)  # nothing has changed yet, if this fails
+        self._fold.add(states, key, unbox(x), ts)  # nothing has changed yet, if this fails
         session = touched[0] if touched else self._open(key, ts)
         results = self._grow(session, touched, ts)
         session.state = states[key]
+        if type(x) is TrackedElement:
+            session.entries.append(x)
         session.closed = end <= reached
         if session.closed or self._options.emit == "update":
             results.append(self._result(session))
@@ -258,6 +265,7 @@ class session_window(WindowNode):
         for each in touched[1:]:
             each.gone = True
             session.number = min(session.number, each.number)
+            session.entries += each.entries
             if each.last > session.last:
                 session.last, session.end = each.last, each.end
         if ts > session.last:
@@ -329,7 +337,11 @@ class session_window(WindowNode):
             else:
                 self._drop(session)
         over.sort()
-        results = self._closed([session for _, _, session in over])
+        closed = [session for _, _, session in over]
+        results: Iterable[Any] = self._closed(closed)
+        if self._pipeline.tracked:
+            each = iter(closed)
+            results = self._with_entries(results, lambda _: next(each).entries)
         for end, _, session in over:
             if end + lateness <= t:
                 self._drop(session)
