@@ -15,6 +15,7 @@ from rapidz.dataframe.incremental.types import Ints
 __all__ = ["KeyLabels", "Layout", "Level"]
 
 Level: TypeAlias = Literal["start", "end", "key"]
+Part: TypeAlias = "tuple[pd.Index[Any], Ints]"
 
 
 @dataclass(frozen=True)
@@ -35,25 +36,16 @@ class Layout:
     names: tuple[Any, ...]
     fills: bool = False
 
-    def index(
-        self,
-        starts: pd.Index[Any],
-        ends: pd.Index[Any],
-        windows: Ints,
-        keys: Sequence[tuple[pd.Index[Any], Ints]],
-    ) -> pd.Index[Any]:
-        """Return the index of rows: the number of the window of each, and the keys.
-
-        *starts* and *ends* are those of the windows by number; *keys* has the labels of each key
-        and the position of the label of each row.
-        """
-        parts: list[tuple[pd.Index[Any], Ints]] = []
+    def index(self, starts: Part, ends: Part, keys: Sequence[Part]) -> pd.Index[Any]:
+        """Return the index of rows; each part has different labels, and the one of each row."""
+        parts: list[Part] = []
         by_key = iter(keys)
         for level, name in zip(self.levels, self.names, strict=True):
             if level == "key":
                 parts.append(next(by_key))
             else:
-                parts.append(((starts if level == "start" else ends).rename(name), windows))
+                labels, places = starts if level == "start" else ends
+                parts.append((labels.rename(name), places))
         if len(parts) == 1:
             return parts[0][0].take(parts[0][1])
         levels: Any = [labels for labels, _ in parts]

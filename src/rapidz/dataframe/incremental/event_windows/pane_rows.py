@@ -43,13 +43,22 @@ class PaneRows:
 
     def rows_of(self, codes: Ints) -> WindowRows:
         """Return the rows of some panes by time, grouped by the positions of these codes."""
+        frame, places, times = self.places_of(codes)
+        chosen = np.argsort(times, kind="stable")
+        return WindowRows(frame.iloc[chosen], [pd.Series(places[chosen])])
+
+    def places_of(self, codes: Ints) -> tuple[Frame, Ints, Ints]:
+        """Return the rows of some panes, the positions of their codes among these, and times."""
         frame, own, times = self._joined()
-        position = np.full(int(own.max(initial=-1)) + 1, -1, np.int64)
+        position = np.full(max(int(a.max(initial=-1)) for a in (own, codes)) + 1, -1, np.int64)
         position[codes] = np.arange(len(codes))
         places = position[own]
         chosen = np.flatnonzero(places >= 0)
-        chosen = chosen[np.argsort(times[chosen], kind="stable")]
-        return WindowRows(frame.iloc[chosen], [pd.Series(places[chosen])])
+        return frame.iloc[chosen], places[chosen], times[chosen]
+
+    def recode(self, codes: Ints) -> None:
+        """Let the rows of each pane be of the pane that *codes* has at its place."""
+        self._codes = [codes[own] for own in self._codes]
 
     def select(self, codes: Ints) -> None:
         """Keep only the rows of these panes, which get the codes 0, 1 and so on."""
@@ -57,7 +66,7 @@ class PaneRows:
             self._frames, self._codes, self._times = [], [], []
             return
         frame, own, times = self._joined()
-        new_code = np.full(int(own.max(initial=-1)) + 1, -1, np.int64)
+        new_code = np.full(max(int(a.max(initial=-1)) for a in (own, codes)) + 1, -1, np.int64)
         new_code[codes] = np.arange(len(codes))
         places = new_code[own]
         kept = places >= 0
