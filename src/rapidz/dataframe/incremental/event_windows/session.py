@@ -137,7 +137,7 @@ class SessionAggregate(TimedAggregate):
             store.add(store.read(frame, [], times), places)
         by_place = store.below(len(codes))
         parts = [self._part(chosen.first), self._part(chosen.last + self.gap)]
-        index = self.spec.layout.index(*parts, self._labels.of(chosen.keys))
+        index = self.spec.layout.index(parts[0], parts[1], self._labels.of(chosen.keys))
         return self._rows(store, by_place, index)
 
     def _part(self, instants: Ints) -> tuple[pd.Index[Any], Ints]:
