@@ -31,19 +31,18 @@ def sessions(example: pd.DataFrame, how: Any, gap: int, keyed: bool = True) -> S
 
 def by_loop(batches: list[pd.DataFrame], how: str, gap: int, lag: int) -> dict[Any, Any]:
     """Aggregates of sessions, as a loop over the rows of each batch finds them."""
-    open_: list[list[Any]] = []  # key, first and last second, rows
+    open_: list[Any] = []  # key, first and last second, rows
     found: dict[Any, Any] = {}
     watermark: float = -float("inf")
     for batch in batches:
-        rows = [
-            (int(row.ts.timestamp()), row) for row in batch.itertuples() if row.ts is not pd.NaT
-        ]
+        every: Any = batch.itertuples()
+        rows = [(int(row.ts.timestamp()), row) for row in every if row.ts is not pd.NaT]
         new = [[row.k, at, at, [row]] for at, row in rows if row.k == row.k]
-        merged: list[list[Any]] = []
+        merged: list[Any] = []
         for key, first, last, inside in sorted([*open_, *new], key=lambda one: (one[0], one[1])):
             if merged and merged[-1][0] == key and first - merged[-1][2] < gap:
                 merged[-1][2] = max(merged[-1][2], last)
-                merged[-1][3] = [*merged[-1][3], *inside]
+                merged[-1][3] += inside
             else:
                 merged.append([key, first, last, inside])
         # Of those that the watermark has passed none was open: their rows are late.

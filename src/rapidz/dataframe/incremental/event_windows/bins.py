@@ -17,8 +17,8 @@ FAR = 1 << 62
 class Bins:
     """Numbered windows, in order of their ends; all instants are nanoseconds."""
 
-    def prepare(self, low: int, high: int, zone: Any) -> None:
-        """Get ready for rows between two instants; the first call may fix where bins begin."""
+    def prepare(self, low: int, high: int, dtype: Any) -> None:
+        """Get ready for rows between two instants, whose times have this dtype."""
         raise NotImplementedError
 
     def panes(self, times: Ints) -> Ints:
@@ -70,7 +70,7 @@ class EvenBins(Bins):
     origin: int = 0
     right: bool = False
 
-    def prepare(self, low: int, high: int, zone: Any) -> None:
+    def prepare(self, low: int, high: int, dtype: Any) -> None:
         """Do nothing: the origin is fixed."""
 
     def panes(self, times: Ints) -> Ints:

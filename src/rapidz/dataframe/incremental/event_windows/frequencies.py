@@ -180,11 +180,13 @@ class CalendarBins(Bins):
 
     def starts(self, numbers: Ints) -> Ints:
         """Return the labels of the left side of bins."""
-        return self._labels[numbers - self._first]
+        labels: Ints = self._labels[numbers - self._first]
+        return labels
 
     def ends(self, numbers: Ints) -> Ints:
         """Return the labels of the right side of bins."""
-        return self._labels[numbers - self._first + 1]
+        labels: Ints = self._labels[numbers - self._first + 1]
+        return labels
 
     def due(self, number: int) -> int:
         """Return the watermark at which a bin closes."""
