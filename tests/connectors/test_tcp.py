@@ -296,7 +296,7 @@ def test_slow_frame_disconnects_its_client_alone() -> None:
 
 
 def test_back_pressure_is_no_slowness_of_the_client() -> None:
-    source, gate, seen = Stream.from_tcp(0, timeout=0.3), threading.Event(), []
+    source, gate, seen = Stream.from_tcp(0, timeout=1), threading.Event(), []
 
     async def write(x: bytes) -> None:
         while not gate.is_set():
@@ -306,9 +306,10 @@ def test_back_pressure_is_no_slowness_of_the_client() -> None:
     source.sink(write)
     with running(source), client(source.port) as connection:
         connection.sendall(b"a\nb\nincom")
-        time.sleep(0.8)  # more than the timeout
-        connection.sendall(b"plete\n")
+        time.sleep(1.2)  # more than the timeout
         gate.set()
+        wait_until(lambda: len(seen) == 2)
+        connection.sendall(b"plete\n")
         wait_until(lambda: len(seen) == 3)
 
 
