@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -92,7 +93,7 @@ each_way = pytest.mark.parametrize(
 def results_of(
     window: str,
     options: dict[str, Any],
-    aggregators: dict[str, Aggregator],
+    aggregators: Mapping[str, Aggregator],
     elements: list[Any],
     at: Any = "at",
 ) -> list[Any]:

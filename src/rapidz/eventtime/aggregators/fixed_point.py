@@ -42,6 +42,11 @@ def to_float(total: int, bits: int, n: int = 1) -> float:
     >>> to_float(3 << 158, 160)
     0.75
     """
+    if bits == BITS and n == 1:
+        try:
+            return float(total) / SCALE  # rounded once: a power of two changes no digit
+        except OverflowError:
+            pass  # the sum may still be a float
     try:
         return total / (n << bits)  # the division of integers rounds correctly
     except OverflowError:
