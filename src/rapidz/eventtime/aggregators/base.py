@@ -65,11 +65,13 @@ class Aggregator:
         self.of = of
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Do not inherit the lines of an `add` that *cls* replaces."""
+        """Do not inherit the lines of an `add`, or of a `merge`, that *cls* replaces."""
         super().__init_subclass__(**kwargs)
         own = vars(cls)
         if "lines" not in own and ("add" in own or "start" in own):
             cls.lines = Aggregator.lines  # type: ignore[method-assign]
+        if "merge_line" not in own and "merge" in own:
+            cls.merge_line = Aggregator.merge_line  # type: ignore[method-assign]
 
     def start(self) -> Any:
         """Return the state of no elements."""
@@ -119,6 +121,10 @@ class Aggregator:
         arguments = f"{value}, {timestamp}" if self.takes_timestamp else value
         add, start = code.bind("add", self.add), code.bind("start", self.start)
         return f"{add}({start}(), {arguments})", f"{add}({state}, {arguments})"
+
+    def merge_line(self, code: Bindings, a: str, b: str) -> str:
+        """Return the Python expression for `merge` of the states in the variables *a* and *b*."""
+        return f"{code.bind('merge', self.merge)}({a}, {b})"
 
     def __repr__(self) -> str:
         shown = [] if self.of is None else [short_repr(self.of)]

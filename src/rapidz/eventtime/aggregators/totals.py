@@ -56,6 +56,10 @@ class Count(Aggregator):
             return "1", f"{state} + 1"
         return f"0 + ({value} is not None)", f"{state} + ({value} is not None)"
 
+    def merge_line(self, code: Bindings, a: str, b: str) -> str:
+        """Return the expression for `merge`."""
+        return f"{a} + {b}"
+
 
 class WideTotal(NamedTuple):
     """Total of floats that are too small for the usual fixed point."""
@@ -176,6 +180,14 @@ class Sum(ExactTotal):
             f"else {add}({state}, {value})",
         )
 
+    def merge_line(self, code: Bindings, a: str, b: str) -> str:
+        """Return the expression for `merge`."""
+        return (
+            f"{a} + {b} if type({a}) is int is type({b}) "
+            f"else ({a}[0] + {b}[0],) if type({a}) is tuple is type({b}) "
+            f"else {code.bind('merge', self.merge)}({a}, {b})"
+        )
+
 
 class Mean(ExactTotal):
     """Arithmetic mean, exact for ints and floats.
@@ -238,6 +250,13 @@ class Mean(ExactTotal):
             f"({state}[0] + {fixed}, {state}[1] + 1) {is_float} and {known} "
             f"else ({state}[0] + ({value} << {BITS}), {state}[1] + 1) {is_int} and {known} "
             f"else {add}({state}, {value})",
+        )
+
+    def merge_line(self, code: Bindings, a: str, b: str) -> str:
+        """Return the expression for `merge`."""
+        return (
+            f"({a}[0] + {b}[0], {a}[1] + {b}[1]) if type({a}[0]) is int is type({b}[0]) "
+            f"else {code.bind('merge', self.merge)}({a}, {b})"
         )
 
     def _average(self, value: Any) -> Any:

@@ -249,17 +249,16 @@ class aligned_window(WindowNode):
     # --- results ------------------------------------------------------------------------------
 
     def _states(self, end: int) -> dict[Any, Any]:
-        """Return the states of the window that ends at *end*, in the order of its slices."""
-        numbers = [n for n in self._numbers(end) if n in self._slices]
-        if len(numbers) == 1:
-            return self._slices[numbers[0]].states
-        merge = self._fold.merge
-        states: dict[Any, Any] = {}
-        for number in numbers:
-            for key, state in self._slices[number].states.items():
-                before = states.get(key, MISSING)
-                states[key] = state if before is MISSING else merge(before, state)
-        return states
+        """Return the states of the window that ends at *end*, in the order of its slices.
+
+        They change no more, as results are made of them one by one.
+        """
+        parts = [self._slices[n].states for n in self._numbers(end) if n in self._slices]
+        if len(parts) > 1:
+            return self._fold.merge_all(parts)
+        if self._size != self._width or self._options.lateness:  # the slice lives on
+            return dict(parts[0])
+        return parts[0]
 
     def _result(self, end: int, key: Any, *, final: bool, revision: int = 0) -> WindowResult:
         merge, state = self._fold.merge, MISSING
@@ -275,8 +274,6 @@ class aligned_window(WindowNode):
 
     def _results(self, end: int, *, final: bool = True) -> Iterator[WindowResult]:
         from_ns, states = self._domain.from_ns, self._states(end)
-        if final and self._size != self._width:
-            states = dict(states)  # slices live on, and results are made one by one
         values = self._fold.results(states.values())
         return window_results(states, from_ns(end - self._size), from_ns(end), values, final)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from rapidz.eventtime.aggregators import Aggregator
 from rapidz.eventtime.getter import Getter
+from rapidz.eventtime.windows.merging import compile_merging
 from rapidz.kernel.compile.fusion import Code
 from rapidz.kernel.compile.intermediate import MISSING
 
@@ -38,6 +39,8 @@ class Fold:
         self.mergeable = all(each.mergeable for each in self.aggregators)
         self._add = [each.adder() for each in self.aggregators]
         self._result = [_result_of(each) for each in self.aggregators]
+        self.merge_all = compile_merging(self.aggregators)
+        """Merges dicts of states by key, in the order of the dicts."""
         self._places = (
             ["a"] if len(aggregators) == 1 else [f"a{at}" for at in range(len(self.names))]
         )
@@ -61,6 +64,10 @@ class Fold:
         nexts = [next_ for _, next_ in self._lines(code, ts)]
         code.line(f"{', '.join(self._places)} = {state}")
         code.line(f"{state} = {', '.join(nexts)}")  # all or nothing, if one fails
+
+    def write_first(self, code: Code, state: str, ts: str) -> None:
+        """Write that *state* is that of the element ``x`` alone."""
+        code.line(f"{state} = {', '.join(first for first, _ in self._lines(code, ts))}")
 
     def _lines(self, code: Code, ts: str) -> list[tuple[str, str]]:
         """Write what is read of ``x``; return the sources of first states, and of next ones."""

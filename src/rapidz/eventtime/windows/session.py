@@ -157,7 +157,10 @@ class session_window(WindowNode):
             code.line(f"else: {take}(x, ts, None)")
         else:  # most others begin a session, after the latest of the key if there is one
             code.line(f"elif (s is None or s.end <= ts) and (end := {end}) >= {border}.at:")
-            code.line(f"    {code.bind('begin', self._beginner())}(x, ts, {key}, end, s)")
+            code.depth += 1
+            self._fold.write_first(code, "a", "ts")
+            code.line(f"{code.bind('begin', self._beginner())}(ts, {key}, end, s, a)")
+            code.depth -= 1
             code.line(f"else: {take}(x, ts, {key})")
         code.depth -= 1
         code.line("except Exception as error:")
@@ -172,16 +175,14 @@ class session_window(WindowNode):
 
         return take
 
-    def _beginner(self) -> Callable[[Any, Any, Any, Any, Session | None], None]:
+    def _beginner(self) -> Callable[[Any, Any, Any, Session | None, Any], None]:
         """Return what begins a session that touches no other one and is surely not late."""
-        add, to_ns, gap, numbers = self._fold.add, self._domain.to_ns, self._gap, self._numbers
+        to_ns, gap, numbers = self._domain.to_ns, self._gap, self._numbers
         latest, earlier, watch = self._latest, self._earlier, self._wheel.add
 
-        def begin(x: Any, ts: Any, key: Any, end: Any, before: Session | None) -> None:
-            states: dict[Any, Any] = {}
-            add(states, key, x, ts)
+        def begin(ts: Any, key: Any, end: Any, before: Session | None, state: Any) -> None:
             latest[key] = session = Session(key, next(numbers), ts, end)
-            session.state = states[key]
+            session.state = state
             if before is not None:
                 earlier.setdefault(key, []).append(before)
             session.due = due = to_ns(ts) + gap
