@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rapidz.eventtime import event_time as timed
     from rapidz.eventtime.joins import asof, interval
     from rapidz.eventtime.keyed import process as keyed_process
-    from rapidz.eventtime.keyed.key_by import KeyedStream
+    from rapidz.eventtime.keyed.keyed_stream import KeyedStream
     from rapidz.eventtime.windows.definition import Windows
     from rapidz.kernel.graph.stream import Stream
     from rapidz.kernel.protocol.intervals import Interval

@@ -51,7 +51,7 @@ def test_an_object_may_be_entered_again() -> None:
 
 def test_without_arguments_it_shows_the_present_values_and_sets_nothing() -> None:
     now = rapidz.options()
-    assert repr(now) == "options(pending_failure_log='2s')"
+    assert repr(now) == "options(pending_failure_log='2s', unbounded_keys_warning=100000)"
     with rapidz.options(pending_failure_log=1):
         assert now.pending_failure_log == 1
         with now:
@@ -64,8 +64,8 @@ def test_a_name_that_is_no_option_is_refused_and_nothing_is_set() -> None:
     with pytest.raises(TypeError) as caught:
         rapidz.options(pending_failure_log=9, pending_failure_logs=1)  # type: ignore[call-arg]
     assert str(caught.value) == (
-        "options: names must be among pending_failure_log, got pending_failure_logs "
-        "(did you mean pending_failure_log?)"
+        "options: names must be among pending_failure_log, unbounded_keys_warning, "
+        "got pending_failure_logs (did you mean pending_failure_log?)"
     )
     assert value_of("pending_failure_log") == 2.0
     with pytest.raises(TypeError, match=r"got colour$"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 
+from rapidz.kernel.protocol.checks import check_count
 from rapidz.kernel.protocol.intervals import Interval, seconds
 from rapidz.kernel.protocol.short_repr import short_repr
 
@@ -16,6 +17,7 @@ class OptionValues(TypedDict, total=False):
     """The options there are, and what they may be."""
 
     pending_failure_log: Interval | None
+    unbounded_keys_warning: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,15 @@ def _read_pending_failure_log(value: Any) -> float | None:
     return seconds(value, operator="options", argument=name, allow_zero=True)
 
 
+def _read_unbounded_keys_warning(value: Any) -> int | None:
+    if value is not None:
+        check_count("options", "unbounded_keys_warning", value)
+    return value  # type: ignore[no-any-return]
+
+
 OPTIONS: Mapping[str, Option] = {
     "pending_failure_log": Option("2s", _read_pending_failure_log),
+    "unbounded_keys_warning": Option(100_000, _read_unbounded_keys_warning),
 }
 
 _lock = threading.Lock()
@@ -60,11 +69,14 @@ class options:
         How long a failure that no emitter could take may wait to be
         raised before it is logged too, once, to the logger ``rapidz``.
         None: not before the program ends.  ``"2s"`` by default.
+    unbounded_keys_warning : int or None
+        At how many keys a node that keeps a state for each, and has no bound
+        (``ttl=`` or ``max_keys=``), warns, once.  None: never.  100,000 by default.
 
     >>> import rapidz
     >>> with rapidz.options(pending_failure_log="1 min"):
     ...     rapidz.options()
-    options(pending_failure_log='1 min')
+    options(pending_failure_log='1 min', unbounded_keys_warning=100000)
     >>> rapidz.options().pending_failure_log
     '2s'
     """
@@ -101,6 +113,12 @@ class options:
     def pending_failure_log(self) -> Interval | None:
         """The present value, as it was given."""
         value: Interval | None = _given["pending_failure_log"]
+        return value
+
+    @property
+    def unbounded_keys_warning(self) -> int | None:
+        """The present value."""
+        value: int | None = _given["unbounded_keys_warning"]
         return value
 
     def __repr__(self) -> str:
