@@ -38,10 +38,10 @@ async def run(make: Any, times: list[int]) -> tuple[list[Any], list[int], list[l
     ],
     ids=["tumbling", "sliding", "session"],
 )
-def test_elements_are_done_when_their_last_window_is(
+async def test_elements_are_done_when_their_last_window_is(
     make: Any, times: list[int], expected: list[list[int]]
 ) -> None:
-    results, done, after = asyncio.run(run(make, times))
+    results, done, after = await run(make, times)
     assert after == expected
     assert done == times
     plain = Stream[Any]()
@@ -51,29 +51,25 @@ def test_elements_are_done_when_their_last_window_is(
     assert results == seen
 
 
-def test_a_late_element_is_done_at_once() -> None:
-    _, done, after = asyncio.run(run(lambda s: s.tumbling(10), [1, 25, 2]))
+async def test_a_late_element_is_done_at_once() -> None:
+    _, done, after = await run(lambda s: s.tumbling(10), [1, 25, 2])
     assert after[-1] == [1, 2]
     assert done == [1, 2, 25]
 
 
-def test_an_element_fails_with_the_result_that_it_is_in() -> None:
+async def test_an_element_fails_with_the_result_that_it_is_in() -> None:
     failed: list[str] = []
 
     def refuse(result: Any) -> None:
         raise OSError("disk full")
 
-    async def main() -> None:
-        source = Stream[Any](asynchronous=True)
-        node = source.event_time(0).tumbling(10).aggregate(n=Count())
-        node.sink(refuse)
-        counter = RefCounter(on_failure=lambda error: failed.append(str(error)))
-        await source.emit((1,), metadata=[{"ref": counter}])
-        await source.emit((11,))
-        with pytest.raises(OSError, match="disk full"):
-            await source.join()
-        with pytest.raises(OSError, match="disk full"):
-            await source.close()
-
-    asyncio.run(main())
+    source = Stream[Any](asynchronous=True)
+    source.event_time(0).tumbling(10).aggregate(n=Count()).sink(refuse)
+    counter = RefCounter(on_failure=lambda error: failed.append(str(error)))
+    await source.emit((1,), metadata=[{"ref": counter}])
+    await source.emit((11,))
+    with pytest.raises(OSError, match="disk full"):
+        await source.join()
+    with pytest.raises(OSError, match="disk full"):
+        await source.close()
     assert failed == ["disk full"]

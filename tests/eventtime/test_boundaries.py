@@ -59,38 +59,32 @@ def expected() -> list[Any]:
 
 @pytest.mark.parametrize("way", ["awaited", "at once", "bulk"])
 @pytest.mark.parametrize("between", BETWEEN)
-def test_results_are_those_without_a_node_in_between(between: str, way: str) -> None:
-    async def run() -> None:
-        source = Stream[Any](asynchronous=True)
-        node, results = counts(source, BETWEEN[between])
-        if way == "bulk":
-            await source.emit_many(ELEMENTS)
-        for x in ELEMENTS if way != "bulk" else ():
-            wait = source.emit(x)
-            if way == "awaited":
-                await wait
-        await source.close()
-        assert node.late_count == 0
-        if between == "unordered":
-            results.sort()
-            assert results == sorted(expected())
-        else:
-            assert results == expected()
-
-    asyncio.run(run())
+async def test_results_are_those_without_a_node_in_between(between: str, way: str) -> None:
+    source = Stream[Any](asynchronous=True)
+    node, results = counts(source, BETWEEN[between])
+    if way == "bulk":
+        await source.emit_many(ELEMENTS)
+    for x in ELEMENTS if way != "bulk" else ():
+        wait = source.emit(x)
+        if way == "awaited":
+            await wait
+    await source.close()
+    assert node.late_count == 0
+    if between == "unordered":
+        results.sort()
+        assert results == sorted(expected())
+    else:
+        assert results == expected()
 
 
-def test_windows_close_though_a_filter_drops_the_elements_that_move_time() -> None:
-    async def run() -> None:
-        source = Stream[Any](asynchronous=True)
-        timed = source.event_time(1, unit="ms").buffer(10).filter(lambda x: x[0] == "a")
-        results = timed.tumbling("1s").aggregate(n=Count()).sink_to_list()
-        await source.emit_many([("a", 5), ("b", 999), ("b", 1000)])
-        await source.join()
-        assert [(r.start, r.value) for r in results] == [(0, {"n": 1})]
-        await source.close()
-
-    asyncio.run(run())
+async def test_windows_close_though_a_filter_drops_the_elements_that_move_time() -> None:
+    source = Stream[Any](asynchronous=True)
+    timed = source.event_time(1, unit="ms").buffer(10).filter(lambda x: x[0] == "a")
+    results = timed.tumbling("1s").aggregate(n=Count()).sink_to_list()
+    await source.emit_many([("a", 5), ("b", 999), ("b", 1000)])
+    await source.join()
+    assert [(r.start, r.value) for r in results] == [(0, {"n": 1})]
+    await source.close()
 
 
 def test_the_watermark_waits_while_elements_are_kept_to_be_combined() -> None:
@@ -103,23 +97,20 @@ def test_the_watermark_waits_while_elements_are_kept_to_be_combined() -> None:
     assert node.late_count == 0
 
 
-def test_a_node_that_is_inserted_later_gets_the_watermark_in_order() -> None:
-    async def run() -> None:
-        source = Stream[Any](asynchronous=True)
-        timed = source.event_time(1, unit="ms", lag="300ms")
-        node = timed.key_by(0).tumbling("1s").aggregate(n=Count())
-        results = node.sink_to_list()
-        await source.emit_many(ELEMENTS[:300])
-        keyed = node.upstreams[0]
-        timed.disconnect(keyed)
-        timed.map(slow).buffer(4).connect(keyed)
-        for x in ELEMENTS[300:]:
-            source.emit(x)
-        await source.close()
-        assert node.late_count == 0
-        assert results == expected()
-
-    asyncio.run(run())
+async def test_a_node_that_is_inserted_later_gets_the_watermark_in_order() -> None:
+    source = Stream[Any](asynchronous=True)
+    timed = source.event_time(1, unit="ms", lag="300ms")
+    node = timed.key_by(0).tumbling("1s").aggregate(n=Count())
+    results = node.sink_to_list()
+    await source.emit_many(ELEMENTS[:300])
+    keyed = node.upstreams[0]
+    timed.disconnect(keyed)
+    timed.map(slow).buffer(4).connect(keyed)
+    for x in ELEMENTS[300:]:
+        source.emit(x)
+    await source.close()
+    assert node.late_count == 0
+    assert results == expected()
 
 
 def test_an_ended_input_holds_nothing_back() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from typing import Any
 
@@ -180,26 +179,23 @@ def test_lookup_by_event_time_takes_the_row_of_that_time() -> None:
     assert [(x["at"], row["name"]) for x, row in seen] == [(5, "ada"), (10, "bob")]
 
 
-def test_an_element_is_acknowledged_when_no_pair_can_come_any_more() -> None:
+async def test_an_element_is_acknowledged_when_no_pair_can_come_any_more() -> None:
     done: list[int] = []
 
-    async def main() -> None:
-        left, right = Stream[Any](asynchronous=True), Stream[Any](asynchronous=True)
-        node = left.event_time(0).interval_join(right.event_time(0), within=10)
-        pairs = node.sink_to_list()
-        for t in (0, 5, 30):
-            counter = RefCounter(cb=functools.partial(done.append, t))
-            await left.emit((t,), metadata=[{"ref": counter}])
-        await right.emit((3,))
-        assert pairs == [((0,), (3,)), ((5,), (3,))]
-        assert done == []
-        await right.emit((30,))
-        await left.join()
-        assert done == [0, 5]
-        await left.close()
-        await right.close()
-
-    asyncio.run(main())
+    left, right = Stream[Any](asynchronous=True), Stream[Any](asynchronous=True)
+    node = left.event_time(0).interval_join(right.event_time(0), within=10)
+    pairs = node.sink_to_list()
+    for t in (0, 5, 30):
+        counter = RefCounter(cb=functools.partial(done.append, t))
+        await left.emit((t,), metadata=[{"ref": counter}])
+    await right.emit((3,))
+    assert pairs == [((0,), (3,)), ((5,), (3,))]
+    assert done == []
+    await right.emit((30,))
+    await left.join()
+    assert done == [0, 5]
+    await left.close()
+    await right.close()
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ class EventTimeMethods(ElementType[T]):
         idle: Interval | None = None,
         ahead: Interval | None = None,
         unit: str = "s",
+        partition: Any = None,
+        partitions: int = 1,
         **options: Unpack[NodeOptions],
     ) -> timed.event_time[T]:
         """Give elements the time at which they happened, and make watermarks of it."""

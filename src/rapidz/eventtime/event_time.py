@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import logging
-import time
 import weakref
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from rapidz.eventtime.clock import END, NEVER, EventClock, joined
+from rapidz.eventtime.clock import joined
 from rapidz.eventtime.domain import TimeDomain, nanoseconds
 from rapidz.eventtime.getter import Getter
 from rapidz.eventtime.idle import IdleWatch
 from rapidz.eventtime.late import SendsLate
+from rapidz.eventtime.origin import OriginClock
+from rapidz.eventtime.partitions import PartitionedClock
 from rapidz.eventtime.time_graph import give_clock
 from rapidz.kernel.compile.fusion import Code
 from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.protocol.checks import check_count
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Pending, Push
 
 T = TypeVar("T")
-
-logger = logging.getLogger("rapidz.eventtime")
 
 
 class TimeDefinition(NamedTuple):
@@ -28,133 +27,6 @@ class TimeDefinition(NamedTuple):
 
     getter: Getter
     domain: TimeDomain
-
-
-class OriginClock(EventClock):
-    """Clock of `event_time`: the greatest timestamp so far, minus the lag.
-
-    A generated function compares each timestamp with ``bar``, the greatest so far; one
-    that is past ``alarm`` as well takes the slow way, `take`: a node downstream waits
-    for that instant, or it may lie in the future.
-    """
-
-    __slots__ = (
-        "ahead",
-        "alarm",
-        "asleep",
-        "bar",
-        "domain",
-        "lag",
-        "warned",
-        "watch",
-    )
-
-    def __init__(self, node: event_time[Any], lag: int, ahead: int | None) -> None:
-        super().__init__(node)
-        self.domain, self.lag, self.ahead = node._domain, lag, ahead
-        self.bar: Any = None
-        self.alarm: Any = None
-        self.asleep = self.warned = False
-        self.watch: IdleWatch | None = None
-
-    # --- what time it is ------------------------------------------------------------------
-
-    def is_idle(self) -> bool:
-        return self.asleep
-
-    def said(self) -> int:
-        """Return the watermark by the elements alone."""
-        if self.bar is None:
-            return self.reached
-        return max(self.reached, self.domain.to_ns(self.bar) - self.lag)
-
-    def arrived(self) -> int:
-        return self.said()
-
-    def now(self) -> int:
-        if self.has_ended():
-            return END
-        if self.asleep and self.watch is not None:
-            return self.said() + self.watch.elapsed()
-        return self.said()
-
-    # --- what is asked for ------------------------------------------------------------------
-
-    def ask(self, t: int) -> None:
-        if t < self.due:
-            self.due = t
-            self.set_alarm()
-            if self.asleep and self.watch is not None:
-                self.watch.wake_at(t - self.said())
-
-    def set_alarm(self) -> None:
-        """Compute the timestamp from which on elements take the slow way."""
-        if self.bar is None:
-            return
-        limit = self.due + self.lag
-        if self.ahead is not None:
-            limit = min(limit, time.time_ns() + self.ahead + 1)
-        self.alarm = self.domain.limit(limit)
-
-    # --- elements that matter ---------------------------------------------------------------
-
-    def take(self, ts: Any) -> int:
-        """Take a timestamp that is greater than all before, or the first.
-
-        Returns 0, or how far it lies beyond what is allowed of the future.
-        """
-        t = self.domain.to_ns(ts)
-        if self.ahead is not None and (too_far := t - time.time_ns() - self.ahead) > 0:
-            self.set_alarm()
-            return too_far
-        if self.asleep:
-            self._wake(t)
-        if self.bar is None or ts > self.bar:
-            self.bar = ts
-        self.set_alarm()
-        if self.due < NEVER and self.now() >= self.due:
-            self.tell()
-        return 0
-
-    def tell(self) -> None:
-        """Tell the nodes downstream that the watermark has come as far as they asked for."""
-        self.due = NEVER
-        self.set_alarm()
-        node = self._ref()
-        if node is not None and (graph := self.graph()) is not None:
-            graph.owe(node._pipeline, self.tell_outputs())
-
-    def tell_if_due(self, rounding: int) -> None:
-        """Tell the nodes downstream what they asked for, if it has come but for *rounding*."""
-        if self.due < NEVER and self.now() >= self.due - rounding:
-            self.reached = max(self.reached, self.due - self.watch_elapsed())
-            self.tell()
-
-    def watch_elapsed(self) -> int:
-        return 0 if self.watch is None else self.watch.elapsed()
-
-    def fall_asleep(self) -> None:
-        """Leave the minimum of watermarks: asked for data, and got none."""
-        if not self.asleep:
-            self.asleep = True
-            self.tell()
-
-    def _wake(self, t: int) -> None:
-        self.reached, self.asleep = max(self.reached, self.now()), False
-        behind = self.reached - t
-        if behind > 0 and not self.warned:
-            self.warned = True
-            logger.warning(
-                "%s: was idle, and goes on with an element %s behind the watermark",
-                self._ref(),
-                self.domain.delta(behind),
-            )
-
-    def ask_again(self) -> None:
-        pass  # it has no clock upstream to ask
-
-    def advance(self) -> Pending:
-        return None  # another `event_time` upstream moves it by elements alone
 
 
 @Stream.register_api()
@@ -185,6 +57,13 @@ class event_time(SendsLate[T]):
         `late` with the reason ``"future"`` and does not move the watermark.
     unit : str
         What numbers count: ``"s"``, ``"ms"``, ``"us"``, ``"ns"`` or ``"min"``.
+    partition : str, int or callable, optional
+        Where the partition is that an element comes from, such as that of a topic, a file or a
+        connection, if each is in order and they are not in step: the watermark follows the
+        least of them.  One that is idle while others are not is left out.
+    partitions : int
+        How many partitions there are: the watermark waits until all have had an element, or
+        *idle* has passed.
 
     Errors
     ------
@@ -210,9 +89,12 @@ class event_time(SendsLate[T]):
         idle: Interval | None = None,
         ahead: Interval | None = None,
         unit: str = "s",
+        partition: Any = None,
+        partitions: int = 1,
         **kwargs: Any,
     ) -> None:
         name = "event_time"
+        check_count(name, "partitions", partitions)
         self._domain = TimeDomain(name, unit)
         self._timestamp = Getter(timestamp, name, "timestamp")
         length = nanoseconds(lag, operator=name, argument="lag", allow_zero=True)
@@ -221,8 +103,15 @@ class event_time(SendsLate[T]):
         self.time_definition = TimeDefinition(self._timestamp, self._domain)
         if patience is not None:
             kwargs["ensure_io_loop"] = True
+        self._partition = None if partition is None else Getter(partition, name, "partition")
         super().__init__(upstream, **kwargs)
-        clock = OriginClock(self, length, guard)
+        clock: OriginClock
+        if partition is None:
+            clock = OriginClock(self, self._domain, length, guard)
+        else:
+            clock = PartitionedClock(
+                self, self._domain, length, guard, patience=patience, expected=partitions
+            )
         if patience is not None:
             clock.watch = IdleWatch(self, clock, patience)
         self._origin = clock
@@ -234,7 +123,7 @@ class event_time(SendsLate[T]):
         return None if self._origin.bar is None else self._domain.from_ns(self._origin.said())
 
     def _can_inline(self) -> bool:
-        return not self._pipeline.needs_loop
+        return not self._pipeline.needs_loop and self._partition is None
 
     def inline(self, code: Code, port: int = 0) -> None:
         clock = self._origin
@@ -301,12 +190,16 @@ class event_time(SendsLate[T]):
             return self._compile_inline(push, port)
         clock, getter, future = self._origin, self._timestamp, self._future()
         ref, graph, watch, failure = weakref.ref(self), self._pipeline.time, clock.watch, _failure
+        partition = self._partition
 
         def step(x: T) -> Pending:
             try:
                 ts = getter(x)
                 bar = clock.bar
-                too_far = clock.take(ts) if bar is None or ts > bar or clock.asleep else 0
+                if partition is not None:
+                    too_far = clock.take_of(partition(x), ts)  # type: ignore[attr-defined]
+                else:
+                    too_far = clock.take(ts) if bar is None or ts > bar or clock.asleep else 0
             except Exception as error:
                 raise failure(ref, x, error) from error
             wait = future(x, too_far) if too_far else push(x)

@@ -1,0 +1,162 @@
+"""Clock of `event_time`: the greatest timestamp so far, minus the lag."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from rapidz.eventtime.clock import END, NEVER, EventClock
+from rapidz.kernel.runtime.loop import running_loop
+
+if TYPE_CHECKING:
+    from rapidz.eventtime.domain import TimeDomain
+    from rapidz.kernel.protocol.node import Node
+    from rapidz.kernel.protocol.push import Pending
+
+logger = logging.getLogger("rapidz.eventtime")
+
+
+class OriginClock(EventClock):
+    """Clock of `event_time`: the greatest timestamp so far, minus the lag.
+
+    A generated function compares each timestamp with ``bar``, the greatest so far; one
+    that is past ``alarm`` as well takes the slow way, `take`: a node downstream waits
+    for that instant, or it may lie in the future.
+    """
+
+    __slots__ = (
+        "ahead",
+        "alarm",
+        "asleep",
+        "bar",
+        "domain",
+        "lag",
+        "warned",
+        "watch",
+    )
+
+    def __init__(self, node: Node, domain: TimeDomain, lag: int, ahead: int | None) -> None:
+        super().__init__(node)
+        self.domain, self.lag, self.ahead = domain, lag, ahead
+        self.bar: Any = None
+        self.alarm: Any = None
+        self.asleep = self.warned = False
+        self.watch: Any = None
+        """The `IdleWatch`, if the input may become idle."""
+
+    # --- what time it is ------------------------------------------------------------------
+
+    def is_idle(self) -> bool:
+        return self.asleep
+
+    def said(self) -> int:
+        """Return the watermark by the elements alone."""
+        if self.bar is None:
+            return self.reached
+        return max(self.reached, self.domain.to_ns(self.bar) - self.lag)
+
+    def arrived(self) -> int:
+        return self.said()
+
+    def now(self) -> int:
+        if self.has_ended():
+            return END
+        if self.asleep and self.watch is not None:
+            return self.said() + self.watch_elapsed()
+        return self.said()
+
+    # --- what is asked for ------------------------------------------------------------------
+
+    def ask(self, t: int) -> None:
+        if t < self.due:
+            self.due = t
+            self.set_alarm()
+            if self.asleep and self.watch is not None:
+                self.watch.wake_at(t - self.said())
+
+    def set_alarm(self) -> None:
+        """Compute the timestamp from which on elements take the slow way."""
+        if self.bar is None:
+            return
+        limit = self.due + self.lag
+        if self.ahead is not None:
+            limit = min(limit, self._wall() + self.ahead + 1)
+        self.alarm = self.domain.limit(limit)
+
+    # --- elements that matter ---------------------------------------------------------------
+
+    def take(self, ts: Any) -> int:
+        """Take a timestamp that is greater than all before, or the first.
+
+        Returns 0, or how far it lies beyond what is allowed of the future.
+        """
+        t = self.domain.to_ns(ts)
+        if (too_far := self.too_far(ts)) > 0:
+            self.set_alarm()
+            return too_far
+        if self.asleep:
+            self._wake(t)
+        if self.bar is None or ts > self.bar:
+            self.bar = ts
+        self.set_alarm()
+        if self.due < NEVER and self.now() >= self.due:
+            self.tell()
+        return 0
+
+    def too_far(self, ts: Any) -> int:
+        """Return how far a timestamp lies beyond what is allowed of the future."""
+        if self.ahead is None:
+            return 0
+        return max(0, self.domain.to_ns(ts) - self._wall() - self.ahead)
+
+    def _wall(self) -> int:
+        """Return the time of this machine, or of virtual time, in nanoseconds since 1970."""
+        if (node := self._ref()) is None:
+            return time.time_ns()
+        pipeline: Any = node._pipeline
+        loop = pipeline.running_on if pipeline.needs_loop else running_loop()
+        now: int = getattr(loop, "wall_ns", time.time_ns)()
+        return now
+
+    def tell(self) -> None:
+        """Tell the nodes downstream that the watermark has come as far as they asked for."""
+        self.due = NEVER
+        self.set_alarm()
+        node = self._ref()
+        if node is not None and (graph := self.graph()) is not None:
+            graph.owe(node._pipeline, self.tell_outputs())
+
+    def tell_if_due(self, rounding: int) -> None:
+        """Tell the nodes downstream what they asked for, if it has come but for *rounding*."""
+        if self.due < NEVER and self.now() >= self.due - rounding:
+            self.reached = max(self.reached, self.due - self.watch_elapsed())
+            self.tell()
+
+    def watch_elapsed(self) -> int:
+        """Return how long ago the last element was, where that is watched."""
+        elapsed: int = 0 if self.watch is None else self.watch.elapsed()
+        return elapsed
+
+    def fall_asleep(self) -> None:
+        """Leave the minimum of watermarks: asked for data, and got none."""
+        if not self.asleep:
+            self.asleep = True
+            self.tell()
+
+    def _wake(self, t: int) -> None:
+        self.reached, self.asleep = max(self.reached, self.now()), False
+        behind = self.reached - t
+        if behind > 0 and not self.warned:
+            self.warned = True
+            logger.warning(
+                "%s: was idle, and goes on with an element %s behind the watermark",
+                self._ref(),
+                self.domain.delta(behind),
+            )
+
+    def ask_again(self) -> None:
+        pass  # it has no clock upstream to ask
+
+    def advance(self) -> Pending:
+        return None  # another `event_time` upstream moves it by elements alone
