@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.eventtime.direct import CASES, same
 
 from rapidz import (
     Aggregator,
@@ -213,3 +217,75 @@ def test_reduce_is_written_as_a_call_of_its_function() -> None:
     with source:
         source.emit_many([{"at": n, "v": str(n)} for n in range(12)])
     assert [result.value for result in joined] == ["0123456789", "1011"]
+
+
+# Against the direct computation
+
+
+class Arrival(NamedTuple):
+    """An element, its timestamp and its value."""
+
+    at: int
+    v: float
+
+
+LAG = 12
+
+arrivals = st.lists(
+    st.tuples(
+        st.integers(0, 40), st.integers(0, LAG), st.one_of(st.floats(-1e9, 1e9), st.integers(-9, 9))
+    ),
+    min_size=1,
+    max_size=30,
+).map(lambda rows: [Arrival(at, v) for at, _, v in sorted(rows, key=lambda r: r[0] + r[1])])
+
+
+def windows_of(window: str, elements: list[Arrival]) -> dict[tuple[int, int], list[Arrival]]:
+    """Return the elements of each window by time, ties by arrival."""
+    by_time = sorted(elements, key=lambda x: x.at)
+    found: dict[tuple[int, int], list[Arrival]] = {}
+    if window == "session":
+        group: list[Arrival] = []
+        for x in [*by_time, None]:
+            if group and (x is None or x.at >= group[-1].at + 10):
+                found[group[0].at, group[-1].at + 10] = group
+                group = []
+            if x is not None:
+                group.append(x)
+        return found
+    every = 5 if window == "slices" else 10
+    for start in range(-10, 50, every):
+        inside = [x for x in by_time if start <= x.at < start + 10]
+        if inside:
+            found[start, start + 10] = inside
+    return found
+
+
+def with_value(aggregator: Aggregator) -> Aggregator:
+    """Return *aggregator* of the values of elements."""
+    changed = copy.copy(aggregator)
+    changed.of = "v"
+    return changed
+
+
+@each_window
+@each_way
+@settings(max_examples=25)
+@given(elements=arrivals, cut=st.integers(0, 30))
+def test_windows_agree_with_the_direct_computation(
+    window: str, options: dict[str, Any], elements: list[Arrival], cut: int
+) -> None:
+    source: Stream[Any] = Stream()
+    stream = source.event_time("at", lag=LAG + 1)
+    shared = {f"a{n}": with_value(case.aggregator) for n, case in enumerate(CASES.values())}
+    found = WINDOWS[window](stream, **options).aggregate(**shared).sink_to_list()
+    with source:
+        source.emit_many(elements[:cut])
+        for x in elements[cut:]:
+            source.emit(x)
+    results = {(r.start, r.end): r.value for r in found if r.final}
+    expected = windows_of(window, elements)
+    assert list(results) == sorted(expected, key=lambda w: w[1])
+    for (start, end), inside in expected.items():
+        direct = [case.direct([x.v for x in inside]) for case in CASES.values()]
+        assert same(list(results[start, end].values()), direct)

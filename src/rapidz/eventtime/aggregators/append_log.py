@@ -45,14 +45,12 @@ def append_lines(append: str, log: str, items: str) -> tuple[str, str]:
 
 
 def concatenate(a: Log, b: Log) -> Log:
-    """Return the items of *a*, then those of *b*.
+    """Return the items of *a*, then those of *b*, which alone are copied one by one.
 
     >>> items_of(concatenate(append(EMPTY, 1, 2), append(EMPTY, 3)))
     [1, 2, 3]
     """
-    if a == EMPTY or b == EMPTY:
-        return b if a == EMPTY else a
-    return (((), *items_of(a), *items_of(b)),)
+    return append(a, *items_of(b)) if b != EMPTY else a
 
 
 def items_of(log: Log) -> list[Any]:

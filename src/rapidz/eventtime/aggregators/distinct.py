@@ -95,9 +95,11 @@ class Distinct(Aggregator):
 
     def merge(self, a: Sets, b: Sets) -> Sets:
         """Return the state of the elements of both."""
-        if a == NO_SETS or b == NO_SETS:
-            return b if a == NO_SETS else a
-        return ((), (all_of(a) | all_of(b), ()))
+        newest, older = b
+        while older:
+            known, older = older
+            a = _join(a, known)
+        return _join(a, frozenset(newest))
 
     def result(self, state: Sets) -> Any:
         """Return the number of values, or their frozenset."""
@@ -149,6 +151,18 @@ def count_of(sets: Sets) -> int:
         newest, sets = sets
         count += len(newest)
     return count
+
+
+def _join(sets: Sets, values: frozenset[Any]) -> Sets:
+    """Return *sets* with those of *values* that it has not yet."""
+    rest = sets
+    while rest:
+        known, rest = rest
+        values = values.difference(known)
+    newest, older = sets
+    if len(newest) + len(values) <= LENGTH:
+        return (newest + tuple(values), older)
+    return (newest, _insert(older, values, LENGTH * FACTOR))
 
 
 def _insert(sets: Sets, values: frozenset[Any], limit: int) -> Sets:

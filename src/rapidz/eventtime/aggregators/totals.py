@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import decimal
 import math
+from collections.abc import Callable
 from decimal import Decimal
 from numbers import Integral, Rational, Real
-from operator import index
+from operator import add, index
 from typing import Any, NamedTuple
 
 from rapidz.eventtime.aggregators.base import Aggregator, Bindings
@@ -49,6 +50,10 @@ class Count(Aggregator):
     def merge(self, a: int, b: int) -> int:
         """Return the state of the elements of both."""
         return a + b
+
+    def merger(self) -> Callable[[Any, Any], Any]:
+        """Return `merge` as a function."""
+        return add if type(self).merge is Count.merge else self.merge
 
     def lines(self, code: Bindings, state: str, value: str, timestamp: str) -> tuple[str, str]:
         """Return the expressions for the first and the next value."""
@@ -161,6 +166,8 @@ class Sum(ExactTotal):
 
     def merge(self, a: Any, b: Any) -> Any:
         """Return the state of the elements of both."""
+        if type(a) is tuple is type(b):
+            return (a[0] + b[0],)
         return self._join(a, b, b)
 
     def result(self, state: Any) -> Any:
@@ -224,6 +231,9 @@ class Mean(ExactTotal):
 
     def merge(self, a: Any, b: Any) -> Any:
         """Return the state of the elements of both."""
+        total, more = a[0], b[0]
+        if type(total) is int is type(more):
+            return (total + more, a[1] + b[1])
         return self._join_means(a, b, b)
 
     def result(self, state: Any) -> Any:

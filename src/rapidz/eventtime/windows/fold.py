@@ -37,6 +37,9 @@ class Fold:
         self.getters = [Getter(each.of, operator, "of") for each in self.aggregators]
         self.bare = bare
         self.mergeable = all(each.mergeable for each in self.aggregators)
+        self._merge = [each.merger() for each in self.aggregators]
+        self.merge = self._merge[0] if len(self._merge) == 1 else self._merge_each
+        """Returns the state of both; neither is changed."""
         self._add = [each.adder() for each in self.aggregators]
         self._result = [_result_of(each) for each in self.aggregators]
         self.merge_all = compile_merging(self.aggregators)
@@ -97,11 +100,8 @@ class Fold:
             for add, state, value in zip(self._add, before, values, strict=True)
         )
 
-    def merge(self, a: Any, b: Any) -> Any:
-        """Return the state of both; neither is changed."""
-        if len(self.aggregators) == 1:
-            return self.aggregators[0].merge(a, b)
-        return tuple(each.merge(s, t) for each, s, t in zip(self.aggregators, a, b, strict=True))
+    def _merge_each(self, a: Any, b: Any) -> Any:
+        return tuple(merge(s, t) for merge, s, t in zip(self._merge, a, b, strict=True))
 
     def results(self, states: Iterable[Any]) -> Iterable[Any]:
         """Return the value of each of *states*."""
