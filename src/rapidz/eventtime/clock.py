@@ -118,6 +118,16 @@ class EventClock:
             self.reached = now
         return self.reached
 
+    def caught_up(self) -> int:
+        """Return the watermark of the input, once all that is due by it was done.
+
+        For an element that has arrived: the watermark may have moved since the node was told.
+        """
+        reached = self.arrived()
+        if reached >= self.timer and not self._within and (node := self._ref()) is not None:
+            node._pipeline.time.owe(node._pipeline, self.advance())
+        return reached
+
     def now(self) -> int:
         """Return the watermark of the output."""
         if self.has_ended():
@@ -145,9 +155,10 @@ class EventClock:
             self.ask_inputs(t)
 
     def ask_again(self) -> None:
-        """Ask for what was asked for before the graph was edited."""
+        """Ask for what was asked for before the graph was edited, and what has come meanwhile."""
         if self.timer < NEVER:
-            self.ask_inputs(self.timer)
+            for clock in self.inputs:
+                clock.ask(self.timer)
 
     # --- when it comes --------------------------------------------------------------------
 
@@ -179,21 +190,32 @@ class EventClock:
         waits = []
         t = self.arrived()
         if t >= self.timer:
-            before = min(self.timer - self.shift, self._hold)
+            self.hold()
             waits.append(self._fire(node, t))
-            if node._is_busy():  # results wait for capacity: the watermark stays behind them
-                self._hold = min(self._hold, before)
-                self._held += 1
-                node._run_in_order(self._release)
+            self.release(node)
         waits.append(self._tell())
         return waits
 
-    def _release(self) -> Pending:
+    def hold(self) -> None:
+        """Keep the watermark of the output behind what the node is about to emit."""
+        self._hold = min(self._hold, self.timer - self.shift)
+        self._held += 1
+
+    def release(self, node: Node) -> None:
+        """Let the watermark go on: now, or behind the results that wait for capacity."""
+        if node._is_busy():
+            node._run_in_order(self._release_later)
+        else:
+            self._let_go()
+
+    def _let_go(self) -> None:
         self._held -= 1
-        if self._held:
-            return None
-        self._hold = NEVER
-        return self.advance()
+        if not self._held:
+            self._hold = NEVER
+
+    def _release_later(self) -> Pending:
+        self._let_go()
+        return None if self._held else self.advance()
 
     def _fire(self, node: Any, t: int) -> Pending:
         try:

@@ -129,7 +129,9 @@ class TimeNode(SendsLate[T]):
         clock.reached = END
         if clock.timer == NEVER:
             return None
+        clock.hold()
         try:
             return self._on_time(END)
         finally:
             clock.timer = NEVER
+            clock.release(self)

@@ -169,7 +169,7 @@ class aligned_window(WindowNode):
     def _open(self, number: int, ts: Any, x: Any) -> Slice | None:
         """Open slice *number*, unless all windows over it are closed for good."""
         clock = self._clock
-        reached = clock.arrived()
+        reached = clock.caught_up()
         over = self._last_end(number) + self._options.lateness
         if reached >= over:
             windows = tuple((end - self._size, end) for end in self._ends(number))
@@ -178,6 +178,7 @@ class aligned_window(WindowNode):
             return None
         self._closed = max(self._closed, reached)
         self._slices[number] = slice_ = Slice()
+        clock.shift = self._domain.tick  # results are older than the end of their window
         clock.set_timer(self._due(number))
         return slice_
 
@@ -308,7 +309,6 @@ class aligned_window(WindowNode):
 
     def _on_time(self, t: int) -> Pending:
         self._last.forget()
-        self._clock.shift = self._domain.tick
         results: list[Iterable[Any]] = []
         for end in self._ends_until(t):
             closed: Iterable[Any] = self._results(end)

@@ -217,7 +217,7 @@ class session_window(WindowNode):
 
     def _take(self, x: Any, ts: Any, key: Any) -> Pending:
         """Take *x* into the sessions that it touches, which become one, or into a new one."""
-        to_ns, reached, gap = self._domain.to_ns, self._clock.arrived(), self._gap
+        to_ns, reached, gap = self._domain.to_ns, self._clock.caught_up(), self._gap
         t = to_ns(ts)
         if any(not each.closed and to_ns(each.end) <= reached for each in self._of(key)):
             self._owe(self._on_time(reached))
