@@ -60,7 +60,9 @@ class SelectMethods(ElementType[T]):
         key: Callable[[T], Any] = identity,
         maxsize: int | None = None,
         hashable: bool | None = None,
+        *,
         within: Interval | None = None,
+        timestamp: Any = None,
         **options: Unpack[NodeOptions],
     ) -> Stream[T]:
         """Drop duplicates: elements whose key has occurred before."""

@@ -38,7 +38,9 @@ class WindowMethods(ElementType[T]):
         self,
         n: int | None = None,
         return_partial: bool = False,
+        *,
         time: Interval | None = None,
+        timestamp: Any = None,
         **options: Unpack[NodeOptions],
     ) -> Stream[tuple[T, ...]]:
         """Emit the last *n* elements, or those of the last *time*, for every element."""

@@ -121,7 +121,7 @@ class EventClock:
     def caught_up(self) -> int:
         """Return the watermark of the input, once all that is due by it was done.
 
-        For an element that has arrived: the watermark may have moved since the node was told.
+        For an element that has arrived: the watermark may have moved since the last `advance`.
         """
         reached = self.arrived()
         if reached >= self.timer and not self._within and (node := self._ref()) is not None:

@@ -62,12 +62,11 @@ class RecentKeys:
         self.hashed: set[Hashable] | None = set()
         """The keys; None after the first one that is not hashable."""
 
-    def tester(self, clock: Callable[[], float], span: float) -> Callable[[Any], bool]:
-        """Return the function that adds a key, and returns whether it was not in the set."""
+    def tester(self, span: float) -> Callable[[Any, float], bool]:
+        """Return the function that adds a key at an instant, and whether it was not in the set."""
         instants, is_known, remember, forget = self.instants, self.is_known, self._add, self._forget
 
-        def is_new(key: Any) -> bool:
-            now = clock()
+        def is_new(key: Any, now: float) -> bool:
             while instants and instants[0] <= now - span:
                 forget()
             if is_known(key):

@@ -19,6 +19,7 @@ from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.protocol.signatures import check_arguments
 from rapidz.kernel.runtime.awaitables import check_verdict, may_return_coroutine
 from rapidz.kernel.runtime.loop import is_async
+from rapidz.operators.by_time import go_by_time, goes_by_time, refuse_timestamp
 from rapidz.operators.seen_keys import RecentKeys, SeenKeys
 
 T = TypeVar("T")
@@ -144,7 +145,10 @@ class unique(Stream[T]):
     within : float, str or timedelta, optional
         How long to remember a key after the last element with it that was
         emitted: seconds, or a string such as ``"1h"``, above 0.  What was dropped
-        prolongs nothing.  The clock is monotonic.
+        prolongs nothing.  Downstream of an `event_time` the node goes by timestamps,
+        else by the monotonic clock.
+    timestamp : str, int or callable, optional
+        Where the timestamp of an element is, if not where `event_time` found it.
 
     >>> source = Stream()
     >>> node = source.unique(history=1).sink(print)
@@ -164,10 +168,19 @@ class unique(Stream[T]):
         key: Callable[[T], Any] = identity,
         maxsize: int | None = None,
         hashable: bool | None = None,
+        *,
         within: Interval | None = None,
+        timestamp: Any = None,
         **kwargs: Any,
     ) -> None:
+        if type(self) is unique and goes_by_time(upstream, within):
+            options = {"maxsize": maxsize, "hashable": hashable, "timestamp": timestamp, **kwargs}
+            by_time = "unique_by_time:UniqueByTime"
+            go_by_time(self, by_time, upstream, history, key, within=within, **options)
+            return
         check_callable("unique", "key", key)
+        if timestamp is not None:
+            refuse_timestamp("unique", "within", timestamp)
         for argument, value in (("history", history), ("within", within)):
             if value is not None and maxsize is not None:
                 raise ValueError(
@@ -208,15 +221,15 @@ class unique(Stream[T]):
         return self.key
 
     def inline(self, code: Code, port: int = 0) -> None:
+        read = self._compiled_key()
+        key = "x" if read is identity else f"{code.bind('key', read)}(x)"
         if self._recent is None:
-            is_new = code.bind("is_new", self._seen.is_new)
+            code.nest(f"{code.bind('is_new', self._seen.is_new)}({key})")
         else:
             clock = self._pipeline.monotonic
             self._recent.resume(clock())
-            is_new = code.bind("is_new", self._recent.tester(clock, self.within))
-        read = self._compiled_key()
-        key = "x" if read is identity else f"{code.bind('key', read)}(x)"
-        code.nest(f"{is_new}({key})")
+            is_new = code.bind("is_new", self._recent.tester(self.within))
+            code.nest(f"{is_new}({key}, {code.bind('clock', clock)}())")
 
 
 class SlicePosition:

@@ -11,6 +11,7 @@ from rapidz.kernel.protocol.attributes import Cell, LiveAttribute
 from rapidz.kernel.protocol.checks import check_count, read_interval
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.operators.by_time import go_by_time, goes_by_time, refuse_timestamp
 from rapidz.operators.window.span import SpanWindow
 
 T = TypeVar("T")
@@ -34,7 +35,10 @@ class sliding_window(Stream[tuple[T, ...]]):
         Emit tuples of less than *n* elements too.
     time : float, str or timedelta, optional
         Seconds, or a string such as ``"5 min"``, above 0.  An element that is
-        exactly as old is left out.  The clock is monotonic.
+        exactly as old is left out.  Downstream of an `event_time` the node goes by
+        timestamps, else by the monotonic clock.
+    timestamp : str, int or callable, optional
+        Where the timestamp of an element is, if not where `event_time` found it.
 
     >>> source = Stream()
     >>> node = source.sliding_window(2).sink(print)
@@ -56,9 +60,18 @@ class sliding_window(Stream[tuple[T, ...]]):
         upstream: Stream[T],
         n: int | None = None,
         return_partial: bool = False,
+        *,
         time: Interval | None = None,
+        timestamp: Any = None,
         **kwargs: Any,
     ) -> None:
+        if type(self) is sliding_window and goes_by_time(upstream, time):
+            options = {"time": time, "timestamp": timestamp, **kwargs}
+            by_time = "window.sliding_by_time:SlidingWindowByTime"
+            go_by_time(self, by_time, upstream, n, return_partial, **options)
+            return
+        if timestamp is not None:
+            refuse_timestamp("sliding_window", "time", timestamp)
         if time is not None:
             time = read_interval("sliding_window", time, argument="time")
         if n is not None or time is None:
@@ -102,8 +115,8 @@ class sliding_window(Stream[tuple[T, ...]]):
         else:
             clock = self._pipeline.monotonic
             self._span.resume(clock())
-            add = self._span.adder(clock, self.time, self.n)
-            code.line(f"y = {code.bind('add', add)}(x)")
+            add = code.bind("add", self._span.adder(self.time, self.n))
+            code.line(f"y = {add}(x, {code.bind('clock', clock)}())")
             if self.n is not None and not self.return_partial:
                 code.nest(f"len(y) == {self.n}")
             code.line("x = y")

@@ -27,19 +27,17 @@ class SpanWindow:
             ahead = instants[-1] - now
             self.kept = tuple(instant - ahead for instant in instants), elements
 
-    def adder(
-        self, clock: Callable[[], float], span: float, n: int | None
-    ) -> Callable[[Any], tuple[Any, ...]]:
-        """Return the function that adds an element, and returns the window that ends with it.
+    def adder(self, span: float, n: int | None) -> Callable[[Any, float], tuple[Any, ...]]:
+        """Return the function that adds an element of an instant, and returns its window.
 
         The window has *n* elements at most.  Elements that the next one cannot
         contain are released before it is returned.
         """
         most = math.inf if n is None else n
 
-        def add(x: Any) -> tuple[Any, ...]:
+        def add(x: Any, now: float) -> tuple[Any, ...]:
             while True:
-                before, now = self.kept, clock()
+                before = self.kept
                 instants, elements = before
                 first = bisect_right(instants, now - span)
                 instants, window = (*instants[first:], now), (*elements[first:], x)
