@@ -190,9 +190,7 @@ class TimeDomain:
             whole, rest = divmod(ns, self._unit)
             return whole if not rest else whole + rest / self._unit
         if kind == "numpy":
-            import numpy as np  # the timestamps are of it
-
-            return np.timedelta64(ns, "ns")
+            return type(self._sample - self._sample)(ns, "ns")  # a timedelta64
         return timedelta(microseconds=ns / 1_000)
 
 
