@@ -801,7 +801,21 @@ async def test_an_idle_stream_moves_the_timers_of_event_time() -> None:
 # --- the graph ----------------------------------------------------------------------------
 
 
-async def test_timers_keep_their_order_under_back_pressure() -> None:
+class Noting:
+    """Emit each element and each timer twice, with the watermark; set a timer five later."""
+
+    def on_element(self, key: Any, x: Any, ctx: Any) -> list[Any]:
+        ctx.at(x[0] + 5, x[0])
+        return [(x[0], ctx.watermark), x[0]]
+
+    def on_timer(self, key: Any, t: Any, ctx: Any) -> list[Any]:
+        return [(f"timer {t}", ctx.watermark), t]
+
+
+async def noted_behind(
+    build: Callable[[Any], Any], times: list[int], pause: float = 0.0
+) -> list[Any]:
+    """What `Noting` emits into a slow sink, where no emitter waits; a pause before the last."""
     taken: list[Any] = []
 
     async def write(x: Any) -> None:
@@ -809,16 +823,86 @@ async def test_timers_keep_their_order_under_back_pressure() -> None:
         taken.append(x)
 
     async with Stream[Any](asynchronous=True) as source:
-        _, keyed = timed(source)
-        node = keyed.process(
-            Scripted, lambda k, x, ctx: (ctx.at(x[0] + 5), [x[0], x[0]])[1], lambda k, t, c: [t, t]
-        )
-        node.sink(write)
-        emits = [begin(source, (t, "k")) for t in (0, 3, 20, 21)]
+        build(source).sink(write)
+        emits = [begin(source, (t, "k")) for t in times[:-1]]
         await turns()
-        assert not any(each.done() for each in emits[:1])
+        assert not emits[0].done()
+        await asyncio.sleep(pause)
+        emits.append(begin(source, (times[-1], "k")))
         await asyncio.gather(*emits)
-    assert taken == [0, 0, 3, 3, 8, 8, 20, 20, 21, 21, 26, 26]
+        await settle(source.join())
+        return list(taken)
+
+
+async def test_timers_keep_their_order_under_back_pressure() -> None:
+    def build(source: Any) -> Any:
+        return timed(source)[1].process(Noting)
+
+    assert await noted_behind(build, [0, 3, 8, 20]) == [
+        *[(0, 0), 0, (3, 3), 3],
+        *[("timer 5", 8), 5, ("timer 8", 8), 8, (8, 8), 8],
+        *[("timer 13", 20), 13, (20, 20), 20],
+    ]
+
+
+async def test_a_watermark_without_an_element_fires_behind_those_that_wait() -> None:
+    """An element that a filter drops has moved the watermark past a timer not yet set."""
+
+    def build(source: Any) -> Any:
+        return source.event_time(0).filter(lambda x: x[0] < 10).process(Noting)
+
+    assert await noted_behind(build, [0, 3, 20]) == [
+        *[(0, 0), 0, (3, 3), 3],
+        *[("timer 5", 20), 5, ("timer 8", 20), 8],
+    ]
+
+
+async def test_a_timer_set_behind_a_watermark_that_has_moved_on_fires() -> None:
+    class Again(Noting):
+        def on_timer(self, key: Any, t: Any, ctx: Any) -> list[Any]:
+            if t < 10:
+                ctx.at(t + 25, "again")
+            return super().on_timer(key, t, ctx)
+
+    def build(source: Any) -> Any:
+        return source.event_time(0).filter(lambda x: x[0] < 10).process(Again)
+
+    assert await noted_behind(build, [0, 20, 40], pause=2.5) == [
+        *[(0, 0), 0],
+        *[("timer 5", 20), 5],
+        *[("timer 30", 40), 30],
+    ]
+
+
+def test_a_timer_moved_earlier_leaves_no_earlier_alarm() -> None:
+    def on_element(key: Any, x: Any, ctx: Any) -> None:
+        for t in x[2:]:
+            ctx.at(t)
+
+    def on_timer(key: Any, t: Any, ctx: Any) -> list[Any]:
+        return [(t, ctx.watermark)]
+
+    elements = [(14, "a", 15, 12), (16, "a", 19), (10, "a", 16)]
+    assert outputs(on_element, on_timer, elements) == [(12, 14), (16, 16)]
+
+
+async def test_elements_behind_one_that_is_tried_again_keep_their_watermark() -> None:
+    failures = [1]
+
+    class Flaky(Noting):
+        def on_element(self, key: Any, x: Any, ctx: Any) -> list[Any]:
+            if failures:
+                failures.pop()
+                raise Boom(x)
+            return super().on_element(key, x, ctx)
+
+    def build(source: Any) -> Any:
+        return timed(source)[1].process(Flaky).on_error(Retry(times=1, wait=10))
+
+    assert await noted_behind(build, [0, 3, 20]) == [
+        *[(0, 0), 0, (3, 3), 3],
+        *[("timer 5", 20), 5, ("timer 8", 20), 8, (20, 20), 20],
+    ]
 
 
 def test_an_edit_of_the_graph_keeps_state_and_timers() -> None:

@@ -190,7 +190,7 @@ class process(TimeNode[T]):
             clock.timer = NEVER
             clock.set_timer(self._process.event_timers.next())
         if self._is_busy():
-            clock.let_in()  # it may have passed that timer while this element was in the queue
+            clock.let_in()  # it may have passed the timer while this element was in the queue
 
     def _send_each(self, results: Sequence[Any], errors: list[Exception]) -> Iterator[Any]:
         for x in results:
@@ -233,6 +233,8 @@ class process(TimeNode[T]):
         yield from self._fire_each(state.event_timers, t)
         if state.clock is not None:
             state.clock.timer = state.event_timers.next()
+            if self._is_busy():
+                state.clock.let_in()
         if state.dropped and not len(state.event_timers):
             dropped, state.dropped = state.dropped, 0
             warnings.warn(
