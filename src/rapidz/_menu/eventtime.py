@@ -38,6 +38,12 @@ class EventTimeMethods(ElementType[T]):
     ) -> timed.event_time[T]:
         """Give elements the time at which they happened, and make watermarks of it."""
 
+    def held_by(self) -> str:
+        """Say in words what keeps the watermark back, and since when."""
+
+    def why_open(self, window: Any = None) -> str:
+        """Say in words why a window is still open."""
+
     def timestamps(self, timestamp: Any, **options: Unpack[NodeOptions]) -> Stream[T]:
         """Say anew where the timestamp of an element is."""
 

@@ -14,4 +14,6 @@ OPERATORS = {
     "interval_join": "joins.interval",
     "asof_join": "joins.asof",
     "lookup": "joins.lookup",
+    "held_by": "explain",
+    "why_open": "explain",
 }

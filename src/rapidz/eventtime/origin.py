@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rapidz.eventtime.clock import END, NEVER, EventClock
+from rapidz.eventtime.domain import SECOND
 from rapidz.kernel.runtime.loop import running_loop
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class OriginClock(EventClock):
         "bar",
         "domain",
         "lag",
+        "noted",
         "warned",
         "watch",
     )
@@ -42,6 +44,8 @@ class OriginClock(EventClock):
         self.bar: Any = None
         self.alarm: Any = None
         self.asleep = self.warned = False
+        self.noted: tuple[Any, float] | None = None
+        """The greatest timestamp when `silent_for` was last called, and when it was first seen."""
         self.watch: Any = None
         """The `IdleWatch`, if the input may become idle."""
 
@@ -65,6 +69,17 @@ class OriginClock(EventClock):
         if self.asleep and self.watch is not None:
             return self.said() + self.watch_elapsed()
         return self.said()
+
+    def silent_for(self, now: float) -> float:
+        """Return for how many seconds no later timestamp has come, as far as is known.
+
+        Elements do not read the clock: it is known from the second time on that this is asked.
+        """
+        if self.watch is not None:
+            return self.watch_elapsed() / SECOND
+        if self.noted is None or self.noted[0] != self.bar:
+            self.noted = self.bar, now
+        return now - self.noted[1]
 
     # --- what is asked for ------------------------------------------------------------------
 

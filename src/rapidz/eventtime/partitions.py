@@ -62,3 +62,9 @@ class PartitionedClock(OriginClock):
         least = min(left)
         if self.bar is None or least > self.bar or self.asleep:
             self.take(least)
+
+    def slowest(self) -> str:
+        """Return the partition that the watermark waits for, in words."""
+        if len(self._bars) < self.expected:
+            return f"{len(self._bars)} of {self.expected} partitions"
+        return f"partition {min(self._bars, key=self._bars.__getitem__)!r}"

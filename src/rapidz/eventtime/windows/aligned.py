@@ -305,6 +305,9 @@ class aligned_window(WindowNode):
             len(slice_.states) * len(self._open_ends(n)) for n, slice_ in self._slices.items()
         )
 
+    def _open_windows(self) -> list[tuple[int, int]]:
+        return [(end - self._size, end) for end in self._ends_until(END)]
+
     # --- the watermark --------------------------------------------------------------------------
 
     def _on_time(self, t: int) -> Pending:

@@ -86,7 +86,8 @@ class WindowNode(TimeNode[WindowResult]):
         name = f"{self.name}; " if self.name else ""
         return f"<{name}{self._operator}>"
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return f"{str(self)[:-1]}: {self.open_count} open, {self.late_count} late>"
 
     # --- to be overridden -------------------------------------------------------------------
 
@@ -97,6 +98,10 @@ class WindowNode(TimeNode[WindowResult]):
 
     def _buffered(self) -> int:
         return self.open_count
+
+    def _open_windows(self) -> list[tuple[int, int]]:
+        """Return start and end of the open windows that have elements, in nanoseconds."""
+        raise NotImplementedError
 
     def _early_results(self, changed_only: bool) -> list[WindowResult]:
         """Return results of open windows, of those that have changed since the last early ones."""

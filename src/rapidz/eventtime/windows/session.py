@@ -321,6 +321,11 @@ class session_window(WindowNode):
         left.sort(key=lambda each: (self._domain.to_ns(each.end), each.number))
         return [self._result(each) for each in left]
 
+    def _open_windows(self) -> list[tuple[int, int]]:
+        to_ns = self._domain.to_ns
+        left = [each for each in self._all() if not each.closed]
+        return [(to_ns(each.start), to_ns(each.end)) for each in left]
+
     # --- the watermark --------------------------------------------------------------------------
 
     def _on_time(self, t: int) -> Pending:

@@ -35,7 +35,7 @@ class SerialQueue:
         """Return how many elements are in line and were not emitted."""
         count, running = 0, self.front
         while running is not None:
-            count, running = count + 1, running._next
+            count, running = count + (not running.is_signal), running._next
         return max(0, count - self.emitted)
 
     def enqueue(

@@ -24,7 +24,8 @@ class UnorderedQueue(SerialQueue):
         return bool(self._members)
 
     def count(self) -> int:
-        return max(0, len(self._members) - self.emitted)
+        elements = sum(not running.is_signal for running in self._members)
+        return max(0, elements - self.emitted)
 
     def enter(self, coroutine: Coroutine[Any, Any, object], pipeline: RuntimeContext) -> EagerTask:
         """Run *coroutine* at once."""
