@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from rapidz.eventtime.clock import joined
@@ -123,16 +124,18 @@ class event_time(SendsLate[T]):
         return None if self._origin.bar is None else self._domain.from_ns(self._origin.said())
 
     def _can_inline(self) -> bool:
-        return not self._pipeline.needs_loop and self._partition is None
+        if self._partition is not None:
+            return False
+        return not self._pipeline.needs_loop or self._origin.watch is None
 
     def inline(self, code: Code, port: int = 0) -> None:
         clock = self._origin
-        future = code.bind("future", self._future())
+        if self._pipeline.needs_loop:
+            graph = code.bind("graph", self._pipeline.time)
+            code.settle = f"if {graph}.owed: wait = {code.bind('join', self._joiner())}(wait)"
         if clock.bar is None or self._timestamp.mode is None:
-            take = code.bind("first", self._first())
-            code.line(f"too_far = {take}(x)")
-            code.line(f"if too_far: {future}(x, too_far)")
-            code.nest("not too_far")
+            code.line(f"too_far = {code.bind('first', self._first())}(x)")
+            self._divert(code)
             return
         name, take = code.bind("clock", clock), code.bind("take", clock.take)
         failure = code.bind("failure", self._failure)
@@ -148,8 +151,23 @@ class event_time(SendsLate[T]):
         code.line("except Exception as error:")
         code.line(f"    raise {failure}(x, error) from error")
         if clock.ahead is not None:
-            code.line(f"if too_far: {future}(x, too_far)")
-            code.nest("not too_far")
+            self._divert(code)
+
+    def _divert(self, code: Code) -> None:
+        """Write that an element too far in the future goes to `late`, the others downstream."""
+        code.nest("too_far")
+        code.pass_on(f"{code.bind('future', self._future())}(x, too_far)")
+        code.otherwise()
+
+    def _joiner(self) -> Callable[[Pending], Pending]:
+        """Return what joins a wait with those that no element has waited for yet."""
+        ref, graph = weakref.ref(self), self._pipeline.time
+
+        def join(wait: Pending) -> Pending:
+            node = ref()
+            return wait if node is None else joined(node, [wait, *graph.take_owed()])
+
+        return join
 
     def _failure(self, x: Any, error: Exception) -> Exception:
         """Return the error of an element whose timestamp cannot be used."""
@@ -185,7 +203,7 @@ class event_time(SendsLate[T]):
         return first
 
     def compile(self, push: Push[T], port: int = 0) -> Push[T]:
-        """Return the step of a pipeline on a loop, where there may be something to wait for."""
+        """Return the step of an input with partitions, or one that may be idle."""
         if self._can_inline():
             return self._compile_inline(push, port)
         clock, getter, future = self._origin, self._timestamp, self._future()
@@ -203,7 +221,7 @@ class event_time(SendsLate[T]):
             except Exception as error:
                 raise failure(ref, x, error) from error
             wait = future(x, too_far) if too_far else push(x)
-            if graph.owes and (node := ref()) is not None:
+            if graph.owed and (node := ref()) is not None:
                 wait = joined(node, [wait, *graph.take_owed()])
             if watch is not None and not too_far:
                 watch.note()

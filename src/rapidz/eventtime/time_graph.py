@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 class TimeGraph:
     """Clocks of one pipeline; they are connected anew when they are used after an edit."""
 
-    __slots__ = ("_connecting", "_owed", "_version")
+    __slots__ = ("_connecting", "_version", "owed")
 
     def __init__(self) -> None:
         self._version = -1
         self._connecting = False
-        self._owed: list[Any] = []
+        self.owed: list[Any] = []
+        """What the next element that gets a timestamp waits for besides itself."""
 
     # --- what there is to wait for ----------------------------------------------------------
 
@@ -39,17 +40,13 @@ class TimeGraph:
         It results from what the watermark has set off where no caller could await it.
         """
         if wait is not None:
-            self._owed = [each for each in self._owed if not each.done()]
-            self._owed.append(detach(pipeline, wait))
+            self.owed = [each for each in self.owed if not each.done()]
+            self.owed.append(detach(pipeline, wait))
 
     def take_owed(self) -> list[Any]:
         """Return what an element is to wait for besides itself."""
-        owed, self._owed = self._owed, []
+        owed, self.owed = self.owed, []
         return owed
-
-    @property
-    def owes(self) -> bool:
-        return bool(self._owed)
 
     # --- connections ------------------------------------------------------------------------
 

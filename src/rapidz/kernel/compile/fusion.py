@@ -60,6 +60,8 @@ class Code:
         """Whether ``x`` may be another one now than at the last fork."""
         self.owned = ""
         """The name of the function that detaches a wait, once the element is one of several."""
+        self.settle = ""
+        """A statement that adds to the variable ``wait`` what else there is to wait for."""
         self._node: weakref.ref[Node] | None = None
         self._read: dict[str, Any] = {}
         """What the local variables that `read` has set were read by."""
@@ -120,6 +122,10 @@ class Code:
             self.line(f"wait = {wait}")
             self.line(f"if wait is not None: wait = {self.owned}(wait)")
             wait = "wait"
+        if self.settle:
+            self.line(f"wait = {wait}")
+            self.line(self.settle)
+            wait = "wait"
         if self.forked:
             self.line(f"wait = {wait}")
             self.line("if wait is not None: left = (left or []) + [wait]")
@@ -155,6 +161,8 @@ class Code:
             self.fork(run)
         elif self.form == "batch":
             self.line("append(x); continue")
+        elif self.settle:
+            self.pass_on("None")
         else:
             self.line("pass")  # the block may be empty: a node may have gone meanwhile
 
@@ -284,6 +292,9 @@ def fuse(
         code.depth = 3
         code.nest("left is not None")
         code.pass_on(f"{code.bind('together', functools.partial(together, start))}(left)")
+        if code.settle:
+            code.otherwise()
+            code.pass_on("None")
     else:
         code.write(run)
     head, foot = _FRAMES[form]
