@@ -36,6 +36,9 @@ class EventClock:
     is_boundary: ClassVar[bool] = False
     """Whether the node does not know of time, and may keep elements."""
 
+    bar: Any
+    """Where `follows_bar` is true: another object once the watermark has moved."""
+
     __slots__ = (
         "__weakref__",
         "_again",
@@ -248,6 +251,10 @@ class EventClock:
                 waits.append(clock.advance())
         return joined(node, waits)
 
+    def follows_bar(self) -> bool:
+        """Return whether the watermark of the output moves only where ``bar`` is replaced."""
+        return False
+
     def end(self) -> None:
         """Note that the stream has ended here: nothing downstream waits for it any more."""
         if (node := self._ref()) is not None and (graph := self.graph()) is not None:
@@ -288,10 +295,11 @@ class BoundaryClock(EventClock):
 
     is_boundary: ClassVar[bool] = True
 
-    __slots__ = ("_marked", "_waits")
+    __slots__ = ("_marked", "_waits", "bar")
 
     def __init__(self, node: Node) -> None:
         super().__init__(node)
+        self.bar = self.reached
         self._marked = -END
         """The watermark that was last let in."""
         self._waits = False
@@ -309,10 +317,15 @@ class BoundaryClock(EventClock):
 
     def wrap_step(self, step: Push[Any]) -> Push[Any]:
         """Return *step*, with the watermark ahead of each element."""
-        let_in, let_out = self._let_in, self._let_out
+        let_in, let_out, inputs = self._let_in, self._let_out, self.inputs
+        first = inputs[0] if len(inputs) == 1 and inputs[0].follows_bar() else None
+        bar: Any = None
 
         def marked(x: Any) -> Pending:
-            let_in()
+            nonlocal bar
+            if first is None or first.bar is not bar or self._waits or self._inputs is not inputs:
+                let_in()
+                bar = None if first is None else first.bar
             wait = step(x)
             if self._waits:
                 let_out()
@@ -344,8 +357,11 @@ class BoundaryClock(EventClock):
         return self._move(t)
 
     def _move(self, t: int) -> Pending:
-        self.reached = max(self.reached, t)
+        self.bar = self.reached = max(self.reached, t)
         return self._tell()
+
+    def follows_bar(self) -> bool:
+        return True
 
     def _tell(self) -> Pending:
         wait = None

@@ -81,6 +81,9 @@ class OriginClock(EventClock):
             self.noted = self.bar, now
         return now - self.noted[1]
 
+    def follows_bar(self) -> bool:
+        return self.watch is None
+
     # --- what is asked for ------------------------------------------------------------------
 
     def ask(self, t: int) -> None:
