@@ -83,6 +83,38 @@ def test_each_element_is_in_one_session_or_late(seed: int) -> None:
     assert node_count + node.late_count == len(elements)
 
 
+def cut(rows: list[Row], elements: list[tuple[str, int]], longest: int) -> list[Row]:
+    """Return *rows* cut a length after their first element, and again after the next one."""
+    pieces: list[Row] = []
+    for key, start, end, _ in rows:
+        times = sorted(ts for other, ts in elements if other == key and start <= ts < end)
+        while times:
+            first = times[0]
+            piece = [ts for ts in times if ts < first + longest]
+            pieces.append((key, first, min(piece[-1] + 7, first + longest), len(piece)))
+            times = times[len(piece) :]
+    return sorted(pieces)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_long_sessions_are_cut_at_the_same_places_in_any_order(seed: int) -> None:
+    elements = random_elements(seed)
+    node, results = run(elements, lag=40, max_length=20)
+    assert node.late_count == 0
+    rows = sorted((r.key, r.start, r.end, r.value["n"]) for r in results)
+    assert rows == cut(sessions(elements, 7), elements, 20)
+
+
+def test_a_long_session_leaves_when_it_is_cut() -> None:
+    source = Stream[Any]()
+    seen = source.event_time(0).session(10, max_length=20).collect().sink_to_list()
+    source.emit_many([(t,) for t in range(0, 21, 5)])
+    assert [(r.start, r.end) for r in seen] == [(0, 20)]
+    assert seen[0].value == [(0,), (5,), (10,), (15,)]
+    source.close()
+    assert [(r.start, r.end) for r in seen] == [(0, 20), (20, 30)]
+
+
 def test_a_session_ends_exactly_a_gap_after_its_last_element() -> None:
     source = Stream[Any]()
     seen = source.event_time(0).session(10).collect().sink_to_list()

@@ -92,6 +92,7 @@ class EventTimeMethods(ElementType[T]):
         self,
         gap: Interval,
         *,
+        max_length: Interval | None = None,
         emit: Literal["close", "update"] = "close",
         early: Interval | None = None,
         lateness: Interval = 0,

@@ -10,6 +10,7 @@ from rapidz.eventtime.domain import nanoseconds
 from rapidz.eventtime.event_time import definition_of
 from rapidz.eventtime.windows.aligned import aligned_window
 from rapidz.eventtime.windows.base import WindowNode, WindowOptions
+from rapidz.eventtime.windows.bounded_session import bounded_session_window
 from rapidz.eventtime.windows.fold import Fold
 from rapidz.eventtime.windows.session import session_window
 from rapidz.kernel.graph.stream import Stream
@@ -209,6 +210,7 @@ def session(
     upstream: Stream[Any],
     gap: Interval,
     *,
+    max_length: Interval | None = None,
     emit: str = "close",
     early: Interval | None = None,
     lateness: Interval = 0,
@@ -227,8 +229,11 @@ def session(
     ----------
     gap : float, str or timedelta
         Seconds, or a string such as ``"15 min"``, above 0.
+    max_length : float, str or timedelta, optional
+        Cut a session so long after its first element, and again after the next one.  All
+        elements older than the watermark are late then.
     emit, early, lateness, timestamp
-        As for `tumbling`.
+        As for `tumbling`; *lateness* not with *max_length*.
 
     >>> from rapidz import Count
     >>> source = Stream()
@@ -242,9 +247,23 @@ def session(
     checked = window_options("session", emit, early, lateness, timestamp)
     definition_of("session", [upstream], checked.timestamp)
 
+    longest = (
+        None
+        if max_length is None
+        else nanoseconds(max_length, operator="session", argument="max_length")
+    )
+    if longest is not None and checked.lateness:
+        raise ValueError(
+            "session: lateness must be 0 with max_length, since pieces that were cut cannot grow, "
+            f"got {short_repr(lateness)}"
+        )
+
     def make(fold: Fold) -> WindowNode:
         key = getattr(upstream, "key_getter", None)
-        return session_window("session", upstream, key, fold, checked, gap=length, **kwargs)
+        common = ("session", upstream, key, fold, checked)
+        if longest is None:
+            return session_window(*common, gap=length, **kwargs)
+        return bounded_session_window(*common, gap=length, longest=longest, **kwargs)
 
     return Windows("session", make, merges=True)
 

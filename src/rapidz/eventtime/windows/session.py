@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count, repeat
 from typing import Any, ClassVar
 
@@ -329,19 +329,15 @@ class session_window(WindowNode):
     # --- the watermark --------------------------------------------------------------------------
 
     def _on_time(self, t: int) -> Pending:
-        to_ns, lateness, watch = self._domain.to_ns, self._options.lateness, self._wheel.add
+        lateness, watch = self._options.lateness, self._wheel.add
         over: list[tuple[int, int, Session]] = []
         for when, session in self._wheel.take(t):
             if when != session.due or session.gone:
                 continue
-            end = to_ns(session.end)
-            if not session.closed and end <= t:
-                over.append((end, session.number, session))
-            elif not session.closed:  # it has grown
-                session.due = end
-                watch(end, session)
-            else:
+            if session.closed:
                 self._drop(session)
+            else:
+                over += self._pieces(session, t)
         over.sort()
         closed = [session for _, _, session in over]
         results: Iterable[Any] = self._closed(closed)
@@ -350,13 +346,23 @@ class session_window(WindowNode):
             results = self._with_entries(results, lambda _: next(each).entries)
         for end, _, session in over:
             if end + lateness <= t:
-                self._drop(session)
+                if not session.gone:
+                    self._drop(session)
             else:
                 session.due = end + lateness
                 watch(end + lateness, session)
         self._clock.timer = NEVER
         self._set_timer()
         return self._emit_all(results) if over else None
+
+    def _pieces(self, session: Session, t: int) -> Sequence[tuple[int, int, Session]]:
+        """Return the end and the number of *session* if it has ended; else look later again."""
+        end = self._domain.to_ns(session.end)
+        if end <= t:
+            return ((end, session.number, session),)
+        session.due = end  # it has grown
+        self._wheel.add(end, session)
+        return ()
 
     def _closed(self, sessions: list[Session]) -> Iterable[WindowResult]:
         """Close *sessions*; return their results."""
