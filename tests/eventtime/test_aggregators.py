@@ -93,6 +93,14 @@ def loop(elements, {", ".join(f"{name}={name}" for name in names.values)}):
     return loop
 
 
+def generated_merge(aggregator: Aggregator) -> Callable[[Any, Any], Any]:
+    """Return a function made of the merge line of *aggregator*."""
+    names = Names()
+    line = aggregator.merge_line(names, "a", "b")
+    merge: Callable[[Any, Any], Any] = eval(f"lambda a, b: {line}", names.values)
+    return merge
+
+
 # Results, exact, in any order and grouping
 
 
@@ -126,6 +134,18 @@ def test_generated_lines_make_the_state_that_methods_make(
 ) -> None:
     aggregator = CASES[name].aggregator
     assert generated(aggregator)(elements) == state_of(aggregator, elements)
+
+
+@each_case
+@given(elements=stamped, others=stamped)
+def test_generated_lines_merge_as_methods_do(
+    name: str, elements: list[Stamped], others: list[Stamped]
+) -> None:
+    aggregator = CASES[name].aggregator
+    a, b = state_of(aggregator, elements), state_of(aggregator, others)
+    merged = aggregator.merge(a, b)
+    assert generated_merge(aggregator)(a, b) == merged
+    assert aggregator.merger()(a, b) == merged
 
 
 @given(st.lists(floats))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -150,6 +151,16 @@ def test_what_aggregators_share_is_read_once_for_each_element() -> None:
     elements = [{"at": n, "v": n} for n in range(5)]
     assert results_of("tumbling", {}, shared, elements) == [{"a": 10, "b": 2.0, "c": 4}]
     assert reads == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("value", [0.1, 3, True, -0.0, 5e-324, 1e300, math.inf, math.nan, 10**30])
+def test_what_aggregators_share_gives_what_each_gives_alone(value: float) -> None:
+    elements = [{"at": n, "v": v} for n, v in enumerate([1.5, value, 2, value, -7.25])]
+    several = {"a": Sum("v"), "b": Mean("v"), "c": Std("v"), "d": Sum("v"), "e": Std("at")}
+    (together,) = results_of("tumbling", {}, several, elements)
+    for name, aggregator in several.items():
+        (alone,) = results_of("tumbling", {}, {name: aggregator}, elements)
+        assert same(alone[name], together[name])
 
 
 def test_an_attribute_is_read_once_for_each_element() -> None:

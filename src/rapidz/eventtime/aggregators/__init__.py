@@ -13,6 +13,7 @@ from rapidz.eventtime.aggregators.distinct import Distinct
 from rapidz.eventtime.aggregators.extremes import Max, Min
 from rapidz.eventtime.aggregators.ordered import Collect, First, Last
 from rapidz.eventtime.aggregators.quantile import Quantile
+from rapidz.eventtime.aggregators.shared_lines import SharedBindings
 from rapidz.eventtime.aggregators.spread import Std
 from rapidz.eventtime.aggregators.totals import Count, Mean, Sum
 
@@ -28,6 +29,7 @@ __all__ = [
     "Mean",
     "Min",
     "Quantile",
+    "SharedBindings",
     "Std",
     "Sum",
     "check_aggregator",

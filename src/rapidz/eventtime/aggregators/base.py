@@ -57,6 +57,9 @@ class Aggregator:
     #: What of an element is aggregated, None for the element itself.
     of: Any = None
 
+    #: Whether the lines use floats in fixed point, which several aggregators may share.
+    uses_fixed_point: bool = False
+
     #: Names of further arguments that the repr shows.
     _arguments: tuple[str, ...] = ()
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from rapidz.eventtime.aggregators.base import Aggregator, Bindings
 from rapidz.eventtime.aggregators.fixed_point import BITS, to_fixed_point, to_float
-from rapidz.eventtime.aggregators.totals import as_number, fixed_point_lines
+from rapidz.eventtime.aggregators.shared_lines import fixed_point_lines
+from rapidz.eventtime.aggregators.totals import as_number
 from rapidz.kernel.protocol.checks import check_count
 
 #: Digits after the point of a state with NaN or an infinity, whose result is NaN.
@@ -51,6 +52,7 @@ class Std(Aggregator):
     TypeError: Std(ddof=1): value must be a real number, got 'a'
     """
 
+    uses_fixed_point = True
     _arguments = ("ddof",)
 
     def __init__(self, of: Any = None, ddof: int = 1) -> None:
@@ -91,15 +93,14 @@ class Std(Aggregator):
         """Return the expressions for the first and the next value."""
         fixed, fits = fixed_point_lines(code, value)
         x, add = code.bind("fixed", 0), code.bind("add", self.add)
-        usual = f"type({value}) is float and ({fits})"
         is_int = f"type({value}) is int"
         ints = f"({state}[0] + 1, {state}[1] + {value}, {state}[2] + {value} * {value}, 0)"
         return (
-            f"(1, ({x} := {fixed}), {x} * {x}, {BITS}) if {usual} "
+            f"(1, ({x} := {fixed}), {x} * {x}, {BITS}) if {fits} "
             f"else (1, {value}, {value} * {value}, 0) if {is_int} "
             f"else {add}({self.start()}, {value})",
             f"({state}[0] + 1, {state}[1] + ({x} := {fixed}), {state}[2] + {x} * {x}, {BITS}) "
-            f"if {usual} and {state}[3] == {BITS} "
+            f"if {fits} and {state}[3] == {BITS} "
             f"else {ints} if {is_int} and {state}[3] == 0 "
             f"else {add}({state}, {value})",
         )

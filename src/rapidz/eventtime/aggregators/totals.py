@@ -11,15 +11,8 @@ from operator import add, index
 from typing import Any, NamedTuple
 
 from rapidz.eventtime.aggregators.base import Aggregator, Bindings
-from rapidz.eventtime.aggregators.fixed_point import (
-    BITS,
-    HUGE,
-    SCALE,
-    TINY,
-    WIDE_BITS,
-    to_fixed_point,
-    to_float,
-)
+from rapidz.eventtime.aggregators.fixed_point import BITS, WIDE_BITS, to_fixed_point, to_float
+from rapidz.eventtime.aggregators.shared_lines import fixed_point_lines
 from rapidz.kernel.protocol.short_repr import short_repr
 
 
@@ -79,6 +72,8 @@ class ExactTotal(Aggregator):
     point for floats, a `WideTotal` for floats too small for that, a float if it
     is infinite or NaN, and otherwise of the type of the values.
     """
+
+    uses_fixed_point = True
 
     def _lift(self, value: Any) -> Any:
         """Return the state of a single value."""
@@ -179,10 +174,8 @@ class Sum(ExactTotal):
         fixed, fits = fixed_point_lines(code, value)
         add = code.bind("add", self.add)
         return (
-            f"{value} if type({value}) is int else ({fixed},) "
-            f"if type({value}) is float and ({fits}) else {add}(None, {value})",
-            f"(({state}[0] + {fixed},) if type({state}) is tuple and ({fits}) "
-            f"else {add}({state}, {value})) if type({value}) is float "
+            f"({fixed},) if {fits} else {value} if type({value}) is int else {add}(None, {value})",
+            f"({state}[0] + {fixed},) if {fits} and type({state}) is tuple "
             f"else {state} + {value} if type({value}) is int is type({state}) "
             f"else {add}({state}, {value})",
         )
@@ -251,13 +244,12 @@ class Mean(ExactTotal):
         """Return the expressions for the first and the next value."""
         fixed, fits = fixed_point_lines(code, value)
         add = code.bind("add", self.add)
-        is_float = f"if type({value}) is float and ({fits})"
         is_int = f"if type({value}) is int"
         known = f"type({state}[0]) is int"
         return (
-            f"({fixed}, 1) {is_float} else ({value} << {BITS}, 1) {is_int} "
+            f"({fixed}, 1) if {fits} else ({value} << {BITS}, 1) {is_int} "
             f"else {add}((0, 0), {value})",
-            f"({state}[0] + {fixed}, {state}[1] + 1) {is_float} and {known} "
+            f"({state}[0] + {fixed}, {state}[1] + 1) if {fits} and {known} "
             f"else ({state}[0] + ({value} << {BITS}), {state}[1] + 1) {is_int} and {known} "
             f"else {add}({state}, {value})",
         )
@@ -313,14 +305,6 @@ def _mean(total: int, bits: int, n: int) -> float:
 def _digits(state: Any) -> int:
     digits: int = state if type(state) is int else state[0]
     return digits
-
-
-def fixed_point_lines(code: Bindings, value: str) -> tuple[str, str]:
-    """Return the expression for a float in fixed point, and that for whether it fits."""
-    to_int, scale = code.bind("int", int), code.bind("SCALE", SCALE)
-    tiny, huge = code.bind("TINY", TINY), code.bind("HUGE", HUGE)
-    fits = f"{tiny} <= {value} < {huge} or -{huge} < {value} <= -{tiny} or {value} == 0.0"
-    return f"{to_int}({value} * {scale})", fits
 
 
 def as_number(value: Any) -> Any:

@@ -6,10 +6,11 @@ that; with several it is a tuple of theirs: no state is ever changed in place.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from rapidz.eventtime.aggregators import Aggregator
+from rapidz.eventtime.aggregators import Aggregator, SharedBindings
 from rapidz.eventtime.getter import Getter
 from rapidz.eventtime.windows.merging import compile_merging
 from rapidz.kernel.compile.fusion import Code
@@ -79,8 +80,17 @@ class Fold:
             if (value := getter.write(code)) != "x":
                 values[getter] = f"v{at}"
                 code.line(f"v{at} = {value}")
+        names = SharedBindings(code)
+        users = Counter(
+            values[getter]
+            for each, getter in zip(self.aggregators, self.getters, strict=True)
+            if each.uses_fixed_point
+        )
+        for at, (value, n) in enumerate(users.items()):
+            if n > 1:
+                code.line(names.share_fixed_point(value, f"fixed{at}"))
         return [
-            each.lines(code, place, values[getter], ts)
+            each.lines(names, place, values[getter], ts)
             for each, place, getter in zip(
                 self.aggregators, self._places, self.getters, strict=True
             )
