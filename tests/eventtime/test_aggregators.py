@@ -105,7 +105,7 @@ def generated_merge(aggregator: Aggregator) -> Callable[[Any, Any], Any]:
 
 
 @each_case
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(elements=stamped, seed=st.integers(0, 2**32))
 def test_results_do_not_depend_on_arrival_or_slices(
     name: str, elements: list[Stamped], seed: int
@@ -127,7 +127,7 @@ def test_results_do_not_depend_on_arrival_or_slices(
 
 
 @each_case
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(elements=stamped)
 def test_generated_lines_make_the_state_that_methods_make(
     name: str, elements: list[Stamped]
@@ -137,6 +137,7 @@ def test_generated_lines_make_the_state_that_methods_make(
 
 
 @each_case
+@settings(max_examples=30)
 @given(elements=stamped, others=stamped)
 def test_generated_lines_merge_as_methods_do(
     name: str, elements: list[Stamped], others: list[Stamped]
@@ -361,6 +362,7 @@ def test_a_count_of_something_leaves_out_none() -> None:
 
 
 @each_case
+@settings(max_examples=30)
 @given(elements=stamped, others=stamped)
 def test_add_and_merge_leave_states_as_they_are(
     name: str, elements: list[Stamped], others: list[Stamped]
@@ -375,6 +377,7 @@ def test_add_and_merge_leave_states_as_they_are(
 
 
 @each_case
+@settings(max_examples=30)
 @given(elements=stamped)
 def test_states_are_plain_data_that_can_be_pickled(name: str, elements: list[Stamped]) -> None:
     aggregator = CASES[name].aggregator
@@ -397,6 +400,7 @@ def test_a_state_of_many_elements_can_be_pickled_and_goes_on(name: str) -> None:
 
 
 @each_case
+@settings(max_examples=30)
 @given(elements=stamped)
 def test_the_state_of_nothing_changes_nothing_when_merged(
     name: str, elements: list[Stamped]

@@ -55,6 +55,8 @@ def concatenate(a: Log, b: Log) -> Log:
 
 def items_of(log: Log) -> list[Any]:
     """Return the items in the order in which they were appended."""
+    if log[0] == ():
+        return list(log[1:])
     parts = []
     while log:
         parts.append(log)

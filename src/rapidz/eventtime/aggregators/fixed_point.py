@@ -31,6 +31,8 @@ def to_fixed_point(value: float) -> tuple[int, int]:
     >>> to_fixed_point(5e-324)
     (1, 1074)
     """
+    if TINY <= value < HUGE or -HUGE < value <= -TINY:
+        return int(value * SCALE), BITS
     numerator, denominator = value.as_integer_ratio()
     bits = BITS if denominator <= 1 << BITS else WIDE_BITS
     return numerator * ((1 << bits) // denominator), bits

@@ -83,12 +83,11 @@ class Quantile(Aggregator):
             values.sort()
         except Exception as error:
             raise self._refuse("comparable with the others", values) from error
-        several = isinstance(self.q, list)
         if any(map(ne, values, values)):  # NaN: the order means nothing
             values = [next(value for value in values if value != value)]
-        wanted = self.q if isinstance(self.q, list) else [self.q]
-        results = [interpolate(values, q) for q in wanted]
-        return results if several else results[0]
+        if isinstance(self.q, list):
+            return [interpolate(values, q) for q in self.q]
+        return interpolate(values, self.q)
 
     def lines(self, code: Bindings, state: str, value: str, timestamp: str) -> tuple[str, str]:
         """Return the expressions for the first and the next value."""

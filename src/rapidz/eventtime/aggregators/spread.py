@@ -126,11 +126,15 @@ def root_of_ratio(numerator: int, denominator: int, bits: int) -> float:
     >>> root_of_ratio(9, 4, 1)
     0.75
     """
-    # Scaled by a power of four so that the integer root has more digits than a float.
-    shift = max(0, 60 + (denominator.bit_length() - numerator.bit_length()) // 2)
-    square, rest = divmod(numerator << 2 * shift, denominator)
+    # Scaled by a power of four, so that the integer root has a few digits more than a float.
+    shift = 60 - (numerator.bit_length() - denominator.bit_length()) // 2
+    scaled = numerator << 2 * shift if shift > 0 else numerator >> -2 * shift
+    square, rest = divmod(scaled, denominator)
     root = math.isqrt(square)
-    if rest or root * root != square:
+    if rest or root * root != square or (shift < 0 and scaled << -2 * shift != numerator):
         root = root << 1 | 1  # the last digit stands for all that are cut off
         shift += 1
-    return to_float(root, shift + bits)
+    bits += shift
+    if 0 < bits < 900:
+        return math.ldexp(root, -bits)  # the root is rounded, nothing else
+    return to_float(root, bits) if bits > 0 else to_float(root << -bits, 0)

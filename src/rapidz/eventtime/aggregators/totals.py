@@ -11,7 +11,15 @@ from operator import add, index
 from typing import Any, NamedTuple
 
 from rapidz.eventtime.aggregators.base import Aggregator, Bindings
-from rapidz.eventtime.aggregators.fixed_point import BITS, WIDE_BITS, to_fixed_point, to_float
+from rapidz.eventtime.aggregators.fixed_point import (
+    BITS,
+    HUGE,
+    SCALE,
+    TINY,
+    WIDE_BITS,
+    to_fixed_point,
+    to_float,
+)
 from rapidz.eventtime.aggregators.shared_lines import fixed_point_lines
 from rapidz.kernel.protocol.short_repr import short_repr
 
@@ -157,6 +165,8 @@ class Sum(ExactTotal):
         """Return the state with one more value."""
         if type(value) is int is type(state):
             return state + value
+        if type(value) is float and type(state) is tuple and TINY <= value < HUGE:
+            return (state[0] + int(value * SCALE),)
         return self._join(state, self._lift(value), value)
 
     def merge(self, a: Any, b: Any) -> Any:
@@ -220,6 +230,8 @@ class Mean(ExactTotal):
 
     def add(self, state: Any, value: Any, timestamp: Any = None) -> Any:
         """Return the state with one more value."""
+        if type(value) is float and type(state[0]) is int and TINY <= value < HUGE:
+            return (state[0] + int(value * SCALE), state[1] + 1)
         return self._join_means(state, (self._average(value), 1), value)
 
     def merge(self, a: Any, b: Any) -> Any:
@@ -313,8 +325,7 @@ def as_number(value: Any) -> Any:
     >>> as_number(True), as_number(2.5), as_number("a")
     (1, 2.5, 'a')
     """
-    kind = type(value)
-    if kind is int or kind is float:
+    if type(value) is float or type(value) is int:
         return value
     if isinstance(value, float):
         return float(value)
