@@ -15,8 +15,8 @@ from rapidz.kernel.protocol.short_repr import short_repr
 
 
 @Stream.register_api()
-def held_by(stream: Stream[Any]) -> str:
-    """Say in words what keeps the watermark of *stream* back, and since when.
+def held_by(upstream: Stream[Any]) -> str:
+    """Say in words what keeps the watermark of a stream back, and since when.
 
     That is the slowest of the inputs that are neither idle nor ended: an `event_time` whose
     newest timestamp is the oldest, a node with elements in flight, or one that has
@@ -28,9 +28,9 @@ def held_by(stream: Stream[Any]) -> str:
     >>> print(node.held_by())
     the watermark is 60: <event_time> has 70 as its newest timestamp, and a lag of 10
     """
-    clocks = _clocks_of(stream)
+    clocks = _clocks_of(upstream)
     if not clocks:
-        return f"{stream} has no watermark: there is no `event_time` upstream"
+        return f"{upstream} has no watermark: there is no `event_time` upstream"
     clock = _slowest(clocks)
     if clock is None:
         return "the stream has ended: nothing keeps the watermark back"
@@ -38,7 +38,7 @@ def held_by(stream: Stream[Any]) -> str:
 
 
 @Stream.register_api()
-def why_open(stream: Stream[Any], window: Any = None) -> str:
+def why_open(upstream: Stream[Any], window: Any = None) -> str:
     """Say in words why a window is still open: what the watermark waits for.
 
     Parameters
@@ -54,23 +54,23 @@ def why_open(stream: Stream[Any], window: Any = None) -> str:
     the window from 0 to 60 closes when the watermark is 60; \
 the watermark is 45: <event_time> has 55 as its newest timestamp, and a lag of 10
     """
-    if not isinstance(stream, WindowNode):
-        raise TypeError(f"why_open: stream must be a node of windows, got {stream}")
-    domain, open_ = stream._domain, stream._open_windows()
+    if not isinstance(upstream, WindowNode):
+        raise TypeError(f"why_open: stream must be a node of windows, got {upstream}")
+    domain, open_ = upstream._domain, upstream._open_windows()
     if window is None:
         if not open_:
-            return f"{stream} has no open window"
+            return f"{upstream} has no open window"
         start, end = min(open_, key=lambda each: each[1])
     else:
-        start, end = _borders(stream, window)
+        start, end = _borders(upstream, window)
         if (start, end) not in open_:
             at = f"from {domain.from_ns(start)} to {domain.from_ns(end)}"
-            closed = stream._clock.arrived() >= end
+            closed = upstream._clock.arrived() >= end
             return f"the window {at} {'is closed' if closed else 'has no elements yet'}"
     first, last = domain.from_ns(start), domain.from_ns(end)
     return (
         f"the window from {first} to {last} closes when the watermark is {last}; "
-        f"{held_by(stream.upstreams[0])}"
+        f"{held_by(upstream.upstreams[0])}"
     )
 
 
