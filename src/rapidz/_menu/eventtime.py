@@ -56,6 +56,8 @@ class EventTimeMethods(ElementType[T]):
         *args: Any,
         timestamp: Any = None,
         hold: bool | Interval = True,
+        ttl: Interval | None = None,
+        max_keys: int | None = None,
         stream_name: str | None = None,
         **kwargs: Any,
     ) -> keyed_process.process[Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.support import Boom, begin, noted, settle, turns
 
+import rapidz
 from rapidz import Retry, Stream
 from rapidz.testing import check_operator, record, run
 
@@ -82,7 +83,7 @@ def test_one_element_in_place_of_an_iterable_is_refused(one: Any) -> None:
 
 
 def test_a_named_tuple_is_one_element_and_refused() -> None:
-    from rapidz.eventtime.keyed.key_context import KeyTimer
+    from rapidz.eventtime.keyed.process_state import KeyTimer
 
     source, keyed = timed()
     keyed.process(Scripted, lambda *_: KeyTimer(1, 2, 3), shown).sink(print)
@@ -356,7 +357,7 @@ def test_a_key_without_state_and_timers_takes_no_memory() -> None:
     node = keyed.process(Scripted, on_element, on_timer)
     node.sink(print)
     source.emit_many((i, f"key {i}") for i in range(1000))
-    assert len(node._process.states) == len(node._process.event_timers) == 5
+    assert len(node._process.states.table) == len(node._process.event_timers) == 5
 
 
 def test_without_keys_the_key_is_none() -> None:
@@ -387,6 +388,97 @@ def test_without_event_time_a_question_of_time_is_an_error(what: str) -> None:
     source.process(Scripted, on_element, shown).sink(print)
     with pytest.raises(RuntimeError, match=f"process: ctx.{what} needs `event_time` upstream"):
         source.emit(1)
+
+
+class Counter:
+    """Count the elements of a key; a third item sets a timer, and no count."""
+
+    def on_element(self, key: Any, x: Any, ctx: Any) -> list[Any]:
+        if x[2:]:
+            ctx.at(x[2])
+        ctx.state = (ctx.state or 0) + 1
+        return [(key, ctx.state)]
+
+    def on_timer(self, key: Any, t: Any, ctx: Any) -> list[Any]:
+        return [(key, t, ctx.state)]
+
+
+def counted(elements: list[Any], **bounds: Any) -> tuple[list[Any], list[Any]]:
+    """What a bounded `Counter` emits, and what has left it, before the end."""
+    source, keyed = timed()
+    node = keyed.process(Counter, **bounds)
+    seen, gone = node.sink_to_list(), node.evicted.sink_to_list()
+    source.emit_many(elements)
+    return list(seen), list(gone)
+
+
+def test_a_state_leaves_after_its_time_to_live() -> None:
+    elements = [(0, "a"), (9, "a"), (18, "b"), (19, "a"), (28, "b")]
+    assert counted(elements, ttl=10) == (
+        [("a", 1), ("a", 2), ("b", 1), ("a", 1), ("b", 1)],
+        [("a", 2), ("b", 1)],
+    )
+
+
+def test_a_state_does_not_leave_before_a_timer_of_its_key() -> None:
+    elements = [(0, "a", 50), (49, "b"), (50, "c"), (59, "c"), (60, "c")]
+    assert counted(elements, ttl=10) == (
+        [("a", 1), ("b", 1), ("a", 50, 1), ("c", 1), ("c", 2), ("c", 3)],
+        [("b", 1), ("a", 1)],
+    )
+
+
+def test_the_least_recent_key_leaves_with_its_timers() -> None:
+    elements = [(0, "a", 5), (1, "b", 6), (2, "a"), (3, "c"), (9, "a")]
+    assert counted(elements, max_keys=2) == (
+        [("a", 1), ("b", 1), ("a", 2), ("c", 1), ("a", 5, 2), ("a", 3)],
+        [("b", 1)],
+    )
+
+
+def test_states_with_a_time_to_live_leave_at_the_end() -> None:
+    source, keyed = timed()
+    node = keyed.process(Counter, ttl=10)
+    gone = node.evicted.sink_to_list()
+    node.sink(print)
+    source.emit_many([(0, "a", 7), (3, "b")])
+    source.close()
+    assert (gone, node.key_count) == ([("b", 1), ("a", 1)], 0)
+
+
+async def test_without_event_time_states_leave_by_the_clock() -> None:
+    async with Stream[Any](asynchronous=True) as source:
+        node = source.key_by(1).process(Counter, ttl=10)
+        node.sink(print)
+        gone = record(node.evicted)
+        await settle(source.emit((0, "a")))
+        await asyncio.sleep(4)
+        await settle(source.emit((0, "b")))
+        await settle(source.join())
+        assert asyncio.get_running_loop().time() == 4.0
+        await asyncio.sleep(20)
+        assert node.key_count == 0
+    assert gone == [(10.0, ("a", 1)), (14.0, ("b", 1))]
+
+
+@pytest.mark.parametrize("bad", [{"ttl": 0}, {"ttl": "x"}, {"max_keys": 0}, {"max_keys": 1.5}])
+def test_a_bad_bound_is_refused(bad: Any) -> None:
+    _, keyed = timed()
+    with pytest.raises((TypeError, ValueError), match=f"process: {next(iter(bad))} must be"):
+        keyed.process(Counter, **bad)
+
+
+def test_many_keys_without_a_bound_are_warned_of_once() -> None:
+    """Pitfall rw#13907: state without a bound grows in silence."""
+    source, keyed = timed()
+    node = keyed.process(Counter)
+    node.sink(len)
+    with rapidz.options(unbounded_keys_warning=3):
+        source.emit_many([(0, "a"), (0, "b"), (0, "c")])
+        with pytest.warns(RuntimeWarning, match="process.*3 keys, and no bound: give ttl= or"):
+            source.emit((0, "d"))
+        source.emit((0, "e"))
+    assert node.key_count == 5
 
 
 # --- failures -----------------------------------------------------------------------------
@@ -421,7 +513,7 @@ def test_state_and_timers_are_undone_if_the_method_raises() -> None:
     with pytest.raises(Boom) as raised:
         source.emit((1, "a"))
     assert noted(raised.value, "process", "(1, 'a')")
-    assert node._process.states == {"a": 10}
+    assert node._process.states.table == {"a": 10}
     source.emit((7, "b"))
     assert seen == [("a", 7, None), 1]
 
@@ -437,7 +529,7 @@ def test_a_generator_that_fails_has_emitted_nothing() -> None:
     seen = node.sink_to_list()
     with pytest.raises(Boom):
         source.emit((0, "a"))
-    assert (seen, node._process.states) == ([], {})
+    assert (seen, node._process.states.table) == ([], {})
 
 
 def test_what_fails_downstream_undoes_nothing() -> None:
@@ -457,7 +549,7 @@ def test_what_fails_downstream_undoes_nothing() -> None:
     node.sink(write)
     with pytest.raises(Boom):
         source.emit((3, "a"))
-    assert (taken, node._process.states) == (["first", "second"], {"a": 3})
+    assert (taken, node._process.states.table) == (["first", "second"], {"a": 3})
 
 
 def test_a_failing_timer_is_pending_and_counts_as_fired() -> None:
@@ -477,7 +569,7 @@ def test_a_failing_timer_is_pending_and_counts_as_fired() -> None:
     with pytest.raises(Boom) as raised:
         source.join()
     assert noted(raised.value, "process", "KeyTimer(key='a', t=5, name=None)")
-    assert node._process.states == {"b": "undone"}
+    assert node._process.states.table == {"b": "undone"}
 
 
 def test_the_policy_of_the_node_gets_failing_timers() -> None:
@@ -903,6 +995,32 @@ async def test_elements_behind_one_that_is_tried_again_keep_their_watermark() ->
         *[(0, 0), 0, (3, 3), 3],
         *[("timer 5", 20), 5, ("timer 8", 20), 8, (20, 20), 20],
     ]
+
+
+def test_a_watermark_freed_by_an_edit_fires_before_the_next_element() -> None:
+    first: Any = Stream()
+    second: Any = Stream()
+    slow = second.event_time(0)
+    both = first.event_time(0).union(slow)
+    node = both.key_by(1).process(EchoTimes)
+    seen = node.sink_to_list()
+    first.emit((20, "a"))
+    second.emit((1, "b"))
+    assert seen == [20, 1]
+    slow.disconnect(both)
+    first.emit((19, "a"))
+    assert seen == [20, 1, "timer 6", 19]
+
+
+class EchoTimes:
+    """Emit the timestamp of each element; a timer five later."""
+
+    def on_element(self, key: Any, x: Any, ctx: Any) -> list[Any]:
+        ctx.at(x[0] + 5, x[0])
+        return [x[0]]
+
+    def on_timer(self, key: Any, t: Any, ctx: Any) -> list[Any]:
+        return [f"timer {t}"]
 
 
 def test_an_edit_of_the_graph_keeps_state_and_timers() -> None:

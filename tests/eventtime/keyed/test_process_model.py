@@ -60,17 +60,36 @@ orders = st.lists(
 lags = st.integers(0, 8)
 
 
-def expected(elements: list[Order], lag: int) -> list[Log]:
-    """What comes of *elements*: timers of the past first, before and after each element."""
+def expected(elements: list[Order], lag: int, ttl: int | None = None) -> list[Log]:
+    return interpreted(elements, lag, ttl)[0]
+
+
+def interpreted(
+    elements: list[Order], lag: int, ttl: int | None
+) -> tuple[list[Log], list[tuple[str, int]]]:
+    """What comes of *elements*: timers of the past first, before and after each element.
+
+    And the states that have left: *ttl* after the last call, or the last timer that was set.
+    """
     timers: dict[tuple[str, Any], tuple[int, int]] = {}
     states: dict[str, int] = {}
+    written: dict[str, int] = {}
+    evicted: list[tuple[str, int]] = []
     logs: list[Log] = []
     watermark: float = -math.inf
     calls = 0
 
+    def evict(now: float, keys: list[str]) -> None:
+        for key in keys:
+            if key in states and ttl is not None and now - written[key] >= ttl:
+                evicted.append((key, states.pop(key)))
+                del written[key]
+
     def call(key: str, t: int, name: Any, acts: tuple[Act, ...]) -> None:
         nonlocal calls, timers
+        evict(t, [key])
         before, state, out = timers.copy(), states.get(key, 0), []
+        lives = [t]
         for act, *rest in acts:
             if act == "fail":
                 timers = before
@@ -78,6 +97,7 @@ def expected(elements: list[Order], lag: int) -> list[Log]:
             if act == "at":
                 calls += 1
                 timers[key, rest[1]] = (t + rest[0], calls)
+                lives.append(t + rest[0])
             elif act == "cancel":
                 timers.pop((key, rest[0]), None)
             elif act in ("emit", "mutter"):
@@ -85,8 +105,12 @@ def expected(elements: list[Order], lag: int) -> list[Log]:
                 out += [(key, t, name, state, seen, i) for i in range(rest[0])]
             else:
                 state = state + 1 if act == "count" else 0
-        states[key] = state
         logs.extend(out)
+        if state:
+            states[key], written[key] = state, max(*lives, t, written.get(key, t))
+        else:
+            states.pop(key, None)
+            written.pop(key, None)
 
     def fire() -> None:
         while due := sorted(
@@ -95,6 +119,7 @@ def expected(elements: list[Order], lag: int) -> list[Log]:
             (t, _), (key, name) = due[0]
             del timers[key, name]
             call(key, t, name, BY_NAME[name])
+        evict(watermark, list(states))
 
     for x in elements:
         watermark = max(watermark, x.at - lag)
@@ -103,7 +128,7 @@ def expected(elements: list[Order], lag: int) -> list[Log]:
         fire()
     watermark = math.inf
     fire()
-    return logs
+    return logs, evicted
 
 
 class Interpreter:
@@ -236,6 +261,22 @@ def test_process_does_as_the_interpreter_in_ten_thousand_cases(
     wanted = expected(elements, lag)
     assert run(on_a_loop(elements, lag, True, generator, slow, policy=False)) == wanted
     assert run(on_a_loop(elements, lag, False, generator, slow, policy=False)) == wanted
+
+
+@given(orders, lags, st.integers(1, 12))
+def test_states_leave_when_the_interpreter_lets_them(
+    elements: list[Order], lag: int, ttl: int
+) -> None:
+    source: Any = Stream()
+    timed = source.event_time("at", lag=lag).key_by("key")
+    node = timed.process(Interpreter, generator=True, ttl=ttl).on_error("skip")
+    seen, gone = node.sink_to_list(), node.evicted.sink_to_list()
+    for x in elements:
+        source.emit(x)
+    source.close()
+    logs, evicted = interpreted(elements, lag, ttl)
+    assert (seen, sorted(gone)) == (logs, sorted(evicted))
+    assert node.key_count == 0
 
 
 # --- windows and debounce, written by hand ------------------------------------------------

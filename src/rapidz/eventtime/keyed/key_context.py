@@ -2,129 +2,15 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any
 
 from rapidz.eventtime.clock import END, EventClock
 from rapidz.eventtime.domain import SECOND, TimeDomain
 from rapidz.eventtime.getter import Getter
-from rapidz.eventtime.keyed.in_order_clock import InOrderClock
-from rapidz.eventtime.timer_table import TimerTable
+from rapidz.eventtime.keyed.process_state import Change, KeyTimer, ProcessState
 from rapidz.kernel.protocol.intervals import Interval, seconds
 from rapidz.kernel.protocol.short_repr import short_repr
-
-if TYPE_CHECKING:
-    from rapidz.kernel.protocol.node import Node
-
-#: How many timers a key may set once the stream has ended.
-MAX_TIMERS_AT_END: Final = 1000
-
-Change: TypeAlias = tuple[Literal["at", "after", "cancel"], Hashable, int]
-
-
-class KeyTimer(NamedTuple):
-    """A timer of a process: what a `Failure` has for an element if ``on_timer`` failed."""
-
-    key: Any
-    t: Any
-    """The instant it was set for, as the source writes time; None for one of the wall clock."""
-    name: Hashable
-
-
-class ProcessState:
-    """What one process keeps: a state a key, and the timers of event time and of the wall clock.
-
-    *clock*, *domain* and *timestamp* are None where the stream has no event time.
-    """
-
-    __slots__ = (
-        "_node",
-        "clock",
-        "domain",
-        "dropped",
-        "ended",
-        "event_timers",
-        "set_at_end",
-        "states",
-        "takes_timers",
-        "timestamp",
-        "wall_changed",
-        "wall_set_at",
-        "wall_timers",
-    )
-
-    def __init__(self, node: Node, takes_timers: bool) -> None:
-        self.states: dict[Hashable, Any] = {}
-        self.event_timers = TimerTable()
-        self.wall_timers = TimerTable()
-        """Those of the clock of the pipeline, in nanoseconds."""
-        self.wall_changed = False
-        self.wall_set_at = 0
-        """When a timer of the wall clock was last set."""
-        self.takes_timers = takes_timers
-        self._node = weakref.ref(node)
-        self.clock: InOrderClock | None = None
-        self.domain: TimeDomain | None = None
-        self.timestamp: Getter | None = None
-        self.ended = False
-        """Whether the timers that are left fire because the stream ends."""
-        self.set_at_end: dict[Hashable, int] = {}
-        self.dropped = 0
-        """How many timers were not set at the end, for their key has set too many."""
-
-    def loop_time(self) -> int:
-        """Return the time of the pipeline's clock, in nanoseconds."""
-        node = self._node()
-        return 0 if node is None else round(node._pipeline.clock.time() * SECOND)
-
-    def has_loop(self) -> bool:
-        """Return whether the pipeline has an event loop that fires timers of the wall clock."""
-        node = self._node()
-        return node is not None and node._pipeline.needs_loop
-
-    def resume_wall_timers(self) -> None:
-        """Go on with the timers of a loop that has ended, on one whose clock may begin anew."""
-        now = self.loop_time()
-        if (ahead := self.wall_set_at - now) > 0:
-            timers = list(self.wall_timers)
-            self.wall_timers.clear()
-            for t, key, name in timers:
-                self.wall_timers.set(key, name, t - ahead)
-            self.wall_set_at = now
-
-    def commit(self, key: Hashable, changes: list[Change]) -> bool:
-        """Make the changes of timers that a method has asked for, as it has returned.
-
-        Returns whether a timer of event time is earlier than all before.
-        """
-        asks = False
-        for kind, name, t in changes:
-            if kind == "at":
-                asks |= self._set(key, name, t)
-                continue
-            self.event_timers.cancel(key, name)
-            if kind == "after":
-                self.wall_set_at = self.loop_time()
-                self.wall_timers.set(key, name, self.wall_set_at + t)
-                self.wall_changed = True
-            else:
-                self.wall_changed |= self.wall_timers.cancel(key, name)
-        return asks
-
-    def _set(self, key: Hashable, name: Hashable, t: int) -> bool:
-        if self.ended:
-            count = self.set_at_end[key] = self.set_at_end.get(key, 0) + 1
-            if count > MAX_TIMERS_AT_END:
-                self.dropped += 1
-                return False
-        if len(self.wall_timers):
-            self.wall_changed |= self.wall_timers.cancel(key, name)
-        self.event_timers.set(key, name, t)
-        if self.clock is None or t >= self.clock.timer:
-            return False
-        self.clock.set_timer(t)
-        return True
 
 
 class KeyContext:
@@ -141,7 +27,7 @@ class KeyContext:
         The name of the timer in ``on_timer``, else None.
     """
 
-    __slots__ = ("_changes", "_element", "_process", "_state", "_timer", "key", "name")
+    __slots__ = ("_changes", "_element", "_now", "_process", "_state", "_timer", "key", "name")
 
     def __init__(self, process: ProcessState) -> None:
         self._process = process
@@ -150,6 +36,7 @@ class KeyContext:
         self._state: Any = None
         self._element: Any = None
         self._timer: KeyTimer | None = None
+        self._now = 0
         self.key: Any = None
         self.name: Hashable = None
 
@@ -261,26 +148,21 @@ class KeyContext:
 
     # --- for the process --------------------------------------------------------------------
 
-    def open(self, key: Any, element: Any, timer: KeyTimer | None) -> None:
-        """Begin a call for *key*."""
-        self.key, self._element, self._timer = key, element, timer
+    def open(self, key: Any, element: Any, timer: KeyTimer | None, now: int) -> None:
+        """Begin a call for *key*, which counts as made at *now*."""
+        self.key, self._element, self._timer, self._now = key, element, timer, now
         self.name = None if timer is None else timer.name
-        self._state = self._process.states.get(key)
+        self._state = self._process.read(key, now)
         self._changes = []
 
     def close(self, *, commit: bool) -> bool:
-        """End the call; make the changes if *commit*; return whether a timer is the earliest."""
-        key, changes = self.key, self._changes or []
-        state, self._changes = self._state, None
-        self._element = self._timer = self._state = None
-        if not commit:
-            return False
-        states = self._process.states
-        if state is not None:
-            states[key] = state
-        else:
-            states.pop(key, None)
-        return bool(changes) and self._process.commit(key, changes)
+        """End the call, and keep what has changed if *commit*.
+
+        Returns whether there is something earlier to wait for than before, or something to send.
+        """
+        changes, state = self._changes or [], self._state
+        self._changes = self._element = self._timer = self._state = None
+        return commit and self._process.commit(self.key, state, self._now, changes)
 
     @property
     def _domain(self) -> TimeDomain:

@@ -12,13 +12,13 @@ from rapidz.eventtime.clock import END, NEVER, EventClock, joined
 from rapidz.eventtime.domain import SECOND, nanoseconds
 from rapidz.eventtime.event_time import definitions_upstream
 from rapidz.eventtime.getter import Getter
+from rapidz.eventtime.keyed.evicted import SendsEvicted
 from rapidz.eventtime.keyed.in_order_clock import InOrderClock
 from rapidz.eventtime.keyed.keys import refuse_key
 from rapidz.eventtime.keyed.state import KeyedState, StateView
 from rapidz.eventtime.time_graph import give_clock
 from rapidz.eventtime.time_node import TimeNode
 from rapidz.kernel.compile.fusion import Code
-from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.checks import check_count
 from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.kernel.runtime.supervision import push_supervised
@@ -27,7 +27,7 @@ from rapidz.kernel.runtime.timer import Timer
 T = TypeVar("T")
 
 
-class KeyedNode(TimeNode[T]):
+class KeyedNode(SendsEvicted[T], TimeNode[T]):
     """Base class of the nodes that keep one state a key, within bounds.
 
     Time is event time where an `event_time` is upstream, else the clock of the pipeline.  A state
@@ -72,7 +72,6 @@ class KeyedNode(TimeNode[T]):
         self._state = KeyedState(start, length, max_keys)
         self._owed: list[Any] = []
         """What an element is to wait for besides itself."""
-        self._evicted: Stream[Any] | None = None
         self._by_event_time = length is not None and bool(
             timestamp is not None or definitions_upstream([upstream])
         )
@@ -83,7 +82,7 @@ class KeyedNode(TimeNode[T]):
             super(TimeNode, self).__init__(upstream, **kwargs)
         self._wall = Timer(self)
         if not self._state.bounded:
-            self._state.table.on_unbounded = _warner(self)
+            self._state.table.on_unbounded = unbounded_warner(self)
 
     def __str__(self) -> str:
         name = f"{self.name}; " if self.name else ""
@@ -109,15 +108,6 @@ class KeyedNode(TimeNode[T]):
     def key_count(self) -> int:
         """How many keys the node has states of."""
         return len(self._state.table)
-
-    @property
-    def evicted(self) -> Stream[tuple[Any, Any]]:
-        """The states that have left by a bound: a stream of ``(key, state)``."""
-        if self._evicted is None:
-            self._evicted = Stream(stream_name=f"evicted of {self}")
-            self._pipeline.absorb(self._evicted._pipeline)
-            self._side_streams = (*self._side_streams, self._evicted)
-        return self._evicted
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -370,7 +360,7 @@ def _reader(seconds: Callable[[], float]) -> Callable[[], int]:
     return lambda: round(seconds() * SECOND)
 
 
-def _warner(node: KeyedNode[Any]) -> Callable[[], None]:
+def unbounded_warner(node: Any) -> Callable[[], None]:
     """Return what warns that the state of *node* grows without a bound."""
     ref = weakref.ref(node)
 

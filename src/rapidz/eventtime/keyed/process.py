@@ -12,17 +12,21 @@ from rapidz.eventtime.clock import END, NEVER
 from rapidz.eventtime.domain import SECOND, nanoseconds
 from rapidz.eventtime.event_time import definitions_upstream
 from rapidz.eventtime.getter import Getter
+from rapidz.eventtime.keyed.evicted import SendsEvicted
 from rapidz.eventtime.keyed.in_order_clock import InOrderClock
-from rapidz.eventtime.keyed.key_context import KeyContext, KeyTimer, ProcessState
+from rapidz.eventtime.keyed.key_context import KeyContext
+from rapidz.eventtime.keyed.keyed_node import unbounded_warner
+from rapidz.eventtime.keyed.keys import refuse_key
 from rapidz.eventtime.keyed.process_class import check_methods, read_results, sets_wall_timers
+from rapidz.eventtime.keyed.process_state import KeyTimer, ProcessState
+from rapidz.eventtime.keyed.stepwise import StepwiseNode
 from rapidz.eventtime.time_graph import give_clock
 from rapidz.eventtime.time_node import TimeNode
 from rapidz.eventtime.timer_table import TimerTable
 from rapidz.kernel.graph.stream import Stream
-from rapidz.kernel.protocol.checks import check_callable
+from rapidz.kernel.protocol.checks import check_callable, check_count
 from rapidz.kernel.protocol.intervals import Interval
-from rapidz.kernel.protocol.push import Pending, Push, exception_group
-from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.kernel.protocol.signatures import check_arguments
 from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime.failures import PolicyHandler, Retry
@@ -37,7 +41,7 @@ T = TypeVar("T")
 
 
 @Stream.register_api()
-class process(TimeNode[T]):
+class process(SendsEvicted[T], StepwiseNode[T]):
     """Call a class of the user with each element and each timer of its key.
 
     One instance of the class is made for the node.  Its method ``on_element(key, x, ctx)`` is
@@ -67,6 +71,13 @@ class process(TimeNode[T]):
         By how much, at most, what ``on_timer`` emits is older than its timer.  The watermark that
         nodes downstream see stays that much behind the earliest timer; True is zero, False lets
         it pass.
+    ttl : float, str or timedelta, optional
+        How long a key keeps its state after its last element or timer, in event time where there
+        is an `event_time` upstream, else by the clock of the pipeline.  No state leaves
+        before a timer of event time of its key.  What leaves goes to `evicted`.
+    max_keys : int, optional
+        How many keys have a state at most: that of the key which was called least recently leaves,
+        with its timers.
 
     >>> class Silence:
     ...     '''Report the keys that are silent for ten seconds.'''
@@ -86,6 +97,8 @@ class process(TimeNode[T]):
     """
 
     _keeps_elements: ClassVar[bool] = True
+    _edited = True
+    """Whether the watermark may have moved by an edit of the graph."""
     _needs_local_elements: ClassVar[bool] = True
 
     def __init__(
@@ -95,12 +108,17 @@ class process(TimeNode[T]):
         *args: Any,
         timestamp: Any = None,
         hold: bool | Interval = True,
+        ttl: Interval | None = None,
+        max_keys: int | None = None,
         stream_name: str | None = None,
         **kwargs: Any,
     ) -> None:
         check_callable("process", "cls", cls)
         check_arguments(self, cls, args, kwargs, elements=0, argument="cls")
         shift = _read_hold(hold)
+        life = None if ttl is None else nanoseconds(ttl, operator="process", argument="ttl")
+        if max_keys is not None:
+            check_count("process", "max_keys", max_keys)
         self.instance = cls(*args, **kwargs)
         """The object whose methods are called."""
         check_methods(self.instance)
@@ -109,7 +127,9 @@ class process(TimeNode[T]):
         if sets_wall_timers(type(self.instance)):
             options["ensure_io_loop"] = True
         self._key: Getter | None = getattr(upstream, "key_getter", None)
-        self._process = state = ProcessState(self, has_timers)
+        self._process = state = ProcessState(self, has_timers, life, max_keys)
+        if not state.states.bounded:
+            state.states.table.on_unbounded = unbounded_warner(self)
         self._contexts = [KeyContext(state)]
         self._wall = Timer(self)
         self._wall_until = NEVER
@@ -122,10 +142,17 @@ class process(TimeNode[T]):
         state.domain, state.timestamp = self._domain, self._timestamp
         give_clock(self, state.clock)
 
+    @property
+    def key_count(self) -> int:
+        """How many keys have a state."""
+        return len(self._process.states.table)
+
     # --- elements ---------------------------------------------------------------------------
 
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         ref, line, pipeline = weakref.ref(self), self._serial_queue, self._pipeline
+        self._process.monotonic = pipeline.monotonic
+        self._edited = True
         self._restart_wall()
 
         async def take_in_order(x: Any) -> None:
@@ -145,9 +172,15 @@ class process(TimeNode[T]):
 
     def _take(self, x: Any) -> Pending:
         """Call ``on_element``, emit, and fire the timers that it has set in the past."""
+        if self._edited and (clock := self._process.clock) is not None:
+            self._edited = False
+            clock.caught_up()
         try:
-            key = None if self._key is None else self._key(x)
-            results, asks = self._call("on_element", key, x, None)
+            state, key = self._process, None if self._key is None else self._key(x)
+            now = state.instant_of(x)
+            if state.clock is None and state.states.ttl is not None:
+                state.states.sweep(now)
+            results, asks = self._call("on_element", key, x, None, now)
         except Exception as error:
             attribution.attribute_to(error, self, x)
             self._note_watermark()
@@ -158,11 +191,11 @@ class process(TimeNode[T]):
         return self._drive(self._steps(results, asks, errors), errors)
 
     def _call(
-        self, method: str, key: Any, x: Any, timer: KeyTimer | None
+        self, method: str, key: Any, x: Any, timer: KeyTimer | None, now: int
     ) -> tuple[Sequence[Any], bool]:
-        """Call a method; return what it emits, and whether a new timer is the earliest."""
+        """Call a method; return what it emits, and whether `_steps` has more to do."""
         context = self._contexts.pop() if self._contexts else KeyContext(self._process)
-        _open(context, key, x, timer)
+        _open(context, key, x, timer, now)
         try:
             results = read_results(method, getattr(self.instance, method)(key, x, context))
         except BaseException:
@@ -182,31 +215,20 @@ class process(TimeNode[T]):
     def _steps(self, results: Sequence[Any], asks: bool, errors: list[Exception]) -> Iterator[Any]:
         """Emit *results*, then fire what is due by now; yield what is to be awaited in between."""
         yield from self._send_each(results, errors)
-        clock = self._process.clock
-        if not asks or clock is None:
+        state, clock = self._process, self._process.clock
+        if not asks:
+            return
+        if clock is None:
+            yield from self._send_evicted()
             return
         if clock.timer <= (now := clock.arrived()):
-            yield from self._fire_each(self._process.event_timers, now)
+            yield from self._fire_each(state.event_timers, now)
+            state.states.sweep(now)
             clock.timer = NEVER
-            clock.set_timer(self._process.event_timers.next())
+            clock.set_timer(state.next_due())
+        yield from self._send_evicted()
         if self._is_busy():
             clock.let_in()  # it may have passed the timer while this element was in the queue
-
-    def _send_each(self, results: Sequence[Any], errors: list[Exception]) -> Iterator[Any]:
-        for x in results:
-            try:
-                if (wait := self._outlet.send(x)) is not None:
-                    yield wait
-            except Exception as error:
-                errors.append(error)
-
-    def _drive(self, steps: Iterator[Any], errors: list[Exception]) -> Pending:
-        """Run *steps* to the first that must be awaited; the rest runs when it is done."""
-        for wait in steps:
-            return self._pipeline.start(_drive_on(wait, steps, errors))
-        if errors:
-            raise exception_group(errors, "elements")
-        return None
 
     # --- timers -----------------------------------------------------------------------------
 
@@ -214,17 +236,7 @@ class process(TimeNode[T]):
         self._process.ended |= t >= END
         return self._run_alone(self._fire_due(t))
 
-    def _run_alone(self, steps: Iterator[Any]) -> Pending:
-        """Run *steps*, ahead of the elements that come before they are done."""
-        alone = not self._serial_queue.busy()  # else what calls this has its place in the queue
-        wait = self._drive(steps, [])
-        if wait is not None and alone:
-            self._note_watermark()
-            wait = self._serial_queue.enqueue(wait_for(wait), self._pipeline)
-        return wait
-
     def _note_watermark(self) -> None:
-        """Note the watermark of what is in flight from now on."""
         if (clock := self._process.clock) is not None:
             clock.arrived()
 
@@ -232,7 +244,9 @@ class process(TimeNode[T]):
         state = self._process
         yield from self._fire_each(state.event_timers, t)
         if state.clock is not None:
-            state.clock.timer = state.event_timers.next()
+            state.states.sweep(t)
+            yield from self._send_evicted()
+            state.clock.timer = state.next_due()
             if self._is_busy():
                 state.clock.let_in()
         if state.dropped and not len(state.event_timers):
@@ -246,33 +260,41 @@ class process(TimeNode[T]):
 
     def _fire_each(self, table: TimerTable, t: int) -> Iterator[Any]:
         """Call ``on_timer`` for what is due at *t*, one after the other."""
-        domain = self._process.domain if table is self._process.event_timers else None
+        state = self._process
+        domain = state.domain if table is state.event_timers else None
         while (due := table.pop(t)) is not None:
-            at = None if domain is None else domain.from_ns(due.t)
-            wait = push_supervised(
-                self._pipeline, self._take_timer, KeyTimer(due.key, at, due.name)
-            )
-            if wait is not None:
+            state.note_fired(due.key, due.name)
+            timer = KeyTimer(due.key, None if domain is None else domain.from_ns(due.t), due.name)
+            call = functools.partial(self._take_timer, state.instant_of_timer(due.t, table))
+            if (wait := push_supervised(self._pipeline, call, timer)) is not None:
                 yield wait
 
-    def _take_timer(self, timer: KeyTimer) -> Pending:
-        since = attribution.last_serial
+    def _send_evicted(self) -> Iterator[Any]:
+        evicted = self._process.take_evicted()
+        if (stream := self._evicted) is None or not len(stream.downstreams):
+            return
+        for pair in evicted:
+            if (wait := push_supervised(self._pipeline, stream._outlet.send, pair)) is not None:
+                yield wait
+
+    def _take_timer(self, now: int, timer: KeyTimer) -> Pending:
+        since, call = attribution.last_serial, functools.partial(self._call_timer, now)
         try:
-            return self._call_timer(timer)
+            return call(timer)
         except Exception as error:
             if (policy := self._effective_policy) is None:
                 raise
             handler = PolicyHandler(self, policy)
             if not isinstance(policy, Retry) or running_loop() is None:
-                return handler.recover(self._call_timer, timer, error, since)
+                return handler.recover(call, timer, error, since)
             return self._pipeline.start(
-                handler.retry_async(self._call_timer, timer, error, since)
+                handler.retry_async(call, timer, error, since)
             )  # at its place in the queue, and not behind the elements that wait there
 
-    def _call_timer(self, timer: KeyTimer) -> Pending:
+    def _call_timer(self, now: int, timer: KeyTimer) -> Pending:
         """Call ``on_timer``, and emit."""
         try:
-            results, _ = self._call("on_timer", timer.key, timer.t, timer)
+            results, _ = self._call("on_timer", timer.key, timer.t, timer, now)
         except Exception as error:
             attribution.attribute_to(error, self, timer)
             raise
@@ -283,11 +305,15 @@ class process(TimeNode[T]):
 
     def _wait_for_wall(self) -> None:
         """Set the timer of the loop for the earliest timer of the wall clock."""
-        until = self._process.wall_timers.next()
-        if until == NEVER or self._ended:
+        state = self._process
+        until = state.next_of_wall()
+        if len(state.wall_timers) and not self._ended:
+            self._wall_token.begin(self._pipeline)
+        else:
+            self._wall_token.end(self._pipeline)
+        if until == NEVER or self._ended or not self._pipeline.needs_loop:
             self._wall_until = NEVER
             self._wall.cancel()
-            self._wall_token.end(self._pipeline)
         elif until != self._wall_until or not self._wall.is_set():
             self._wall_until, ref = until, weakref.ref(self)
 
@@ -296,7 +322,6 @@ class process(TimeNode[T]):
                     node._run_in_order(functools.partial(node._fire_wall, until))
 
             self._wall.set(self._pipeline, until / SECOND, fire)
-            self._wall_token.begin(self._pipeline)
 
     def _fire_wall(self, until: int) -> Pending:
         self._wall_until = NEVER
@@ -305,12 +330,15 @@ class process(TimeNode[T]):
     def _steps_of_wall(self, until: int) -> Iterator[Any]:
         state = self._process
         if not self._ended:
-            yield from self._fire_each(state.wall_timers, max(until, state.loop_time()))
+            now = max(until, state.loop_time())
+            yield from self._fire_each(state.wall_timers, now)
+            if state.clock is None:
+                state.states.sweep(now)
             yield from self._steps((), True, [])
         self._wait_for_wall()
 
     def _restart_wall(self) -> None:
-        if len(self._process.wall_timers) and not self._wall.is_set():
+        if self._process.next_of_wall() < NEVER and not self._wall.is_set():
             self._process.resume_wall_timers()
             self._wait_for_wall()
 
@@ -337,22 +365,11 @@ class process(TimeNode[T]):
         super()._on_end()
 
 
-async def _drive_on(wait: Any, steps: Iterator[Any], errors: list[Exception]) -> None:
-    while wait is not None:
-        try:
-            await wait
-        except Exception as error:
-            errors.append(error)
-        wait = next(steps, None)
-    if errors:
-        raise exception_group(errors, "elements")
-
-
-def _open(context: KeyContext, key: Any, x: Any, timer: KeyTimer | None) -> None:
+def _open(context: KeyContext, key: Any, x: Any, timer: KeyTimer | None, now: int) -> None:
     try:
-        context.open(key, x, timer)
+        context.open(key, x, timer, now)
     except TypeError as error:
-        raise TypeError(f"process: key must be hashable, got {short_repr(key)}") from error
+        raise refuse_key("process", key, error) from error
 
 
 def _read_hold(hold: bool | Interval) -> int:
