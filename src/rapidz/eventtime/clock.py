@@ -163,6 +163,21 @@ class EventClock:
             for clock in self.inputs:
                 clock.ask(self.timer)
 
+    def open_boundaries(self, t: int) -> None:
+        """Let the watermark *t* pass all boundaries downstream, though no node has asked for it.
+
+        For a node that moves the watermark after an element and not before: what waits for *t*
+        may be in a queue still.
+        """
+        ahead, seen = [self], {self}
+        while ahead:
+            for ref in ahead.pop()._outputs:
+                clock = ref()
+                if clock is not None and clock.is_boundary and clock not in seen:
+                    clock.due = min(clock.due, t)
+                    seen.add(clock)
+                    ahead.append(clock)
+
     # --- when it comes --------------------------------------------------------------------
 
     def advance(self) -> Pending:

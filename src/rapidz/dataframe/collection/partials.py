@@ -169,13 +169,19 @@ def _no_columns(argument: str, frame: Any, got: Any) -> NoColumnError:
 def with_column(frame: Any, key: Any, value: Any) -> Any:
     """Return *frame* with one column added or replaced."""
     frame = frame.copy(deep=False)
-    frame[key] = value
+    frame[key] = _as_long(frame, value)
     return frame
 
 
 def assigned(frame: Any, names: tuple[str, ...], *values: Any) -> Any:
     """Return *frame* with columns added or replaced."""
+    values = tuple(_as_long(frame, value) for value in values)
     return frame.assign(**dict(zip(names, values, strict=True)))
+
+
+def _as_long(frame: Any, value: Any) -> Any:
+    """Return *value* without rows if *frame* has none: pandas would add those of a series."""
+    return value.iloc[:0] if not len(frame) and hasattr(value, "iloc") else value
 
 
 def frame_of_columns(names: tuple[Any, ...], *values: Any) -> Any:

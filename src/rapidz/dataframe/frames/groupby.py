@@ -127,6 +127,29 @@ class GroupBy(ColumnAttributes, AggregateMethods):
         """Count the rows of each group."""
         return self._aggregate("size", start, with_state)
 
+    # --- event time ---------------------------------------------------------------------
+
+    def tumbling(self, size: Any, **options: Any) -> Any:
+        """Return these groups in event-time windows; see `DataFrame.tumbling`."""
+        return self._in(self.root.tumbling(size, **options))
+
+    def sliding(self, size: Any, every: Any, **options: Any) -> Any:
+        """Return these groups in event-time windows that overlap; see `DataFrame.sliding`."""
+        return self._in(self.root.sliding(size, every, **options))
+
+    def session(self, gap: Any, **options: Any) -> Any:
+        """Return the sessions of these groups; see `DataFrame.session`."""
+        return self._in(self.root.session(gap, **options))
+
+    def _in(self, windows: Any) -> Any:
+        grouped = windows.groupby(self.grouper, **self._options)
+        return grouped if self.index is None else grouped[self.index]
+
+    def _alternative(self, key: str) -> str:
+        if key == "resample":
+            return "use groupby([pd.Grouper(freq=…, key=…), …])"
+        return super()._alternative(key)
+
     def _accumulate(
         self,
         Agg: Any,  # noqa: N803

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 from rapidz.dataframe.collection.column_access import has_columns
@@ -102,6 +102,13 @@ class Grouper:
         known = Example(None, as_tuple, [one._example for one in both])
         made: Streaming = make_collection(stream, known, "streaming", Streaming)
         return made
+
+    def values(self, frame: Any, external: Iterator[Any]) -> list[Any]:
+        """Return the keys of the rows of *frame*; *external* has those that are separate."""
+        return [
+            next(external) if isinstance(key, Streaming) else _key_values(frame, key)
+            for key in self.keys
+        ]
 
     def by(self, chosen: Any) -> Any:
         """Return where states find the keys: in columns of the rows, or given separately."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rapidz.dataframe.collection.streaming import Streaming
 from rapidz.dataframe.frames.aggregate_methods import AggregateMethods
 from rapidz.dataframe.frames.base import BaseFrame
+from rapidz.dataframe.frames.event_time_methods import EventTimeMethods
+from rapidz.dataframe.frames.event_windows import grouper_windows
 from rapidz.dataframe.frames.expanding import EWM, Expanding
 from rapidz.dataframe.frames.fold_rows import fold_rows
 from rapidz.dataframe.frames.groupby import GroupBy
@@ -26,7 +28,7 @@ else:
     _Mixed = object
 
 
-class StatefulMethods(AggregateMethods, _Mixed):
+class StatefulMethods(AggregateMethods, EventTimeMethods, _Mixed):
     """Aggregates of all rows so far, emitted for every element; windows, groups and joins.
 
     >>> import pandas as pd
@@ -113,13 +115,14 @@ class StatefulMethods(AggregateMethods, _Mixed):
 
     def groupby(
         self, other: Any, *, sort: bool = True, dropna: bool = True, observed: bool = True
-    ) -> GroupBy:
+    ) -> Any:
         """Group rows.
 
         Parameters
         ----------
         other : label, streaming series, callable, or a list of these
-            A column, a separate series, a function of the index.
+            A column, a separate series, a function of the index.  With a `pandas.Grouper` that has
+            a *freq*, results are those of event-time windows: see `resample`.
         sort, dropna, observed : bool
             As in pandas.
 
@@ -130,6 +133,9 @@ class StatefulMethods(AggregateMethods, _Mixed):
         >>> sdf.emit(pd.DataFrame({"name": ["a", "b", "a"], "x": [1, 2, 3]}))
         {'a': 4, 'b': 2}
         """
+        options = {"sort": sort, "dropna": dropna, "observed": observed}
+        if (windows := grouper_windows(self, other, **options)) is not None:
+            return windows
         return GroupBy(self, other, sort=sort, dropna=dropna, observed=observed)
 
     def merge(self, right: Any, how: str = "inner", on: Any = None, **kwargs: Any) -> Any:

@@ -45,6 +45,10 @@ class Bins:
         """Return the watermark at which a window closes."""
         raise NotImplementedError
 
+    def closings(self, labels: Ints, side: str) -> Ints:
+        """Return the watermarks at which windows close, by the labels of their "start" or "end"."""
+        raise NotImplementedError
+
 
 @dataclass
 class EvenBins(Bins):
@@ -106,3 +110,7 @@ class EvenBins(Bins):
     def due(self, number: int) -> int:
         """Return the watermark at which a window closes."""
         return number * self.every + self.origin + self.size + self.right
+
+    def closings(self, labels: Ints, side: str) -> Ints:
+        """Return the watermarks at which windows close, by the labels of one side."""
+        return labels + (self.size if side == "start" else 0) + self.right

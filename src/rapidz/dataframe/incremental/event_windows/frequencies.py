@@ -192,6 +192,12 @@ class CalendarBins(Bins):
         """Return the watermark at which a bin closes."""
         return int(self._edges[number - self._first + 1])
 
+    def closings(self, labels: Ints, side: str) -> Ints:
+        """Return the watermarks at which bins close, by the labels of one side."""
+        places = np.searchsorted(self._labels, labels) + (side == "start")
+        edges: Ints = self._edges[places]
+        return edges
+
 
 def _local(instant: int, zone: Any) -> pd.Timestamp:
     moment = pd.Timestamp(instant, unit="ns", tz="UTC")
