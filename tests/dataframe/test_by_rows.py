@@ -93,7 +93,7 @@ def test_results_that_are_whole_take_positions_and_expressions_of_all_rows() -> 
 @pytest.mark.parametrize(
     ("owner", "name", "way"),
     [
-        (lambda s: s, "resample", "floor"),
+        (lambda s: s.groupby("k"), "resample", "Grouper"),
         (lambda s: s.x, "shift", r"window\(n=…\)\.apply\(lambda rows: rows\.shift"),
         (lambda s: s, "sort_values", r"rows\.sort_values"),
         (lambda s: s, "describe", r"expanding\(\)\.apply"),

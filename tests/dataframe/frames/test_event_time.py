@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -46,51 +47,61 @@ def total(result: Any) -> list[tuple[Any, ...]]:
 
 def cut(frame: pd.DataFrame, places: list[int]) -> list[pd.DataFrame]:
     borders = [0, *sorted(place % (len(frame) + 1) for place in places), len(frame)]
-    return [frame.iloc[i:j] for i, j in zip(borders, borders[1:], strict=False)]
+    return [frame.iloc[i:j] for i, j in pairwise(borders)]
 
 
 def random_rows(seed: int, size: int = 40) -> pd.DataFrame:
     random = np.random.default_rng(seed)
     minutes = random.integers(0, 60 * 8, size)
-    return rows(*zip(minutes, random.choice(list("abc"), size), random.integers(0, 9, size) / 2))
+    keys, values = random.choice(list("abc"), size), random.integers(0, 9, size) / 2
+    return rows(*zip(minutes, keys, values, strict=True))
 
 
-FLUENT: list[tuple[Any, Any]] = [
-    (lambda w: w.resample("1h").sum(), lambda f: f.resample("1h", on="ts").sum(numeric_only=True)),
-    (lambda w: w.resample("1h", on="ts")["x"].mean(), lambda f: f.resample("1h", on="ts")["x"].mean()),
-    (lambda w: w.resample("30min").size(), lambda f: f.resample("30min", on="ts").size()),
-    (lambda w: w.resample("D")["x"].agg(["min", "max"]), lambda f: f.resample("D", on="ts")["x"].agg(["min", "max"])),
-    (lambda w: w.resample("1h").x.quantile([0.1, 0.9]), lambda f: f.resample("1h", on="ts").x.quantile([0.1, 0.9])),
-    (lambda w: w.groupby([pd.Grouper(freq="1h", key="ts"), "k"]).agg({"x": ["sum", "first"]}),
-     lambda f: f.groupby([pd.Grouper(freq="1h", key="ts"), "k"]).agg({"x": ["sum", "first"]})),
-    (lambda w: w.groupby(["k", pd.Grouper(freq="1h", key="ts")]).x.std(),
-     lambda f: f.groupby(["k", pd.Grouper(freq="1h", key="ts")]).x.std()),
-    (lambda w: w.groupby(pd.Grouper(freq="1h", key="ts")).x.median(),
-     lambda f: f.groupby(pd.Grouper(freq="1h", key="ts")).x.median()),
-    (lambda w: w.groupby([pd.Grouper(freq="2h", key="ts"), "k"])[["x"]].max(),
-     lambda f: f.groupby([pd.Grouper(freq="2h", key="ts"), "k"])[["x"]].max()),
-]  # fmt: skip
+HOURS = pd.Grouper(freq="1h", key="ts")
+BY_HOUR = [HOURS, "k"]
+#: The same expression for a frame with event time, and for one of pandas.
+SAME: list[Any] = [
+    lambda f: f.resample("1h", on="ts")["x"].mean(),
+    lambda f: f.resample("30min", on="ts").size(),
+    lambda f: f.resample("D", on="ts")["x"].agg(["min", "max"]),
+    lambda f: f.resample("1h", on="ts").x.quantile([0.1, 0.9]),
+    lambda f: f.groupby(BY_HOUR).agg({"x": ["sum", "first"]}),
+    lambda f: f.groupby(["k", HOURS]).x.std(),
+    lambda f: f.groupby(HOURS).x.median(),
+    lambda f: f.groupby(BY_HOUR)[["x"]].max(),
+    lambda f: f.groupby(BY_HOUR).agg(n=("x", "nunique"), own=("x", lambda x: x.max() - x.min())),
+    lambda f: f.groupby([pd.Grouper(freq="2h", key="ts"), "k"]).size(),
+]
 
 
-@pytest.mark.parametrize("number", range(len(FLUENT)))
+@pytest.mark.parametrize("number", range(len(SAME)))
 @settings(max_examples=6)
 @given(seed=st.integers(0, 1000), places=st.lists(st.integers(0, 40), max_size=4))
 def test_what_pandas_users_write_equals_pandas(number: int, seed: int, places: list[int]) -> None:
-    ours, theirs = FLUENT[number]
     frame = random_rows(seed)
     sdf, with_time = timed(lag="8h")
-    seen = ours(with_time).stream.sink_to_list()
+    seen = SAME[number](with_time).stream.sink_to_list()
     for batch in cut(frame, places):
         sdf.emit(batch)
     sdf.stream.close()
-    want = theirs(frame.sort_values("ts", kind="stable"))
-    got = pd.concat(seen)
-    if "k" in want.index.names:
-        got = got.sort_index()
+    want = SAME[number](frame.sort_values("ts", kind="stable"))
+    same(pd.concat(seen).sort_index() if "k" in want.index.names else pd.concat(seen), want)
+
+
+def same(got: Any, want: Any) -> None:
     compare: Any = pd.testing.assert_frame_equal
     if isinstance(want, pd.Series):
         compare = pd.testing.assert_series_equal
     compare(got, want, check_freq=False)
+
+
+def test_resample_needs_no_name_of_the_column_of_event_time() -> None:
+    sdf, with_time = timed(lag="8h")
+    seen = with_time.resample("1h").sum().stream.sink_to_list()
+    frame = random_rows(3)
+    sdf.emit(frame)
+    sdf.stream.close()
+    same(pd.concat(seen), frame.resample("1h", on="ts").sum(numeric_only=True))
 
 
 def test_a_window_is_emitted_once_when_the_watermark_passes() -> None:
@@ -225,6 +236,16 @@ def test_a_series_is_windowed_by_its_index() -> None:
     pd.testing.assert_series_equal(
         pd.concat(resampled), heat.resample("1h").max(), check_freq=False
     )
+
+
+def test_the_labels_of_an_index_may_be_their_own_times() -> None:
+    sdf = DataFrame(example=EXAMPLE.set_index("ts"))
+    seen = sdf.index.event_time().tumbling("1h").count().stream.sink_to_list()
+    of_frame = sdf.event_time().index.resample("1h").count().stream.sink_to_list()
+    sdf.emit(rows((0, "a", 1.0), (30, "a", 2.0), (61, "b", 2.0)).set_index("ts"))
+    sdf.stream.close()
+    assert [row for one in seen for row in total(one)] == [(0, 60, 2), (60, 120, 1)]
+    assert pd.concat(of_frame).tolist() == [2, 1]
 
 
 def test_sliding_windows_overlap() -> None:
@@ -445,7 +466,7 @@ def test_arguments_are_checked_when_the_pipeline_is_built() -> None:
     for build, message in cases:
         with pytest.raises((ValueError, TypeError, KeyError, AttributeError), match=message):
             build()
-    with pytest.raises(AttributeError, match=r"use groupby\(\[pd.Grouper"):
+    with pytest.raises(AttributeError, match=r"groupby\(\[pd.Grouper"):
         with_time.groupby("k").resample("1h")
 
 

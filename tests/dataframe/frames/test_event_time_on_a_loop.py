@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tests.dataframe.frames.test_event_time import EXAMPLE, rows, total
 
 from rapidz import Stream
 from rapidz.testing import record
-from tests.dataframe.frames.test_event_time import EXAMPLE, rows, total
 
 
 async def slow(x: Any) -> Any:

@@ -28,8 +28,8 @@ of a window"
 _OTHERWISE = f"use map_partitions(lambda frame: frame.{{name}}(…)) for each batch, or {_ROWS}"
 
 INSTEAD = {
-    "resample": "use groupby(times.dt.floor('1h')) of a column of times, or window('1h') for the "
-    "rows of the last hour",
+    "resample": "use event_time(…).resample(…) of the frame, with keys "
+    "groupby([pd.Grouper(freq=…, key=…), …]), or window('1h') for the rows of the last hour",
     "apply": "use map_partitions(lambda frame: frame.apply(…)) for each batch, or a window's apply",
     "pipe": "call the function with the frame",
     "head": f"use {_ROWS}, or .stream.slice(0, 5) for the first batches",

@@ -173,6 +173,11 @@ class Index(Series):
     expanding: Any = _of_labels("expanding")
     ewm: Any = _of_labels("ewm")
     groupby: Any = _of_labels("groupby")
+    event_time: Any = _of_labels("event_time")
+    tumbling: Any = _of_labels("tumbling")
+    sliding: Any = _of_labels("sliding")
+    session: Any = _of_labels("session")
+    resample: Any = _of_labels("resample")
 
 
 def _joined(columns: Mapping[Any, Any]) -> Any:

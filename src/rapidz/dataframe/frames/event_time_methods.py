@@ -210,8 +210,8 @@ class EventTimeMethods(_Mixed):
         return make_collection(node.early, known, "updating", None)
 
     def _column(self, name: str) -> Any:
-        getter: Any = type(self).__getattr__
-        return getter(self, name)
+        frame: Any = self
+        return frame.__getattr__(name)
 
     def _side_node(self, *kinds: type) -> Any:
         node = self._eager

@@ -76,7 +76,7 @@ class EventWindows(ColumnAttributes, AggregateMethods):
         self._reader = reader_of(kind.operator, root, on)
 
     def _with(self, **changed: Any) -> EventWindows:
-        own = {
+        own: dict[str, Any] = {
             "on": self._on,
             "grouper": self._grouper,
             "index": self.index,

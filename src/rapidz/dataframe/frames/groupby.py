@@ -145,11 +145,6 @@ class GroupBy(ColumnAttributes, AggregateMethods):
         grouped = windows.groupby(self.grouper, **self._options)
         return grouped if self.index is None else grouped[self.index]
 
-    def _alternative(self, key: str) -> str:
-        if key == "resample":
-            return "use groupby([pd.Grouper(freq=…, key=…), …])"
-        return super()._alternative(key)
-
     def _accumulate(
         self,
         Agg: Any,  # noqa: N803

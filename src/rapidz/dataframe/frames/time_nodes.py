@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 import weakref
 from collections.abc import Callable
@@ -108,7 +107,7 @@ class event_time_of_frames(event_time[Any], SendsLateRows):
                     clock.graph()
                     clock.open_boundaries(clock.said())
                     clock.tell()
-            if graph is not None and graph.owes:
+            if graph is not None and graph.owed:
                 waits += graph.take_owed()
             if watch is not None and newest is not None:
                 watch.note()
@@ -123,7 +122,7 @@ class event_time_of_frames(event_time[Any], SendsLateRows):
         if not len(known):
             return frame, None, []
         newest = int(known.max())
-        if self._ahead is None or newest <= (limit := time.time_ns() + self._ahead):
+        if self._ahead is None or newest <= (limit := self._origin._wall() + self._ahead):
             return frame, newest, []
         future = instants > limit if valid is None else valid & (instants > limit)
         wait = self._send_rows(frame[future], "are further ahead than allowed")
