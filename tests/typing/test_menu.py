@@ -18,6 +18,7 @@ from rapidz._menu.types import (
     JoinOptions,
     NodeOptions,
     SourceOptions,
+    TimeWindowOptions,
     WriterOptions,
     ZipOptions,
 )
@@ -26,7 +27,10 @@ from rapidz.eventtime import OPERATORS
 
 OPTIONS = {
     kind.__name__: kind.__required_keys__ | kind.__optional_keys__
-    for kind in (NodeOptions, JoinOptions, ZipOptions, CombineOptions, SourceOptions, WriterOptions)
+    for kind in (
+        *(NodeOptions, JoinOptions, ZipOptions, CombineOptions, TimeWindowOptions),
+        *(SourceOptions, WriterOptions),
+    )
 }
 ROOMS = (
     "rapidz",

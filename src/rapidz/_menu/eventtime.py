@@ -1,15 +1,26 @@
 """Typed methods of event time: timestamps, windows, keyed streams, joins."""
 
-# The methods have no bodies, as in a stub.
-# mypy: disable-error-code="empty-body"
+# The methods have no bodies, as in a stub.  Overloads overlap on purpose:
+# a type checker takes the first one that fits, the most precise.
+# mypy: disable-error-code="empty-body, overload-overlap, overload-cannot-match"
 # pyright: reportReturnType=false
+# pyright: reportOverlappingOverload=false, reportInconsistentOverload=false
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
-from rapidz._menu.types import ElementType, NodeOptions, T
+from rapidz._menu.types import (
+    ElementType,
+    K,
+    NodeOptions,
+    P,
+    Processor,
+    T,
+    TimeWindowOptions,
+    U,
+)
 
 if TYPE_CHECKING:
     from rapidz.eventtime import event_time as timed
@@ -47,12 +58,23 @@ class EventTimeMethods(ElementType[T]):
     def timestamps(self, timestamp: Any, **options: Unpack[NodeOptions]) -> Stream[T]:
         """Say anew where the timestamp of an element is."""
 
-    def key_by(self, key: Any, **options: Unpack[NodeOptions]) -> KeyedStream[T]:
+    @overload
+    def key_by(
+        self, key: Callable[[T], K], **options: Unpack[NodeOptions]
+    ) -> KeyedStream[K, T]: ...
+    @overload
+    def key_by(self, key: Any, **options: Unpack[NodeOptions]) -> KeyedStream[Any, T]: ...
+    def key_by(self, key: Any, **options: Unpack[NodeOptions]) -> KeyedStream[Any, T]:
         """Give elements keys, for windows, joins and state of each key."""
 
+    @overload
+    def process(
+        self, cls: Callable[P, Processor[Any, T, U]], *args: P.args, **kwargs: P.kwargs
+    ) -> keyed_process.process[U]: ...
+    @overload
     def process(
         self,
-        cls: Callable[..., Any],
+        cls: Callable[..., Processor[Any, T, U]],
         *args: Any,
         timestamp: Any = None,
         hold: bool | Interval = True,
@@ -60,20 +82,13 @@ class EventTimeMethods(ElementType[T]):
         max_keys: int | None = None,
         stream_name: str | None = None,
         **kwargs: Any,
-    ) -> keyed_process.process[Any]:
+    ) -> keyed_process.process[U]: ...
+    def process(self, cls: Any, *args: Any, **kwargs: Any) -> keyed_process.process[Any]:
         """Call a class with each element and each timer of its key."""
 
     def tumbling(
-        self,
-        size: Interval,
-        *,
-        offset: Interval = 0,
-        emit: Literal["close", "update"] = "close",
-        early: Interval | None = None,
-        lateness: Interval = 0,
-        timestamp: Any = None,
-        **options: Unpack[NodeOptions],
-    ) -> Windows:
+        self, size: Interval, *, offset: Interval = 0, **options: Unpack[TimeWindowOptions]
+    ) -> Windows[None, T]:
         """Divide event time into windows of one size, one after the other."""
 
     def sliding(
@@ -82,12 +97,8 @@ class EventTimeMethods(ElementType[T]):
         every: Interval,
         *,
         offset: Interval = 0,
-        emit: Literal["close", "update"] = "close",
-        early: Interval | None = None,
-        lateness: Interval = 0,
-        timestamp: Any = None,
-        **options: Unpack[NodeOptions],
-    ) -> Windows:
+        **options: Unpack[TimeWindowOptions],
+    ) -> Windows[None, T]:
         """Windows of one size that begin every so often, and overlap."""
 
     def session(
@@ -95,14 +106,54 @@ class EventTimeMethods(ElementType[T]):
         gap: Interval,
         *,
         max_length: Interval | None = None,
-        emit: Literal["close", "update"] = "close",
-        early: Interval | None = None,
-        lateness: Interval = 0,
-        timestamp: Any = None,
-        **options: Unpack[NodeOptions],
-    ) -> Windows:
+        **options: Unpack[TimeWindowOptions],
+    ) -> Windows[None, T]:
         """Windows of elements that follow each other closely."""
 
+    @overload
+    def interval_join(
+        self,
+        other: Stream[U],
+        key: Any = None,
+        *,
+        within: Interval | tuple[Interval, Interval],
+        how: Literal["inner"] = "inner",
+        timestamp: Any = None,
+        **options: Unpack[NodeOptions],
+    ) -> interval.interval_join[tuple[T, U]]: ...
+    @overload
+    def interval_join(
+        self,
+        other: Stream[U],
+        key: Any = None,
+        *,
+        within: Interval | tuple[Interval, Interval],
+        how: Literal["left"],
+        timestamp: Any = None,
+        **options: Unpack[NodeOptions],
+    ) -> interval.interval_join[tuple[T, U | None]]: ...
+    @overload
+    def interval_join(
+        self,
+        other: Stream[U],
+        key: Any = None,
+        *,
+        within: Interval | tuple[Interval, Interval],
+        how: Literal["right"],
+        timestamp: Any = None,
+        **options: Unpack[NodeOptions],
+    ) -> interval.interval_join[tuple[T | None, U]]: ...
+    @overload
+    def interval_join(
+        self,
+        other: Stream[U],
+        key: Any = None,
+        *,
+        within: Interval | tuple[Interval, Interval],
+        how: Literal["outer"],
+        timestamp: Any = None,
+        **options: Unpack[NodeOptions],
+    ) -> interval.interval_join[tuple[T | None, U | None]]: ...
     def interval_join(
         self,
         other: Stream[Any],
@@ -112,9 +163,31 @@ class EventTimeMethods(ElementType[T]):
         how: Literal["inner", "left", "right", "outer"] = "inner",
         timestamp: Any = None,
         **options: Unpack[NodeOptions],
-    ) -> interval.interval_join:
+    ) -> interval.interval_join[Any]:
         """Pair the elements of two streams that have the same key and are close in event time."""
 
+    @overload
+    def asof_join(
+        self,
+        other: Stream[U],
+        key: Any = None,
+        *,
+        tolerance: Interval | None = None,
+        how: Literal["left"] = "left",
+        timestamp: Any = None,
+        **options: Unpack[NodeOptions],
+    ) -> asof.asof_join[tuple[T, U | None]]: ...
+    @overload
+    def asof_join(
+        self,
+        other: Stream[U],
+        key: Any = None,
+        *,
+        tolerance: Interval | None = None,
+        how: Literal["inner"],
+        timestamp: Any = None,
+        **options: Unpack[NodeOptions],
+    ) -> asof.asof_join[tuple[T, U]]: ...
     def asof_join(
         self,
         other: Stream[Any],
@@ -124,9 +197,29 @@ class EventTimeMethods(ElementType[T]):
         how: Literal["left", "inner"] = "left",
         timestamp: Any = None,
         **options: Unpack[NodeOptions],
-    ) -> asof.asof_join:
+    ) -> asof.asof_join[Any]:
         """Pair each element with the newest one of another stream that is not newer than itself."""
 
+    @overload
+    def lookup(
+        self,
+        table: Stream[U],
+        key: Any = None,
+        *,
+        version: Literal["latest", "event time"] = "latest",
+        how: Literal["left"] = "left",
+        **options: Unpack[NodeOptions],
+    ) -> Stream[tuple[T, U | None]]: ...
+    @overload
+    def lookup(
+        self,
+        table: Stream[U],
+        key: Any = None,
+        *,
+        version: Literal["latest", "event time"] = "latest",
+        how: Literal["inner"],
+        **options: Unpack[NodeOptions],
+    ) -> Stream[tuple[T, U]]: ...
     def lookup(
         self,
         table: Stream[Any],
@@ -135,5 +228,5 @@ class EventTimeMethods(ElementType[T]):
         version: Literal["latest", "event time"] = "latest",
         how: Literal["left", "inner"] = "left",
         **options: Unpack[NodeOptions],
-    ) -> Stream[tuple[T, Any]]:
+    ) -> Stream[Any]:
         """Pair each element with the row of a table."""

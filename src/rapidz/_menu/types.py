@@ -40,6 +40,7 @@ K = TypeVar("K")
 S = TypeVar("S")
 U = TypeVar("U")
 In = TypeVar("In", contravariant=True)
+KeyIn = TypeVar("KeyIn", contravariant=True)
 Out = TypeVar("Out", covariant=True)
 P = ParamSpec("P")
 Items = TypeVarTuple("Items")
@@ -61,6 +62,12 @@ class QueueLike(Protocol[Out]):
     """Queue: of `queue`, `multiprocessing` or `asyncio`."""
 
     def get_nowait(self) -> Out: ...
+
+
+class Processor(Protocol[KeyIn, In, Out]):
+    """Class of `process`: its methods get a key, an element or instant, and a `KeyContext`."""
+
+    def on_element(self, key: KeyIn, x: In, ctx: Any, /) -> Iterable[Out] | None: ...
 
 
 class ExecutorLike(Protocol):
@@ -95,6 +102,15 @@ class CombineOptions(JoinOptions, total=False):
     """Options of `combine_latest`."""
 
     emit_on: int | Stream[Any] | Iterable[int | Stream[Any]] | None
+
+
+class TimeWindowOptions(NodeOptions, total=False):
+    """Options of the windows of event time: when they emit."""
+
+    emit: Literal["close", "update"]
+    early: Interval | None
+    lateness: Interval
+    timestamp: Any
 
 
 class SourceOptions(NodeOptions, total=False):

@@ -11,14 +11,14 @@ from rapidz.eventtime.event_time import TimeDefinition
 from rapidz.eventtime.getter import Getter
 from rapidz.eventtime.joins.base import JoinNode, Row, Side
 from rapidz.eventtime.wheel import Wheel
-from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.graph.stream import Stream, T
 from rapidz.kernel.protocol.checks import check_choice
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Pending
 
 
 @Stream.register_api()
-class asof_join(JoinNode):
+class asof_join(JoinNode[T]):
     """Pair each element with the newest one of another stream that is not newer than itself.
 
     Emits ``(left, right)``, in order of event time, once the watermark has passed the left

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from rapidz.eventtime.getter import Getter
 from rapidz.eventtime.time_node import TimeNode
-from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.graph.stream import Stream, T
 from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime.tracked_element import TrackedElement, unbox
@@ -72,7 +72,7 @@ def _order(row: Row) -> tuple[int, int]:
     return row.order
 
 
-class JoinNode(TimeNode[Any]):
+class JoinNode(TimeNode[T]):
     """Base class of the joins: two inputs, a key of each, a timestamp of each.
 
     Parameters

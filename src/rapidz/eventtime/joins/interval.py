@@ -10,7 +10,7 @@ from rapidz.eventtime.event_time import TimeDefinition
 from rapidz.eventtime.getter import Getter
 from rapidz.eventtime.joins.base import JoinNode, PairTime, Row, Side
 from rapidz.eventtime.wheel import Wheel
-from rapidz.kernel.graph.stream import Stream
+from rapidz.kernel.graph.stream import Stream, T
 from rapidz.kernel.protocol.checks import check_choice
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Pending
@@ -18,7 +18,7 @@ from rapidz.kernel.protocol.short_repr import short_repr
 
 
 @Stream.register_api()
-class interval_join(JoinNode):
+class interval_join(JoinNode[T]):
     """Pair the elements of two streams that have the same key and are close in event time.
 
     Emits ``(left, right)`` when the second of the two comes.  An outer join also emits

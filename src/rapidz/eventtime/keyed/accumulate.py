@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 from rapidz.eventtime.keyed.keyed_node import KeyedNode
 from rapidz.eventtime.keyed.keys import key_reader
@@ -18,8 +18,19 @@ from rapidz.kernel.protocol.signatures import check_arguments
 from rapidz.kernel.runtime.awaitables import look_at_first, may_return_coroutine
 from rapidz.kernel.runtime.loop import is_async
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
 
-class keyed_accumulate(KeyedNode[Any]):
+    K = TypeVar("K", default=Any)
+    S = TypeVar("S", default=Any)
+else:
+    from typing import TypeVar
+
+    K = TypeVar("K")
+    S = TypeVar("S")
+
+
+class keyed_accumulate(KeyedNode[tuple[K, S]], Generic[K, S]):
     """Fold every element into the state of its key, and emit ``(key, result)``.
 
     Emits for every element the key and the new state; without *start* the first element of a key
@@ -196,7 +207,7 @@ class keyed_accumulate(KeyedNode[Any]):
         return await_each(self, call, then)
 
 
-class map_with_state(keyed_accumulate):
+class map_with_state(keyed_accumulate[K, S]):
     """Apply a function to the state of the key and the element, and emit ``(key, result)``.
 
     Emits the key and the result for every element, unless the result is `SKIP`.  A new state of

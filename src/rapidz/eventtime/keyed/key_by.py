@@ -8,11 +8,12 @@ from rapidz.eventtime.getter import Getter
 from rapidz.eventtime.keyed.keyed_stream import KeyedStream
 from rapidz.kernel.graph.stream import Stream
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
 @Stream.register_api()
-class key_by(KeyedStream[T]):
+class key_by(KeyedStream[K, T]):
     """Give elements keys, for windows, joins and state of each key.
 
     Emits every element as it is, and applies back pressure when downstream does.  Windows, joins,

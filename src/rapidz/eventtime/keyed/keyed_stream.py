@@ -1,9 +1,15 @@
 """KeyedStream: stream whose elements have keys, with the methods that keep one state a key."""
 
+# The typed methods of windows have no bodies, as in a stub.  Overloads overlap on purpose: a type
+# checker takes the first one that fits.
+# mypy: disable-error-code="empty-body, overload-overlap, overload-cannot-match, override"
+# pyright: reportReturnType=false, reportIncompatibleMethodOverride=false
+# pyright: reportOverlappingOverload=false, reportInconsistentOverload=false
+
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, overload
 
 from rapidz.eventtime.getter import Getter
 from rapidz.eventtime.keyed.accumulate import keyed_accumulate, map_with_state
@@ -12,17 +18,123 @@ from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.push import no_default
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from typing_extensions import TypeVar
+
+    from rapidz._menu.types import AnyReducer, EmptyCollection, Mealy, TimeWindowOptions
+    from rapidz.eventtime.windows.definition import Windows
     from rapidz.kernel.protocol.intervals import Interval
 
-T = TypeVar("T")
+    K = TypeVar("K", default=Any)
+    T = TypeVar("T", default=Any)
+    S = TypeVar("S")
+    U = TypeVar("U")
+else:
+    from typing import TypeVar
+
+    K, T = TypeVar("K"), TypeVar("T")
 
 
-class KeyedStream(Stream[T]):
+class KeyedStream(Stream[T], Generic[K, T]):
     """Stream whose elements have keys: its windows, joins and state are one for each key."""
 
     key_getter: Getter
 
-    def accumulate(  # type: ignore[override]
+    if TYPE_CHECKING:  # the windows of `Stream`, with results of each key
+
+        def tumbling(
+            self, size: Interval, *, offset: Interval = 0, **options: Unpack[TimeWindowOptions]
+        ) -> Windows[K, T]:
+            """Divide event time into windows of one size, one after the other."""
+
+        def sliding(
+            self,
+            size: Interval,
+            every: Interval,
+            *,
+            offset: Interval = 0,
+            **options: Unpack[TimeWindowOptions],
+        ) -> Windows[K, T]:
+            """Windows of one size that begin every so often, and overlap."""
+
+        def session(
+            self,
+            gap: Interval,
+            *,
+            max_length: Interval | None = None,
+            **options: Unpack[TimeWindowOptions],
+        ) -> Windows[K, T]:
+            """Windows of elements that follow each other closely."""
+
+    @overload
+    def accumulate(
+        self,
+        func: AnyReducer[T, T],
+        *,
+        ttl: Interval | None = None,
+        max_keys: int | None = None,
+        timestamp: Any = None,
+        stream_name: str | None = None,
+        **kwargs: Any,
+    ) -> keyed_accumulate[K, T]: ...
+    @overload
+    def accumulate(
+        self,
+        func: AnyReducer[S, T],
+        start: EmptyCollection,
+        returns_state: Literal[False] = False,
+        with_state: Literal[False] = False,
+        *,
+        ttl: Interval | None = None,
+        max_keys: int | None = None,
+        timestamp: Any = None,
+        stream_name: str | None = None,
+        **kwargs: Any,
+    ) -> keyed_accumulate[K, S]: ...
+    @overload
+    def accumulate(
+        self,
+        func: AnyReducer[S, T],
+        start: S,
+        returns_state: Literal[False] = False,
+        with_state: Literal[False] = False,
+        *,
+        ttl: Interval | None = None,
+        max_keys: int | None = None,
+        timestamp: Any = None,
+        stream_name: str | None = None,
+        **kwargs: Any,
+    ) -> keyed_accumulate[K, S]: ...
+    @overload
+    def accumulate(
+        self,
+        func: Mealy[S, T, U],
+        start: S,
+        returns_state: Literal[True],
+        with_state: Literal[False] = False,
+        *,
+        ttl: Interval | None = None,
+        max_keys: int | None = None,
+        timestamp: Any = None,
+        stream_name: str | None = None,
+        **kwargs: Any,
+    ) -> keyed_accumulate[K, U]: ...
+    @overload
+    def accumulate(
+        self,
+        func: Callable[..., Any],
+        start: Any = ...,
+        returns_state: bool = False,
+        with_state: bool = False,
+        *,
+        ttl: Interval | None = None,
+        max_keys: int | None = None,
+        timestamp: Any = None,
+        stream_name: str | None = None,
+        **kwargs: Any,
+    ) -> keyed_accumulate[K, Any]: ...
+    def accumulate(
         self,
         func: Callable[..., Any],
         start: Any = no_default,
@@ -54,6 +166,52 @@ class KeyedStream(Stream[T]):
 
     scan = accumulate  # type: ignore[assignment]
 
+    @overload
+    def map_with_state(
+        self,
+        func: Callable[Concatenate[S, T, ...], Awaitable[tuple[S, U]]],
+        start: S,
+        *,
+        ttl: Interval | None = None,
+        max_keys: int | None = None,
+        timestamp: Any = None,
+        stream_name: str | None = None,
+        **kwargs: Any,
+    ) -> map_with_state[K, U]: ...
+    @overload
+    def map_with_state(
+        self,
+        func: Callable[Concatenate[S, T, ...], tuple[S, U]],
+        start: S,
+        *,
+        ttl: Interval | None = None,
+        max_keys: int | None = None,
+        timestamp: Any = None,
+        stream_name: str | None = None,
+        **kwargs: Any,
+    ) -> map_with_state[K, U]: ...
+    @overload
+    def map_with_state(
+        self,
+        func: Callable[Concatenate[Any, T, ...], Awaitable[tuple[Any, U]]],
+        *,
+        ttl: Interval | None = None,
+        max_keys: int | None = None,
+        timestamp: Any = None,
+        stream_name: str | None = None,
+        **kwargs: Any,
+    ) -> map_with_state[K, U]: ...
+    @overload
+    def map_with_state(
+        self,
+        func: Callable[Concatenate[Any, T, ...], tuple[Any, U]],
+        *,
+        ttl: Interval | None = None,
+        max_keys: int | None = None,
+        timestamp: Any = None,
+        stream_name: str | None = None,
+        **kwargs: Any,
+    ) -> map_with_state[K, U]: ...
     def map_with_state(
         self,
         func: Callable[..., Any],
@@ -80,7 +238,7 @@ class KeyedStream(Stream[T]):
             **kwargs,
         )
 
-    def unique(  # type: ignore[override]
+    def unique(
         self,
         history: int | None = None,
         maxsize: int | None = None,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Hashable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeAlias
 
 from rapidz.eventtime.domain import SECOND, TimeDomain
 from rapidz.eventtime.event_time import TimeDefinition
 from rapidz.eventtime.getter import Getter
 from rapidz.eventtime.time_node import TimeNode
 from rapidz.eventtime.windows.fold import Fold
-from rapidz.eventtime.windows.results import WindowResult
+from rapidz.eventtime.windows.results import K, V, WindowResult
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime.supervision import push_supervised
 from rapidz.kernel.runtime.timer import Timer
@@ -43,7 +43,7 @@ class ResultTime:
         return domain.from_ns(domain.to_ns(result.end) - domain.tick)
 
 
-class WindowNode(TimeNode[WindowResult]):
+class WindowNode(TimeNode[WindowResult[K, V]], Generic[K, V]):
     """Base class of the window nodes: keys, timestamps, and when results leave.
 
     Parameters

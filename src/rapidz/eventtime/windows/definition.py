@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
 from rapidz.eventtime.aggregators import Aggregator, Bindings, Collect, check_aggregator
 from rapidz.eventtime.domain import nanoseconds
@@ -12,6 +12,7 @@ from rapidz.eventtime.windows.aligned import aligned_window
 from rapidz.eventtime.windows.base import WindowNode, WindowOptions
 from rapidz.eventtime.windows.bounded_session import bounded_session_window
 from rapidz.eventtime.windows.fold import Fold
+from rapidz.eventtime.windows.results import K, V
 from rapidz.eventtime.windows.session import session_window
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.checks import check_callable, check_choice
@@ -19,8 +20,10 @@ from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import no_default
 from rapidz.kernel.protocol.short_repr import short_repr
 
+S = TypeVar("S")
 
-class Windows:
+
+class Windows(Generic[K, V]):
     """Windows of a stream, still without what becomes of their elements.
 
     Each of its methods adds a node, and returns it: a stream of `WindowResult`.
@@ -32,7 +35,7 @@ class Windows:
     def __repr__(self) -> str:
         return f"<{self._operator} windows: call aggregate, reduce or collect>"
 
-    def aggregate(self, **aggregators: Aggregator) -> WindowNode:
+    def aggregate(self, **aggregators: Aggregator) -> WindowNode[K, dict[str, Any]]:
         """Aggregate the elements of each window; the value of a result is a dict by name.
 
         >>> from rapidz import Count, Mean
@@ -51,6 +54,10 @@ class Windows:
             check_aggregator(self._operator, name, each)
         return self._node(Fold(aggregators, self._operator))
 
+    @overload
+    def reduce(self, func: Callable[[V, V], V]) -> WindowNode[K, V]: ...
+    @overload
+    def reduce(self, func: Callable[[S, V], S], start: S) -> WindowNode[K, S]: ...
     def reduce(self, func: Callable[[Any, Any], Any], start: Any = no_default) -> WindowNode:
         """Fold the elements of each window, in order of arrival; the value is the last state.
 
@@ -65,7 +72,7 @@ class Windows:
             )
         return self._node(Fold({"value": Reduce(func, start)}, self._operator, bare=True))
 
-    def collect(self) -> WindowNode:
+    def collect(self) -> WindowNode[K, list[V]]:
         """Collect the elements of each window into a list, by timestamp, ties by arrival."""
         return self._node(Fold({"value": Collect()}, self._operator, bare=True))
 

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    K = TypeVar("K", default=Any)
+    V = TypeVar("V", default=Any)
+else:
+    from typing import TypeVar
+
+    K = TypeVar("K")
+    V = TypeVar("V")
 
 
-class WindowResult(NamedTuple):
+class WindowResult(NamedTuple, Generic[K, V]):
     """Result of one window, for one key."""
 
-    key: Any
+    key: K
     """The key; None for a stream without keys."""
     start: Any
     end: Any
     """The window has the elements from *start* on and before *end*, as the source writes time."""
-    value: Any
+    value: V
     """What the aggregation made of them; None if the window was withdrawn."""
     final: bool
     """Whether the watermark has passed the end: False for early results and updates."""
