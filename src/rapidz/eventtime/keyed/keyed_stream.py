@@ -18,11 +18,10 @@ from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.push import no_default
 
 if TYPE_CHECKING:
-    from typing import Unpack
+    from typing import Never, TypedDict, Unpack
 
     from typing_extensions import TypeVar
 
-    from rapidz._menu.types import AnyReducer, EmptyCollection, Mealy, TimeWindowOptions
     from rapidz.eventtime.windows.definition import Windows
     from rapidz.kernel.protocol.intervals import Interval
 
@@ -30,6 +29,22 @@ if TYPE_CHECKING:
     T = TypeVar("T", default=Any)
     S = TypeVar("S")
     U = TypeVar("U")
+    A = TypeVar("A")
+    AnyReducer = Callable[Concatenate[S, A, ...], Awaitable[S] | S]
+    EmptyCollection = dict[Never, Never] | list[Never] | set[Never]
+    Mealy = Callable[Concatenate[S, A, ...], tuple[S, U]]
+
+    class KeyedWindowOptions(TypedDict, total=False):
+        """Options of the windows of a keyed stream, and of every node."""
+
+        emit: Literal["close", "update"]
+        early: Interval | None
+        lateness: Interval
+        timestamp: Any
+        stream_name: str | None
+        loop: Any
+        asynchronous: bool | None
+        ensure_io_loop: bool
 else:
     from typing import TypeVar
 
@@ -44,7 +59,7 @@ class KeyedStream(Stream[T], Generic[K, T]):
     if TYPE_CHECKING:  # the windows of `Stream`, with results of each key
 
         def tumbling(
-            self, size: Interval, *, offset: Interval = 0, **options: Unpack[TimeWindowOptions]
+            self, size: Interval, *, offset: Interval = 0, **options: Unpack[KeyedWindowOptions]
         ) -> Windows[K, T]:
             """Divide event time into windows of one size, one after the other."""
 
@@ -54,7 +69,7 @@ class KeyedStream(Stream[T], Generic[K, T]):
             every: Interval,
             *,
             offset: Interval = 0,
-            **options: Unpack[TimeWindowOptions],
+            **options: Unpack[KeyedWindowOptions],
         ) -> Windows[K, T]:
             """Windows of one size that begin every so often, and overlap."""
 
@@ -63,7 +78,7 @@ class KeyedStream(Stream[T], Generic[K, T]):
             gap: Interval,
             *,
             max_length: Interval | None = None,
-            **options: Unpack[TimeWindowOptions],
+            **options: Unpack[KeyedWindowOptions],
         ) -> Windows[K, T]:
             """Windows of elements that follow each other closely."""
 
