@@ -192,6 +192,34 @@ def test_a_value_that_fails_changes_no_state(window: str, options: dict[str, Any
     assert all(result.value["n"] == result.value["a"] for result in found)
 
 
+@each_window
+@each_way
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_an_element_without_what_is_aggregated_is_an_error_that_shows_both(
+    window: str, options: dict[str, Any], before: int
+) -> None:
+    source: Stream[Any] = Stream()
+    stream = source.event_time("at")
+    WINDOWS[window](stream, **options).aggregate(a=Sum("v")).sink_to_list()
+    for n in range(before):
+        source.emit({"at": n, "v": 1})
+    with pytest.raises(ValueError, match="of must name something in the element, 'v' is not in"):
+        source.emit({"at": 5, "w": 1})
+    source.close()
+
+
+@each_window
+def test_the_error_of_a_value_is_not_its_own_cause(window: str) -> None:
+    source: Stream[Any] = Stream()
+    stream = source.event_time("at")
+    WINDOWS[window](stream).aggregate(a=Sum("v")).sink_to_list()
+    for at in (1, 2, 3):
+        with pytest.raises(TypeError) as caught:
+            source.emit({"at": at, "v": "a"})
+        assert caught.value.__cause__ is None
+    source.close()
+
+
 def test_a_result_that_was_emitted_stays_as_it_was() -> None:
     source: Stream[Any] = Stream()
     windows = source.event_time("at").tumbling("10s", emit="update")

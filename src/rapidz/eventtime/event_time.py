@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from rapidz.eventtime.clock import joined
 from rapidz.eventtime.domain import TimeDomain, nanoseconds
-from rapidz.eventtime.getter import Getter
+from rapidz.eventtime.getter import Getter, caused
 from rapidz.eventtime.idle import IdleWatch
 from rapidz.eventtime.late import SendsLate
 from rapidz.eventtime.origin import OriginClock
@@ -149,7 +149,7 @@ class event_time(SendsLate[T]):
         code.line(f"    else: {'too_far = ' if clock.ahead is not None else ''}{take}({ts})")
         code.depth -= 1
         code.line("except Exception as error:")
-        code.line(f"    raise {failure}(x, error) from error")
+        code.line(f"    raise {failure}(x, error)")
         if clock.ahead is not None:
             self._divert(code)
 
@@ -174,7 +174,7 @@ class event_time(SendsLate[T]):
         try:
             self._domain.learn(self._timestamp(x))
         except Exception as better:
-            return better
+            return caused(better, error)
         return error
 
     def _future(self) -> Any:
@@ -219,7 +219,7 @@ class event_time(SendsLate[T]):
                 else:
                     too_far = clock.take(ts) if bar is None or ts > bar or clock.asleep else 0
             except Exception as error:
-                raise failure(ref, x, error) from error
+                raise failure(ref, x, error)  # noqa: B904 - its cause is set
             wait = future(x, too_far) if too_far else push(x)
             if graph.owed and (node := ref()) is not None:
                 wait = joined(node, [wait, *graph.take_owed()])

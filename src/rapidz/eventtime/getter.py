@@ -93,3 +93,14 @@ class Getter:
         if self.mode == "attribute":
             return f"x.{self.of}"
         return f"{code.bind('getter', self)}(x)"
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    """Return *error*, with its cause, unless it has one.
+
+    >>> caused(ValueError(), KeyError()).__cause__
+    KeyError()
+    """
+    if error is not cause and error.__cause__ is None:
+        error.__cause__ = cause
+    return error

@@ -126,7 +126,7 @@ class aligned_window(WindowNode):
         self._fold.write(code, "p", key, ts)
         code.depth -= 2
         code.line("except Exception as error:")
-        code.line(f"    raise {failure}(x, error) from error")
+        code.line(f"    raise {failure}(x, error)")
 
     def compile(self, push: Push[WindowResult], port: int = 0) -> Push[Any]:
         if self._can_inline():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, T
 
 from rapidz.eventtime.domain import SECOND, TimeDomain
 from rapidz.eventtime.event_time import TimeDefinition
-from rapidz.eventtime.getter import Getter
+from rapidz.eventtime.getter import Getter, caused
 from rapidz.eventtime.time_node import TimeNode
 from rapidz.eventtime.windows.fold import Fold
 from rapidz.eventtime.windows.results import K, V, WindowResult
@@ -132,8 +132,9 @@ class WindowNode(TimeNode[WindowResult[K, V]], Generic[K, V]):
             self._domain.to_ns(self._timestamp(x))
             if self._key is not None:
                 self.check_key(self._key(x))
+            self._fold.check(x)
         except Exception as better:
-            return better
+            return caused(better, error)
         return error
 
     def check_key(self, key: Any) -> None:

@@ -110,6 +110,12 @@ class Fold:
             for add, state, value in zip(self._add, before, values, strict=True)
         )
 
+    def check(self, x: Any) -> None:
+        """Refuse *x* if it lacks what an aggregator reads."""
+        for getter in self.getters:
+            if getter.mode != "call":  # what a callable raises is its own error
+                getter(x)
+
     def _merge_each(self, a: Any, b: Any) -> Any:
         return tuple(merge(s, t) for merge, s, t in zip(self._merge, a, b, strict=True))
 

@@ -164,7 +164,7 @@ class session_window(WindowNode):
             code.line(f"else: {take}(x, ts, {key})")
         code.depth -= 1
         code.line("except Exception as error:")
-        code.line(f"    raise {failure}(x, error) from error")
+        code.line(f"    raise {failure}(x, error)")
 
     def _taker(self) -> Callable[[Any, Any, Any], None]:
         ref = weakref.ref(self)
@@ -205,7 +205,7 @@ class session_window(WindowNode):
                 node.check_key(key)
                 wait = node._take(x, ts, key)
             except Exception as error:
-                raise node._failure(unbox(x), error) from error
+                raise node._failure(unbox(x), error)  # noqa: B904 - its cause is set
             if node._domain.kind is not None and node._can_inline():
                 node._invalidate()  # the kind of timestamps is known now
             return wait
