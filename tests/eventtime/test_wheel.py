@@ -44,6 +44,13 @@ class WheelModel(RuleBasedStateMachine):
         assert t <= over < t + self.tick
         assert over % self.tick == 0
 
+    @rule(ts=st.lists(instants, max_size=8))
+    def add_all(self, ts: list[int]) -> None:
+        timed = [(t, f"entry {next(self.numbers)}") for t in ts]
+        self.wheel.add_all(timed)
+        self.entries += timed
+        self.taken_up_to = min([self.taken_up_to, *(t - 1 for t in ts)])
+
     @rule(t=instants, n=st.integers(2, 30))
     def add_many_at_one_instant(self, t: int, n: int) -> None:
         for _ in range(n):

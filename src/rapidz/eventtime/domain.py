@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from numbers import Integral, Real
 from typing import Any, Final, Literal, TypeAlias
@@ -132,6 +133,14 @@ class TimeDomain:
         if hasattr(ts, "value"):  # of pandas
             return int(ts.value)
         return _of_timedelta(ts - (_EPOCH if self.kind == "aware" else _NAIVE_EPOCH))
+
+    def all_to_ns(self, timestamps: Iterable[Any]) -> list[int]:
+        """Return timestamps that were read before as instants."""
+        to_ns = self.to_ns
+        if self.kind != "number":
+            return [to_ns(ts) for ts in timestamps]
+        unit = self._unit
+        return [ts * unit if type(ts) is int else to_ns(ts) for ts in timestamps]
 
     def _of_number(self, ts: Any) -> int:
         if isinstance(ts, Integral):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar
@@ -114,6 +114,17 @@ class Wheel(Generic[E]):
             front = self._front
             front.insert(bisect_left(front, -t, key=_latest_first), (t, entry))
         return (number + 1) * tick
+
+    def add_all(self, timed: Iterable[tuple[int, E]]) -> None:
+        """Add entries, each with the instant at which it is due."""
+        buckets, tick, add, earliest = self._buckets, self._tick, self.add, self._earliest
+        for one in timed:
+            bucket = buckets.get((one[0] - 1) // tick)
+            if bucket is not None and one[0] >= earliest:
+                bucket.append(one)
+            else:
+                add(*one)
+                earliest = self._earliest
 
     def cancel(self, t: int, entry: E) -> None:
         """Cancel an entry that was added for *t* and has not been taken.

@@ -72,6 +72,15 @@ class bounded_session_window(session_window):
     def _watch(self, session: Session, when: int) -> None:
         super()._watch(session, min(when, self._domain.to_ns(session.start) + self._longest))
 
+    def _find_over(self, sessions: list[Session], t: int) -> list[tuple[int, int, Session]]:
+        over: list[tuple[int, int, Session]] = []
+        for session in sessions:
+            if session.closed:
+                self._drop(session)
+            else:
+                over += self._pieces(session, t)
+        return over
+
     def _pieces(self, session: Session, t: int) -> list[tuple[int, int, Session]]:
         """Return the pieces of *session* that are complete at *t*; it stays as the rest."""
         rows: list[Row] = sorted(session.state, key=itemgetter(0, 1))

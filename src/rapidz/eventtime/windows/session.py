@@ -39,14 +39,23 @@ class Session:
         "state",
     )
 
-    def __init__(self, key: Any, number: int, start: Any, end: Any) -> None:
-        self.key, self.number = key, number
+    def __init__(
+        self,
+        key: Any,
+        number: int,
+        start: Any,
+        end: Any,
+        state: Any = None,
+        due: int | None = None,
+    ) -> None:
+        self.key = key
+        self.number = number
         self.start = self.last = start
         self.end = end
-        self.state: Any = None
-        self.entries: list[TrackedElement] = []
+        self.state = state
+        self.entries: Sequence[TrackedElement] = ()
         """The elements themselves, where they carry metadata."""
-        self.due: int | None = None
+        self.due = due
         """The instant at which the node looks at it."""
         self.closed = self.gone = False
         """Whether the watermark has passed the end; whether it was merged or dropped."""
@@ -181,11 +190,10 @@ class session_window(WindowNode):
         latest, earlier, watch = self._latest, self._earlier, self._wheel.add
 
         def begin(ts: Any, key: Any, end: Any, before: Session | None, state: Any) -> None:
-            latest[key] = session = Session(key, next(numbers), ts, end)
-            session.state = state
+            due = to_ns(ts) + gap
+            latest[key] = session = Session(key, next(numbers), ts, end, state, due)
             if before is not None:
                 earlier.setdefault(key, []).append(before)
-            session.due = due = to_ns(ts) + gap
             watch(due, session)
 
         return begin
@@ -233,7 +241,7 @@ class session_window(WindowNode):
         results = self._grow(session, touched, ts)
         session.state = states[key]
         if type(x) is TrackedElement:
-            session.entries.append(x)
+            session.entries = [*session.entries, x]
         session.closed = end <= reached
         if session.closed or self._options.emit == "update":
             results.append(self._result(session))
@@ -266,7 +274,7 @@ class session_window(WindowNode):
         for each in touched[1:]:
             each.gone = True
             session.number = min(session.number, each.number)
-            session.entries += each.entries
+            session.entries = [*session.entries, *each.entries]
             if each.last > session.last:
                 session.last, session.end = each.last, each.end
         if ts > session.last:
@@ -329,21 +337,14 @@ class session_window(WindowNode):
     # --- the watermark --------------------------------------------------------------------------
 
     def _on_time(self, t: int) -> Pending:
-        lateness, watch = self._options.lateness, self._wheel.add
-        over: list[tuple[int, int, Session]] = []
-        for when, session in self._wheel.take(t):
-            if when != session.due or session.gone:
-                continue
-            if session.closed:
-                self._drop(session)
-            else:
-                over += self._pieces(session, t)
+        lateness, watch, met = self._options.lateness, self._wheel.add, self._wheel.take(t)
+        over = self._find_over([one for when, one in met if when == one.due and not one.gone], t)
         over.sort()
         closed = [session for _, _, session in over]
         results: Iterable[Any] = self._closed(closed)
         if self._pipeline.tracked:
             each = iter(closed)
-            results = self._with_entries(results, lambda _: next(each).entries)
+            results = self._with_entries(results, lambda _: list(next(each).entries))
         for end, _, session in over:
             if end + lateness <= t:
                 if not session.gone:
@@ -355,14 +356,24 @@ class session_window(WindowNode):
         self._set_timer()
         return self._emit_all(results) if over else None
 
-    def _pieces(self, session: Session, t: int) -> Sequence[tuple[int, int, Session]]:
-        """Return the end and the number of *session* if it has ended; else look later again."""
-        end = self._domain.to_ns(session.end)
-        if end <= t:
-            return ((end, session.number, session),)
-        session.due = end  # it has grown
-        self._wheel.add(end, session)
-        return ()
+    def _find_over(self, sessions: list[Session], t: int) -> list[tuple[int, int, Session]]:
+        """Return those of *sessions* that have ended, with end and number.
+
+        Those that were corrected for the last time are dropped; the others have grown.
+        """
+        over: list[tuple[int, int, Session]] = []
+        grown: list[tuple[int, Session]] = []
+        ends = self._domain.all_to_ns([session.end for session in sessions])
+        for end, session in zip(ends, sessions, strict=True):
+            if session.closed:
+                self._drop(session)
+            elif end <= t:
+                over.append((end, session.number, session))
+            else:
+                session.due = end
+                grown.append((end, session))
+        self._wheel.add_all(grown)
+        return over
 
     def _closed(self, sessions: list[Session]) -> Iterable[WindowResult]:
         """Close *sessions*; return their results."""
