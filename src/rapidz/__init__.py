@@ -85,6 +85,7 @@ from rapidz.sources import (
 )
 
 if TYPE_CHECKING:  # imported on first access
+    from rapidz.eventtime.keyed.key_context import KeyContext
     from rapidz.runner import run, run_async
 
 for _name, _module in CONNECTORS.items():
@@ -156,6 +157,8 @@ __all__ = [
     "Quantile",
     "Std",
     "Sum",
+    # classes of a process
+    "KeyContext",
     # sinks
     "Sink",
     "sink",

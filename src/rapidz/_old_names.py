@@ -39,7 +39,11 @@ OLD_NAMES = {
 }
 
 #: Names that are imported on first access because few programs need them, and their modules.
-LATE_NAMES = {"run": "runner", "run_async": "runner"}
+LATE_NAMES = {
+    "KeyContext": "eventtime.keyed.key_context",
+    "run": "runner",
+    "run_async": "runner",
+}
 
 #: Modules of the package that are imported on first access.
 OLD_MODULES = frozenset(

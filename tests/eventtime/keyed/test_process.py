@@ -69,6 +69,19 @@ def test_one_instance_gets_the_arguments() -> None:
     assert isinstance(node.instance, Twice)
 
 
+def test_the_type_of_the_context_is_a_public_name() -> None:
+    kinds = []
+
+    class Typed:
+        def on_element(self, key: None, x: int, ctx: rapidz.KeyContext) -> None:
+            kinds.append(type(ctx))
+
+    source: Any = Stream()
+    source.process(Typed).sink(print)
+    source.emit(1)
+    assert kinds == [rapidz.KeyContext]
+
+
 @pytest.mark.parametrize("nothing", [None, [], (), iter(())], ids=repr)
 def test_nothing_is_emitted_for_nothing(nothing: Any) -> None:
     assert outputs(lambda *_: nothing, shown, [(0, "a")]) == []
