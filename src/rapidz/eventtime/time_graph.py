@@ -103,14 +103,14 @@ class _Ways:
         order: list[Any] = []
         seen: set[Any] = set()
         for root in nodes:
-            stack = [] if root in seen else [(root, iter(self._ahead(root)))]
+            stack = [] if root in seen else [(root, reversed(self._ahead(root)))]
             seen.add(root)
             while stack:
                 node, ahead = stack[-1]
                 for down in ahead:
                     if down not in seen:
                         seen.add(down)
-                        stack.append((down, iter(self._ahead(down))))
+                        stack.append((down, reversed(self._ahead(down))))
                         break
                 else:
                     order.append(node)

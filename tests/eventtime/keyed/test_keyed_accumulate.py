@@ -191,7 +191,8 @@ def test_returned_state_may_differ_from_the_result() -> None:
 
 def test_state_of_none_removes_the_key() -> None:
     source = Stream[Pair]()
-    node = source.key_by(0).map_with_state(lambda n, x: (None if x[1] == 0 else x[1], n))
+    keyed: Any = source.key_by(0)
+    node = keyed.map_with_state(lambda n, x: (None if x[1] == 0 else x[1], n))
     seen = node.sink_to_list()
     source.emit_many([("a", 1), ("a", 0), ("a", 2), ("b", 3)])
     assert seen == [("a", None), ("a", 1), ("a", None), ("b", None)]
@@ -201,7 +202,8 @@ def test_state_of_none_removes_the_key() -> None:
 
 def test_result_that_is_no_pair_is_refused() -> None:
     source = Stream[Pair]()
-    node = source.key_by(0).map_with_state(lambda n, x: 5).sink(print)
+    keyed: Any = source.key_by(0)
+    node = keyed.map_with_state(lambda n, x: 5).sink(print)
     with pytest.raises(
         TypeError, match=r"map_with_state: func must return \(state, result\), got 5"
     ):

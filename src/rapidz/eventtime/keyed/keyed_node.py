@@ -50,6 +50,8 @@ class KeyedNode(SendsEvicted[T], TimeNode[T]):
         Whether the node's own function is asynchronous.
     timestamp : str, int or callable, optional
         Where the timestamp of an element is, if not where the `event_time` upstream found it.
+    timed : bool
+        The node has a clock even if it has no time to live.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class KeyedNode(SendsEvicted[T], TimeNode[T]):
         awaits: bool = False,
         timestamp: Any = None,
         ttl_name: str = "ttl",
+        timed: bool = False,
         **kwargs: Any,
     ) -> None:
         length = None if ttl is None else nanoseconds(ttl, operator=operator, argument=ttl_name)
@@ -72,8 +75,8 @@ class KeyedNode(SendsEvicted[T], TimeNode[T]):
         self._state = KeyedState(start, length, max_keys)
         self._owed: list[Any] = []
         """What an element is to wait for besides itself."""
-        self._by_event_time = length is not None and bool(
-            timestamp is not None or definitions_upstream([upstream])
+        self._by_event_time = timed or (
+            length is not None and bool(timestamp is not None or definitions_upstream([upstream]))
         )
         if self._by_event_time:
             super().__init__(operator, [upstream], timestamp, **kwargs)

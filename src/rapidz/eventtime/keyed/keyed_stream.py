@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, overload
 
 from rapidz.eventtime.getter import Getter
 from rapidz.eventtime.keyed.accumulate import keyed_accumulate, map_with_state
+from rapidz.eventtime.keyed.pipelines import keyed_pipelines
 from rapidz.eventtime.keyed.unique import keyed_unique
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.push import no_default
@@ -251,6 +252,23 @@ class KeyedStream(Stream[T], Generic[K, T]):
             timestamp=timestamp,
             stream_name=stream_name,
             **kwargs,
+        )
+
+    def pipelines(
+        self,
+        build: Callable[[Stream[T], K], Stream[U]],
+        *,
+        ttl: Interval | None = None,
+        max_keys: int | None = None,
+        timestamp: Any = None,
+        **kwargs: Any,
+    ) -> keyed_pipelines[U]:
+        """Give each key operators of its own, and merge what they emit.
+
+        See `keyed_pipelines`.
+        """
+        return keyed_pipelines(
+            self, build, ttl=ttl, max_keys=max_keys, timestamp=timestamp, **kwargs
         )
 
     def unique(

@@ -17,10 +17,10 @@ _BUCKETS: Final = 64
 _ATOMS: Final = (type(None), bool, int, float, complex, str, bytes)
 
 
-def _is_immutable(value: Any) -> bool:
+def is_immutable(value: Any) -> bool:
     """Return whether *value* may be the first state of all keys, as it is."""
     if isinstance(value, (tuple, frozenset)):
-        return all(map(_is_immutable, value))
+        return all(map(is_immutable, value))
     return type(value) in _ATOMS or value is MISSING
 
 
@@ -38,7 +38,7 @@ class StateTable(dict[Any, Any]):
     def __init__(self, start: Any) -> None:
         super().__init__()
         self.start = start
-        self._copied = not _is_immutable(start)
+        self._copied = not is_immutable(start)
         self.on_unbounded: Callable[[], None] | None = None
         """Called once when there are more keys than `unbounded_keys_warning` says."""
 
