@@ -37,3 +37,8 @@ def tumbling_frames(frames: list[Any], out: Callable[[Any], object]) -> int:
 def plain_by_hand(result: Any) -> list[tuple[Any, int, int]]:
     """Return key, end and count of each row that was emitted."""
     return [(key, int(end), int(n)) for (end, key), n in result.items()]
+
+
+def plain(result: Any) -> list[tuple[Any, int, int]]:
+    """Return the same of a result of rapidz."""
+    return [(key, int(end), int(n)) for (_, end, key), n in result.items()]
