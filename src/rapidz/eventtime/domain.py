@@ -160,7 +160,7 @@ class TimeDomain:
             whole, rest = divmod(ns, self._unit)
             if self.integral and not rest:
                 return whole
-            return whole + rest / self._unit
+            return ns / self._unit  # rounded once, so 9.999999 is written as that
         sample = self._sample
         if kind == "numpy":
             return type(sample)(ns, "ns")
@@ -180,6 +180,47 @@ class TimeDomain:
             return self.from_ns(_FAR)
         return self.from_ns(ns)
 
+    def lower(self, ns: int) -> Any:
+        """Return what to compare timestamps with: those not below it are at *ns* or later."""
+        return self._in_utc_of(min(ns, _FAR)) if self.has_wall_clocks else self.limit(ns)
+
+    def upper(self, ns: int) -> Any:
+        """Return what to compare timestamps with: those below it are before the instant *ns*.
+
+        Others may be so too: floats just below it are read as the instant itself.
+        """
+        if self.has_wall_clocks:
+            return self._in_utc_of(min(ns, _FAR))
+        return self.limit(ns - self.rounding)
+
+    def _in_utc_of(self, ns: int) -> datetime:
+        return _EPOCH + timedelta(microseconds=ns // 1_000)
+
+    @property
+    def rounding(self) -> int:
+        """How far below an instant a timestamp may be and still be read as it, in nanoseconds."""
+        if self.kind != "number" or self.integral:
+            return 0
+        return 1_000 if self._unit > 1 else 1
+
+    @property
+    def has_wall_clocks(self) -> bool:
+        """Whether timestamps have zones, and compare by what clocks on the wall show.
+
+        Python compares two datetimes of one zone so, in the hour that comes twice too.
+        """
+        return self.kind == "aware" and not hasattr(self._sample, "value")
+
+    def in_utc(self, ts: Any) -> Any:
+        """Return a datetime in UTC, where it compares by the instant; anything else as it is."""
+        if not isinstance(ts, datetime) or ts.tzinfo is None or hasattr(ts, "value"):
+            return ts
+        return ts.astimezone(UTC)
+
+    def as_written(self, ts: Any) -> Any:
+        """Return a timestamp in the zone in which the source writes time."""
+        return ts.astimezone(self._sample.tzinfo) if self.has_wall_clocks else ts
+
     @property
     def adds_exactly(self) -> bool:
         """Whether a timestamp plus a `delta` is exact, as it is for ints and datetimes."""
@@ -197,7 +238,7 @@ class TimeDomain:
         kind = self.kind
         if kind == "number" or kind is None:
             whole, rest = divmod(ns, self._unit)
-            return whole if not rest else whole + rest / self._unit
+            return whole if not rest else ns / self._unit
         if kind == "numpy":
             return type(self._sample - self._sample)(ns, "ns")  # a timedelta64
         return timedelta(microseconds=ns / 1_000)

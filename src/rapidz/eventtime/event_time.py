@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from rapidz.eventtime.clock import joined
 from rapidz.eventtime.domain import TimeDomain, nanoseconds
-from rapidz.eventtime.getter import Getter, caused
+from rapidz.eventtime.getter import Getter, TimestampGetter, caused
 from rapidz.eventtime.idle import IdleWatch
 from rapidz.eventtime.late import SendsLate
 from rapidz.eventtime.origin import OriginClock
@@ -97,7 +97,7 @@ class event_time(SendsLate[T]):
         name = "event_time"
         check_count(name, "partitions", partitions)
         self._domain = TimeDomain(name, unit)
-        self._timestamp = Getter(timestamp, name, "timestamp")
+        self._timestamp = TimestampGetter(timestamp, name, self._domain)
         length = nanoseconds(lag, operator=name, argument="lag", allow_zero=True)
         guard = None if ahead is None else _length("ahead", ahead, allow_zero=True)
         patience = None if idle is None else _length("idle", idle)
@@ -270,8 +270,8 @@ class timestamps(Stream[T]):
     _emits_one_for_one: ClassVar[bool] = True
 
     def __init__(self, upstream: Stream[T], timestamp: Any, **kwargs: Any) -> None:
-        getter = Getter(timestamp, "timestamps", "timestamp")
         domain = definition_of("timestamps", [upstream]).domain
+        getter = TimestampGetter(timestamp, "timestamps", domain)
         self.time_definition = TimeDefinition(getter, domain)
         super().__init__(upstream, **kwargs)
 
@@ -293,7 +293,7 @@ def definition_of(operator: str, upstreams: list[Any], timestamp: Any = None) ->
     if len(units) > 1:
         raise ValueError(f"{operator}: timestamps must be in one unit, got {sorted(units)}")
     if timestamp is not None:
-        return TimeDefinition(Getter(timestamp, operator, "timestamp"), first.domain)
+        return TimeDefinition(TimestampGetter(timestamp, operator, first.domain), first.domain)
     if any(each.getter != first.getter for each in found):
         raise ValueError(
             f"{operator}: timestamp must be given, as the streams upstream have theirs in "

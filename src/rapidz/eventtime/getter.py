@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import keyword
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Literal
 
 from rapidz.kernel.protocol.short_repr import short_repr
 
 if TYPE_CHECKING:
+    from rapidz.eventtime.domain import TimeDomain
     from rapidz.kernel.compile.fusion import Code
 
 
@@ -104,3 +106,26 @@ def caused(error: Exception, cause: Exception) -> Exception:
     if error is not cause and error.__cause__ is None:
         error.__cause__ = cause
     return error
+
+
+class TimestampGetter(Getter):
+    """Reads the timestamp of an element; a datetime in UTC, so that it compares by the instant."""
+
+    __slots__ = ("domain",)
+
+    def __init__(self, of: Any, operator: str, domain: TimeDomain) -> None:
+        super().__init__(of, operator, "timestamp")
+        self.domain = domain
+
+    def __call__(self, x: Any) -> Any:
+        """Read it from *x*."""
+        ts = super().__call__(x)
+        return self.domain.in_utc(ts) if self.domain.has_wall_clocks else ts
+
+    def write(self, code: Code) -> str:
+        """Return the source of what reads it from ``x``."""
+        source = super().write(code)
+        if not self.domain.has_wall_clocks:
+            return source
+        utc, in_utc = code.bind("utc", UTC), code.bind("in_utc", self.domain.in_utc)
+        return f"t if (t := {source}).tzinfo is {utc} else {in_utc}(t)"

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from rapidz.eventtime.clock import END, NEVER, EventClock
 from rapidz.eventtime.domain import SECOND
+from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime.loop import running_loop
 
 if TYPE_CHECKING:
     from rapidz.eventtime.domain import TimeDomain
     from rapidz.kernel.protocol.node import Node
     from rapidz.kernel.protocol.push import Pending
+
+#: No timestamp is as far from 1970 as this, in nanoseconds: half of what the end of time is.
+_BOUND = END >> 1
 
 logger = logging.getLogger("rapidz.eventtime")
 
@@ -100,7 +104,7 @@ class OriginClock(EventClock):
         limit = self.due + self.lag
         if self.ahead is not None:
             limit = min(limit, self._wall() + self.ahead + 1)
-        self.alarm = self.domain.limit(limit)
+        self.alarm = self.domain.upper(limit)
 
     # --- elements that matter ---------------------------------------------------------------
 
@@ -110,6 +114,11 @@ class OriginClock(EventClock):
         Returns 0, or how far it lies beyond what is allowed of the future.
         """
         t = self.domain.to_ns(ts)
+        if not -_BOUND < t < _BOUND:
+            raise ValueError(
+                f"{self.domain.operator}: timestamp must be an instant of some calendar, "
+                f"got {short_repr(ts)}"
+            )
         if (too_far := self.too_far(ts)) > 0:
             self.set_alarm()
             return too_far
@@ -163,7 +172,9 @@ class OriginClock(EventClock):
             self.tell()
 
     def _wake(self, t: int) -> None:
-        self.reached, self.asleep = max(self.reached, self.now()), False
+        self.graph()
+        seen = [clock.arrived() for ref in self._outputs if (clock := ref()) is not None]
+        self.reached, self.asleep = max(self.reached, min(seen, default=self.now())), False
         behind = self.reached - t
         if behind > 0 and not self.warned:
             self.warned = True

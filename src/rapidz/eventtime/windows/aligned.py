@@ -10,7 +10,7 @@ from math import gcd
 from typing import Any, ClassVar
 
 from rapidz.eventtime.clock import END, NEVER
-from rapidz.eventtime.windows.base import WindowNode
+from rapidz.eventtime.windows.base import Unknown, WindowNode
 from rapidz.eventtime.windows.results import WindowResult, window_results
 from rapidz.kernel.compile.fusion import Code
 from rapidz.kernel.compile.intermediate import MISSING
@@ -42,15 +42,8 @@ class LastSlice:
     def forget(self) -> None:
         """Know of none: nothing is between the borders."""
         self.states: Any = None
-        self.start: Any = _Nowhere()
+        self.start: Any = Unknown()
         self.end: Any = None
-
-
-class _Nowhere:
-    """A border that every timestamp is before."""
-
-    def __le__(self, other: object) -> bool:
-        return False
 
 
 class aligned_window(WindowNode):
@@ -114,6 +107,8 @@ class aligned_window(WindowNode):
     def inline(self, code: Code, port: int = 0) -> None:
         last = code.bind("last", self._last)
         find, failure = code.bind("find", self._finder()), code.bind("failure", self._failure_of())
+        if self._takes_final_only:
+            code.nest("x.final")
         code.line("try:")
         code.depth += 1
         ts = code.read("ts", self._timestamp)
@@ -134,18 +129,26 @@ class aligned_window(WindowNode):
         ref = weakref.ref(self)
 
         def step(x: Any) -> Pending:
-            node = ref()
-            return None if node is None else node._take(x)
+            if (node := ref()) is None:
+                return None
+            try:
+                return node._take(x)
+            except Exception as error:
+                raise node._failure(unbox(x), error)  # noqa: B904 - its cause is set
 
         return step
 
     def _finder(self) -> Callable[[Any, Any, Any], dict[Any, Any] | None]:
         """Return what finds the states that an element goes into, for generated lines."""
-        ref = weakref.ref(self)
+        ref, unknown = weakref.ref(self), self._domain.kind is None
 
         def find(ts: Any, key: Any, x: Any) -> dict[Any, Any] | None:
-            node = ref()
-            return None if node is None else node._find(ts, key, x)
+            if (node := ref()) is None:
+                return None
+            states = node._find(ts, key, x)
+            if unknown:
+                node._invalidate()  # the kind of timestamps is known now
+            return states
 
         return find
 
@@ -161,8 +164,8 @@ class aligned_window(WindowNode):
             self._correct(number, slice_, key, x, ts)
             return None
         last, domain = self._last, self._domain
-        last.start = domain.from_ns(self._start_of(number))
-        last.end = domain.from_ns(self._start_of(number + 1))
+        last.start = domain.lower(self._start_of(number))
+        last.end = domain.upper(self._start_of(number + 1))
         last.states = slice_.states
         return slice_.states
 
@@ -200,6 +203,8 @@ class aligned_window(WindowNode):
     def _take(self, x: Any) -> Pending:
         """Take *x* in, and emit what it changes, as the options say."""
         element = unbox(x)
+        if self._takes_final_only and not element.final:
+            return None
         ts = self._timestamp(element)
         key = None if self._key is None else self._key(element)
         self.check_key(key)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, T
 
 from rapidz.eventtime.domain import SECOND, TimeDomain
 from rapidz.eventtime.event_time import TimeDefinition
-from rapidz.eventtime.getter import Getter, caused
+from rapidz.eventtime.getter import Getter, TimestampGetter, caused
 from rapidz.eventtime.time_node import TimeNode
 from rapidz.eventtime.windows.fold import Fold
 from rapidz.eventtime.windows.results import K, V, WindowResult
@@ -20,6 +20,11 @@ from rapidz.kernel.runtime.tracked_element import TrackedElement
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.push import Pending
 
+_WHERE = (
+    "if an operator upstream has changed the element, say where its timestamp is now: with "
+    "timestamp= here, or with stream.timestamps(...)"
+)
+
 Emit: TypeAlias = Literal["close", "update"]
 
 
@@ -30,6 +35,13 @@ class WindowOptions(NamedTuple):
     early: int | None
     lateness: int
     timestamp: Any
+
+
+class Unknown:
+    """An instant that no other one is known to have reached."""
+
+    def __le__(self, other: object) -> bool:
+        return False
 
 
 class ResultTime:
@@ -79,7 +91,7 @@ class WindowNode(TimeNode[WindowResult[K, V]], Generic[K, V]):
         super().__init__(operator, [upstream], options.timestamp, **kwargs)
         self._early_timer = Timer(self)
         self.time_definition = TimeDefinition(
-            Getter(ResultTime(self._domain), operator, "timestamp"), self._domain
+            TimestampGetter(ResultTime(self._domain), operator, self._domain), self._domain
         )
 
     def __str__(self) -> str:
@@ -88,6 +100,11 @@ class WindowNode(TimeNode[WindowResult[K, V]], Generic[K, V]):
 
     def __repr__(self) -> str:
         return f"{str(self)[:-1]}: {self.open_count} open, {self.late_count} late>"
+
+    @property
+    def _takes_final_only(self) -> bool:
+        """Whether elements are results of windows: those that are not final would count twice."""
+        return isinstance(self._timestamp.of, ResultTime)
 
     # --- to be overridden -------------------------------------------------------------------
 
@@ -129,7 +146,11 @@ class WindowNode(TimeNode[WindowResult[K, V]], Generic[K, V]):
     def _failure(self, x: Any, error: Exception) -> Exception:
         """Return the error of an element that failed in a line of the node: its cause."""
         try:
-            self._domain.to_ns(self._timestamp(x))
+            try:
+                self._domain.to_ns(self._timestamp(x))
+            except Exception as unreadable:
+                unreadable.add_note(_WHERE)
+                raise
             if self._key is not None:
                 self.check_key(self._key(x))
             self._fold.check(x)

@@ -167,7 +167,7 @@ def tumbling(
     WindowResult(key=None, start=0, end=60, value={'n': 2}, final=True, revision=0)
     """
     return _aligned(
-        "tumbling", upstream, size, None, offset, (emit, early, lateness, timestamp), kwargs
+        "tumbling", upstream, size, size, offset, (emit, early, lateness, timestamp), kwargs
     )
 
 
@@ -285,7 +285,7 @@ def _aligned(
     kwargs: dict[str, Any],
 ) -> Windows:
     length = nanoseconds(size, operator=operator, argument="size")
-    step = length if every is None else nanoseconds(every, operator=operator, argument="every")
+    step = nanoseconds(every, operator=operator, argument="every")
     if step > length:
         raise ValueError(
             f"{operator}: every must be at most size, got every={short_repr(every)} and "

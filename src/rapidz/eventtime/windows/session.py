@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from rapidz.eventtime.clock import NEVER
 from rapidz.eventtime.wheel import Wheel
-from rapidz.eventtime.windows.base import WindowNode
+from rapidz.eventtime.windows.base import Unknown, WindowNode
 from rapidz.eventtime.windows.results import WindowResult
 from rapidz.kernel.compile.fusion import Code
 from rapidz.kernel.protocol.push import Pending, Push
@@ -25,18 +25,8 @@ class Session:
     """One session: its timestamps as the source writes time, and the state of its elements."""
 
     __slots__ = (
-        "closed",
-        "due",
-        "emitted",
-        "end",
-        "entries",
-        "finals",
-        "gone",
-        "key",
-        "last",
-        "number",
-        "start",
-        "state",
+        *("closed", "due", "emitted", "end", "entries", "finals"),
+        *("gone", "key", "last", "number", "start", "state"),
     )
 
     def __init__(
@@ -72,13 +62,6 @@ class Border:
 
     def __init__(self) -> None:
         self.at: Any = Unknown()
-
-
-class Unknown:
-    """An instant that no other one is known to have reached."""
-
-    def __le__(self, other: object) -> bool:
-        return False
 
 
 class session_window(WindowNode):
@@ -152,12 +135,16 @@ class session_window(WindowNode):
             end = f"ts + {code.bind('gap', domain.delta(self._gap))}"
         else:
             end = f"{code.bind('end_of', self._end_of)}(ts)"
+        if self._takes_final_only:
+            code.nest("x.final")
         code.line("try:")
         code.depth += 1
         code.read("ts", self._timestamp)
         key = "None" if self._key is None else code.read("key", self._key)
         code.line(f"s = {latest}.get({key})")
-        code.line(f"if s is not None and s.start <= ts < s.end and s.end >= {border}.at:")
+        before = f"ts + {domain.delta(domain.rounding)}" if domain.rounding else "ts"
+        exact = "ts.__class__ is int and " if domain.kind == "number" and domain.integral else ""
+        code.line(f"if {exact}s is not None and s.start <= ts and {before} < s.end >= {border}.at:")
         code.depth += 1
         self._fold.write_next(code, "s.state", "ts")
         code.line(f"if ts > s.last: s.last = ts; s.end = {end}")
@@ -165,7 +152,7 @@ class session_window(WindowNode):
         if self._key is None:
             code.line(f"else: {take}(x, ts, None)")
         else:  # most others begin a session, after the latest of the key if there is one
-            code.line(f"elif (s is None or s.end <= ts) and (end := {end}) >= {border}.at:")
+            code.line(f"elif {exact}(s is None or s.end <= ts) and (end := {end}) >= {border}.at:")
             code.depth += 1
             self._fold.write_first(code, "a", "ts")
             code.line(f"{code.bind('begin', self._beginner())}(ts, {key}, end, s, a)")
@@ -176,11 +163,13 @@ class session_window(WindowNode):
         code.line(f"    raise {failure}(x, error)")
 
     def _taker(self) -> Callable[[Any, Any, Any], None]:
-        ref = weakref.ref(self)
+        ref, domain, exact = weakref.ref(self), self._domain, self._domain.adds_exactly
 
         def take(x: Any, ts: Any, key: Any) -> None:
             if (node := ref()) is not None:
                 node._owe(node._take(x, ts, key))
+                if exact and not domain.adds_exactly:
+                    node._invalidate()  # the first float: ends are rounded from now on
 
         return take
 
@@ -208,6 +197,8 @@ class session_window(WindowNode):
                 return None
             try:
                 element = unbox(x)
+                if node._takes_final_only and not element.final:
+                    return None
                 ts = node._timestamp(element)
                 key = None if node._key is None else node._key(element)
                 node.check_key(key)
@@ -299,7 +290,7 @@ class session_window(WindowNode):
             clock.shift, when = tick + self._tick, wheel.next_tick()
         if when < clock.timer:
             clock.set_timer(when)
-        self._border.at = self._domain.limit(clock.timer)
+        self._border.at = self._domain.lower(clock.timer)
 
     # --- results ------------------------------------------------------------------------------
 
@@ -309,13 +300,15 @@ class session_window(WindowNode):
         revision = session.finals if final else 0
         session.emitted = True
         session.finals += final
-        return WindowResult(session.key, session.start, session.end, value, final, revision)
+        start, end = map(self._domain.as_written, (session.start, session.end))
+        return WindowResult(session.key, start, end, value, final, revision)
 
     def _withdrawn(self, session: Session) -> WindowResult:
         """Return that the result of *session* is withdrawn: it has grown to the left or merged."""
         final, revision = session.finals > 0, session.finals
         session.emitted, session.finals = False, 0
-        return WindowResult(session.key, session.start, session.end, None, final, revision)
+        start, end = map(self._domain.as_written, (session.start, session.end))
+        return WindowResult(session.key, start, end, None, final, revision)
 
     def _note_change(self, session: Session) -> None:
         if self._options.early is not None:
@@ -382,10 +375,11 @@ class session_window(WindowNode):
                 session.closed = True
             return [self._result(session) for session in sessions]
         values = self._fold.results([session.state for session in sessions])
+        written = self._domain.as_written
         rows = zip(
             [session.key for session in sessions],
-            [session.start for session in sessions],
-            [session.end for session in sessions],
+            map(written, [session.start for session in sessions]),
+            map(written, [session.end for session in sessions]),
             values,
             repeat(True),
             repeat(0),
