@@ -136,6 +136,43 @@ polled.sink(print)
     assert "<polling>: calls time.sleep" in line
 
 
+UNBOUNDED = """
+from rapidz import Stream
+
+class Last:
+    def on_element(self, key, x, ctx):
+        ctx.state = x
+
+source, other = Stream().event_time("at"), Stream().event_time("at")
+keyed = source.key_by("user")
+keyed.accumulate(lambda n, x: n + 1, start=0).sink(print)
+keyed.unique().sink(print)
+keyed.process(Last).sink(print)
+keyed.pipelines(lambda stream, key: stream.buffer(3)).sink(print)
+source.asof_join(other, key="user").sink(print)
+keyed.accumulate(lambda n, x: n + 1, start=0, ttl="1h").sink(print)
+keyed.unique(within="1h").sink(print)
+keyed.process(Last, max_keys=9).sink(print)
+keyed.pipelines(lambda stream, key: stream.map(str)).sink(print)
+source.asof_join(other, key="user", tolerance="1h").sink(print)
+"""
+
+
+def test_keyed_state_and_joins_without_a_bound_are_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = "keeps a state of each key for ever: give"
+    first = UNBOUNDED.splitlines().index("keyed.unique().sink(print)")
+    assert found(tmp_path, capsys, monkeypatch, UNBOUNDED) == [
+        f"app.py:{first}: <accumulate: <lambda>>: {state} ttl= or max_keys=",
+        f"app.py:{first + 1}: <unique>: {state} within= or maxsize=",
+        f"app.py:{first + 2}: <process>: {state} ttl= or max_keys=",
+        f"app.py:{first + 3}: <pipelines>: {state} ttl= or max_keys=",
+        f"app.py:{first + 4}: <asof_join>: keeps the newest right element of each key for ever: "
+        "give tolerance=",
+    ]
+
+
 def test_a_source_that_nothing_starts_is_found(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

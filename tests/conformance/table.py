@@ -104,6 +104,47 @@ def _accumulate(s: Any, own: Own, _: float) -> Any:
     return s.accumulate(lambda state, x: _count(state, own(x)), start=(0, 0))
 
 
+def counted_by_key(xs: list[int]) -> list[Any]:
+    keys = [odd(x) for x in xs]
+    return [(key, (keys[: i + 1].count(key), xs[i])) for i, key in enumerate(keys)]
+
+
+def _keyed_accumulate(s: Any, own: Own, interval: float) -> Any:
+    return _accumulate(s.key_by(odd), own, interval)
+
+
+def _map_with_state(s: Any, own: Own, _: float) -> Any:
+    def count(n: int, x: int) -> tuple[int, tuple[int, int]]:
+        return n + 1, (n + 1, x)
+
+    if inspect.iscoroutinefunction(own):
+
+        async def awaited(n: int, x: int) -> tuple[int, tuple[int, int]]:
+            return count(n, await own(x))
+
+        return s.key_by(odd).map_with_state(awaited, start=0, ttl="1h")
+    return s.key_by(odd).map_with_state(lambda n, x: count(n, own(x)), start=0, ttl="1h")
+
+
+def _pairs_of(s: Any, key: bool) -> Any:
+    return s.partition(2)
+
+
+def pairs_by_key(xs: list[int]) -> list[Any]:
+    keys = [[x for x in xs if odd(x) is key] for key in (False, True)]
+    complete = [pair for key in keys for pair in pairs(key) if len(pair) == 2]
+    rest = [pair for key in keys for pair in pairs(key) if len(pair) == 1]
+    return sorted(complete, key=lambda pair: pair[1]) + rest
+
+
+def _counts_of(s: Any, key: bool) -> Any:
+    return s.accumulate(_count, start=(0, 0))
+
+
+def counts_by_key(xs: list[int]) -> list[Any]:
+    return [count for _, count in counted_by_key(xs)]
+
+
 def _filter(s: Any, own: Own, _: float) -> Any:
     if inspect.iscoroutinefunction(own):
 
@@ -216,6 +257,14 @@ CASES: tuple[Case, ...] = (
     Case("zip_latest", _zip_latest, twins),
     Case("combine_latest", lambda s, own, _: s.combine_latest(s, emit_on=1), twins),
     Case("frequencies", lambda s, own, _: s.frequencies(), frequencies_of),
+    Case("key_by", lambda s, own, _: s.key_by(odd), list),
+    Case("keyed accumulate", _keyed_accumulate, counted_by_key, own=True, awaits=True),
+    Case("map_with_state", _map_with_state, counted_by_key, own=True, awaits=True),
+    Case("keyed unique", lambda s, own, _: s.key_by(same).unique(maxsize=9), distinct),
+    Case("pipelines", lambda s, own, _: s.key_by(odd).pipelines(_pairs_of), pairs_by_key),
+    Case(
+        "pipelines of a chain", lambda s, own, _: s.key_by(odd).pipelines(_counts_of), counts_by_key
+    ),
     Case("sink", lambda s, own, _: s.sink(own), list, own=True, awaits=True, ends=True),
     Case(
         "starsink",

@@ -254,7 +254,7 @@ def test_every_operator_names_itself_in_errors(case: Case) -> None:
 
     failure = run(go())
     assert failure is not None
-    named = "filter" if case.name == "remove" else case.name
+    named = {"remove": "filter", "keyed accumulate": "accumulate"}.get(case.name, case.name)
     assert noted(failure, named) or noted(failure, case.name), failure.__notes__
 
 
@@ -288,6 +288,7 @@ ONE_FOR_ONE = frozenset(
     {
         *("map", "starmap", "accumulate", "frequencies", "pluck", "map_async"),
         *("buffer", "delay", "rate_limit", "zip"),
+        *("key_by", "keyed accumulate", "map_with_state"),
     }
 )
 

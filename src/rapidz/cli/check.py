@@ -13,6 +13,8 @@ from rapidz.cli.blocking_calls import BlockingCall, blocking_calls
 from rapidz.cli.dry_load import UNKNOWN, CodeLocation, DryLoad
 from rapidz.cli.status import FAILED, OK
 from rapidz.cli.target import LoadedTarget, UsageError, parse_target
+from rapidz.cli.unbounded_state import bound_missing
+from rapidz.eventtime.keyed.sub_pipeline import SubPipelineHub
 from rapidz.kernel.graph import signals
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.runtime.pipeline import Pipeline, all_pipelines
@@ -35,6 +37,7 @@ It finds
   subprocess.run, sqlite3.connect and others, by the names in their code, also in functions of
   the same package that they call; not by way of arguments or of other libraries;
 - sources that `rapidz run` would not find and that the script does not start;
+- keyed state and joins without a bound;
 - a connector whose library is not installed (the first one).
 """
 
@@ -81,7 +84,11 @@ def check_command(options: Namespace) -> int:
         return FAILED
     mistakes = [*_unused_chains(dry)]
     for one in selected:
-        mistakes += [*_without_sink(dry, one), *_that_block(dry, one)]
+        mistakes += [
+            *_without_sink(dry, one),
+            *_that_block(dry, one),
+            *_without_bound(dry, one),
+        ]
     if not dry.loaded.target.attribute:
         mistakes += _lost_sources(dry, before, selected)
     return _report(mistakes, selected)
@@ -130,7 +137,8 @@ def _without_sink(dry: DryLoad, one: SelectedPipeline) -> Iterator[Mistake]:
     """Yield the nodes at the end of a branch that are no sinks."""
     letters = signals.streams_of_failures(one.pipeline, ended=False)
     for node in one.nodes:
-        if node._is_end or list(node.downstreams) or _is_of_a_user(node):
+        inner = isinstance(node, SubPipelineHub)
+        if node._is_end or inner or list(node.downstreams) or _is_of_a_user(node):
             continue
         place = dry.place_of(node)
         if node in letters:
@@ -142,6 +150,13 @@ def _without_sink(dry: DryLoad, one: SelectedPipeline) -> Iterator[Mistake]:
 def _is_of_a_user(node: Stream[Any]) -> bool:
     """Return whether the class of *node* may do something with elements that is not known."""
     return not type(node).__module__.startswith("rapidz.") and not isinstance(node, Source)
+
+
+def _without_bound(dry: DryLoad, one: SelectedPipeline) -> Iterator[Mistake]:
+    """Yield the nodes whose state grows with every new key."""
+    for node in one.nodes:
+        if (missing := bound_missing(node)) is not None:
+            yield Mistake(dry.place_of(node), f"{node}: {missing}")
 
 
 # --- functions ----------------------------------------------------------------------------------

@@ -92,7 +92,6 @@ class KeyedStream(Stream[T], Generic[K, T]):
         max_keys: int | None = None,
         timestamp: Any = None,
         stream_name: str | None = None,
-        **kwargs: Any,
     ) -> keyed_accumulate[K, T]: ...
     @overload
     def accumulate(

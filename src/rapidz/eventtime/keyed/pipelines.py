@@ -88,6 +88,11 @@ class keyed_pipelines(KeyedNode[T]):
 
     _has_timed_hub = False
 
+    @property
+    def keeps_keys(self) -> bool:
+        """Whether the node keeps something of each key: not if a shared chain has no state."""
+        return self._chain is None or self._chain.count > 0
+
     # --- one chain for all keys -----------------------------------------------------------------
 
     def _can_inline(self) -> bool:
