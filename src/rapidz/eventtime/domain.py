@@ -123,7 +123,7 @@ class TimeDomain:
             if type(ts) is int:
                 whole: int = ts * self._unit
                 return whole
-            if isinstance(ts, Real) and not isinstance(ts, bool):
+            if type(ts) is float or (isinstance(ts, Real) and not isinstance(ts, bool)):
                 return self._of_number(ts)
         self.learn(ts)
         if self.kind == "number":
@@ -143,7 +143,7 @@ class TimeDomain:
         return [ts * unit if type(ts) is int else to_ns(ts) for ts in timestamps]
 
     def _of_number(self, ts: Any) -> int:
-        if isinstance(ts, Integral):
+        if type(ts) is not float and isinstance(ts, Integral):
             return int(ts) * self._unit
         if not math.isfinite(ts):
             raise self._refusal(ts)

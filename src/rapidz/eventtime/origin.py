@@ -31,6 +31,7 @@ class OriginClock(EventClock):
     """
 
     __slots__ = (
+        "_converted",
         "ahead",
         "alarm",
         "asleep",
@@ -46,6 +47,8 @@ class OriginClock(EventClock):
         super().__init__(node)
         self.domain, self.lag, self.ahead = domain, lag, ahead
         self.bar: Any = None
+        self._converted: tuple[Any, int] = (None, 0)
+        """A value of `bar`, and the same as an instant."""
         self.alarm: Any = None
         self.asleep = self.warned = False
         self.noted: tuple[Any, float] | None = None
@@ -60,9 +63,12 @@ class OriginClock(EventClock):
 
     def said(self) -> int:
         """Return the watermark by the elements alone."""
-        if self.bar is None:
+        bar = self.bar
+        if bar is None:
             return self.reached
-        return max(self.reached, self.domain.to_ns(self.bar) - self.lag)
+        if bar is not self._converted[0]:
+            self._converted = bar, self.domain.to_ns(bar)
+        return max(self.reached, self._converted[1] - self.lag)
 
     def arrived(self) -> int:
         return self.said()

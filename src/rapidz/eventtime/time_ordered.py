@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Any, ClassVar, TypeVar
 
@@ -22,7 +23,7 @@ class TimeOrdered(TimeNode[T]):
     An element is taken up when the watermark has reached its timestamp, so that no
     older one follows; of two with the same timestamp, the one that arrived first.
     An element that is older than the watermark is late.  A subclass overrides
-    `_results`, and `_read` if it calls a function of the user.
+    `_results`, and `_reader` if it calls a function of the user.
 
     Parameters
     ----------
@@ -39,15 +40,17 @@ class TimeOrdered(TimeNode[T]):
     def __init__(self, operator: str, upstream: Any, timestamp: Any = None, **kwargs: Any) -> None:
         self._waiting: list[tuple[int, int, Any, Any]] = []
         """Heap of the elements not taken up yet: instant, number, what was read, element."""
-        self._taken = 0
-        """How many elements have arrived."""
+        self._numbers = itertools.count()
         super().__init__(operator, [upstream], timestamp, **kwargs)
 
-    def _read(self, x: Any) -> Any:
-        """Return what `_results` needs besides *x*, when *x* arrives; it may fail."""
+    def _reader(self) -> Callable[[Any], Any] | None:
+        """Return the function that reads what `_results` needs besides the element.
+
+        It is called when the element arrives, and may fail.  None: nothing is read.
+        """
         return None
 
-    def _results(self, t: int, read: Any, entry: Any) -> Iterable[Any]:
+    def _results(self, t: int, read: Any, entry: Any) -> Sequence[Any]:
         """Take up an element of the instant *t*; return what to emit.
 
         *entry* is the element, with its metadata if it carries any.
@@ -59,29 +62,37 @@ class TimeOrdered(TimeNode[T]):
 
     def compile(self, push: Push[T], port: int = 0) -> Push[Any]:
         """Return a step that lets elements wait for the watermark."""
-        ref = weakref.ref(self)
+        ref, clock, waiting, numbers = weakref.ref(self), self._clock, self._waiting, self._numbers
+        to_ns, timestamp, reader = self._domain.to_ns, self._timestamp, self._reader()
+        tracked = self._pipeline.tracked
 
         def step(x: Any) -> Pending:
+            bare = unbox(x) if tracked else x
+            try:
+                t, read = to_ns(timestamp(bare)), None if reader is None else reader(bare)
+            except Exception as error:
+                attribute_to(error, ref(), x)
+                raise
+            if t >= clock.timer:  # the watermark has not passed that, so it is behind this too
+                heappush(waiting, (t, next(numbers), read, x))
+                return None
             node = ref()
-            return None if node is None else node._take(x)
+            return None if node is None else node._take(t, read, x)
 
         return step
 
-    def _take(self, x: Any) -> Pending:
-        bare = unbox(x)
-        try:
-            t, read = self._domain.to_ns(self._timestamp(bare)), self._read(bare)
-        except Exception as error:
-            attribute_to(error, self, x)
-            raise
-        clock = self._clock
+    def _take(self, t: int, read: Any, x: Any) -> Pending:
+        """Take an element that may be due, or late."""
+        clock, waiting = self._clock, self._waiting
         reached = clock.caught_up()
         if t < reached:
-            return self._send_late(bare, reached - t, self._domain)
-        if t == reached and not (self._waiting and self._waiting[0][0] <= t):
-            return self._emit_all(self._taken_up([(t, read, x)]))
-        self._taken += 1
-        heappush(self._waiting, (t, self._taken, read, x))
+            return self._send_late(unbox(x), reached - t, self._domain)
+        if t == reached and not (waiting and waiting[0][0] <= t):
+            results = self._results(t, read, x)
+            if len(results) == 1 and not self._serial_queue.busy():
+                return self._outlet.send(results[0])
+            return self._emit_all(results) if results else None
+        heappush(waiting, (t, next(self._numbers), read, x))
         clock.set_timer(t)
         wait: Pending = clock.advance() if t == reached else None
         return wait

@@ -64,14 +64,24 @@ class RecentKeys:
 
     def tester(self, span: float) -> Callable[[Any, float], bool]:
         """Return the function that adds a key at an instant, and whether it was not in the set."""
-        instants, is_known, remember, forget = self.instants, self.is_known, self._add, self._forget
+        instants, keys, most = self.instants, self.keys, self.most
 
         def is_new(key: Any, now: float) -> bool:
-            while instants and instants[0] <= now - span:
-                forget()
-            if is_known(key):
-                return False
-            remember(key, now)
+            if instants and instants[0] <= now - span:
+                self._forget_until(now - span)
+            hashed = self.hashed
+            try:
+                if key in (keys if hashed is None else hashed):
+                    return False
+                if hashed is not None:
+                    hashed.add(key)
+            except TypeError:
+                if self.is_known(key):
+                    return False
+            keys.append(key)
+            instants.append(now)
+            if most is not None and len(keys) > most:
+                self._forget()
             return True
 
         return is_new
@@ -98,12 +108,10 @@ class RecentKeys:
         self.instants.clear()
         self.hashed = set()
 
-    def _add(self, key: Any, now: float) -> None:
-        if self.hashed is not None:
-            self.hashed.add(key)
-        self.keys.append(key)
-        self.instants.append(now)
-        if self.most is not None and len(self.keys) > self.most:
+    def _forget_until(self, instant: float) -> None:
+        """Forget the keys that were added at *instant* or before."""
+        instants = self.instants
+        while instants and instants[0] <= instant:
             self._forget()
 
     def _forget(self) -> None:

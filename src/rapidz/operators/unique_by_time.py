@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rapidz.eventtime.domain import nanoseconds
@@ -53,8 +53,8 @@ class UniqueByTime(TimeOrdered[T], unique[T]):
             self._length = nanoseconds(value, operator="unique", argument="within")
             self._is_new = self._recent.tester(self._length)
 
-    def _read(self, x: Any) -> Any:
-        return self.key(x)
+    def _reader(self) -> Callable[[Any], Any]:
+        return self.key
 
-    def _results(self, t: int, read: Any, entry: Any) -> Iterable[Any]:
+    def _results(self, t: int, read: Any, entry: Any) -> Sequence[Any]:
         return (entry,) if self._is_new(read, t) else ()

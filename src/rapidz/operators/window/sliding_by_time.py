@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from rapidz.eventtime.domain import nanoseconds
@@ -73,7 +73,7 @@ class SlidingWindowByTime(TimeOrdered[tuple[T, ...]], sliding_window[T]):
         if name in ("n", "time"):
             self._make_add()
 
-    def _results(self, t: int, read: Any, entry: Any) -> Iterable[Any]:
+    def _results(self, t: int, read: Any, entry: Any) -> Sequence[Any]:
         window = self._add(entry, t)
         partial = self.n is None or self.return_partial
         return (window,) if partial or len(window) == self.n else ()
