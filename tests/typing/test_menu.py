@@ -93,9 +93,7 @@ def operator_parameters(name: str) -> tuple[dict[str, inspect.Parameter], bool]:
     signature = inspect.signature(unbound(REGISTERED[name]).__wrapped__)
     parameters = named(signature)
     if not isinstance(REGISTERED[name], staticmethod):
-        parameters = {
-            k: p for k, p in parameters.items() if k not in ("upstream", "lossless")
-        }
+        parameters = {k: p for k, p in parameters.items() if k not in ("upstream", "lossless")}
     others = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     return parameters, others
 
