@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from fractions import Fraction
 from typing import Any, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -37,6 +39,16 @@ def _naive(at: int) -> datetime:
     return NAIVE + timedelta(microseconds=at // 1000)
 
 
+def _just_below(at: int) -> float:
+    """The greatest float below, as sums of floats often give it: it is read as *at*."""
+    return math.nextafter(at / SECOND, -math.inf)
+
+
+def _mixed(at: int) -> float:
+    """A whole number of seconds is an int, as in JSON."""
+    return at / SECOND if at % SECOND else at // SECOND
+
+
 @dataclass(frozen=True)
 class Times:
     """A kind of timestamps. Spans are multiples of `grain`, instants of `step` nanoseconds."""
@@ -61,7 +73,7 @@ class Times:
             return (ts - (EPOCH if ts.tzinfo else NAIVE)) // timedelta(microseconds=1) * 1000
         size = {"s": SECOND, "ms": 10**6, "us": 1000, "ns": 1}[self.unit or "s"]
         if isinstance(ts, float):
-            return round(ts * size / 1000) * 1000
+            return round(Fraction(ts) * size / 1000) * 1000
         assert isinstance(ts, (int, np.integer)), ts
         return int(ts) * size
 
@@ -74,6 +86,8 @@ TIMES = (
     Times("int us", MS, 1000, lambda at: at // 1000, "us", (0, BORDER // MS * MS, NOW)),
     Times("int ns", 1000, 1, lambda at: at, "ns", (0, BORDER // 1000 * 1000, NOW)),
     Times("float s", MS * 100, MS, lambda at: at / SECOND, None, (0, -SECOND, NOW)),
+    Times("floats just below", MS, 1000, _just_below, "s", (0, NOW)),
+    Times("ints and floats", SECOND, MS, _mixed, "s", (0, -SECOND, NOW)),
     Times("float us", MS, 1000, lambda at: at / SECOND, "s", (0, BORDER // MS * MS)),
     Times("float ms", MS, 1000, lambda at: at / MS, "ms", (0, NOW)),
     Times("UTC", SECOND, 1000, _datetime(ZONES[:1]), bases=(0, -SECOND, NOW)),

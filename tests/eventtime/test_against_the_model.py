@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import pytest
@@ -27,7 +26,7 @@ from tests.eventtime.runs import (
     run_case,
     windowed,
 )
-from tests.eventtime.strategies import Case, Step, cases, elements_of
+from tests.eventtime.strategies import Case, Step, cases, elements_of, spelled
 from tests.support import same
 
 from rapidz import (
@@ -43,9 +42,6 @@ from rapidz import (
     Std,
     Sum,
 )
-
-#: Threads of Dask draw random numbers while Hypothesis draws its own.
-pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module:Warning")
 
 EXACT = sorted(set(BETWEEN) - {"partition"})
 """What passes the watermark in its place between the elements."""
@@ -137,30 +133,6 @@ def _unordered(buffer: int) -> Any:
         return (handles.buffer(buffer) if buffer else handles).gather()
 
     return unordered
-
-
-@pytest.mark.slow
-@reads(25)
-@given(case=cases(shapes=["object", "dict"]), buffer=st.integers(0, 12))
-def test_processes_in_between_equal_the_model(
-    processes: ProcessPoolExecutor, case: Case, buffer: int
-) -> None:
-    check(case, run_case(case, "inline", _scattered(processes, buffer)))
-
-
-@pytest.mark.slow
-@reads(25)
-@given(case=cases(shapes=["object", "dict"]), buffer=st.integers(0, 12))
-def test_dask_in_between_equals_the_model(client: Any, case: Case, buffer: int) -> None:
-    check(case, run_case(case, "inline", _scattered(client, buffer)))
-
-
-def _scattered(backend: Any, buffer: int) -> Any:
-    def scattered(s: Any) -> Any:
-        handles = s.scatter(backend).map(same)
-        return (handles.buffer(buffer) if buffer else handles).gather()
-
-    return scattered
 
 
 # --- several inputs ------------------------------------------------------------------------------
@@ -348,6 +320,31 @@ def test_absorbed_sessions_are_withdrawn_after_an_update(case: Case, mode: str) 
             shown[name] = row_of(result, case)
     rows = case.expected()[0]
     assert sorted(row[1:] for row in shown.values()) == sorted(row[1:] for row in rows)
+
+
+@reads(40)
+@given(cases(kinds=["session"]), st.integers(1, 30), st.sampled_from(MODES))
+def test_sessions_are_cut_where_sorted_elements_are(case: Case, longest: int, mode: str) -> None:
+    length, gap, lag = longest * case.times.grain, case.spec.gap, case.lags[0]
+    accepted, late, newest = [], [], -math.inf
+    for x in elements_of(case):
+        newest = max(newest, x.at - lag)
+        (late if x.at < newest else accepted).append(x)
+    wanted: dict[Any, list[Row]] = {}
+    for x in sorted(accepted, key=lambda x: (x.at, x.value)):
+        pieces = wanted.setdefault(x.key, [])
+        if pieces and x.at < pieces[-1][2]:
+            _, start, _, values = pieces.pop()
+            pieces.append((x.key, start, min(x.at + gap, start + length), (*values, x.value)))
+        else:
+            pieces.append((x.key, x.at, x.at + min(gap, length), (x.value,)))
+    outcome = run_case(case, mode, max_length=spelled(length))
+    found = rows_of(outcome, case)
+    rows = [row for pieces in wanted.values() for row in pieces]
+    assert {row[:3]: row[3] for row in found} == {row[:3]: row[3] for row in rows}
+    assert [case.value(x.element) for x in outcome.late] == [x.value for x in late]
+    assert [row[2] for row in found] == sorted(row[2] for row in found)
+    check_accounts(case, found, outcome)
 
 
 # --- aggregators, reduce, collect ----------------------------------------------------------------
