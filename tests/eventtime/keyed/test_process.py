@@ -526,7 +526,7 @@ def test_state_and_timers_are_undone_if_the_method_raises() -> None:
     with pytest.raises(Boom) as raised:
         source.emit((1, "a"))
     assert noted(raised.value, "process", "(1, 'a')")
-    assert node._process.states.table == {"a": 10}
+    assert node._process.states.table.states == {"a": 10}
     source.emit((7, "b"))
     assert seen == [("a", 7, None), 1]
 
@@ -542,7 +542,7 @@ def test_a_generator_that_fails_has_emitted_nothing() -> None:
     seen = node.sink_to_list()
     with pytest.raises(Boom):
         source.emit((0, "a"))
-    assert (seen, node._process.states.table) == ([], {})
+    assert (seen, node._process.states.table.states) == ([], {})
 
 
 def test_what_fails_downstream_undoes_nothing() -> None:
@@ -562,7 +562,7 @@ def test_what_fails_downstream_undoes_nothing() -> None:
     node.sink(write)
     with pytest.raises(Boom):
         source.emit((3, "a"))
-    assert (taken, node._process.states.table) == (["first", "second"], {"a": 3})
+    assert (taken, node._process.states.table.states) == (["first", "second"], {"a": 3})
 
 
 def test_a_failing_timer_is_pending_and_counts_as_fired() -> None:
@@ -582,7 +582,7 @@ def test_a_failing_timer_is_pending_and_counts_as_fired() -> None:
     with pytest.raises(Boom) as raised:
         source.join()
     assert noted(raised.value, "process", "KeyTimer(key='a', t=5, name=None)")
-    assert node._process.states.table == {"b": "undone"}
+    assert node._process.states.table.states == {"b": "undone"}
 
 
 def test_the_policy_of_the_node_gets_failing_timers() -> None:

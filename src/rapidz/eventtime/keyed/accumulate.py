@@ -176,7 +176,7 @@ class keyed_accumulate(KeyedNode[tuple[K, S]], Generic[K, S]):
         time, settle = self._element_time(), self._settler()
         returns_state, with_state = self.returns_state, self.with_state
         drops_none, no_pair = self._drops_none, _no_pair(self._operator)
-        write = state.write if state.bounded else _writer(state.table)
+        write = state.write if state.bounded else _writer(state.table.states)
 
         async def call(x: Any) -> Any:
             key, now = read_key(x), 0 if time is None else time(x)

@@ -195,7 +195,10 @@ class KeyedNode(SendsEvicted[T], TimeNode[T]):
         """Write that ``s`` is the state of the key of ``x``."""
         self._write_key(code)
         if not self._state.bounded:
-            self._write_guarded(code, f"s = {code.bind('table', self._state.table)}[key]")
+            table = self._state.table
+            states = code.bind("states", table.states)
+            self._write_guarded(code, f"s = {states}.get(key, MISSING)")
+            code.line(f"if s is MISSING: s = {code.bind('first', table.first)}(key)")
             return
         time = self._element_time()
         now = "0" if time is None else f"{code.bind('time', time)}(x)"
@@ -207,11 +210,11 @@ class KeyedNode(SendsEvicted[T], TimeNode[T]):
         """Write that *new* is the state of the key; None is no state if *drops*."""
         state = self._state
         if drops:
-            dropper = state.drop if state.bounded else functools.partial(_pop, state.table)
+            dropper = state.drop if state.bounded else state.table.pop
             code.line(f"if {new} is None: {code.bind('drop', dropper)}(key)")
         otherwise = "else: " if drops else ""
         if not state.bounded:
-            code.line(f"{otherwise}{code.bind('table', state.table)}[key] = {new}")
+            code.line(f"{otherwise}{code.bind('states', state.table.states)}[key] = {new}")
             return
         code.line(f"{otherwise}{code.bind('write', state.write)}(key, {new}, now)")
         self._write_settle(code)
@@ -349,10 +352,6 @@ class KeyedNode(SendsEvicted[T], TimeNode[T]):
         self._wall.cancel()
         self._state.armed = NEVER
         self._state.unsettled = True
-
-
-def _pop(table: dict[Any, Any], key: Any) -> None:
-    table.pop(key, None)
 
 
 def _no_time() -> int:

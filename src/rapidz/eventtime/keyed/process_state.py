@@ -147,7 +147,7 @@ class ProcessState:
             if state is not None:
                 states.table[key] = state
             else:
-                states.table.pop(key, None)
+                states.table.pop(key)
             return asks
         if state is None:
             states.drop(key)

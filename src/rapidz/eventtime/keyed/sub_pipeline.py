@@ -139,8 +139,9 @@ class SubPipelineTable(StateTable):
         super().__init__(MISSING)
         self._build, self._outlet, self._hub = build, outlet, hub
 
-    def __missing__(self, key: Hashable) -> Any:
-        super().__missing__(key)
+    def first(self, key: Hashable) -> Any:
+        """Build the sub-pipeline of *key*."""
+        super().first(key)
         made = self._made(key)
         self[key] = made
         return made
