@@ -101,6 +101,8 @@ def test_keyed_state_is_emitted_with_its_key() -> None:
     assert_type(keyed.map_with_state(last_size_later, start=0, ttl=1), map_with_state[str, float])
     assert_type(changes.map(lambda pair: pair), Stream[tuple[str, float]])
     assert_type(keyed.unique(within="1h").map(user_of), Stream[str])
+    sizes = keyed.pipelines(lambda stream, key: stream.map(lambda click: click.size), ttl="1h")
+    assert_type(sizes.map(lambda size: size), Stream[int])
 
 
 class Alarms:
