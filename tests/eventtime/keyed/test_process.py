@@ -82,7 +82,9 @@ def test_the_type_of_the_context_is_a_public_name() -> None:
     assert kinds == [rapidz.KeyContext]
 
 
-@pytest.mark.parametrize("nothing", [None, [], (), iter(())], ids=repr)
+@pytest.mark.parametrize(
+    "nothing", [None, [], (), iter(())], ids=["None", "list", "tuple", "iterator"]
+)
 def test_nothing_is_emitted_for_nothing(nothing: Any) -> None:
     assert outputs(lambda *_: nothing, shown, [(0, "a")]) == []
 
