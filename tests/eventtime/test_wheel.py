@@ -141,6 +141,16 @@ def test_equal_instants_come_in_the_order_of_adding() -> None:
     assert [entry for _, entry in wheel.take(7)] == [0, 1, 2, 3, 4, 5]
 
 
+def test_an_entry_may_be_added_to_the_bucket_that_is_being_taken() -> None:
+    wheel: Wheel[str] = Wheel(50)
+    for t in (-25, -10):
+        wheel.add(t, "")
+    assert [t for t, _ in wheel.take(-20)] == [-25]
+    for t in (-3, -12, -30):
+        wheel.add(t, "")
+    assert [[t for t, _ in wheel.take(w)] for w in (-11, -5, 0)] == [[-30, -12], [-10], [-3]]
+
+
 def test_entries_need_neither_order_nor_hash() -> None:
     wheel: Wheel[dict[str, int]] = Wheel(10)
     first, second = {"a": 1}, {"a": 1}

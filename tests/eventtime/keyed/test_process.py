@@ -451,6 +451,21 @@ def test_the_least_recent_key_leaves_with_its_timers() -> None:
     )
 
 
+def test_timers_that_are_gone_are_not_remembered() -> None:
+    def on_element(key: Any, x: Any, ctx: Any) -> None:
+        ctx.state = 1
+        ctx.at(x[0] + 1, "fires")
+        ctx.at(x[0] + 100, "cancelled")
+        ctx.cancel("cancelled")
+
+    source, keyed = timed()
+    node = keyed.process(Scripted, on_element, shown, max_keys=100)
+    node.sink(print)
+    source.emit_many([(t, "ab"[t % 2]) for t in range(100)])
+    source.close()
+    assert node._process._names == {}
+
+
 def test_states_with_a_time_to_live_leave_at_the_end() -> None:
     source, keyed = timed()
     node = keyed.process(Counter, ttl=10)
@@ -623,7 +638,7 @@ async def test_a_failing_timer_is_tried_again_after_a_while() -> None:
     async with Stream[Any](asynchronous=True) as source:
         _, keyed = timed(source)
         node = keyed.process(Scripted, lambda k, x, ctx: ctx.at(x[0] + 5), on_timer)
-        seen = record(node.on_error(Retry(times=3, wait=1, factor=1)))
+        seen: list[Any] = record(node.on_error(Retry(times=3, wait=1, factor=1)))
         await settle(source.emit((0, "a")))
         await settle(source.emit((5, "b")))
     assert seen == [(2.0, ("a", 5, 1)), (2.0, ("b", 10, 1))]
@@ -792,7 +807,7 @@ class Quiet:
 
 async def test_a_timer_of_the_wall_clock_fires_at_its_instant() -> None:
     async with Stream[Any](asynchronous=True) as source:
-        seen = record(source.key_by(0).process(Quiet))
+        seen: list[Any] = record(source.key_by(0).process(Quiet))
         for instant, x in [(0.0, ("a", 1)), (1.0, ("b", 2)), (2.0, ("a", 3)), (8.5, ("b", 4))]:
             await asyncio.sleep(instant - asyncio.get_running_loop().time())
             await settle(source.emit(x))
@@ -803,7 +818,7 @@ async def test_a_timer_of_the_wall_clock_fires_at_its_instant() -> None:
 
 async def test_timers_of_the_wall_clock_are_dropped_at_the_end() -> None:
     source: Stream[Any] = Stream(asynchronous=True)
-    seen = record(source.key_by(0).process(Quiet))
+    seen: list[Any] = record(source.key_by(0).process(Quiet))
     await settle(source.emit(("a", 1)))
     await settle(source.close())
     assert (seen, asyncio.get_running_loop().time()) == ([], 0.0)
@@ -811,7 +826,7 @@ async def test_timers_of_the_wall_clock_are_dropped_at_the_end() -> None:
 
 def test_a_timer_of_the_wall_clock_needs_no_loop_of_the_caller(virtual_background: Any) -> None:
     with Stream[Any]() as source:
-        seen = source.key_by(0).process(Quiet).sink_to_list()
+        seen: list[Any] = source.key_by(0).process(Quiet).sink_to_list()
         source.emit(("a", 1))
         source.join()
         assert seen == [("a", 1)]
@@ -844,7 +859,7 @@ async def test_a_name_has_one_timer_of_either_clock() -> None:
             return [(key, t)]
 
     async with Stream[Any](asynchronous=True) as source:
-        seen = record(source.event_time(0).key_by(1).process(Both))
+        seen: list[Any] = record(source.event_time(0).key_by(1).process(Both))
         for key, acts in {"a": ["at", "after"], "b": ["after", "at"], "c": ["after", "no"]}.items():
             await settle(source.emit((0, key, *acts)))
         await settle(source.join())
@@ -879,7 +894,7 @@ async def test_a_timer_of_the_wall_clock_waits_for_its_turn() -> None:
 
 def test_timers_of_the_wall_clock_go_on_with_the_next_loop() -> None:
     source: Stream[Any] = Stream(asynchronous=True)
-    seen = source.key_by(0).process(Quiet).sink_to_list()
+    seen: list[Any] = source.key_by(0).process(Quiet).sink_to_list()
 
     async def first() -> None:
         await asyncio.sleep(100)
@@ -899,7 +914,7 @@ def test_timers_of_the_wall_clock_go_on_with_the_next_loop() -> None:
 async def test_an_idle_stream_moves_the_timers_of_event_time() -> None:
     async with Stream[Any](asynchronous=True) as source:
         node = source.event_time(0, idle="10s").key_by(1)
-        seen = record(node.process(Scripted, lambda k, x, ctx: ctx.at(x[0] + 15), shown))
+        seen: list[Any] = record(node.process(Scripted, lambda k, x, ctx: ctx.at(x[0] + 15), shown))
         await settle(source.emit((0, "a")))
         await asyncio.sleep(60)
     assert seen == [(15.0, ("a", 15, None))]
@@ -952,6 +967,46 @@ async def test_timers_keep_their_order_under_back_pressure() -> None:
     ]
 
 
+async def test_a_timer_at_the_watermark_of_an_element_fires_before_it() -> None:
+    def build(source: Any) -> Any:
+        return timed(source)[1].process(Noting)
+
+    assert await noted_behind(build, [0, 5]) == [
+        *[(0, 0), 0],
+        *[("timer 5", 5), 5],
+        *[(5, 5), 5],
+    ]
+
+
+async def test_a_first_timer_behind_a_watermark_that_has_moved_on_fires() -> None:
+    class Second(Noting):
+        def on_element(self, key: Any, x: Any, ctx: Any) -> list[Any]:
+            if x[0] == 3:
+                ctx.at(8)
+            return [x[0]]
+
+    def build(source: Any) -> Any:
+        return source.event_time(0).filter(lambda x: x[0] < 10).process(Second)
+
+    assert await noted_behind(build, [0, 3, 20], pause=0.5) == [0, 3, ("timer 8", 20), 8]
+
+
+async def test_a_timer_of_the_past_has_the_watermark_of_its_element() -> None:
+    class Past(Noting):
+        def on_element(self, key: Any, x: Any, ctx: Any) -> list[Any]:
+            ctx.at(x[0] - 1)
+            return [x[0]]
+
+    def build(source: Any) -> Any:
+        return timed(source)[1].process(Past)
+
+    assert await noted_behind(build, [0, 3, 20]) == [
+        *[0, ("timer -1", 0), -1],
+        *[3, ("timer 2", 3), 2],
+        *[20, ("timer 19", 20), 19],
+    ]
+
+
 async def test_a_watermark_without_an_element_fires_behind_those_that_wait() -> None:
     """An element that a filter drops has moved the watermark past a timer not yet set."""
 
@@ -991,6 +1046,43 @@ def test_a_timer_moved_earlier_leaves_no_earlier_alarm() -> None:
 
     elements = [(14, "a", 15, 12), (16, "a", 19), (10, "a", 16)]
     assert outputs(on_element, on_timer, elements) == [(12, 14), (16, 16)]
+
+
+async def test_an_element_that_is_tried_again_keeps_its_watermark() -> None:
+    failures = [3]
+
+    class Flaky(Noting):
+        def on_element(self, key: Any, x: Any, ctx: Any) -> list[Any]:
+            if x[0] in failures:
+                failures.remove(x[0])
+                raise Boom(x)
+            return super().on_element(key, x, ctx)
+
+    async with Stream[Any](asynchronous=True) as source:
+        node = timed(source)[1].process(Flaky).on_error(Retry(times=1, wait=10))
+        seen = node.sink_to_list()
+        await settle(source.emit((0, "k")))
+        await asyncio.gather(begin(source, (3, "k")), begin(source, (20, "k")))
+    assert seen[:4] == [(0, 0), 0, (3, 3), 3]
+
+
+async def test_a_timer_that_is_tried_again_keeps_its_place() -> None:
+    failures = [1]
+
+    class Flaky(Noting):
+        def on_timer(self, key: Any, t: Any, ctx: Any) -> list[Any]:
+            if failures:
+                failures.pop()
+                raise Boom(t)
+            return super().on_timer(key, t, ctx)
+
+    def build(source: Any) -> Any:
+        return timed(source)[1].process(Flaky).on_error(Retry(times=1, wait=10))
+
+    assert await noted_behind(build, [0, 3, 20]) == [
+        *[(0, 0), 0, (3, 3), 3],
+        *[("timer 5", 20), 5, ("timer 8", 20), 8, (20, 20), 20],
+    ]
 
 
 async def test_elements_behind_one_that_is_tried_again_keep_their_watermark() -> None:
