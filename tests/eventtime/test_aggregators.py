@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import decimal
 import functools
 import math
 import pickle
@@ -37,6 +38,7 @@ from rapidz.eventtime.aggregators import (
     check_aggregator,
 )
 from rapidz.eventtime.aggregators.append_log import EMPTY, append, concatenate, items_of
+from rapidz.eventtime.aggregators.spread import root_of_ratio
 
 Stamped = tuple[int, Any]
 
@@ -187,6 +189,32 @@ def test_fractions_and_timedeltas_are_added_by_plus(values: list[Fraction]) -> N
     assert result_of(Mean(), spans) == sum(spans, timedelta()) / len(spans)
 
 
+@given(st.lists(st.floats(2.0**-130, 2.0**-90) | st.floats(2.0**850, 2.0**870), min_size=1))
+def test_sums_are_exact_at_the_borders_of_the_fixed_point(values: list[float]) -> None:
+    lines = generated(Sum())(enumerate(values))
+    assert result_of(Sum(), values) == Sum().result(lines) == math.fsum(values)
+    assert Mean().result(generated(Mean())(enumerate(values))) == math.fsum(values) / len(values)
+
+
+def test_a_mean_of_decimals_is_rounded_once() -> None:
+    with decimal.localcontext() as context:
+        context.prec = 3
+        assert result_of(Mean(), [Decimal("10.05"), 0, 0]) == Decimal("3.35")
+
+
+@pytest.mark.parametrize("aggregator", [Sum(), Mean()], ids=repr)
+@pytest.mark.parametrize("other", [Decimal("2.5"), Fraction(5, 2), 2.5], ids=repr)
+def test_ints_mix_with_every_kind_of_number(aggregator: Aggregator, other: Any) -> None:
+    expected = result_of(aggregator, [other, other, other * 0]) * 3
+    for values in ([0, other, other], [other, 0, other], [other, other, 0]):
+        result = result_of(aggregator, values)
+        assert type(result) is type(other)
+        assert result * 3 == expected
+        parts = [state_of(aggregator, [(0, value)]) for value in values]
+        merged = functools.reduce(aggregator.merge, parts)
+        assert aggregator.result(merged) == result
+
+
 @pytest.mark.parametrize("aggregator", [Sum(), Mean()], ids=repr)
 def test_sums_with_nan_or_infinities(aggregator: Aggregator) -> None:
     inf, nan = math.inf, math.nan
@@ -251,11 +279,25 @@ def test_a_standard_deviation_loses_no_digits_to_a_large_mean() -> None:
     assert result_of(Std(ddof=0), [7.5]) == 0
 
 
+def test_a_standard_deviation_is_rounded_once() -> None:
+    half = (1 << 54) + 2  # between two floats
+    assert root_of_ratio(half**2, 1, 0) == 2.0**54
+    assert root_of_ratio(half**2 << 400, 1, 200) == 2.0**54
+    assert root_of_ratio((half**2 << 400) + 1, 1, 200) == 2.0**54 + 4
+    assert root_of_ratio(half**2 * 3 + 1, 3, 0) == 2.0**54 + 4
+    assert root_of_ratio((half**2 << 400) - 1, 1, 200) == 2.0**54
+
+
 def test_the_standard_deviation_of_too_few_values_is_nan() -> None:
     assert same(result_of(Std(), [1.0]), math.nan)
     assert same(result_of(Std(ddof=0), []), math.nan)
     assert same(result_of(Std(), [1.0, math.inf, 2.0]), math.nan)
     assert same(result_of(Std(), [math.nan, 1, 2]), math.nan)
+
+
+@given(st.lists(usual_floats, min_size=1), st.floats(0, 1))
+def test_a_quantile_has_every_digit_of_that_of_numpy(values: list[float], q: float) -> None:
+    assert result_of(Quantile(q), values) == float(np.quantile(values, q))
 
 
 @given(st.lists(floats, min_size=1), st.floats(0, 1))

@@ -288,12 +288,19 @@ class Mean(ExactTotal):
         if a[1] == 0 or b[1] == 0:
             return b if a[1] == 0 else a
         total, other = ((each,) if type(each) is int else each for each in (a[0], b[0]))
+        if type(total) not in _NUMBERS or type(other) not in _NUMBERS:
+            total, other = _whole(total), _whole(other)  # as ints, which may mix with Decimals
         joined = self._join(total, other, value)
-        return (joined[0] if type(joined) is tuple else joined, a[1] + b[1])
+        if type(joined) is tuple:
+            joined = joined[0]
+        elif type(joined) is int:  # what another type makes of a sum
+            joined <<= BITS
+        return (joined, a[1] + b[1])
 
 
 #: Type of a state → its binary digits after the point, for totals of ints and floats.
 _BITS_OF = {int: 0, tuple: BITS, WideTotal: WIDE_BITS}
+_NUMBERS = {*_BITS_OF, float}
 
 
 def total_of(state: Any) -> Any:
@@ -306,6 +313,13 @@ def total_of(state: Any) -> Any:
     if state is None:
         return 0
     return +state if isinstance(state, Decimal) else state
+
+
+def _whole(total: Any) -> Any:
+    """Return a total in fixed point as an int, if it is one."""
+    if type(total) is tuple and total[0] & ((1 << BITS) - 1) == 0:
+        return total[0] >> BITS
+    return total
 
 
 def _mean(total: int, bits: int, n: int) -> float:
