@@ -221,6 +221,10 @@ class TimeDomain:
         """Return a timestamp in the zone in which the source writes time."""
         return ts.astimezone(self._sample.tzinfo) if self.has_wall_clocks else ts
 
+    def all_as_written(self, timestamps: list[Any]) -> Iterable[Any]:
+        """Return timestamps in the zone in which the source writes time."""
+        return map(self.as_written, timestamps) if self.has_wall_clocks else timestamps
+
     @property
     def adds_exactly(self) -> bool:
         """Whether a timestamp plus a `delta` is exact, as it is for ints and datetimes."""

@@ -375,11 +375,11 @@ class session_window(WindowNode):
                 session.closed = True
             return [self._result(session) for session in sessions]
         values = self._fold.results([session.state for session in sessions])
-        written = self._domain.as_written
+        all_written = self._domain.all_as_written
         rows = zip(
             [session.key for session in sessions],
-            map(written, [session.start for session in sessions]),
-            map(written, [session.end for session in sessions]),
+            all_written([session.start for session in sessions]),
+            all_written([session.end for session in sessions]),
             values,
             repeat(True),
             repeat(0),
