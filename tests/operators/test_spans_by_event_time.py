@@ -26,6 +26,10 @@ class Event(NamedTuple):
     number: int
 
 
+def key_of(event: Event) -> str:
+    return event.key
+
+
 events = st.lists(st.tuples(st.integers(0, 40), st.sampled_from("abc")), max_size=25).map(
     lambda pairs: [Event(at, key, number) for number, (at, key) in enumerate(pairs)]
 )
@@ -97,6 +101,12 @@ async def _in_a_loop(build: Build, arriving: list[Event], lag: int) -> tuple[lis
     return seen, late
 
 
+builds: dict[str, Build] = {
+    "unique": lambda s: s.unique(key=key_of, within=10),
+    "sliding_window": lambda s: s.sliding_window(time=10),
+}
+every_name = pytest.mark.parametrize("name", builds)
+
 modes = st.sampled_from(["emit", "emit_many", "loop"])
 
 
@@ -129,6 +139,27 @@ def test_sliding_window_goes_by_timestamps_whatever_the_order_of_arrival(
     assert [each.element for each in got_late] == late
 
 
+@every_name
+async def test_elements_of_one_instant_stay_in_order_behind_a_slow_sink(name: str) -> None:
+    """The last one arrives at the watermark, while those before it wait for capacity."""
+    seen: list[Any] = []
+
+    async def slow(x: Any) -> None:
+        await asyncio.sleep(1)
+        seen.append(x)
+
+    arriving = [Event(at, "a", n) for n, at in enumerate([0, 0, 1, 21, 1])]
+    async with Stream[Event](asynchronous=True) as source:
+        node = builds[name](source.event_time("at", lag=20))
+        node.sink(slow)
+        for event in arriving:
+            source.emit(event)
+    ordered, _ = split(arriving, 20)
+    assert seen == (
+        deduplicated(ordered, 10) if name == "unique" else windows(ordered, 10, None, False)
+    )
+
+
 @given(events, st.randoms(use_true_random=False))
 def test_within_the_lag_no_order_of_arrival_changes_anything(
     arriving: list[Event], rng: Any
@@ -141,17 +172,6 @@ def test_within_the_lag_no_order_of_arrival_changes_anything(
         lambda s: s.sliding_window(time=7),
     ):
         assert emitted(build, distinct, 40, "emit") == emitted(build, shuffled, 40, "emit_many")
-
-
-def key_of(event: Event) -> str:
-    return event.key
-
-
-builds: dict[str, Build] = {
-    "unique": lambda s: s.unique(key=key_of, within=10),
-    "sliding_window": lambda s: s.sliding_window(time=10),
-}
-every_name = pytest.mark.parametrize("name", builds)
 
 
 @every_name

@@ -88,8 +88,10 @@ class TimeOrdered(TimeNode[T]):
         if t < reached:
             return self._send_late(unbox(x), reached - t, self._domain)
         if t == reached and not (waiting and waiting[0][0] <= t):
+            if self._serial_queue.busy():  # elements before it are not taken up yet
+                return self._emit_all(self._taken_up([(t, read, x)]))
             results = self._results(t, read, x)
-            if len(results) == 1 and not self._serial_queue.busy():
+            if len(results) == 1:
                 return self._outlet.send(results[0])
             return self._emit_all(results) if results else None
         heappush(waiting, (t, next(self._numbers), read, x))
