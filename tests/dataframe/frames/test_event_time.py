@@ -125,6 +125,7 @@ def test_rows_of_one_frame_arrive_together() -> None:
     sdf.emit(rows((500, "a", 1.0), (5, "a", 2.0)))
     assert [total(one) for one in seen] == [[(0, 60, 2.0)]]
     assert sums.late_count == 0
+    sdf.stream.close()
 
 
 def test_late_rows_are_a_stream_of_frames_and_counted() -> None:
@@ -155,6 +156,7 @@ def test_late_rows_are_warned_of_once_if_there_is_no_sink() -> None:
     sdf.emit(rows((1, "a", 2.0)))
     assert sums.late_count == 3
     assert seen == []
+    sdf.stream.close()
 
 
 def test_rows_without_a_timestamp_are_late() -> None:
@@ -307,6 +309,7 @@ def test_keys_may_be_streaming_series() -> None:
     sdf.emit(rows((0, "a", 1.0), (1, "a", 2.0), (2, "a", 3.0)))
     sdf.emit(rows((61, "a", 1.0)))
     assert [total(one) for one in seen] == [[(0, 60, False, 1), (0, 60, True, 2)]]
+    sdf.stream.close()
 
 
 def test_results_are_a_streaming_frame_of_known_columns() -> None:

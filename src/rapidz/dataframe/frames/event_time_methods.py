@@ -12,7 +12,7 @@ from rapidz.dataframe.frames.row_times import row_time
 from rapidz.dataframe.frames.time_nodes import WindowsOfFrames, event_time_of_frames
 from rapidz.dataframe.frames.window_kinds import frequency, session, sliding, tumbling
 from rapidz.dataframe.incremental.columns.dtypes import is_object
-from rapidz.dataframe.incremental.event_windows.stamps import UNITS, dtype_of_times
+from rapidz.dataframe.incremental.event_windows.stamps import UNITS, check_dtype_of_times
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.short_repr import short_repr
 
@@ -92,7 +92,7 @@ class EventTimeMethods(_Mixed):
         if example is not None:
             times = reader.column(example, "event_time")
             if len(times) or not is_object(times.dtype):
-                dtype_of_times(times, "event_time")
+                check_dtype_of_times(times.dtype, "event_time")
         node = event_time_of_frames(inner, reader, lag=lag, idle=idle, ahead=ahead)
         node.examples = Example(None, _same, [self._example]), type(self)
         return make_collection(

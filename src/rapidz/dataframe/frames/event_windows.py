@@ -198,7 +198,7 @@ class Build:
     def split(self, element: Any) -> tuple[Any, Any, list[Any] | None]:
         """Return the rows of an element, their timestamps and their keys."""
         frame = element[0] if isinstance(element, tuple) else element
-        times = self._reader.column(frame, self._kind.operator)
+        times = self._reader.times(frame, self._kind.operator)
         index = self._index
         whole = index is None or (isinstance(index, list) and _is_order_of(frame, index))
         rows = frame if whole else frame[index]

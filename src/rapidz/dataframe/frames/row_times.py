@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rapidz.dataframe.incremental.event_windows.stamps import Stamps
+from rapidz.dataframe.incremental.event_windows.stamps import Instants, Stamps
 from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = ["LabelTime", "RowTime", "row_time"]
@@ -29,6 +29,7 @@ class RowTime:
 
     def __init__(self, label: Any = None, unit: str = "s") -> None:
         self.label, self.unit = label, unit
+        self._recent: tuple[Any, Instants] | None = None
 
     def __repr__(self) -> str:
         return "the index" if self.label is None else short_repr(self.label)
@@ -47,16 +48,24 @@ class RowTime:
             "that column, or name another by on="
         )
 
+    def times(self, rows: Any, operator: str) -> Any:
+        """Return the timestamps: those that `event_time` has read, while it emits the frame."""
+        recent = self._recent
+        return (
+            recent[1] if recent is not None and recent[0] is rows else self.column(rows, operator)
+        )
+
+    def remember(self, rows: Any, times: Instants | None) -> None:
+        """Keep the timestamps of a frame as long as it is emitted; None forgets them."""
+        self._recent = None if times is None else (rows, times)
+
     def name(self, rows: Any) -> Any:
         """Return what the index of results is called that has such times."""
         return rows.index.name if self.label is None else self.label
 
     def __call__(self, rows: Any) -> int | None:
-        stamps = Stamps("event_time", self.unit)
-        instants, valid = stamps.read(self.column(rows, "event_time"))
-        if valid is not None:
-            instants = instants[valid]
-        return int(instants.max()) if len(instants) else None
+        times = Stamps("event_time", self.unit).read(self.column(rows, "event_time"))
+        return None if times.bounds is None else times.bounds[1]
 
 
 @functools.lru_cache(maxsize=256)
@@ -95,7 +104,7 @@ class LabelTime(RowTime):
             )
         labels = rows.index.get_level_values(self._level)
         stamps = Stamps(operator, self.unit)
-        instants, _ = stamps.read(labels)
+        instants = stamps.read(labels).data
         if not len(instants):
             return labels
         return stamps.index(np.asarray(self._closings(instants)) - 1, labels.name)

@@ -11,7 +11,7 @@ import numpy as np
 
 from rapidz.dataframe.frames.row_times import RowTime
 from rapidz.dataframe.incremental.event_windows.base import TimedAggregate
-from rapidz.dataframe.incremental.event_windows.stamps import Stamps
+from rapidz.dataframe.incremental.event_windows.stamps import Instants, Stamps
 from rapidz.eventtime.clock import NEVER, joined
 from rapidz.eventtime.event_time import TimeDefinition, event_time
 from rapidz.eventtime.getter import Getter
@@ -92,15 +92,18 @@ class event_time_of_frames(event_time[Any], SendsLateRows):
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         """Return the step: the frame first, then the watermark."""
         clock, graph, watch = self._origin, self._pipeline.time, self._origin.watch
-        ref = weakref.ref(self)
+        ref, reader = weakref.ref(self), self._reader
 
         def step(frame: Any) -> Pending:
             if (node := ref()) is None:
                 return None
-            frame, newest, waits = node._read(frame)
+            frame, times, waits = node._read(frame)
+            newest = None if times.bounds is None else times.bounds[1]
+            reader.remember(frame, times)
             try:
                 waits.append(push(frame))
             finally:
+                reader.remember(frame, None)
                 if newest is not None and (clock.bar is None or newest > clock.bar or clock.asleep):
                     clock.due = NEVER  # `tell` lets all nodes downstream ask anew
                     clock.take(newest)
@@ -115,19 +118,19 @@ class event_time_of_frames(event_time[Any], SendsLateRows):
 
         return step
 
-    def _read(self, frame: Any) -> tuple[Any, int | None, list[Any]]:
-        """Return the rows that are not too far in the future, and their newest timestamp."""
-        instants, valid = self._stamps.read(self._reader.column(frame, "event_time"))
-        known = instants if valid is None else instants[valid]
-        if not len(known):
-            return frame, None, []
-        newest = int(known.max())
-        if self._ahead is None or newest <= (limit := self._origin._wall() + self._ahead):
-            return frame, newest, []
-        future = instants > limit if valid is None else valid & (instants > limit)
+    def _read(self, frame: Any) -> tuple[Any, Instants, list[Any]]:
+        """Return the rows that are not too far in the future, and their timestamps."""
+        times = self._stamps.read(self._reader.column(frame, "event_time"))
+        if self._ahead is None or times.bounds is None:
+            return frame, times, []
+        limit = self._origin._wall() + self._ahead
+        if times.bounds[1] <= limit:
+            return frame, times, []
+        future = times.data > limit
+        if times.valid is not None:
+            future &= times.valid
         wait = self._send_rows(frame[future], "are further ahead than allowed")
-        known = known[known <= limit]
-        return frame[~future], int(known.max()) if len(known) else None, [wait]
+        return frame[~future], times.chosen(~future), [wait]
 
 
 class WindowsOfFrames(TimeNode[Any], SendsLateRows):

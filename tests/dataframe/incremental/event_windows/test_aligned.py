@@ -31,7 +31,7 @@ from rapidz.dataframe.incremental.event_windows.layout import Layout
 from rapidz.dataframe.incremental.event_windows.stamps import UNITS, Stamps
 
 
-@pytest.mark.parametrize("how", HOWS, ids=str)
+@pytest.mark.parametrize("how", HOWS.values(), ids=list(HOWS))
 @settings(max_examples=15)
 @given(data=st.data(), lag=st.integers(0, 300))
 def test_tumbling_by_key_equals_a_grouper_with_keys(how: Any, data: Any, lag: int) -> None:
@@ -49,7 +49,7 @@ def test_tumbling_by_key_equals_a_grouper_with_keys(how: Any, data: Any, lag: in
     same(of_numbers(how, got), want)
 
 
-@pytest.mark.parametrize("how", HOWS, ids=str)
+@pytest.mark.parametrize("how", HOWS.values(), ids=list(HOWS))
 @settings(max_examples=15)
 @given(data=st.data(), lag=st.integers(0, 300))
 def test_resample_has_rows_for_bins_without_any(how: Any, data: Any, lag: int) -> None:
@@ -121,7 +121,8 @@ def test_numbers_are_timestamps_of_a_unit(unit: str) -> None:
 
 def test_floats_are_read_to_the_microsecond() -> None:
     stamps = Stamps("t")
-    read, valid = stamps.read(pd.Series([0.1, 1700000000.123456, float("nan")]))
+    read, valid, _, bounds = stamps.read(pd.Series([0.1, 1700000000.123456, float("nan")]))
+    assert bounds == (100_000_000, 1_700_000_000_123_456_000)
     assert read.tolist()[:2] == [100_000_000, 1_700_000_000_123_456_000]
     assert valid is not None
     assert valid.tolist() == [True, True, False]

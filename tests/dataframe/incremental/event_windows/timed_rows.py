@@ -15,12 +15,14 @@ from rapidz.dataframe.incremental.event_windows.stamps import Stamps
 
 END = 1 << 80
 SECOND = 10**9
-HOWS: list[Any] = [
-    *("sum", "mean", "count", "size", "min", "max", "first", "last", "std", "var", "median"),
-    *("nunique", ["min", "sum"], {"x": "max", "f": ["first", "median"]}),
-    {"low": ("x", "min"), "names": ("t", "nunique"), "n": ("x", "size")},
-    {"own": ("x", lambda xs: float(xs.max() - xs.min()) if len(xs) else -1.0)},
-]
+NAMES = ["sum", "mean", "count", "size", "min", "max", "first", "last", "std", "var", "median"]
+HOWS: dict[str, Any] = {
+    **{name: name for name in [*NAMES, "nunique"]},
+    "several": ["min", "sum"],
+    "by column": {"x": "max", "f": ["first", "median"]},
+    "named": {"low": ("x", "min"), "names": ("t", "nunique"), "n": ("x", "size")},
+    "own": {"own": ("x", lambda xs: float(xs.max() - xs.min()) if len(xs) else -1.0)},
+}
 NUMERIC = {"sum", "mean", "std", "var", "median"}
 
 

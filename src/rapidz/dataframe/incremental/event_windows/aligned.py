@@ -51,32 +51,34 @@ class AlignedAggregate(TimedAggregate):
     def take(self, frame: Frame, times: Any, keys: Any, watermark: int) -> Bools | None:
         """Add the rows of a batch; return which of them are late, None if none is."""
         batch = self._read(frame, times, keys)
-        instants, valid = batch.instants, batch.valid
+        instants, valid = batch.times.data, batch.times.valid
         if not len(instants):
             return None
-        some = instants if valid is None else instants[valid]
-        if not len(some):
+        if batch.times.bounds is None:
             return np.ones(len(instants), bool)
-        self.bins.prepare(int(some.min()), int(some.max()), self.stamps.dtype)
+        self.bins.prepare(*batch.times.bounds, self.stamps.dtype)
+        low, high = self.bins.panes(np.array(batch.times.bounds)).tolist()
         panes, first = self.bins.panes(instants), self.bins.first_open(watermark)
-        late = _late(panes, valid, first)
-        if late is not None:
-            batch, panes = batch.chosen(~late), panes[~late]
-        if len(panes):
-            self._add(batch, panes, first)
+        if valid is None and low >= first:
+            self._add(batch, panes, first, (low, high))
+            return None
+        late = panes < first if valid is None else ~valid | (panes < first)
+        if not late.all():
+            self._add(batch.chosen(~late), panes[~late], first, (max(low, first), high))
         return late
 
-    def _add(self, batch: Batch, panes: Ints, first: int) -> None:
+    def _add(self, batch: Batch, panes: Ints, first: int, bounds: tuple[int, int]) -> None:
         with np.errstate(all="ignore"):
             # Everything that can fail comes before the first change of the state.
             store = self._store_for(batch)
-            rows = store.read(batch.frame, batch.keys, batch.instants)
-            positions, windows = self.bins.expand(panes, batch.instants, first)
+            times = batch.times.data
+            rows = store.read(batch.frame, batch.keys, times)
+            positions, windows = self.bins.expand(panes, times, first)
             if store is not self.store:
                 self.store, self._labels = store, KeyLabels(store.groups)
             self.schema = batch.schema
             self.keys.remember(batch.keys)
-            store.add(rows, windows, positions)
+            store.add(rows, windows, positions, bounds if positions is None else None)
 
     def _store_for(self, batch: Batch) -> PaneStore:
         """Return the store; another one of the same panes if these rows have other dtypes."""
@@ -137,10 +139,3 @@ class AlignedAggregate(TimedAggregate):
         starts = self.stamps.index(self.bins.starts(numbers), None)
         ends = self.stamps.index(self.bins.ends(numbers), None)
         return self.spec.layout.index((starts, windows), (ends, windows), keys)
-
-
-def _late(panes: Ints, valid: Bools | None, first: int) -> Bools | None:
-    """Return which rows are late for all their windows, or have no timestamp."""
-    if valid is not None:
-        return ~valid | (panes < first)
-    return None if int(panes.min()) >= first else panes < first

@@ -11,7 +11,7 @@ import pandas as pd
 from rapidz.dataframe.incremental.columns.schema import Schema
 from rapidz.dataframe.incremental.event_windows.layout import Layout
 from rapidz.dataframe.incremental.event_windows.pane_store import PaneStore
-from rapidz.dataframe.incremental.event_windows.stamps import Stamps
+from rapidz.dataframe.incremental.event_windows.stamps import Instants, Stamps
 from rapidz.dataframe.incremental.groups.keys import GivenKeys, GroupKeys
 from rapidz.dataframe.incremental.pandas_fallback import GroupByOptions
 from rapidz.dataframe.incremental.plan import Plan
@@ -55,8 +55,7 @@ class Batch(NamedTuple):
     frame: Frame
     schema: Schema
     keys: list[pd.Series[Any]]
-    instants: Ints
-    valid: Bools | None
+    times: Instants
 
     def chosen(self, kept: Bools) -> Batch:
         """Return some of the rows."""
@@ -64,8 +63,7 @@ class Batch(NamedTuple):
             self.frame[kept],
             self.schema,
             [key[kept] for key in self.keys],
-            self.instants[kept],
-            None,
+            self.times.chosen(kept),
         )
 
 
@@ -113,8 +111,8 @@ class TimedAggregate:
     def take(self, frame: Frame, times: Any, keys: Any, watermark: int) -> Bools | None:
         """Add the rows of a batch; return which of them are late, None if none is.
 
-        *times* are their timestamps, a column or an index; without one a row is late.  If it
-        raises, the state does not change.
+        *times* are their timestamps: a column, an index or `Instants`; without one a row is late.
+        If it raises, the state does not change.
         """
         raise NotImplementedError
 
@@ -134,7 +132,7 @@ class TimedAggregate:
 
     def _read(self, frame: Frame, times: Any, keys: Any) -> Batch:
         frame, schema = self.schema.read(frame)
-        return Batch(frame, schema, self.keys.read(frame, keys), *self.stamps.read(times))
+        return Batch(frame, schema, self.keys.read(frame, keys), self.stamps.read(times))
 
     def _rows(
         self,

@@ -73,7 +73,9 @@ class KeyLabels:
             return []
         if self._version != groups.version:
             named = zip(groups.levels, groups.by_level(), groups.names, strict=True)
-            self._levels = [_SortedLevel(*level, groups.sort) for level in named]
+            # The order of the groups is that of the labels of an only key.
+            order = groups.order() if len(groups.levels) == 1 else None
+            self._levels = [_SortedLevel(*level, groups.sort, order) for level in named]
             self._version = groups.version
         return [level.of(keys) for level in self._levels]
 
@@ -81,9 +83,12 @@ class KeyLabels:
 class _SortedLevel:
     """All labels of one key in order, and the position of that of each group."""
 
-    def __init__(self, level: KeyEncoder, by_group: Ints, name: Any, sort: bool) -> None:
+    def __init__(
+        self, level: KeyEncoder, by_group: Ints, name: Any, sort: bool, order: Ints | None
+    ) -> None:
         size = len(level.known)
-        order = np.argsort(level.ranks(), kind="stable") if sort else np.arange(size)
+        if order is None:
+            order = np.argsort(level.ranks(), kind="stable") if sort else np.arange(size)
         labels = level.index(order, name)
         missing = np.asarray(labels.isna())
         if missing.any():

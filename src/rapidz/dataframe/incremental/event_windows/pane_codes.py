@@ -43,24 +43,34 @@ class PaneCodes:
     def __len__(self) -> int:
         return len(self.panes)
 
-    def encode(self, panes: Ints, keys: Ints, width: int) -> Ints:
-        """Return the code of each row; *width* is the number of keys, each of which is less."""
+    def encode(
+        self, panes: Ints, keys: Ints, width: int, bounds: tuple[int, int] | None = None
+    ) -> Ints:
+        """Return the code of each row.
+
+        *width* is the number of keys, each of which is less than it; *bounds* are the least and
+        the greatest pane, if they are known.
+        """
         if not len(panes):
             return np.empty(0, np.int64)
-        low, high = int(panes.min()), int(panes.max())
+        low, high = bounds or (int(panes.min()), int(panes.max()))
         if not self._covers(low, high, width) and self._sorted is None:
             self._build(low, high, width, len(panes))
         if self._sorted is not None:
             found, self.panes, self.keys = self._sorted.encode(panes, keys, self)
             return found
         assert self._table is not None
-        flat = panes - self._base
-        flat *= self._width
-        flat += keys
-        codes: Ints = self._table.take(flat)
+        start = (low - self._base) * self._width
+        if low == high:
+            flat = keys
+        else:
+            flat = panes - low
+            flat *= self._width
+            flat += keys
+        codes: Ints = self._table[start:].take(flat)
         if int(codes.min()) < 0:
             unknown = np.flatnonzero(codes < 0)
-            codes[unknown] = self._extend(self._table, flat[unknown])
+            codes[unknown] = self._extend(self._table, flat[unknown] + start)
         return codes
 
     def _extend(self, table: Ints, flat: Ints) -> Ints:

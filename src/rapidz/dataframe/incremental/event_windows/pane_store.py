@@ -20,6 +20,7 @@ from rapidz.dataframe.incremental.event_windows.pane_codes import PaneCodes
 from rapidz.dataframe.incremental.event_windows.pane_column import PaneColumn
 from rapidz.dataframe.incremental.event_windows.pane_rows import PaneRows
 from rapidz.dataframe.incremental.groups.group_encoder import GroupEncoder
+from rapidz.dataframe.incremental.groups.group_reduce import GroupedRows
 from rapidz.dataframe.incremental.plan import Plan, column_of
 from rapidz.dataframe.incremental.types import Frame, Ints
 
@@ -51,6 +52,8 @@ class PaneStore:
         self.plan, self.sort = plan, sort
         self.groups = GroupEncoder(keys, sort=sort, dropna=dropna) if keys else None
         self.codes = PaneCodes()
+        self._complete = all(_has_no_missing(key.dtype) for key in keys)
+        """Whether no key can be missing."""
         self.sizes = RowCount()
         self.columns: dict[Any, PaneColumn] = {}
         for output, found in zip(plan.spec.outputs, plan.finalizers, strict=True):
@@ -73,12 +76,21 @@ class PaneStore:
             frame, times, none if self.groups is None else self.groups.encode(keys), values
         )
 
-    def add(self, rows: ReadRows, panes: Ints, positions: Ints | None = None) -> None:
-        """Add rows, or those at some positions, each to its pane."""
+    def add(
+        self,
+        rows: ReadRows,
+        panes: Ints,
+        positions: Ints | None = None,
+        bounds: tuple[int, int] | None = None,
+    ) -> None:
+        """Add rows, or those at some positions, each to its pane; *bounds* are those of panes."""
         keys = rows.keys if positions is None else rows.keys[positions]
         times = rows.times if positions is None else rows.times[positions]
-        codes = self._encode(panes, keys)
-        grouped = GroupCodes(codes, len(self.codes))
+        codes = self._encode(panes, keys, bounds)
+        if self._complete:
+            grouped = GroupCodes.ungrouped(GroupedRows(codes, len(self.codes)))
+        else:
+            grouped = GroupCodes(codes, len(self.codes))
         self.sizes.resize(len(self.codes))
         self.sizes.add(codes, grouped.rows)
         for label, column in self.columns.items():
@@ -88,10 +100,10 @@ class PaneStore:
             frame = rows.frame if positions is None else rows.frame.iloc[positions]
             self.rows.add(frame, codes, times)
 
-    def _encode(self, panes: Ints, keys: Ints) -> Ints:
+    def _encode(self, panes: Ints, keys: Ints, bounds: tuple[int, int] | None) -> Ints:
         width = 1 if self.groups is None else len(self.groups)
-        if self.groups is None or not len(keys) or int(keys.min()) >= 0:
-            return self.codes.encode(panes, keys, width)
+        if self._complete or int(keys.min(initial=0)) >= 0:
+            return self.codes.encode(panes, keys, width, bounds)
         known = keys >= 0
         codes = np.full(len(keys), -1, np.int64)
         codes[known] = self.codes.encode(panes[known], keys[known], width)
@@ -192,6 +204,11 @@ class PaneStore:
         store = copy.copy(self)
         store.plan = plan
         return store
+
+
+def _has_no_missing(dtype: Any) -> bool:
+    """Return whether no value of this dtype can be missing."""
+    return isinstance(dtype, np.dtype) and dtype.kind in "iub"
 
 
 def _at(values: ColumnValues, positions: Ints | None) -> ColumnValues:

@@ -53,13 +53,13 @@ class SessionAggregate(TimedAggregate):
     def take(self, frame: Frame, times: Any, keys: Any, watermark: int) -> Bools | None:
         """Add the rows of a batch; return which of them are late, None if none is."""
         batch = self._read(frame, times, keys)
-        if not len(batch.instants):
+        if not len(batch.times.data):
             return None
-        late = np.zeros(len(batch.instants), bool)
-        if batch.valid is not None:
-            late |= ~batch.valid
-            batch = batch.chosen(batch.valid)
-        if len(batch.instants):
+        late = np.zeros(len(batch.times.data), bool)
+        if batch.times.valid is not None:
+            late |= ~batch.times.valid
+            batch = batch.chosen(batch.times.valid)
+        if len(batch.times.data):
             late[~late] = self._add(batch, watermark)
         return late if late.any() else None
 
@@ -68,19 +68,19 @@ class SessionAggregate(TimedAggregate):
         if batch.schema is not self.schema or not self.keys.fit(batch.keys):
             self._plan(batch.frame)  # refuses what cannot be aggregated
             self._widen(batch)
-        codes = np.zeros(len(batch.instants), np.int64)
+        codes = np.zeros(len(batch.times.data), np.int64)
         if self._groups is not None:
             codes = self._groups.encode(batch.keys)
         known = codes >= 0
         if not known.any():  # without a key
             return known
         limit = min(max(watermark, -FAR), FAR)
-        merged = merge(self.sessions, codes[known], batch.instants[known], self.gap, limit)
+        merged = merge(self.sessions, codes[known], batch.times.data[known], self.gap, limit)
         self.sessions = merged.sessions
         if merged.absorbed is not None:
             self.rows.recode(merged.absorbed)
         codes[known] = merged.codes
-        self.rows.add(batch.frame, codes, batch.instants)
+        self.rows.add(batch.frame, codes, batch.times.data)
         if merged.absorbed is not None:
             self._select(np.flatnonzero(merged.live))
         late: Bools = known & (codes < 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import pandas as pd
 from rapidz.dataframe.incremental.types import Bools, Ints
 from rapidz.kernel.protocol.short_repr import short_repr
 
-__all__ = ["UNITS", "Stamps", "dtype_of_times"]
+__all__ = ["UNITS", "Instants", "Stamps", "check_dtype_of_times"]
 
 #: Nanoseconds of the units of numbers, and of the times of numpy and pandas.
 UNITS: Final = {
@@ -22,6 +22,25 @@ UNITS: Final = {
 }
 NOT_A_TIME = np.iinfo(np.int64).min
 LARGEST = np.iinfo(np.int64).max
+
+
+class Instants(NamedTuple):
+    """Timestamps of rows, as they were read."""
+
+    data: Ints
+    """Nanoseconds since 1970."""
+    valid: Bools | None
+    """Which of them are not missing, None if none is."""
+    dtype: Any
+    """The dtype that they had."""
+    bounds: tuple[int, int] | None
+    """The least and the greatest, None if all are missing."""
+
+    def chosen(self, kept: Bools) -> Instants:
+        """Return some of them."""
+        valid = None if self.valid is None else self.valid[kept]
+        data = self.data[kept]
+        return Instants(data, valid, self.dtype, _bounds(data, valid))
 
 
 class Stamps:
@@ -38,7 +57,7 @@ class Stamps:
         What numbers count since the epoch: one of `UNITS`.
 
     >>> stamps = Stamps("event_time")
-    >>> stamps.read(pd.Series(pd.to_datetime(["1970-01-01 00:00:01"]).as_unit("s")))[0]
+    >>> stamps.read(pd.Series(pd.to_datetime(["1970-01-01 00:00:01"]).as_unit("s"))).data
     array([1000000000])
     >>> stamps.index(np.array([1_000_000_000]), "ts")
     DatetimeIndex(['1970-01-01 00:00:01'], dtype='datetime64[s]', name='ts', freq=None)
@@ -53,17 +72,22 @@ class Stamps:
         self.dtype: Any = None
         """The dtype of the timestamps, None before the first ones."""
 
-    def read(self, column: pd.Series[Any] | pd.Index[Any]) -> tuple[Ints, Bools | None]:
-        """Return the timestamps in nanoseconds, and which are not missing; None if none is."""
-        dtype = column.dtype
+    def read(self, times: pd.Series[Any] | pd.Index[Any] | Instants) -> Instants:
+        """Return the timestamps in nanoseconds."""
+        dtype = times.dtype
         if dtype != self.dtype:
-            dtype = self._learn(column)
+            self._learn(dtype)
+        if isinstance(times, Instants):
+            return times
         if dtype.kind == "M":
-            return self._of_times(np.asarray(column.array.view("i8")), dtype)
-        return self._of_numbers(column)
+            data = np.asarray(times.array.view("i8"))
+            missing = bool(len(data)) and int(data.min()) == NOT_A_TIME
+            valid = data != NOT_A_TIME if missing else None
+            return self._scaled(data, valid, UNITS[_unit(dtype)], dtype)
+        return self._of_numbers(times)
 
-    def _learn(self, column: pd.Series[Any] | pd.Index[Any]) -> Any:
-        dtype = dtype_of_times(column, self.operator)
+    def _learn(self, dtype: Any) -> None:
+        check_dtype_of_times(dtype, self.operator)
         known = self.dtype
         if known is None or known == dtype:
             self.dtype = dtype
@@ -74,24 +98,16 @@ class Stamps:
                 self.dtype = dtype
         elif dtype.kind == "f":
             self.dtype = dtype
-        return dtype
 
-    def _of_times(self, data: Ints, dtype: Any) -> tuple[Ints, Bools | None]:
-        factor = UNITS[_unit(dtype)]
-        missing = bool(len(data)) and int(data.min()) == NOT_A_TIME
-        valid = data != NOT_A_TIME if missing else None
-        return self._scaled(data, valid, factor), valid
-
-    def _of_numbers(self, column: Any) -> tuple[Ints, Bools | None]:
-        factor = UNITS[self.unit]
-        valid = None
-        if not isinstance(column.dtype, np.dtype):
+    def _of_numbers(self, column: Any) -> Instants:
+        factor, dtype, valid = UNITS[self.unit], column.dtype, None
+        if not isinstance(dtype, np.dtype):
             known = np.asarray(column.notna())
             valid = None if known.all() else known
-            column = column.array.to_numpy(column.dtype.numpy_dtype, na_value=0)
+            column = column.array.to_numpy(dtype.numpy_dtype, na_value=0)
         numbers = np.asarray(column)
         if numbers.dtype.kind != "f":
-            return self._scaled(numbers.astype(np.int64, copy=False), valid, factor), valid
+            return self._scaled(numbers.astype(np.int64, copy=False), valid, factor, dtype)
         finite = np.isfinite(numbers)
         if not finite.all():
             valid = finite if valid is None else finite & valid
@@ -100,14 +116,17 @@ class Stamps:
         grain = 1_000 if factor > 1 else 1  # floats are read to the microsecond
         rest = np.rint((numbers - whole) * (factor / grain)).astype(np.int64) * grain
         self._check_range(float(np.abs(whole).max(initial=0.0)), factor)
-        return whole.astype(np.int64) * factor + rest, valid
+        data = whole.astype(np.int64) * factor + rest
+        return Instants(data, valid, dtype, _bounds(data, valid))
 
-    def _scaled(self, data: Ints, valid: Bools | None, factor: int) -> Ints:
-        if factor == 1 or not len(data):
-            return data
-        chosen = data if valid is None else np.where(valid, data, 0)
-        self._check_range(max(int(chosen.max()), -int(chosen.min())), factor)
-        return chosen * factor
+    def _scaled(self, data: Ints, valid: Bools | None, factor: int, dtype: Any) -> Instants:
+        bounds = _bounds(data, valid)
+        if factor == 1 or bounds is None:
+            return Instants(data, valid, dtype, bounds)
+        self._check_range(max(bounds[1], -bounds[0]), factor)
+        if valid is not None:
+            data = np.where(valid, data, 0)
+        return Instants(data * factor, valid, dtype, (bounds[0] * factor, bounds[1] * factor))
 
     def _check_range(self, largest: float, factor: int) -> None:
         if largest > LARGEST // factor:
@@ -134,15 +153,19 @@ class Stamps:
         return pd.Index(whole + rest / factor, name=name)
 
 
-def dtype_of_times(column: pd.Series[Any] | pd.Index[Any], operator: str) -> Any:
-    """Return the dtype of timestamps; TypeError if they are none."""
-    dtype = column.dtype
+def _bounds(data: Ints, valid: Bools | None) -> tuple[int, int] | None:
+    some = data if valid is None else data[valid]
+    return (int(some.min()), int(some.max())) if len(some) else None
+
+
+def check_dtype_of_times(dtype: Any, operator: str) -> None:
+    """Refuse values that are no timestamps, by their dtype."""
     times = (isinstance(dtype, np.dtype) and dtype.kind == "M") or isinstance(
         dtype, pd.DatetimeTZDtype
     )
     numbers = pd.api.types.is_numeric_dtype(dtype) and dtype.kind in "iuf"
     if times or (numbers and not isinstance(dtype, pd.ArrowDtype)):
-        return dtype
+        return
     raise TypeError(
         f"{operator}: timestamps must be datetimes or numbers, got {dtype}: use pd.to_datetime"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +44,8 @@ class KeyEncoder:
             codes = self._table.encode(keys.to_numpy())
             if codes is not None:
                 return codes
+        if len(keys) >= FEW and _is_arrow_text(keys.dtype) and self.known.dtype == keys.dtype:
+            return self._look_up_text(keys)
         if len(keys) < FEW or _has_fast_lookup(keys.dtype):
             return self._look_up(pd.Index(keys))
         # Each distinct key is looked up once: factorizing a batch costs less than looking up all of
@@ -50,6 +53,18 @@ class KeyEncoder:
         places, different = pd.factorize(keys, use_na_sentinel=self.dropna)
         codes = np.append(self._look_up(pd.Index(different)), -1)  # the last one: missing keys
         return codes.take(places, mode="wrap")
+
+    def _look_up_text(self, keys: pd.Series[Any]) -> Ints:
+        """Return the codes of text of Arrow, which hashes it without making objects."""
+        codes = _index_in(keys.array, self.known.array)
+        new = codes < 0
+        if self.dropna and new.any():
+            new &= ~np.asarray(keys.isna())
+        if new.any():
+            fresh = pd.Index(keys[new]).unique()
+            self.known = fresh if len(self.known) == 0 else self.known.append(fresh)
+            codes[new] = _index_in(keys.array[new], self.known.array)
+        return codes
 
     def _look_up(self, keys: pd.Index[Any]) -> Ints:
         index = self._unify_missing(keys)
@@ -100,19 +115,25 @@ class _IntegerTable:
         if len(known) < FEW or not _in_64_bits(known.dtype):
             return
         numbers = known.to_numpy().astype(np.int64)
-        self._low, self._high = int(numbers.min()), int(numbers.max())
-        if self._high - self._low < TABLE * len(known):
-            self._codes = np.full(self._high - self._low + 1, -1, np.int64)
+        self._low = int(numbers.min())
+        reach = int(numbers.max()) - self._low
+        if reach < TABLE * len(known):
+            self._codes = np.full(reach + 1, -1, np.int64)
             self._codes[numbers - self._low] = np.arange(len(known))
+            self._full = len(known) == len(self._codes)
 
     def encode(self, keys: Numbers) -> Ints | None:
         """Return the codes of keys if all are known and there is a table."""
         table = self._codes
-        if table is None or not len(keys) or keys.min() < self._low or keys.max() > self._high:
+        if table is None or not len(keys):
             return None
         numbers = keys.astype(np.int64, copy=False)
-        codes = table.take(numbers - self._low if self._low else numbers)
-        return None if int(codes.min()) < 0 else codes
+        if self._low:
+            numbers = numbers - self._low
+        if int(numbers.view(np.uint64).max()) >= len(table):  # too large, or less than 0
+            return None
+        codes = table.take(numbers)
+        return codes if self._full or int(codes.min()) >= 0 else None
 
 
 class GroupEncoder:
@@ -212,6 +233,18 @@ class GroupEncoder:
             before = pairs.known.get_indexer(pd.Index(both)).astype(np.int64)
         self.version += 1
         self._indexed = None
+
+
+def _is_arrow_text(dtype: Any) -> bool:
+    return isinstance(dtype, pd.StringDtype) and dtype.storage == "pyarrow"
+
+
+def _index_in(keys: Any, known: Any) -> Ints:
+    """Return the position of each key among *known* ones, -1 of those that are not."""
+    arrow, compute = map(importlib.import_module, ("pyarrow", "pyarrow.compute"))
+    found = compute.index_in(arrow.array(keys), value_set=arrow.array(known))
+    positions: Ints = compute.fill_null(found, -1).to_numpy().astype(np.int64)
+    return positions
 
 
 def _in_64_bits(dtype: Any) -> bool:
