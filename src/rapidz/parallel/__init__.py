@@ -9,6 +9,9 @@ nodes
     *chain*, which runs as one task.  The others must *resolve* handles before they count, pair or
     order elements: whether an element was filtered out, has failed or was flattened is known only
     once its task is done.
+lanes
+    Keyed operators on workers: the elements of a key go to one *lane*, which has the state of its
+    keys.
 scheduling
     A *batcher* queues the elements for a chain and cuts them into *tasks*; the *dispatcher*, which
     all nodes of a stream share, submits these; *quarantine* isolates tasks that end their worker.
@@ -22,6 +25,8 @@ wire
 import importlib
 from typing import Any
 
+from rapidz.parallel.lanes.lane_scatter import scatter_lanes
+from rapidz.parallel.lanes.lane_stream import LaneStream, LaneWindows
 from rapidz.parallel.nodes.handle_operators import (
     buffer,
     collect,
@@ -75,6 +80,8 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "NULL_COMPUTE",
+    "LaneStream",
+    "LaneWindows",
     "ParallelStream",
     "WorkerDied",
     "WorkersGone",
@@ -96,6 +103,7 @@ __all__ = [
     "return_null",
     "sample",
     "scatter",
+    "scatter_lanes",
     "sliding_window",
     "starmap",
     "throttle",

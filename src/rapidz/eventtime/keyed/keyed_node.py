@@ -334,6 +334,13 @@ class KeyedNode(SendsEvicted[T], TimeNode[T]):
 
     # --- for the engine -------------------------------------------------------------------------
 
+    def _snapshot(self) -> Any:
+        return self._state.snapshot()
+
+    def _restore(self, state: Any) -> None:
+        self._state.restore(state)
+        self._settle()
+
     def _emit_at_end(self) -> Pending:
         return super()._emit_at_end() if self._by_event_time else None
 

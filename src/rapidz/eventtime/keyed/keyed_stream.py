@@ -284,3 +284,6 @@ class KeyedStream(Stream[T], Generic[K, T]):
         See `keyed_unique`.
         """
         return keyed_unique(self, history, maxsize, within, timestamp=timestamp, **kwargs)
+
+
+KeyedStream.register_later("scatter", "rapidz.parallel:scatter_lanes")

@@ -344,6 +344,14 @@ class process(SendsEvicted[T], StepwiseNode[T]):
 
     # --- for the engine ---------------------------------------------------------------------
 
+    def _snapshot(self) -> Any:
+        return self._process.snapshot()
+
+    def _restore(self, state: Any) -> None:
+        self._process.restore(state)
+        if self._process.clock is not None:
+            self._process.clock.set_timer(self._process.next_due())
+
     def _emit_at_end(self) -> Pending:
         if self._process.clock is None:
             return None

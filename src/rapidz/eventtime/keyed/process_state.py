@@ -176,6 +176,19 @@ class ProcessState:
                 self.wall_timers.cancel(key, name)
         return evicted
 
+    def snapshot(self) -> tuple[Any, list[tuple[int, Hashable, Hashable]], Any]:
+        """Return the states, the timers of event time in the order they are due, their names."""
+        timers = [(each.t, each.key, each.name) for each in self.event_timers]
+        return self.states.snapshot(), timers, self._names
+
+    def restore(self, snapshot: tuple[Any, list[tuple[int, Hashable, Hashable]], Any]) -> None:
+        """Have the states and timers of a `snapshot` and no others."""
+        states, timers, self._names = snapshot
+        self.states.restore(states)
+        self.event_timers.clear()
+        for t, key, name in timers:
+            self.event_timers.set(key, name, t)
+
     # --- timers -----------------------------------------------------------------------------
 
     def note_fired(self, key: Hashable, name: Hashable) -> None:

@@ -220,6 +220,21 @@ class KeyedState:
         self.wheel.clear()
         self.armed = NEVER
 
+    def snapshot(self) -> tuple[dict[Any, Any], dict[Any, int], int]:
+        """Return the states, when they were written in what order, and the latest instant."""
+        written = {key: entry.written for key, entry in self.entries.items()}
+        return dict(self.table.states), written, self.latest
+
+    def restore(self, snapshot: tuple[dict[Any, Any], dict[Any, int], int]) -> None:
+        """Have the states of a `snapshot` and no others."""
+        self.clear()
+        states, written, self.latest = snapshot
+        self.table.states.update(states)
+        for key, at in written.items():
+            entry = self.entries[key] = KeyEntry(key, at)
+            if self.ttl is not None and at != -END:
+                self._time(entry)
+
     def resume(self, now: int) -> None:
         """Note the present time, by a clock that may be another one than before."""
         ahead = self.latest - now

@@ -344,3 +344,18 @@ class aligned_window(WindowNode):
             del self._slices[number]
         for at in [at for at in self._revisions if at[0] + lateness <= t]:
             del self._revisions[at]
+
+    # --- state ----------------------------------------------------------------------------------
+
+    def _snapshot(self) -> Any:
+        slices = {n: (each.states, each.changed) for n, each in self._slices.items()}
+        return slices, self._closed, self._revisions
+
+    def _restore(self, state: Any) -> None:
+        slices, self._closed, self._revisions = state
+        self._last.forget()
+        self._slices.clear()
+        for number, (states, changed) in slices.items():
+            self._slices[number] = slice_ = Slice()
+            slice_.states, slice_.changed = states, changed
+        self._clock.set_timer(min(map(self._due, self._slices), default=NEVER))

@@ -8,6 +8,7 @@ from typing import Any
 
 from rapidz.eventtime.windows.fold import Fold
 from rapidz.eventtime.windows.session import Session, session_window
+from rapidz.eventtime.windows.session_state import SessionState
 from rapidz.kernel.protocol.push import Pending
 from rapidz.kernel.runtime.tracked_element import unbox
 
@@ -104,3 +105,8 @@ class bounded_session_window(session_window):
             session.emitted, session.finals, session.due = False, 0, None
             self._watch(session, rows[-1][0] + self._gap)
         return pieces
+
+    def _restore(self, state: SessionState) -> None:
+        super()._restore(state)
+        rows = [row for session in self._all() for row in session.state]
+        self._fold._count = max((row[1] for row in rows), default=0)  # type: ignore[attr-defined]

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 from rapidz.eventtime.clock import NEVER
 from rapidz.eventtime.wheel import Wheel
-from rapidz.eventtime.windows.base import Unknown, WindowNode
+from rapidz.eventtime.windows.base import WindowNode
 from rapidz.eventtime.windows.results import WindowResult
+from rapidz.eventtime.windows.session_state import Border, SessionState, restore_sessions
 from rapidz.kernel.compile.fusion import Code
 from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.kernel.runtime.tracked_element import TrackedElement, unbox
@@ -53,15 +54,6 @@ class Session:
         """Whether a result was emitted for its present start."""
         self.finals = 0
         """How many of those were final."""
-
-
-class Border:
-    """The instant at which the node acts next: sessions that end later are surely open."""
-
-    __slots__ = ("at",)
-
-    def __init__(self) -> None:
-        self.at: Any = Unknown()
 
 
 class session_window(WindowNode):
@@ -394,3 +386,10 @@ class session_window(WindowNode):
             self._put(key, [each for each in self._of(key) if not each.gone])
         elif self._latest.get(key) is session:
             del self._latest[key]
+
+    def _snapshot(self) -> SessionState:
+        return self._latest, self._earlier, list(self._wheel)
+
+    def _restore(self, state: SessionState) -> None:
+        self._numbers = count(restore_sessions(state, self._latest, self._earlier, self._wheel))
+        self._set_timer()

@@ -292,6 +292,23 @@ class Node:
         """
         return False
 
+    # --- state ---------------------------------------------------------------------------------
+
+    def _snapshot(self) -> Any:
+        """Return the state of the node, to be pickled at once; None for a node without state.
+
+        Called between two elements, when nothing is in flight in the node.  The result may
+        refer to what the node goes on with.  What its clock knows is recorded by the caller.
+        """
+        return None
+
+    def _restore(self, state: Any) -> None:
+        """Take up a *state* that `_snapshot` of a node of the same configuration has returned.
+
+        Called before the first element, after the clocks of all nodes know what they knew.  The
+        node asks anew for the instants at which it has something to do.
+        """
+
     # --- rows whose elements come from one element ---------------------------------------------
 
     def _join_queues(self) -> list[Sized] | None:

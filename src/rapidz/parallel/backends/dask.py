@@ -49,6 +49,8 @@ class DaskBackend(FutureBackend):
         address = getattr(getattr(client, "scheduler", None), "address", "")
         self.crosses_process = not str(address).startswith("inproc")
         self._threads = 0
+        self._workers: list[str] = []
+        """Their addresses, as far as they are known."""
         self._asked = 0.0
         self._names = itertools.count()
         self._chains: weakref.WeakKeyDictionary[Chain, Any] = weakref.WeakKeyDictionary()
@@ -63,7 +65,8 @@ class DaskBackend(FutureBackend):
 
     async def _count_threads(self) -> None:
         with contextlib.suppress(Exception):  # asked again before long
-            self._threads = sum((await self._client.scheduler.ncores()).values())
+            cores = await self._client.scheduler.ncores()
+            self._threads, self._workers = sum(cores.values()), sorted(cores)
 
     def _is_closed(self) -> bool:
         return self._client.status in ("closed", "closing")
@@ -81,6 +84,28 @@ class DaskBackend(FutureBackend):
         if self.crosses_process and len(payload.chain.data) > LARGE_CHAIN_BYTES:
             payload, dependencies = self._without_chain(payload, dependencies)
         return self._submit(label, run, payload, *dependencies)
+
+    def open_lane(self, lane: int) -> DaskBackend:
+        """Return where the calls of one lane run."""
+        return self
+
+    def submit_call(self, function: Any, x: Any, lane: int) -> Any:
+        """Call *function* with *x* on the worker of a lane, or another if that is lost."""
+        if self._is_closed():
+            raise RuntimeError(f"the client must be open, got {short_repr(self._client)}")
+        self.slots()  # which looks which workers the cluster has
+        workers = self._workers
+        options: dict[str, Any] = {}
+        if workers:
+            options = {"workers": [workers[lane % len(workers)]], "allow_other_workers": True}
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
+            ref = self._client.submit(
+                function, x, key=self._key(f"lane-{lane}"), pure=False, **options
+            )
+        return self._on_client_loop(self._fetch(ref, True, None))
+
+    def close_lane(self) -> None:
+        """Free what belongs to a lane alone: nothing."""
 
     def _submit(self, label: str, function: Any, *args: Any) -> Any:
         # Large elements are intended: Dask's warning about them is off.

@@ -141,6 +141,8 @@ class PoolBackend(FutureBackend):
         self._made_by: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         """The executor of each future."""
         self._lock = threading.Lock()
+        self._is_lane = False
+        """Whether it is the process of one lane."""
 
     def executor(self) -> Any:
         """Return the executor; make it if it is missing or broken."""
@@ -189,6 +191,29 @@ class PoolBackend(FutureBackend):
         if self._owned and len(payload.chain.data) > LARGE_CHAIN_BYTES:
             self._write(payload.chain)
         return self._submit_to(executor, run_pickled, dumps(payload))
+
+    def open_lane(self, lane: int) -> PoolBackend:
+        """Return where the calls of one lane run: a process of its own, or this pool."""
+        if not self._owned:
+            return self
+        made = PoolBackend(self.name, partial(new_processes, 1), owned=True)
+        made._is_lane = True
+        return made
+
+    def submit_call(self, function: Callable[[Any], Any], x: Any, lane: int) -> Any:
+        """Call *function* with *x* for a lane; return a future.  TaskRejected: not at present."""
+        if self._starts_recursively:
+            raise RuntimeError(f"cannot schedule new futures: {_SCRIPT_GUARD}")
+        try:
+            executor = self.executor()
+        except OSError as error:
+            raise TaskRejected(str(error)) from error
+        return self._submit_to(executor, function, x)
+
+    def close_lane(self) -> None:
+        """Free what belongs to the lane alone."""
+        if self._is_lane:
+            self.close()
 
     def _submit_to(self, executor: Any, function: Callable[..., Any], x: Any) -> Any:
         """Submit the call of *function* with *x*; TaskRejected if the pool breaks meanwhile."""

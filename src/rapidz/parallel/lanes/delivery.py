@@ -1,0 +1,161 @@
+"""Delivery: the results of lanes go downstream, in the order in which their batches came back."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import warnings
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.kernel.runtime.attribution import attribute_to
+from rapidz.kernel.runtime.failures import Failure, make_policy
+from rapidz.kernel.runtime.futures import wait_for
+from rapidz.kernel.runtime.supervision import push_supervised
+from rapidz.kernel.runtime.tracked_element import TrackedElement, mark_failed
+from rapidz.parallel.lanes.lane_failure import UNHANDLED, LaneFailure
+from rapidz.parallel.lanes.program import Tagged
+
+if TYPE_CHECKING:
+    from rapidz.parallel.lanes.lane_queue import LaneQueue
+    from rapidz.parallel.lanes.runtime import LaneReport
+
+_SPECIAL = frozenset({Tagged, LaneFailure})
+
+
+class LaneDelivery:
+    """Sends the results of batches on, one batch after the other.
+
+    Parameters
+    ----------
+    node : lane_scatter
+        The node whose lanes they come from.
+    """
+
+    def __init__(self, node: Any) -> None:
+        self._ref = weakref.ref(node)
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def put(self, lane: LaneQueue, report: LaneReport, kept: list[Any]) -> None:
+        """Queue the results of a batch; *kept* are its elements as they came."""
+        if (node := self._ref()) is not None:
+            node._drainer.put((lane, report, kept), self.carry, node._pipeline)
+
+    def when_idle(self, future: asyncio.Future[None]) -> None:
+        """Let *future* be done when all lanes are through."""
+        self._waiters.append(future)
+
+    def carry(self, entry: tuple[LaneQueue, LaneReport, list[Any]]) -> Any:
+        """Send the results of one batch downstream."""
+        return self._carry(*entry)
+
+    async def _carry(self, lane: LaneQueue, report: LaneReport, kept: list[Any]) -> None:
+        node = self._ref()
+        if node is None:
+            return
+        try:
+            await self._send_all(node, report.results)
+        finally:
+            for x in kept:
+                if type(x) is TrackedElement:
+                    x.release()
+            lane.undelivered -= 1
+            if not lane.undelivered:
+                lane.reached = max(lane.reached, report.reached)
+            await wait_for(node._delivered())
+            if not node._lanes_busy():
+                self._release_waiters()
+
+    def _release_waiters(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for future in waiters:
+            if not future.done():
+                future.set_result(None)
+
+    async def _send_all(self, node: Any, results: Any) -> None:
+        if isinstance(results, bytes):
+            results = pickle.loads(results)
+        outlet = self._send_to(node, node._program.main_output)
+        for x in results:
+            if type(x) not in _SPECIAL:
+                wait = outlet(x)
+            elif type(x) is Tagged:
+                self._count_late(node, x)
+                wait = self._send_to(node, x.output)(x.x)
+            else:
+                wait = push_supervised(node._pipeline, self._settle, x)
+            if wait is not None:
+                await wait
+
+    def _send_to(self, node: Any, output: int) -> Any:
+        stream = node._outlets[output]()
+        if stream is None:
+            return _drop
+        send, pipeline = stream._outlet.send, node._pipeline
+
+        def push(x: Any) -> Any:
+            return push_supervised(pipeline, send, x)
+
+        return push
+
+    def _count_late(self, node: Any, x: Tagged) -> None:
+        step, stream = node._program.outputs[x.output]
+        if stream != "late":
+            return
+        count = node._late_counts.get(step, 0)
+        node._late_counts[step] = count + 1
+        listener = node._outlets[x.output]()
+        if not count and (listener is None or not len(listener.downstreams)):
+            warnings.warn(
+                f"{node._template[step]}: an element is {x.x.by} behind the watermark and left "
+                f"out: {short_repr(x.x.element)}; attach a sink to `.late` to get all such "
+                "elements, `.late_count` counts them",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def _settle(self, failed: LaneFailure) -> Any:
+        """Do with an element that failed in a lane what the policy says."""
+        node = self._ref()
+        if node is None:
+            return None
+        error = failed.restore_error()
+        if failed.output >= 0:
+            failure = Failure(failed.element, error, node, failed.attempts)
+            return self._send_to(node, failed.output)(failure)
+        attribute_to(error, node, failed.element)
+        return self.fail(failed.element, error, failed.attempts, failed.output == UNHANDLED)
+
+    def fail(self, element: Any, error: Exception, attempts: int = 1, handled: bool = True) -> Any:
+        """Settle the failure of an element by the policy of the node, if that is *handled*."""
+        node = self._ref()
+        policy = None if node is None or not handled else node._effective_policy
+        if node is None or policy is None:
+            raise error
+        return _last_of(node, policy).settle(Failure(element, error, node, attempts))
+
+    def drop(self, kept: list[Any], error: Exception) -> None:
+        """Let the elements *kept* fail: they never got through a lane."""
+        node = self._ref()
+        if node is None:
+            return
+        for x in kept:
+            if type(x) is TrackedElement:
+                mark_failed(x.metadata, error)
+                element = x.x
+                x.release()
+            else:
+                element = x
+            attribute_to(error, node, element)
+            push_supervised(node._pipeline, lambda each: self.fail(each, error), element)
+
+
+def _drop(x: Any) -> None:
+    """Drop what leaves a lane by a way that no stream is left of."""
+
+
+def _last_of(node: Any, policy: Any) -> Any:
+    """Return what a policy does at last, when all tries have failed."""
+    then = getattr(policy, "then", None)
+    return policy if then is None else make_policy(node, then)
