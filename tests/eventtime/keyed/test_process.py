@@ -911,6 +911,34 @@ def test_timers_of_the_wall_clock_go_on_with_the_next_loop() -> None:
     assert seen == [("a", 1)]
 
 
+async def test_a_timer_of_the_wall_clock_knows_the_watermark_when_it_fires() -> None:
+    taken: list[Any] = []
+
+    async def write(x: Any) -> None:
+        await asyncio.sleep(1)
+        taken.append(x)
+
+    class Both:
+        def on_element(self, key: Any, x: Any, ctx: Any) -> None:
+            if x[0] == 0:
+                ctx.after(1)
+
+        def on_timer(self, key: Any, t: Any, ctx: Any) -> list[Any]:
+            if t is None:
+                ctx.at(2)
+                return ["wall clock"]
+            return [(t, ctx.watermark)]
+
+    async with Stream[Any](asynchronous=True) as source:
+        timed(source)[1].process(Both).sink(write)
+        for t in (-10, -9, 0, 3):
+            await settle(source.emit((t, "k")))
+        await asyncio.sleep(1.5)
+        await settle(source.emit((20, "k")))
+        await settle(source.join())
+        assert taken == ["wall clock", (2, 3)]
+
+
 async def test_an_idle_stream_moves_the_timers_of_event_time() -> None:
     async with Stream[Any](asynchronous=True) as source:
         node = source.event_time(0, idle="10s").key_by(1)
@@ -924,9 +952,14 @@ async def test_an_idle_stream_moves_the_timers_of_event_time() -> None:
 
 
 class Noting:
-    """Emit each element and each timer twice, with the watermark; set a timer five later."""
+    """Emit each element and each timer twice, with the watermark; set a timer five later.
+
+    Elements before 0 go unnoticed.
+    """
 
     def on_element(self, key: Any, x: Any, ctx: Any) -> list[Any]:
+        if x[0] < 0:
+            return []
         ctx.at(x[0] + 5, x[0])
         return [(x[0], ctx.watermark), x[0]]
 
@@ -946,6 +979,8 @@ async def noted_behind(
 
     async with Stream[Any](asynchronous=True) as source:
         build(source).sink(write)
+        for t in (-10, -9):  # the pipeline is compiled once more for the first elements
+            await settle(source.emit((t, "k")))
         emits = [begin(source, (t, "k")) for t in times[:-1]]
         await turns()
         assert not emits[0].done()
@@ -983,7 +1018,7 @@ async def test_a_first_timer_behind_a_watermark_that_has_moved_on_fires() -> Non
         def on_element(self, key: Any, x: Any, ctx: Any) -> list[Any]:
             if x[0] == 3:
                 ctx.at(8)
-            return [x[0]]
+            return [x[0]] if x[0] >= 0 else []
 
     def build(source: Any) -> Any:
         return source.event_time(0).filter(lambda x: x[0] < 10).process(Second)
@@ -994,6 +1029,8 @@ async def test_a_first_timer_behind_a_watermark_that_has_moved_on_fires() -> Non
 async def test_a_timer_of_the_past_has_the_watermark_of_its_element() -> None:
     class Past(Noting):
         def on_element(self, key: Any, x: Any, ctx: Any) -> list[Any]:
+            if x[0] < 0:
+                return []
             ctx.at(x[0] - 1)
             return [x[0]]
 
@@ -1061,7 +1098,8 @@ async def test_an_element_that_is_tried_again_keeps_its_watermark() -> None:
     async with Stream[Any](asynchronous=True) as source:
         node = timed(source)[1].process(Flaky).on_error(Retry(times=1, wait=10))
         seen = node.sink_to_list()
-        await settle(source.emit((0, "k")))
+        for t in (-10, -9, 0):
+            await settle(source.emit((t, "k")))
         await asyncio.gather(begin(source, (3, "k")), begin(source, (20, "k")))
     assert seen[:4] == [(0, 0), 0, (3, 3), 3]
 
