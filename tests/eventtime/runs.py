@@ -77,9 +77,10 @@ def spelled_offset(spec: Spec) -> Any:
     return spelled(spec.offset) if spec.offset else 0
 
 
-def timed(stream: Any, case: Case, source: int) -> Any:
+def timed(stream: Any, case: Case, source: int, **options: Any) -> Any:
     """Return the stream with the timestamps of one input of a case."""
-    options: dict[str, Any] = {"unit": case.times.unit} if case.times.unit else {}
+    if case.times.unit:
+        options["unit"] = case.times.unit
     lag = case.lags[source]
     return stream.event_time(case.getter("ts"), lag=spelled(lag) if lag else 0, **options)
 
@@ -93,18 +94,38 @@ def windowed(stream: Any, case: Case, **options: Any) -> Any:
 Build: TypeAlias = Callable[[Any, Case], Any]
 
 
-def run_case(case: Case, mode: str = "inline", between: Between = same, **options: Any) -> Outcome:
+def run_case(
+    case: Case,
+    mode: str = "inline",
+    between: Between = same,
+    *,
+    idle: float | None = None,
+    pause: float = 0,
+    **options: Any,
+) -> Outcome:
     """Return what comes out when a case is run."""
-    return run_built(case, lambda s, c: windowed(s, c, **options), mode, between)
+    return run_built(
+        case, lambda s, c: windowed(s, c, **options), mode, between, idle=idle, pause=pause
+    )
 
 
 def run_built(
-    case: Case, build: Build, mode: str = "inline", between: Between = same, *, united: bool = True
+    case: Case,
+    build: Build,
+    mode: str = "inline",
+    between: Between = same,
+    *,
+    united: bool = True,
+    idle: float | None = None,
+    pause: float = 0,
 ) -> Outcome:
-    """Run a case through the node that *build* makes of the united inputs."""
+    """Run a case through the node that *build* makes of the united inputs.
+
+    In a loop, *pause* is the virtual time after each call.
+    """
 
     def connect(sources: Sequence[Any], outcome: Outcome) -> Any:
-        inputs = [timed(source, case, n) for n, source in enumerate(sources)]
+        inputs = [timed(source, case, n, idle=idle) for n, source in enumerate(sources)]
         first, *others = inputs if united else [between(s) for s in inputs]
         joined = first.union(*others) if others else first
         node = build(between(joined) if united else joined, case)
@@ -113,7 +134,7 @@ def run_built(
         return node
 
     if mode == "loop":
-        return run(_in_a_loop(case, connect))
+        return run(_in_a_loop(case, connect, pause))
     return bounded(lambda: _in_calls(case, connect, background=mode == "background"), SECONDS)
 
 
@@ -138,12 +159,14 @@ def _in_calls(case: Case, connect: Callable[..., Any], *, background: bool) -> O
     return outcome
 
 
-async def _in_a_loop(case: Case, connect: Callable[..., Any]) -> Outcome:
+async def _in_a_loop(case: Case, connect: Callable[..., Any], pause: float) -> Outcome:
     outcome = Outcome()
     sources: list[Stream[Any]] = [Stream(asynchronous=True) for _ in case.lags]
     node = connect(sources, outcome)
     for step in case.steps:
         await settle(_call(sources[step.input], step, case))
+        if pause and step is not case.steps[-1]:
+            await asyncio.sleep(pause)
     for source in sources:
         await settle(source.close())
     outcome.counted = node.late_count

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.eventtime.model import Element, Row, Spec, model
+from tests.eventtime.model import Element, Ended, Row, Spec, model
 from tests.eventtime.runs import (
     BETWEEN,
     MODES,
@@ -158,6 +158,32 @@ def test_queues_in_each_input_make_no_difference(case: Case, between: str) -> No
     found = rows_of(outcome, case)
     assert _as_sets(found) == _as_sets(rows)
     check_accounts(case, found, outcome)
+
+
+STEP, IDLE = 17, 60
+
+
+@reads(30)
+@given(cases(inputs=2, flush=False), st.sampled_from(["nothing", "buffer", "async map"]))
+def test_an_input_that_is_idle_for_a_while_equals_the_model(case: Case, between: str) -> None:
+    arrivals: list[Element | Ended] = []
+    last = [0, 0]
+    steps: list[Step] = []
+    for n, x in enumerate(elements_of(case)):
+        now = n * STEP
+        source = 0 if now - last[0] > IDLE - 2 * STEP else x.input  # one at least is active
+        if last[1] + IDLE < now:
+            arrivals.append(Ended(1))
+        last[source] = now
+        arrivals.append(x._replace(input=source))
+        steps.append(Step("emit", source, (x._replace(input=source),)))
+    paced = dataclasses.replace(case, steps=tuple(steps))
+    outcome = run_case(paced, "loop", BETWEEN[between], idle=IDLE, pause=STEP)
+    rows, late = model(arrivals, case.spec, case.lags)
+    found = rows_of(outcome, paced)
+    assert {row[:3]: row[3] for row in found} == {row[:3]: row[3] for row in rows}
+    assert [case.value(x.element) for x in outcome.late] == [x.value for x in late]
+    check_accounts(paced, found, outcome)
 
 
 # --- chained windows -----------------------------------------------------------------------------
@@ -326,7 +352,9 @@ def test_absorbed_sessions_are_withdrawn_after_an_update(case: Case, mode: str) 
 @given(cases(kinds=["session"]), st.integers(1, 30), st.sampled_from(MODES))
 def test_sessions_are_cut_where_sorted_elements_are(case: Case, longest: int, mode: str) -> None:
     length, gap, lag = longest * case.times.grain, case.spec.gap, case.lags[0]
-    accepted, late, newest = [], [], -math.inf
+    accepted: list[Element] = []
+    late: list[Element] = []
+    newest = -math.inf
     for x in elements_of(case):
         newest = max(newest, x.at - lag)
         (late if x.at < newest else accepted).append(x)

@@ -19,10 +19,14 @@ class IdleWatch:
     """Counts the time without elements, as long as nothing is in flight in the pipeline.
 
     The count begins when the last element is through: an input that has to wait for
-    what is downstream is busy, and not idle.
+    what is downstream is busy, and not idle.  An input that has had no element at all is
+    counted from the first element of the pipeline on.
     """
 
-    __slots__ = ("__weakref__", "_clock", "_last", "_looks", "_node", "_patience", "_timer")
+    __slots__ = (
+        *("__weakref__", "_clock", "_edits", "_last", "_looks"),
+        *("_node", "_patience", "_timer", "_when"),
+    )
 
     def __init__(self, node: Node, clock: Any, patience: int) -> None:
         self._node = weakref.ref(node)
@@ -30,8 +34,10 @@ class IdleWatch:
         self._looks = False
         """Whether `_look` will be called when something in flight has ended."""
         self._patience = patience / SECOND
-        self._timer = Timer(node)
+        self._timer, self._when = Timer(node), 0.0
         self._last: float | None = None
+        self._edits = -1
+        """The version of the graph in which the other inputs were seen to count as well."""
 
     def note(self) -> None:
         """Note an element: the count begins anew."""
@@ -39,10 +45,21 @@ class IdleWatch:
             return
         pipeline = node._pipeline
         self._last = pipeline.clock.time()
-        if not self._timer.is_set() or self._is_asleep():
-            self._set(self._last + self._patience)
+        due = self._last + self._patience
+        if not self._timer.is_set() or self._when > due:  # or was set for an idle input
+            self._set(due)
         if pipeline.active and not self._looks:
             self._wait_until_quiet(pipeline)
+        if self._edits != pipeline.edits:
+            self._edits = pipeline.edits
+            self._begin_others(pipeline)
+
+    def _begin_others(self, pipeline: Any) -> None:
+        """Let the inputs count that have had no element yet."""
+        for node in list(pipeline.nodes):
+            watch = getattr(node._clock, "watch", None)
+            if watch is not None and watch._last is None:
+                watch.note()
 
     def _is_asleep(self) -> bool:
         clock = self._clock()
@@ -66,7 +83,7 @@ class IdleWatch:
     def _set(self, when: float) -> None:
         if (node := self._node()) is None or node._ended:
             return
-        ref = weakref.ref(self)
+        ref, self._when = weakref.ref(self), when
 
         def fire() -> None:
             if (watch := ref()) is not None:
