@@ -126,6 +126,43 @@ def _map_with_state(s: Any, own: Own, _: float) -> Any:
     return s.key_by(odd).map_with_state(lambda n, x: count(n, own(x)), start=0, ttl="1h")
 
 
+class Counting:
+    """A class of `process`: it counts the elements of a key."""
+
+    def __init__(self, own: Own) -> None:
+        self.own = own
+
+    def on_element(self, key: bool, x: int, ctx: Any) -> list[Any]:
+        ctx.state = (ctx.state or 0) + 1
+        return [(key, (ctx.state, self.own(x)))]
+
+
+class Repeating(Counting):
+    """Another one: a timer emits each element again, once the watermark is two later."""
+
+    def on_element(self, key: bool, x: int, ctx: Any) -> list[Any]:
+        ctx.at(x + 2, x)
+        return [self.own(x)]
+
+    def on_timer(self, key: bool, t: int, ctx: Any) -> list[Any]:
+        return [ctx.name]
+
+
+def repeated(xs: list[int]) -> list[Any]:
+    """Numbers that rise, each again ahead of the first that is two greater, or at the end."""
+    seen: list[Any] = []
+    left: list[int] = []
+    for x in xs:
+        seen += [old for old in left if old + 2 <= x]
+        left = [old for old in left if old + 2 > x] + [x]
+        seen.append(x)
+    return seen + left
+
+
+def _timers(s: Any, own: Own, _: float) -> Any:
+    return s.event_time(same).key_by(odd).process(Repeating, own)
+
+
 def _pairs_of(s: Any, key: bool) -> Any:
     return s.partition(2)
 
@@ -260,6 +297,13 @@ CASES: tuple[Case, ...] = (
     Case("key_by", lambda s, own, _: s.key_by(odd), list),
     Case("keyed accumulate", _keyed_accumulate, counted_by_key, own=True, awaits=True),
     Case("map_with_state", _map_with_state, counted_by_key, own=True, awaits=True),
+    Case(
+        "process",
+        lambda s, own, _: s.key_by(odd).process(Counting, own),
+        counted_by_key,
+        own=True,
+    ),
+    Case("timers of process", _timers, repeated, own=True),
     Case("keyed unique", lambda s, own, _: s.key_by(same).unique(maxsize=9), distinct),
     Case("pipelines", lambda s, own, _: s.key_by(odd).pipelines(_pairs_of), pairs_by_key),
     Case(

@@ -254,7 +254,12 @@ def test_every_operator_names_itself_in_errors(case: Case) -> None:
 
     failure = run(go())
     assert failure is not None
-    named = {"remove": "filter", "keyed accumulate": "accumulate"}.get(case.name, case.name)
+    others = {
+        "remove": "filter",
+        "keyed accumulate": "accumulate",
+        "timers of process": "process",
+    }
+    named = others.get(case.name, case.name)
     assert noted(failure, named) or noted(failure, case.name), failure.__notes__
 
 
