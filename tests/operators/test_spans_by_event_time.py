@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import random
 import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -413,55 +412,3 @@ def test_a_timestamp_is_refused_where_no_time_is() -> None:
         Stream[Event]().event_time("at").unique(maxsize=3, within=10)
     with pytest.raises(ValueError, match="unique: within must be a number of seconds > 0"):
         Stream[Event]().event_time("at").unique(within=0)
-
-
-async def later(x: Any) -> Any:
-    await asyncio.sleep(x.number % 3 / 1000)
-    return x
-
-
-def same(x: Any) -> Any:
-    return x
-
-
-BETWEEN: dict[str, Build] = {
-    "buffer": lambda s: s.buffer(20),
-    "async map": lambda s: s.map(later),
-    "map_async": lambda s: s.map_async(later, parallelism=5),
-    "partition": lambda s: s.partition(7).flatten(),
-    "delay": lambda s: s.delay("1ms", spaced=False),
-    "union": lambda s: s.filter(lambda e: e.number % 2).union(s.remove(lambda e: e.number % 2)),
-    "policy": lambda s: s.map(same).on_error("skip"),
-    "threads": lambda s: s.scatter("thread").map(same).gather(),
-    "unordered": lambda s: s.scatter("thread", ordered=False).map(same).gather(),
-}
-
-
-@every_name
-@pytest.mark.parametrize("way", ["awaited", "at once", "bulk"])
-@pytest.mark.parametrize("between", BETWEEN)
-async def test_no_node_in_between_changes_anything(name: str, between: str, way: str) -> None:
-    rng = random.Random(4)
-    arriving = [Event(i * 10 - rng.randrange(300), rng.choice("abc"), number=i) for i in range(300)]
-    spans: dict[str, Build] = {
-        "unique": lambda s: s.unique(key=key_of, within=45),
-        "sliding_window": lambda s: s.sliding_window(time=90).map(len),
-    }
-    async with Stream[Event](asynchronous=True) as source:
-        timed = BETWEEN[between](source.event_time("at", lag=300))
-        node = spans[name](timed)
-        seen = node.sink_to_list()
-        if way == "bulk":
-            await settle(source.emit_many(arriving))
-        for event in arriving if way != "bulk" else ():
-            wait = source.emit(event)
-            if way == "awaited":
-                await settle(wait)
-    ordered = sorted(arriving, key=lambda event: event.at)
-    whole: list[Any] = (
-        deduplicated(ordered, 45)
-        if name == "unique"
-        else [len(window) for window in windows(ordered, 90, None, False)]
-    )
-    got = [x.at for x in seen] if name == "unique" else seen
-    assert got == ([event.at for event in whole] if name == "unique" else whole)

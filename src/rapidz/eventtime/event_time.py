@@ -19,6 +19,7 @@ from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.checks import check_count
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.push import Pending, Push
+from rapidz.kernel.protocol.short_repr import short_repr
 
 T = TypeVar("T")
 
@@ -297,7 +298,7 @@ def definition_of(operator: str, upstreams: list[Any], timestamp: Any = None) ->
     if any(each.getter != first.getter for each in found):
         raise ValueError(
             f"{operator}: timestamp must be given, as the streams upstream have theirs in "
-            f"different places: {', '.join(repr(each.getter.of) for each in found)}"
+            f"different places: {', '.join(short_repr(each.getter.of) for each in found)}"
         )
     return first
 

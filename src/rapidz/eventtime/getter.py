@@ -89,7 +89,7 @@ class Getter:
         if self.mode == "call":
             return f"{code.bind('getter', self.of)}(x)"
         if self.mode == "item" and isinstance(self.of, (str, int)):
-            return f"x[{self.of!r}]"
+            return f"x[{self.of!a}]"
         if self.mode == "item":
             return f"x[{code.bind('item', self.of)}]"
         if self.mode == "attribute":

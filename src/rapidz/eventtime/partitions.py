@@ -6,6 +6,7 @@ from typing import Any
 
 from rapidz.eventtime.domain import SECOND
 from rapidz.eventtime.origin import OriginClock
+from rapidz.kernel.protocol.short_repr import short_repr
 
 
 class PartitionedClock(OriginClock):
@@ -67,4 +68,4 @@ class PartitionedClock(OriginClock):
         """Return the partition that the watermark waits for, in words."""
         if len(self._bars) < self.expected:
             return f"{len(self._bars)} of {self.expected} partitions"
-        return f"partition {min(self._bars, key=self._bars.__getitem__)!r}"
+        return f"partition {short_repr(min(self._bars, key=self._bars.__getitem__))}"

@@ -54,14 +54,16 @@ def _one(operator: str, name: str, each: Aggregator, columns: Any) -> Any:
     if columns is None:
         if of is not None:
             raise TypeError(
-                f"{operator}: {name} must not name a column, as rows are a series, got {each!r}"
+                f"{operator}: {name} must not name a column, as rows are a series, "
+                f"got {short_repr(each)}"
             )
         return how
     if of is None and isinstance(each, Count):
         return columns[0], "size"
     if of is None or callable(of) or of not in columns:
         raise TypeError(
-            f"{operator}: {name} must name a column of {short_repr(list(columns))}, got {each!r}"
+            f"{operator}: {name} must name a column of {short_repr(list(columns))}, "
+            f"got {short_repr(each)}"
         )
     return of, how
 
@@ -83,7 +85,8 @@ def _how(operator: str, name: str, each: Aggregator) -> str | Callable[[Any], An
         return _called("distinct", set) if each.values else "nunique"
     raise TypeError(
         f"{operator}: {name} must be one of Count, Sum, Mean, Min, Max, First, Last, Std, "
-        f"Quantile of one share, Collect, Distinct, or a pair of column and aggregate, got {each!r}"
+        f"Quantile of one share, Collect, Distinct, or a pair of column and aggregate, "
+        f"got {short_repr(each)}"
     )
 
 

@@ -16,7 +16,7 @@ from rapidz.dataframe.incremental.event_windows.stamps import UNITS, check_dtype
 from rapidz.kernel.protocol.intervals import Interval
 from rapidz.kernel.protocol.short_repr import short_repr
 
-__all__ = ["EventTimeMethods"]
+__all__ = ["FrameTimeMethods"]
 
 if TYPE_CHECKING:
     _Mixed = BaseFrame
@@ -24,7 +24,7 @@ else:
     _Mixed = object
 
 
-class EventTimeMethods(_Mixed):
+class FrameTimeMethods(_Mixed):
     """Event time: windows whose rows are emitted once, when no more rows are expected.
 
     >>> import pandas as pd

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rapidz.dataframe.collection.streaming import Streaming
 from rapidz.dataframe.frames.aggregate_methods import AggregateMethods
 from rapidz.dataframe.frames.base import BaseFrame
-from rapidz.dataframe.frames.event_time_methods import EventTimeMethods
+from rapidz.dataframe.frames.event_time_methods import FrameTimeMethods
 from rapidz.dataframe.frames.event_windows import grouper_windows
 from rapidz.dataframe.frames.expanding import EWM, Expanding
 from rapidz.dataframe.frames.fold_rows import fold_rows
@@ -28,7 +28,7 @@ else:
     _Mixed = object
 
 
-class StatefulMethods(AggregateMethods, EventTimeMethods, _Mixed):
+class StatefulMethods(AggregateMethods, FrameTimeMethods, _Mixed):
     """Aggregates of all rows so far, emitted for every element; windows, groups and joins.
 
     >>> import pandas as pd

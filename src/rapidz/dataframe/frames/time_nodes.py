@@ -19,6 +19,7 @@ from rapidz.eventtime.late import SendsLate
 from rapidz.eventtime.time_node import TimeNode
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.push import Pending, Push
+from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = ["WindowsOfFrames", "event_time_of_frames"]
 
@@ -70,7 +71,7 @@ class event_time_of_frames(event_time[Any], SendsLateRows):
         self._ahead, self._origin.ahead = self._origin.ahead, None
 
     def __str__(self) -> str:
-        return f"<event_time: {self._reader!r}>"
+        return f"<event_time: {short_repr(self._reader)}>"
 
     __repr__ = __str__
 

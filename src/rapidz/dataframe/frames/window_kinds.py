@@ -77,7 +77,7 @@ def tumbling(size: Interval, offset: Interval = 0) -> WindowKind:
     """
     length = _length("tumbling", "size", size)
     start = nanoseconds(offset, operator="tumbling", argument="offset", signed=True) % length
-    return _aligned("tumbling", repr(size), lambda: EvenBins(length, length, start))
+    return _aligned("tumbling", short_repr(size), lambda: EvenBins(length, length, start))
 
 
 def sliding(size: Interval, every: Interval, offset: Interval = 0) -> WindowKind:
@@ -89,7 +89,7 @@ def sliding(size: Interval, every: Interval, offset: Interval = 0) -> WindowKind
             f"size={short_repr(size)}"
         )
     start = nanoseconds(offset, operator="sliding", argument="offset", signed=True) % step
-    text = f"{size!r}, every={every!r}"
+    text = f"{short_repr(size)}, every={short_repr(every)}"
     return _aligned("sliding", text, lambda: EvenBins(length, step, start))
 
 
@@ -100,7 +100,7 @@ def session(gap: Interval) -> WindowKind:
     def make(example: Any, spec: Spec, stamps: Stamps) -> SessionAggregate:
         return SessionAggregate(example, spec, stamps, length)
 
-    return WindowKind("session", repr(gap), lambda: (make, lambda labels: labels))
+    return WindowKind("session", short_repr(gap), lambda: (make, lambda labels: labels))
 
 
 def frequency(
@@ -113,7 +113,7 @@ def frequency(
     def bins() -> Bins:  # each state has its own: they learn the zone
         return bins_of_frequency(operator, freq, closed, label, origin, offset)[0]
 
-    text = repr(freq if isinstance(freq, str) else getattr(freq, "freqstr", str(freq)))
+    text = short_repr(freq if isinstance(freq, str) else getattr(freq, "freqstr", str(freq)))
     return _aligned(operator, text, bins, levels=(level,), named=True, fills=True)
 
 

@@ -78,15 +78,15 @@ class Aggregator:
 
     def start(self) -> Any:
         """Return the state of no elements."""
-        raise NotImplementedError(f"{self!r}: start must be defined")
+        raise NotImplementedError(f"{short_repr(self)}: start must be defined")
 
     def add(self, *args: Any, **kwargs: Any) -> Any:
         """Return the state with one more value: ``add(state, value, timestamp)``."""
-        raise NotImplementedError(f"{self!r}: add must be defined")
+        raise NotImplementedError(f"{short_repr(self)}: add must be defined")
 
     def merge(self, a: Any, b: Any) -> Any:
         """Return the state of the elements of both; those of *a* count as the earlier arrivals."""
-        raise NotImplementedError(f"{self!r}: merge must be defined")
+        raise NotImplementedError(f"{short_repr(self)}: merge must be defined")
 
     def result(self, state: Any) -> Any:
         """Return what the window emits; the state itself, unless it is overridden."""
@@ -140,7 +140,7 @@ class Aggregator:
 
     def _refuse(self, rule: str, value: object) -> TypeError:
         """Return the error for a value of the wrong type."""
-        return TypeError(f"{self!r}: value must be {rule}, got {short_repr(value)}")
+        return TypeError(f"{short_repr(self)}: value must be {rule}, got {short_repr(value)}")
 
 
 def check_of(operator: str, of: object) -> None:
@@ -175,16 +175,18 @@ def check_aggregator(operator: str, argument: str, value: object, merge: str = "
     kind = type(value)
     for name in ("start", "add"):
         if getattr(kind, name) is getattr(Aggregator, name):
-            raise TypeError(f"{operator}: {argument} must define {name}(), got {value!r}")
+            raise TypeError(f"{operator}: {argument} must define {name}(), got {short_repr(value)}")
     try:
         inspect.signature(value.add).bind(*([None] * (2 + value.takes_timestamp)))
     except ValueError:
         pass  # written in C, without a signature
     except TypeError:
         rule = "must have add(state, value) or add(state, value, timestamp)"
-        raise TypeError(f"{operator}: {argument} {rule}, got {value!r}") from None
+        raise TypeError(f"{operator}: {argument} {rule}, got {short_repr(value)}") from None
     if merge and not value.mergeable:
-        raise TypeError(f"{operator}: {argument} must define merge(), {merge}, got {value!r}")
+        raise TypeError(
+            f"{operator}: {argument} must define merge(), {merge}, got {short_repr(value)}"
+        )
 
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from rapidz.eventtime.clock import END, NEVER
 from rapidz.eventtime.wheel import Wheel
 from rapidz.kernel.compile.intermediate import MISSING
 from rapidz.kernel.protocol.options import value_of
+from rapidz.kernel.protocol.short_repr import short_repr
 
 #: Into how many buckets of the timing wheel a time to live is divided.
 _BUCKETS: Final = 64
@@ -301,4 +302,4 @@ class StateView(MutableMapping[Any, Any]):
         self.update(copied)
 
     def __repr__(self) -> str:
-        return repr(dict(self))
+        return short_repr(dict(self))

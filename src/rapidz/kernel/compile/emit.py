@@ -63,6 +63,7 @@ class CompiledEmit:
             or pipeline.tracked
             or pipeline.records_emitters
             or pipeline.has_interrupted()
+            or (pipeline.pending_failures and not pipeline.needs_loop)
             or not ATOMIC
         ):
             return slow_path

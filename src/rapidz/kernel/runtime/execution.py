@@ -328,6 +328,17 @@ class PipelineExecution(LoopBinding):
         """Keep a failure that no emitter could take, for the next one."""
         loop = self.loop if self.is_alive() else None
         self.pending_failures.keep(error, loop, log_at_once)
+        self._compile_emit_anew()
+
+    def _compile_emit_anew(self) -> None:
+        """Let `emit` look for pending failures from now on, or no longer.
+
+        On a loop it always does; without one, results that leave by event time are all that
+        can fail with no emitter.
+        """
+        if not self.needs_loop:
+            self.compiled = True
+            self.invalidate_all()
 
     def record_interruption(self, error: BaseException) -> None:
         """Keep what would have ended the background loop."""
@@ -336,9 +347,12 @@ class PipelineExecution(LoopBinding):
     def raise_pending(self) -> None:
         """Raise the oldest pending failure, if any."""
         if self.pending_failures:
-            raise self.pending_failures.take()
+            error = self.pending_failures.take()
+            self._compile_emit_anew()
+            raise error
 
     def raise_all_pending(self) -> None:
         """Raise every pending failure: one as it is, several as a group."""
         if (error := self.pending_failures.take_all()) is not None:
+            self._compile_emit_anew()
             raise error

@@ -191,7 +191,8 @@ class LaneStream:
         def __getattr__(self, name: str) -> Any:
             if not name.startswith("_") and hasattr(KeyedStream, name):
                 raise TypeError(
-                    f"{name}: cannot run in a lane, got {self!r} for an upstream; gather() first"
+                    f"{name}: cannot run in a lane, got {short_repr(self)} for an upstream; "
+                    "gather() first"
                 )
             raise AttributeError(f"a stream in lanes has no attribute {name!r}", name=name)
 
@@ -209,7 +210,7 @@ class LaneWindows:
         self._windows = windows
 
     def __repr__(self) -> str:
-        return repr(self._windows._node)
+        return short_repr(self._windows._node)
 
     def _call(self, method: str, *args: Any, **kwargs: Any) -> LaneStream:
         windows = self._windows

@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
+from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.parallel.backends.protocol import TaskRejected
 from rapidz.parallel.lanes.runtime import (
     LaneReport,
@@ -46,7 +47,7 @@ class LaneWorkers:
         if not hasattr(backend, "open_lane"):
             raise TypeError(
                 "scatter: backend must have open_lane(lane) for keyed lanes, "
-                f"got {backend!r} without"
+                f"got {short_repr(backend)} without"
             )
         self._ref = weakref.ref(node)
         self._backend = backend

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rapidz.dataframe.incremental.event_windows.base import Batch, Spec, TimedAggregate
+from rapidz.dataframe.incremental.event_windows.base import Spec, TimedAggregate, TimedBatch
 from rapidz.dataframe.incremental.event_windows.bins import Bins
 from rapidz.dataframe.incremental.event_windows.fill import filled
 from rapidz.dataframe.incremental.event_windows.layout import KeyLabels
@@ -67,7 +67,7 @@ class AlignedAggregate(TimedAggregate):
             self._add(batch.chosen(~late), panes[~late], first, (max(low, first), high))
         return late
 
-    def _add(self, batch: Batch, panes: Ints, first: int, bounds: tuple[int, int]) -> None:
+    def _add(self, batch: TimedBatch, panes: Ints, first: int, bounds: tuple[int, int]) -> None:
         with np.errstate(all="ignore"):
             # Everything that can fail comes before the first change of the state.
             store = self._store_for(batch)
@@ -80,7 +80,7 @@ class AlignedAggregate(TimedAggregate):
             self.keys.remember(batch.keys)
             store.add(rows, windows, positions, bounds if positions is None else None)
 
-    def _store_for(self, batch: Batch) -> PaneStore:
+    def _store_for(self, batch: TimedBatch) -> PaneStore:
         """Return the store; another one of the same panes if these rows have other dtypes."""
         store, frame, keys = self.store, batch.frame, batch.keys
         if store is None:

@@ -18,7 +18,7 @@ from rapidz.dataframe.incremental.plan import Plan
 from rapidz.dataframe.incremental.types import Bools, Frame, Ints
 from rapidz.kernel.protocol.short_repr import short_repr
 
-__all__ = ["Batch", "Spec", "TimedAggregate"]
+__all__ = ["TimedBatch", "Spec", "TimedAggregate"]
 
 
 class Spec(NamedTuple):
@@ -49,7 +49,7 @@ class Spec(NamedTuple):
     options: Mapping[str, Any] = {}
 
 
-class Batch(NamedTuple):
+class TimedBatch(NamedTuple):
     """Rows of a batch as they are read, before anything has changed."""
 
     frame: Frame
@@ -57,9 +57,9 @@ class Batch(NamedTuple):
     keys: list[pd.Series[Any]]
     times: Instants
 
-    def chosen(self, kept: Bools) -> Batch:
+    def chosen(self, kept: Bools) -> TimedBatch:
         """Return some of the rows."""
-        return Batch(
+        return TimedBatch(
             self.frame[kept],
             self.schema,
             [key[kept] for key in self.keys],
@@ -130,9 +130,9 @@ class TimedAggregate:
 
     # -- for subclasses
 
-    def _read(self, frame: Frame, times: Any, keys: Any) -> Batch:
+    def _read(self, frame: Frame, times: Any, keys: Any) -> TimedBatch:
         frame, schema = self.schema.read(frame)
-        return Batch(frame, schema, self.keys.read(frame, keys), self.stamps.read(times))
+        return TimedBatch(frame, schema, self.keys.read(frame, keys), self.stamps.read(times))
 
     def _rows(
         self,

@@ -98,7 +98,7 @@ def _calendar(operator: str, freq: Any, step: Any, closed: Any, label: Any) -> t
         )
     if closed not in (None, side):
         raise ValueError(
-            f"{operator}: closed must be {side!r} for freq={short_repr(freq)}, "
+            f"{operator}: closed must be {short_repr(side)} for freq={short_repr(freq)}, "
             f"got {short_repr(closed)}"
         )
     return CalendarBins(step, side == "right"), label or side

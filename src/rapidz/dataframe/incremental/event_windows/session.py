@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rapidz.dataframe.incremental.event_windows.base import Batch, Spec, TimedAggregate
+from rapidz.dataframe.incremental.event_windows.base import Spec, TimedAggregate, TimedBatch
 from rapidz.dataframe.incremental.event_windows.layout import KeyLabels
 from rapidz.dataframe.incremental.event_windows.pane_rows import PaneRows
 from rapidz.dataframe.incremental.event_windows.pane_store import PaneStore
@@ -63,7 +63,7 @@ class SessionAggregate(TimedAggregate):
             late[~late] = self._add(batch, watermark)
         return late if late.any() else None
 
-    def _add(self, batch: Batch, watermark: int) -> Bools:
+    def _add(self, batch: TimedBatch, watermark: int) -> Bools:
         """Add rows; return which of them are late."""
         if batch.schema is not self.schema or not self.keys.fit(batch.keys):
             self._plan(batch.frame)  # refuses what cannot be aggregated
@@ -86,7 +86,7 @@ class SessionAggregate(TimedAggregate):
         late: Bools = known & (codes < 0)
         return late
 
-    def _widen(self, batch: Batch) -> None:
+    def _widen(self, batch: TimedBatch) -> None:
         self.schema = batch.schema
         self.rows = self.rows.cast(batch.schema)
         self.keys.remember(batch.keys)
