@@ -48,10 +48,21 @@ def one_chain(stream: Any, key: str) -> Any:
     return stream.map(value_of).accumulate(add, start=0).filter(is_even).accumulate(max)
 
 
+def own_functions(stream: Any, key: str) -> Any:
+    """The same, with a function of each key."""
+    return one_chain(stream.map(lambda x: x if x[0] == key else None), key)
+
+
+kept: list[Any] = []
+
+
 def own_nodes(stream: Any, key: str) -> Any:
-    """The same, in a way that depends on the key for all that is known."""
-    assert key
-    return one_chain(stream, key)
+    """The same, with nodes of each key: one of them is looked at, and one is kept."""
+    head = stream.map(lambda x: x)
+    assert str(head).startswith("<map")
+    node = one_chain(head, key)
+    kept[:] = [node]
+    return node.map(lambda x: x)
 
 
 def one_sum(stream: Any, key: str) -> Any:
@@ -77,17 +88,17 @@ def model(xs: list[Row]) -> tuple[list[int], dict[str, list[int]]]:
     return results, {key: [totals[key], largest[key]] for key in totals if key in largest}
 
 
-both = pytest.mark.parametrize("build", [one_chain, own_nodes])
+each_kind = pytest.mark.parametrize("build", [one_chain, own_functions, own_nodes])
 
 
-@both
+@each_kind
 @given(xs=rows, way=ways)
 def test_pipelines_are_a_dict_by_hand(build: Any, xs: list[Row], way: Way) -> None:
     good = [x for x in xs if x[1] != -3]
     assert emitted(lambda s: s.key_by(0).pipelines(build), good, way) == model(good)[0]
 
 
-@both
+@each_kind
 @given(xs=rows, retried=st.booleans())
 def test_failing_elements_are_left_out_by_a_policy(
     build: Any, xs: list[Row], retried: bool
@@ -143,7 +154,7 @@ def test_what_a_build_function_does_is_read_from_its_code(build: Any, same: bool
     assert is_same_for_all_keys(build) is same
 
 
-@pytest.mark.parametrize("build", [one_chain, own_nodes, pairs])
+@pytest.mark.parametrize("build", [one_chain, own_functions, own_nodes, pairs])
 def test_pipelines_keep_the_contract_of_a_node(build: Any) -> None:
     check_operator(lambda s: s.key_by(0).pipelines(build), ROWS)
 
@@ -282,7 +293,7 @@ def test_evicted_key_is_flushed_and_begins_anew() -> None:
     assert sorted(node.state) == ["a", "b"]
 
 
-@both
+@each_kind
 def test_greatest_number_of_keys_bounds_pipelines(build: Any) -> None:
     source = Stream[Row]()
     node = source.key_by(0).pipelines(build, max_keys=2)
@@ -295,12 +306,17 @@ def test_greatest_number_of_keys_bounds_pipelines(build: Any) -> None:
 
 
 def test_failure_names_the_operator_of_the_key() -> None:
-    source = Stream[Row]()
-    sink = source.key_by(0).pipelines(own_nodes).sink(id)
-    with pytest.raises(Boom) as caught:
-        source.emit(("a", -3))
-    assert noted(caught.value, "<map: value_of>", "('a', -3)")
-    sink.destroy()
+    for build, name in (
+        (one_chain, "<pipelines: one_chain>"),
+        (own_functions, "<pipelines: own_functions>"),
+        (own_nodes, "<map: value_of>"),
+    ):
+        source = Stream[Row]()
+        sink = source.key_by(0).pipelines(build).sink(id)
+        with pytest.raises(Boom) as caught:
+            source.emit(("a", -3))
+        assert noted(caught.value, name, "('a', -3)")
+        sink.destroy()
 
 
 def test_policy_of_the_node_holds_for_the_operators_of_its_keys() -> None:
@@ -388,15 +404,95 @@ def test_edits_of_the_graph_keep_the_pipelines() -> None:
     assert seen == more == [("a", (1, 2))]
 
 
-def test_state_of_own_nodes_is_what_build_returned() -> None:
+def test_state_of_own_functions_is_that_of_their_accumulate() -> None:
     source = Stream[Row]()
-    node = source.key_by(0).pipelines(lambda s, key: s.accumulate(lambda n, x: key * 2, start=""))
+    keyed = source.key_by(0)
+    node = keyed.pipelines(lambda s, key: s.accumulate(lambda n, x: n + key, start=""))
     sink = node.sink(id)
-    source.emit(("a", 1))
-    assert node.state["a"].state == "aa"
+    source.emit_many([("a", 1), ("a", 1), ("b", 1)])
+    assert node.state == {"a": "aa", "b": "b"}
     with pytest.raises(TypeError, match="pipelines: state must not be assigned"):
         node.state = {}
     sink.destroy()
+
+
+def test_state_of_own_nodes_is_what_build_returned() -> None:
+    source = Stream[Row]()
+    node = source.key_by(0).pipelines(pairs)
+    sink = node.sink(id)
+    source.emit(("a", 1))
+    assert str(node.state["a"]) == "<map: <lambda>>"
+    sink.destroy()
+
+
+def test_nodes_that_something_refers_to_are_nodes() -> None:
+    """What build has chained is a note at first, and becomes a node for whoever looks at it."""
+    nodes: dict[str, list[Any]] = {}
+
+    def build(s: Any, key: str) -> Any:
+        total = s.map(lambda x: x[1] if key else 0).accumulate(add, start=0)
+        last = total.map(lambda x: (key, x))
+        nodes[key] = [total, last]
+        return last
+
+    source = Stream[Row]()
+    node = source.key_by(0).pipelines(build)
+    seen = node.sink_to_list()
+    source.emit_many(ROWS[:3])
+    total, last = nodes["a"]
+    assert (type(total).__name__, total.state, str(last)) == ("accumulate", 4, "<map: <lambda>>")
+    last.func = lambda x: ("new", x)
+    beside = total.sink_to_list()
+    source.emit(("a", 1))
+    assert seen == [("a", 1), ("b", 2), ("a", 4), ("new", 5)]
+    assert beside == [5]
+
+
+def test_a_node_in_the_middle_that_is_kept_keeps_its_place() -> None:
+    middle: list[Any] = []
+
+    def build(s: Any, key: str) -> Any:
+        middle.append(s.map(lambda x: x[1] if key else 0))
+        return middle[-1].accumulate(add, start=0).map(str)
+
+    source = Stream[Row]()
+    seen = source.key_by(0).pipelines(build).sink_to_list()
+    source.emit_many(ROWS[:2])
+    values = middle[0].sink_to_list()
+    source.emit(("a", 7))
+    assert seen == ["1", "2", "8"]
+    assert values == [7]
+
+
+def test_functions_of_keys_are_checked_as_those_of_nodes() -> None:
+    source: Any = Stream()
+    sink = source.key_by(0).pipelines(lambda s, key: s.map(lambda: key)).sink(id)
+    with pytest.raises(TypeError, match="map: func must"):
+        source.emit(ROWS[0])
+    sink.destroy()
+    sink = source.key_by(0).pipelines(lambda s, key: s.map(lambda x, key=key: later(x))).sink(id)
+    with pytest.raises(TypeError, match="map: func must be `async def` to be awaited"):
+        source.emit(ROWS[0])
+    sink.destroy()
+
+
+async def later(x: Row) -> Row:
+    return x
+
+
+def test_asynchronous_functions_of_keys_are_awaited_in_order() -> None:
+    async def main() -> list[Any]:
+        async with Stream[Row](asynchronous=True) as source:
+
+            def build(s: Any, key: str) -> Any:
+                return s.map(lambda x: (key, x[1])).map(later).map(lambda x: x[1])
+
+            seen: list[Any] = source.key_by(0).pipelines(build).sink_to_list()
+            for x in ROWS:
+                await send(source, x)
+        return seen
+
+    assert run(main()) == [value for _, value in ROWS]
 
 
 def test_state_of_a_shared_chain_may_be_assigned() -> None:

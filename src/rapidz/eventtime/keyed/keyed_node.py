@@ -89,7 +89,7 @@ class KeyedNode(SendsEvicted[T], TimeNode[T]):
 
     def __str__(self) -> str:
         name = f"{self.name}; " if self.name else ""
-        func = vars(self).get("func")
+        func = vars(self).get("func") or vars(self).get("build")
         what = "" if func is None else f": {getattr(func, '__name__', type(func).__name__)}"
         return f"<{name}{self._operator}{what}>"
 

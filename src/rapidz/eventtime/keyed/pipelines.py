@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from rapidz.eventtime.clock import END, joined
 from rapidz.eventtime.event_time import definitions_upstream
+from rapidz.eventtime.keyed.chain_record import ChainRecord
 from rapidz.eventtime.keyed.fused_chain import FusedChain, chain_of
 from rapidz.eventtime.keyed.keyed_node import KeyedNode
 from rapidz.eventtime.keyed.keys import key_reader
@@ -161,17 +162,27 @@ class keyed_pipelines(KeyedNode[T]):
 
     def _routing(self) -> Push[Any]:
         """Return the step that brings an element to the operators of its key."""
-        ref, read, write = weakref.ref(self), *self._access()
-        bounded = self._state.bounded
+        ref, outlet, read, write = weakref.ref(self), self._outlet, *self._access()
+        bounded, whole = self._state.bounded, isinstance(self._effective_policy, Retry)
 
         def step(x: Any) -> Pending:
             try:
                 key, now, found = read(x)
                 if bounded:
                     write(key, found, now)
+                if found.__class__ is not ChainRecord:
+                    y = found
+                elif whole:
+                    changed = ChainRecord(found)
+                    y = found[0].run(changed, x)
+                    found[:] = changed
+                else:
+                    y = found[0].run(found, x)
             except Exception as error:
                 attribute_to(error, ref(), x)
                 raise
+            if y is not found:
+                return None if y is SKIP else outlet.send(y)
             wait: Pending = found.head._outlet.send(x)
             return wait
 
@@ -182,10 +193,12 @@ class keyed_pipelines(KeyedNode[T]):
         """The states by key: a live mapping.
 
         The state of a key is that of the one `accumulate` of a chain that all keys share, or a
-        list if there are several; else what *build* returned, and then it cannot be assigned.
+        list if there are several.  Where each key has operators of its own it cannot be
+        assigned, and shows the same of a chain of `map`, `filter` and `accumulate`, else what
+        *build* returned.
         """
         view = KeyedNode.state.fget(self)  # type: ignore[attr-defined]
-        return view if self._hub is None else {key: sub.node for key, sub in view.items()}
+        return view if self._hub is None else {key: _shown(sub) for key, sub in view.items()}
 
     @state.setter
     def state(self, states: Any) -> None:
@@ -229,12 +242,18 @@ class keyed_pipelines(KeyedNode[T]):
         if self._hub is None:
             return super()._send_evicted()
         waits: list[Any] = []
-        evicted = [(key, sub) for key, sub in self._state.evicted if isinstance(sub, SubPipeline)]
-        for _, sub in evicted:
+        evicted: list[Any] = self._state.evicted
+        for at, (key, sub) in enumerate(evicted):
             try:
-                waits.append(sub.end())
+                if isinstance(sub, SubPipeline):
+                    waits.append(sub.end())
             except Exception as error:
                 self._pipeline.record_failure(error)
-        self._state.evicted = [(key, sub.node) for key, sub in evicted]
+            evicted[at] = key, _shown(sub)
         waits.append(super()._send_evicted())
         return joined(self, waits)
+
+
+def _shown(sub: Any) -> Any:
+    """Return what stands for the operators of a key: their states, or the last node."""
+    return sub.states if isinstance(sub, ChainRecord) else sub.node

@@ -8,6 +8,14 @@ from collections.abc import Callable, Hashable
 from typing import Any, ClassVar
 
 from rapidz.eventtime.clock import EventClock
+from rapidz.eventtime.keyed.chain_record import ChainRecord, ChainShapes
+from rapidz.eventtime.keyed.fused_chain import ChainStep
+from rapidz.eventtime.keyed.recorded_stream import (
+    SubPipelineHead,
+    add_step,
+    recorded_head,
+    recorded_nodes,
+)
 from rapidz.eventtime.keyed.state import StateTable
 from rapidz.eventtime.time_graph import give_clock
 from rapidz.kernel.compile.intermediate import MISSING
@@ -22,10 +30,6 @@ class SubPipelineHub(Stream[Any]):
     """Node upstream of all sub-pipelines: it brings them signals and time, but no elements."""
 
     time_definition: Any
-
-
-class SubPipelineHead(Stream[Any]):
-    """The stream that a build function gets: the elements of one key."""
 
 
 class SubPipelineExit(Stream[Any]):
@@ -133,11 +137,12 @@ class SubPipelineTable(StateTable):
         Upstream of all.
     """
 
-    __slots__ = ("_build", "_hub", "_outlet")
+    __slots__ = ("_build", "_hub", "_outlet", "_shapes")
 
     def __init__(self, build: Callable[..., Any], outlet: Any, hub: Stream[Any]) -> None:
         super().__init__(MISSING)
         self._build, self._outlet, self._hub = build, outlet, hub
+        self._shapes = ChainShapes()
 
     def first(self, key: Hashable) -> Any:
         """Build the sub-pipeline of *key*."""
@@ -146,25 +151,43 @@ class SubPipelineTable(StateTable):
         self[key] = made
         return made
 
-    def _made(self, key: Hashable) -> SubPipeline:
-        hub = self._hub
-        needed = hub._pipeline.needs_loop
-        head = SubPipelineHead(hub)
-        head._unused = False
+    def _made(self, key: Hashable) -> SubPipeline | ChainRecord:
+        head: Any = recorded_head(self._hub)
+        needed = self._hub._pipeline.needs_loop
         try:
-            node = self._build(head, key)
-            if not isinstance(node, Stream):
-                raise TypeError(f"pipelines: build must return a Stream, got {short_repr(node)}")
-            if hub._pipeline.needs_loop and not needed and running_loop() is None:
-                raise RuntimeError(
-                    "pipelines: build must need no event loop unless ensure_io_loop=True, "
-                    f"got {node} for key {short_repr(key)}"
-                )
+            node: Any = self._build(head, key)
+            _check_stream(node)
+            nodes = recorded_nodes(node, head)
+            if nodes is not None:
+                steps = [ChainStep(*each.__dict__["_plan"][1:]) for each in nodes[-2::-1]]
+                refs = [weakref.ref(each) for each in nodes]
+                node = head = None
+                nodes.clear()
+                if (head := refs[-1]()) is None:  # nothing can tell the record from nodes
+                    return self._shapes.record(steps)
+                kept = [each for ref in refs if (each := ref()) is not None]
+                node = kept[0]
+                for step in steps[len(kept) - 1 :]:
+                    node = add_step(node, step)
+            self._check_loop(key, node, needed)
             last = None if node._is_end else SubPipelineExit(node, self._outlet)
         except BaseException:
-            head.destroy()
+            if isinstance(head, SubPipelineHead):
+                head.destroy()
             raise
         return SubPipeline(head, node, last)
+
+    def _check_loop(self, key: Hashable, node: Stream[Any], needed: bool) -> None:
+        if node._pipeline.needs_loop and not needed and running_loop() is None:
+            raise RuntimeError(
+                "pipelines: build must need no event loop unless ensure_io_loop=True, "
+                f"got {node} for key {short_repr(key)}"
+            )
+
+
+def _check_stream(node: Any) -> None:
+    if not isinstance(node, Stream):
+        raise TypeError(f"pipelines: build must return a Stream, got {short_repr(node)}")
 
 
 def make_hub(node: Any, definition: Any) -> SubPipelineHub:
