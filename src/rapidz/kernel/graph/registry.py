@@ -35,7 +35,11 @@ def load_later(name: str) -> Any:
     """Return the operator *name* of `LATER`; raise AttributeError if there is none."""
     if name not in LATER:
         raise AttributeError(f"no operator is called {name!r}", name=name)
-    module, _, attribute = LATER[name].partition(":")
+    return _import_target(LATER[name])
+
+
+def _import_target(target: str) -> Any:
+    module, _, attribute = target.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
@@ -148,9 +152,9 @@ class APIRegisterMixin(metaclass=_LooksForPlugins):
         """Make *target*, ``"module:function"``, a method that is imported when first called."""
 
         def stub(*args: Any, **kwargs: Any) -> Any:
-            return load_later(name)(*args, **kwargs)
+            return _import_target(target)(*args, **kwargs)
 
-        LATER[name] = target
+        LATER.setdefault(name, target)  # a class derived from `Stream` may have one of its own
         stub.__name__ = name
         stub.__doc__ = f"See `{target.replace(':', '.')}`."
         setattr(cls, name, modifier(stub))
