@@ -6,8 +6,13 @@ import asyncio
 import pickle
 import warnings
 import weakref
+from collections.abc import Iterable
+from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from rapidz.kernel.compile.fusion import EDITED
+from rapidz.kernel.compile.legacy import overridden_emit
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime.attribution import attribute_to
 from rapidz.kernel.runtime.failures import Failure, make_policy
@@ -65,9 +70,10 @@ class LaneDelivery:
                 lane.reached = max(lane.reached, report.reached)
             await wait_for(node._delivered())
             if not node._lanes_busy():
-                self._release_waiters()
+                self.release_waiters()
 
-    def _release_waiters(self) -> None:
+    def release_waiters(self) -> None:
+        """Note that all lanes are through."""
         waiters, self._waiters = self._waiters, []
         for future in waiters:
             if not future.done():
@@ -76,11 +82,16 @@ class LaneDelivery:
     async def _send_all(self, node: Any, results: Any) -> None:
         if isinstance(results, bytes):
             results = pickle.loads(results)
-        outlet = self._send_to(node, node._program.main_output)
+        stream = node._outlets[node._program.main_output]()
+        for plain, run in groupby(results, _is_plain):
+            if plain and stream is not None:
+                await send_in_bulk(stream, run)
+            elif not plain:
+                await self._send_special(node, run)
+
+    async def _send_special(self, node: Any, results: Iterable[Any]) -> None:
         for x in results:
-            if type(x) not in _SPECIAL:
-                wait = outlet(x)
-            elif type(x) is Tagged:
+            if type(x) is Tagged:
                 self._count_late(node, x)
                 wait = self._send_to(node, x.output)(x.x)
             else:
@@ -149,6 +160,30 @@ class LaneDelivery:
                 element = x
             attribute_to(error, node, element)
             push_supervised(node._pipeline, lambda each: self.fail(each, error), element)
+
+
+def _is_plain(result: Any) -> bool:
+    return type(result) not in _SPECIAL
+
+
+async def send_in_bulk(stream: Any, values: Iterable[Any]) -> None:
+    """Emit *values* from *stream*, as downstream has capacity; what fails is a pending failure."""
+    rest, pipeline = iter(values), stream._pipeline
+    if pipeline.tracked or overridden_emit(stream) or stream._record is not None:
+        for x in rest:
+            if (wait := push_supervised(pipeline, stream._outlet.send, x)) is not None:
+                await wait
+        return
+    while True:
+        try:
+            entry = stream._compiled_entry()
+            wait = pipeline.reentry.within(partial(entry.bulk(), rest))
+            if wait is None:
+                return
+            if wait is not EDITED:
+                await wait
+        except Exception as error:
+            pipeline.record_failure(error)
 
 
 def _drop(x: Any) -> None:

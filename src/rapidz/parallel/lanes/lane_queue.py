@@ -33,6 +33,11 @@ class LaneQueue:
 
     def __init__(self, lane: int, batch: int | str) -> None:
         self.lane = lane
+        self.sizer = BatchSizer(batch)
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin anew, without elements and without a state."""
         self.elements: list[Any] = []
         self.times: list[int] = []
         self.until = -END
@@ -50,7 +55,6 @@ class LaneQueue:
         self.future: Any = None
         self._encoded: Any = None
         """The batch in flight as it was sent."""
-        self.sizer = BatchSizer(batch)
         self.number = 0
         """The number of the last batch whose results are known."""
         self.snapshot: bytes | None = None

@@ -242,6 +242,7 @@ class lane_scatter(Stream[Any]):
             self._run_barrier()
         else:
             self._token.end(self._pipeline)
+            self._delivery.release_waiters()
 
     def _lanes_busy(self) -> bool:
         return any(not lane.is_idle() for lane in self._lanes)

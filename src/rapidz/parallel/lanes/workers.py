@@ -230,7 +230,7 @@ class LaneWorkers:
         if node is not None:
             for lane in node._lanes:
                 forget_lane((node._program.uid, lane.lane))
-                lane.knows_state = False
+                lane.begin()
         workers, self._open = self._open, {}
         for worker in workers.values():
             worker.close_lane()
