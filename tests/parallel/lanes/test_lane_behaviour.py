@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import functools
 import subprocess
 import sys
 import threading
@@ -20,11 +21,16 @@ def add(total: int, x: Any) -> int:
 
 
 def inverse_sum(total: float, x: Any) -> float:
-    return total + 1 / x[1]
+    return total + 1 / float(x[1])
 
 
 def lanes_of(source: Any, partitions: int = 3, backend: Any = "thread", **options: Any) -> Any:
     return source.key_by(0).scatter(backend, partitions=partitions, **options)
+
+
+def send_and_close(source: Any, elements: list[Any]) -> None:
+    source.emit_many(elements)
+    source.close()
 
 
 # --- signals ------------------------------------------------------------------------------------
@@ -216,8 +222,7 @@ def test_state_that_cannot_be_pickled_is_reported() -> None:
     )
     results = seen.gather().sink_to_list()
     with pytest.warns(RuntimeWarning, match="the state of a lane cannot be pickled"):
-        source.emit_many([("a", 1), ("a", 2)])
-        source.close()
+        send_and_close(source, [("a", 1), ("a", 2)])
     assert results == [("a", ("a", 1)), ("a", ("a", 2))]
 
 
@@ -253,7 +258,7 @@ def test_metadata_is_done_when_the_results_of_the_element_are_taken() -> None:
     fired: list[int] = []
     lanes_of(source, 2).map(lambda x: x).gather().sink(lambda x: fired.append(-x[1]))
     for n in (1, 2):
-        counter = RefCounter(cb=lambda n=n: fired.append(n))
+        counter = RefCounter(cb=functools.partial(fired.append, n))
         source.emit(("a", n), metadata=[{"ref": counter}])
         source.join()
     source.close()

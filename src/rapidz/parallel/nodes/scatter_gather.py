@@ -84,6 +84,10 @@ class scatter(ChainHead[T]):
             )
         if not isinstance(ordered, bool):
             raise TypeError(f"scatter: ordered must be True or False, got {short_repr(ordered)}")
+        if "partitions" in kwargs:
+            raise TypeError(
+                f"scatter: partitions needs key_by(...) upstream, got {short_repr(upstream)}"
+            )
         self._dispatcher = Dispatcher(find_backend(backend, client), batch=batch, ordered=ordered)
         super().__init__(upstream, **kwargs)
 
