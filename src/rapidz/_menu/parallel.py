@@ -48,7 +48,4 @@ class ParallelMethods(ElementType[T]):
         ordered: bool = True,
         **options: Unpack[NodeOptions],
     ) -> ParallelStream[T] | LaneStream:
-        """Send elements to a pool or a cluster, where operators run up to `gather`.
-
-        With *partitions*, on a keyed stream: keyed operators, in so many lanes.
-        """
+        """Send elements to a pool or a cluster, where operators run up to `gather`."""

@@ -232,7 +232,10 @@ class LaneWorkers:
                 forget_lane((node._program.uid, lane.lane))
                 lane.begin()
         workers, self._open = self._open, {}
-        for worker in workers.values():
+        for lane_number, worker in workers.items():
+            if node is not None and worker is self._backend and worker.crosses_process:
+                with contextlib.suppress(Exception):  # it is gone, and the lane with it
+                    worker.submit_call(forget_lane, (node._program.uid, lane_number), lane_number)
             worker.close_lane()
         self._backend.close()
 

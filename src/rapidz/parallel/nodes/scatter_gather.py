@@ -49,6 +49,8 @@ class scatter(ChainHead[T]):
         most four megabytes in any case.
     ordered : bool
         Whether elements keep their order.
+    partitions : int, optional
+        Only on a keyed stream: the number of lanes, see `scatter_lanes`.
 
     Raises ValueError or TypeError for an unknown backend, and RuntimeError
     for ``"dask"`` without a client.
@@ -72,6 +74,7 @@ class scatter(ChainHead[T]):
         client: Any = None,
         batch: int | str = "auto",
         ordered: bool = True,
+        partitions: int | None = None,
         **kwargs: Any,
     ) -> None:
         if isinstance(upstream, ParallelStream):
@@ -84,7 +87,7 @@ class scatter(ChainHead[T]):
             )
         if not isinstance(ordered, bool):
             raise TypeError(f"scatter: ordered must be True or False, got {short_repr(ordered)}")
-        if "partitions" in kwargs:
+        if partitions is not None:
             raise TypeError(
                 f"scatter: partitions needs key_by(...) upstream, got {short_repr(upstream)}"
             )
