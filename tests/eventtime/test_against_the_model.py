@@ -24,10 +24,11 @@ from tests.eventtime.runs import (
     rows_of,
     run_built,
     run_case,
+    timed,
     windowed,
 )
-from tests.eventtime.strategies import Case, Step, cases, elements_of, spelled
-from tests.support import same
+from tests.eventtime.strategies import TIMES, Case, Step, cases, elements_of, spelled
+from tests.support import in_thread, same
 
 from rapidz import (
     Collect,
@@ -40,6 +41,7 @@ from rapidz import (
     Min,
     Quantile,
     Std,
+    Stream,
     Sum,
 )
 
@@ -133,6 +135,29 @@ def _unordered(buffer: int) -> Any:
         return (handles.buffer(buffer) if buffer else handles).gather()
 
     return unordered
+
+
+@pytest.mark.parametrize("kind", ["tumbling", "sliding", "session"])
+def test_threads_that_emit_at_once_lose_nothing(kind: str) -> None:
+    size = {"tumbling": Spec(10, 10), "sliding": Spec(10, 4), "session": Spec(gap=3)}[kind]
+    times = next(times for times in TIMES if times.name == "int ns")
+    elements = [Element(n % 3, n // 2 + n // 40 * 7, n) for n in range(800)]
+    shares = [elements[n::4] for n in range(4)]
+    case = Case(times, size, (2000,), tuple(Step("emit", 0, (x,)) for x in elements))
+    source: Stream[Any] = Stream()
+    node = windowed(timed(source, case, 0), case)
+    outcome = Outcome()
+    node.sink(outcome.results.append)
+    threads = [
+        in_thread(lambda share=share: [source.emit(case.made(x)) for x in share])  # type: ignore[misc]
+        for share in shares
+    ]
+    for thread in threads:
+        thread.join()
+    source.close()
+    found = rows_of(outcome, case)
+    assert _as_sets(found) == _as_sets(case.expected()[0])
+    check_accounts(case, found, outcome)
 
 
 # --- several inputs ------------------------------------------------------------------------------

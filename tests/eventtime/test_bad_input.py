@@ -355,3 +355,40 @@ def test_a_reducer_that_fails_changes_no_state() -> None:
     source.emit({"ts": 3, "v": 2})
     source.close()
     assert [r.value for r in results] == [3]
+
+
+# --- downstream ----------------------------------------------------------------------------------
+
+
+def fails_at(start: int, seen: list[int]) -> Callable[[Any], None]:
+    def note(result: Any) -> None:
+        seen.append(result.start)
+        if result.start == start:
+            raise ValueError("no room")
+
+    return note
+
+
+def test_what_a_result_raises_is_raised_by_the_next_emit() -> None:
+    source, stream = timed()
+    seen: list[int] = []
+    stream.tumbling("10s").aggregate(n=Count()).sink(fails_at(0, seen))
+    source.emit({"ts": 1})
+    source.emit({"ts": 12})  # closes the window, and is not to blame
+    with pytest.raises(ValueError, match="no room"):
+        source.emit({"ts": 23})
+    source.emit({"ts": 23})
+    source.close()
+    assert seen == [0, 10, 20]
+
+
+def test_a_result_that_fails_keeps_no_other_one_back() -> None:
+    source: Stream[Any] = Stream()
+    seen: list[int] = []
+    stream = source.event_time("ts", lag="1 min")
+    stream.tumbling("10s").aggregate(n=Count()).sink(fails_at(10, seen))
+    source.emit_many([{"ts": ts} for ts in (1, 12, 23)])
+    assert seen == []
+    with pytest.raises(ValueError, match="no room"):
+        source.close()
+    assert seen == [0, 10, 20]
