@@ -172,6 +172,10 @@ class TimeDomain:
             return _NAIVE_EPOCH + passed
         return (_EPOCH + passed).astimezone(sample.tzinfo)
 
+    def shown(self, ts: Any) -> Any:
+        """Return a timestamp as a message shows it."""
+        return ts
+
     def limit(self, ns: int) -> Any:
         """Return an instant to compare timestamps with: the latest there is, if it is beyond."""
         if self.kind == "number" or self.kind is None:

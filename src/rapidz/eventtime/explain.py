@@ -9,7 +9,6 @@ from rapidz.eventtime.clock import END, BoundaryClock, EventClock
 from rapidz.eventtime.origin import OriginClock
 from rapidz.eventtime.partitions import PartitionedClock
 from rapidz.eventtime.time_graph import time_graph
-from rapidz.eventtime.windows.base import WindowNode
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.short_repr import short_repr
 
@@ -54,18 +53,19 @@ def why_open(upstream: Stream[Any], window: Any = None) -> str:
     the window from 0 to 60 closes when the watermark is 60; \
 the watermark is 45: <event_time> has 55 as its newest timestamp, and a lag of 10
     """
-    if not isinstance(upstream, WindowNode):
+    if not hasattr(upstream, "_open_windows"):
         raise TypeError(f"why_open: stream must be a node of windows, got {upstream}")
-    domain, open_ = upstream._domain, upstream._open_windows()
+    node: Any = upstream
+    domain, open_ = node._domain, node._open_windows()
     if window is None:
         if not open_:
             return f"{upstream} has no open window"
         start, end = min(open_, key=lambda each: each[1])
     else:
-        start, end = _borders(upstream, window)
+        start, end = _borders(node, window)
         if (start, end) not in open_:
             at = f"from {domain.from_ns(start)} to {domain.from_ns(end)}"
-            closed = upstream._clock.arrived() >= end
+            closed = node._clock.arrived() >= end
             return f"the window {at} {'is closed' if closed else 'has no elements yet'}"
     first, last = domain.from_ns(start), domain.from_ns(end)
     return (
@@ -74,7 +74,7 @@ the watermark is 45: <event_time> has 55 as its newest timestamp, and a lag of 1
     )
 
 
-def _borders(stream: WindowNode, window: Any) -> tuple[int, int]:
+def _borders(stream: Any, window: Any) -> tuple[int, int]:
     start, end = getattr(window, "start", None), getattr(window, "end", None)
     if start is None and isinstance(window, (tuple, list)) and len(window) == 2:
         start, end = window
@@ -83,7 +83,8 @@ def _borders(stream: WindowNode, window: Any) -> tuple[int, int]:
             "why_open: window must be a WindowResult or a pair of start and end, "
             f"got {short_repr(window)}"
         )
-    return stream._domain.to_ns(start), stream._domain.to_ns(end)
+    domain = stream._domain
+    return domain.to_ns(start), domain.to_ns(end)
 
 
 def _clocks_of(stream: Any) -> list[EventClock]:
@@ -148,9 +149,10 @@ def _origin(clock: OriginClock) -> str:
     node = clock.node
     if clock.bar is None:
         return f"{node} has had no element"
-    text = f"{node} has {clock.bar} as its newest timestamp"
+    newest = clock.domain.shown(clock.bar)
+    text = f"{node} has {newest} as its newest timestamp"
     if isinstance(clock, PartitionedClock):
-        text = f"{node} has {clock.bar} as the newest timestamp of {clock.slowest()}"
+        text = f"{node} has {newest} as the newest timestamp of {clock.slowest()}"
     if clock.lag:
         text += f", and a lag of {clock.domain.delta(clock.lag)}"
     if clock.is_idle():

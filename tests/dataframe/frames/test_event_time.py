@@ -429,6 +429,22 @@ def test_frames_of_polars_have_the_columns_of_their_windows() -> None:
     assert [one["x"].to_list() for one in late] == [[1.0]]
 
 
+def test_what_keeps_a_window_open_is_said_in_words() -> None:
+    sdf, with_time = timed(lag="10 min")
+    sums = with_time.tumbling("1h").x.sum()
+    seen = sums.stream.sink_to_list()
+    sdf.emit(rows((5, "a", 1.0), (62, "a", 2.0)))
+    assert sums.stream.why_open() == (
+        "the window from 2030-05-01 00:00:00 to 2030-05-01 01:00:00 closes when the watermark is "
+        "2030-05-01 01:00:00; the watermark is 2030-05-01 00:52:00: <event_time: 'ts'> has "
+        "2030-05-01 01:02:00 as its newest timestamp, and a lag of 0 days 00:10:00"
+    )
+    assert sums.stream.why_open((DAY, DAY + pd.Timedelta("1h"))) == sums.stream.why_open()
+    assert repr(sums.stream) == "<tumbling: 2 open>"
+    assert seen == []
+    sdf.stream.close()
+
+
 # --- what is refused ---------------------------------------------------------------------
 
 
@@ -446,9 +462,10 @@ def test_windows_need_event_time() -> None:
 def test_arguments_are_checked_when_the_pipeline_is_built() -> None:
     sdf, with_time = timed()
     windows = with_time.tumbling("1h")
+    text = DataFrame(example=rows((0, "a", 0.0)))
     cases: list[tuple[Any, str]] = [
         (lambda: sdf.event_time("when"), "rows must have their time in 'when'"),
-        (lambda: sdf.event_time("k"), "timestamps must be datetimes or numbers"),
+        (lambda: text.event_time("k"), "timestamps must be datetimes or numbers"),
         (lambda: sdf.event_time("ts", unit="h"), "unit must be one of"),
         (lambda: sdf.event_time("ts", lag=-1), "lag must be"),
         (lambda: with_time.tumbling(0), "size must be"),

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
+import pandas as pd
 
 from rapidz.dataframe.frames.row_times import RowTime
 from rapidz.dataframe.incremental.event_windows.base import TimedAggregate
-from rapidz.dataframe.incremental.event_windows.stamps import Instants, Stamps
+from rapidz.dataframe.incremental.event_windows.stamps import UNITS, Instants, Stamps
 from rapidz.eventtime.clock import NEVER, joined
+from rapidz.eventtime.domain import TimeDomain
 from rapidz.eventtime.event_time import TimeDefinition, event_time
 from rapidz.eventtime.getter import Getter
 from rapidz.eventtime.late import SendsLate
@@ -51,6 +53,40 @@ class SendsLateRows(SendsLate[Any]):
         return None
 
 
+class RowDomain(TimeDomain):
+    """Time domain of rows: nanoseconds inside, times of pandas or numbers in messages."""
+
+    __slots__ = ("_stamps",)
+
+    def __init__(self, stamps: Stamps) -> None:
+        super().__init__("event_time", "ns")
+        self._stamps = stamps
+
+    def to_ns(self, ts: Any) -> int:
+        """Return an instant: of a number of nanoseconds, or of what `from_ns` returns."""
+        if isinstance(ts, int):
+            return ts
+        times = pd.Index([ts])
+        return int(Stamps("event_time", self._stamps.unit).read(times).data[0])
+
+    def from_ns(self, ns: int) -> Any:
+        """Return an instant as the rows have it."""
+        return self._stamps.index(np.array([ns]), None)[0]
+
+    def shown(self, ts: Any) -> Any:
+        """Return a timestamp as a message shows it."""
+        return self.from_ns(ts)
+
+    def limit(self, ns: int) -> Any:
+        """Return an instant to compare nanoseconds with."""
+        return ns
+
+    def delta(self, ns: int) -> Any:
+        """Return a length of time, as the difference of two timestamps."""
+        of_times = self._stamps.dtype is not None and self._stamps.dtype.kind == "M"
+        return pd.Timedelta(ns, "ns") if of_times else ns / UNITS[self._stamps.unit]
+
+
 class event_time_of_frames(event_time[Any], SendsLateRows):
     """Make watermarks of the timestamps of rows; the rows of a frame arrive together.
 
@@ -69,6 +105,8 @@ class event_time_of_frames(event_time[Any], SendsLateRows):
         self._stamps = Stamps("event_time", reader.unit)
         super().__init__(upstream, reader, unit="ns", **options)
         self._ahead, self._origin.ahead = self._origin.ahead, None
+        self._domain = self._origin.domain = RowDomain(self._stamps)
+        self.time_definition = TimeDefinition(self._timestamp, self._domain)
 
     def __str__(self) -> str:
         return f"<event_time: {short_repr(self._reader)}>"
@@ -85,7 +123,7 @@ class event_time_of_frames(event_time[Any], SendsLateRows):
         """The watermark as the source writes time; None before the first row."""
         if self._origin.bar is None:
             return None
-        return self._stamps.index(np.array([self._origin.said()]), None)[0]
+        return self._domain.from_ns(self._origin.said())
 
     def _can_inline(self) -> bool:
         return False
@@ -190,6 +228,9 @@ class WindowsOfFrames(TimeNode[Any], SendsLateRows):
 
     def _buffered(self) -> int:
         return self.open_count
+
+    def _open_windows(self) -> list[tuple[int, int]]:
+        return [] if self._state is None else self._state.open_windows()
 
     @property
     def early(self) -> Stream[Any]:

@@ -46,6 +46,14 @@ class AlignedAggregate(TimedAggregate):
         """How many windows are open, each key counted."""
         return 0 if self.store is None else len(self.store.codes)
 
+    def open_windows(self) -> list[tuple[int, int]]:
+        """Return start and end of the windows that are open."""
+        if self.store is None:
+            return []
+        numbers = np.unique(self.store.codes.panes)
+        starts, ends = self.bins.starts(numbers), self.bins.ends(numbers)
+        return list(zip(starts.tolist(), ends.tolist(), strict=True))
+
     # -- rows
 
     def take(self, frame: Frame, times: Any, keys: Any, watermark: int) -> Bools | None:

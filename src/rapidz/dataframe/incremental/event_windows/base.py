@@ -108,6 +108,10 @@ class TimedAggregate:
         """How many windows are open, each key counted."""
         raise NotImplementedError
 
+    def open_windows(self) -> list[tuple[int, int]]:
+        """Return start and end of the windows that are open."""
+        raise NotImplementedError
+
     def take(self, frame: Frame, times: Any, keys: Any, watermark: int) -> Bools | None:
         """Add the rows of a batch; return which of them are late, None if none is.
 

@@ -48,6 +48,8 @@ def _column(
         zero: Any = pd.Timedelta(0) if values.dtype.kind == "m" else 0
         fill = {"fill_value": zero} if output.how in ZERO else {}
         made = numbered.reindex(every, **fill)
+        if values.dtype == bool and made.dtype == object:  # floats, as by group
+            made = made.astype("float64")
     else:
         empty = column_of(plan.empty, output.column)
         value = pandas_fallback.of_all(empty, output, plan.spec.options)

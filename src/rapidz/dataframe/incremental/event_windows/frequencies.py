@@ -47,7 +47,8 @@ day, as its bins would depend on the first row, got freq='7h' and origin='start_
             )
     if step is None or step.n < 1:
         raise ValueError(f"{operator}: freq must be above 0, got {short_repr(freq)}")
-    if isinstance(step, pd.offsets.Tick) or origin != "start_day" or _length(offset):
+    length = isinstance(step, pd.offsets.Tick) and step.rule_code != "D"  # a day, before pandas 3
+    if length or not _is(origin, "start_day") or _length(offset):
         return _even(operator, freq, step, closed, label, origin, offset)
     return _calendar(operator, freq, step, closed, label)
 
@@ -62,7 +63,7 @@ def _even(
             f"got freq={short_repr(freq)}"
         )
     size = step.n * DAY if day else int(step.nanos)
-    local = isinstance(origin, str) and origin == "start_day"
+    local = _is(origin, "start_day")
     if local and DAY % size:
         raise ValueError(
             f"{operator}: origin must be 'epoch' or a timestamp for a freq that does not divide "
@@ -70,7 +71,7 @@ def _even(
             f"got freq={short_repr(freq)} and origin={short_repr(origin)}"
         )
     start = 0
-    if not local and not (isinstance(origin, str) and origin == "epoch"):
+    if not local and not _is(origin, "epoch"):
         try:
             start = int(pd.Timestamp(origin).as_unit("ns").value)
         except (ValueError, TypeError) as problem:
@@ -81,6 +82,10 @@ def _even(
     kind = LocalBins if local else EvenBins
     begin = (start + _length(offset)) % size
     return kind(size, size, begin, closed == "right"), label or "left"
+
+
+def _is(origin: Any, word: str) -> bool:
+    return isinstance(origin, str) and origin == word
 
 
 def _length(offset: Any) -> int:

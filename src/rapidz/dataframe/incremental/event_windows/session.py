@@ -48,6 +48,11 @@ class SessionAggregate(TimedAggregate):
         """How many sessions are open."""
         return len(self.sessions.keys)
 
+    def open_windows(self) -> list[tuple[int, int]]:
+        """Return start and end of the sessions that are open."""
+        ends = self.sessions.last + self.gap
+        return list(zip(self.sessions.first.tolist(), ends.tolist(), strict=True))
+
     # -- rows
 
     def take(self, frame: Frame, times: Any, keys: Any, watermark: int) -> Bools | None:
