@@ -30,6 +30,14 @@ def value_of(x: Row) -> int:
     return SKIP if x[1] == -2 else x[1]
 
 
+def second(x: Row) -> int:
+    return x[1]
+
+
+def same(x: Row) -> Row:
+    return x
+
+
 def is_even(x: int) -> bool:
     return x % 2 == 0
 
@@ -303,6 +311,29 @@ def test_greatest_number_of_keys_bounds_pipelines(build: Any) -> None:
     assert evicted == ["b"]
     assert list(node.state) == ["a", "c"]
     assert keep == [2, 2, 6, 2]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30)), max_size=20))
+def test_bounds_are_the_same_however_the_keys_are_built(xs: list[Row]) -> None:
+    def plain(stream: Any, key: str) -> Any:
+        return stream.map(second).filter(is_even).accumulate(add, start=0)
+
+    def with_functions(stream: Any, key: str) -> Any:
+        return plain(stream.map(lambda x: x if key else None), key)
+
+    def with_nodes(stream: Any, key: str) -> Any:
+        return plain(stream.map(same, stream_name="of " + key), key)
+
+    found = []
+    for build in (plain, with_functions, with_nodes):
+        with Stream[Row]() as source:
+            keyed = source.event_time(1, lag=3).key_by(0)
+            node = keyed.pipelines(build, ttl=5, max_keys=2)
+            seen = node.sink_to_list()
+            evicted = node.evicted.map(lambda pair: pair[0]).sink_to_list()
+            source.emit_many(xs)
+        found.append((seen, evicted))
+    assert found[0] == found[1] == found[2]
 
 
 def test_failure_names_the_operator_of_the_key() -> None:

@@ -19,9 +19,9 @@ class ChainRecord(list[Any]):
     __slots__ = ()
 
     @property
-    def states(self) -> Any:
+    def shown(self) -> Any:
         """The state of its `accumulate`; a list if there are several, None if there is none."""
-        states = [self[at] for at in self[0].states]
+        states = [None if self[at] is MISSING else self[at] for at in self[0].states]
         return states[0] if len(states) == 1 else states or None
 
 

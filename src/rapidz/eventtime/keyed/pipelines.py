@@ -72,8 +72,10 @@ class keyed_pipelines(KeyedNode[T]):
         check_callable("pipelines", "build", build)
         check_arguments(self, build, (), {}, elements=2, argument="build")
         self.build = build
-        self._chain = chain_of(build)
-        timed = self._chain is None and bool(definitions_upstream([upstream]))
+        chain = chain_of(build)
+        bounded = ttl is not None or max_keys is not None
+        self._chain = None if bounded else chain  # a bound counts elements that a filter drops too
+        timed = chain is None and bool(definitions_upstream([upstream]))
         start = MISSING if self._chain is None else self._chain.start
         super().__init__(
             "pipelines", upstream, start, ttl, max_keys, timestamp=timestamp, timed=timed, **kwargs
@@ -82,7 +84,8 @@ class keyed_pipelines(KeyedNode[T]):
         if self._chain is None:
             definition = definitions_upstream([upstream])[0] if timed else None
             self._hub = make_hub(self, definition)
-            table = SubPipelineTable(build, self._outlet, self._hub)
+            steps = None if chain is None else chain.steps
+            table = SubPipelineTable(build, self._outlet, self._hub, steps)
             table.on_unbounded = self._state.table.on_unbounded
             self._state.table = table
             self._has_timed_hub = timed
@@ -97,12 +100,11 @@ class keyed_pipelines(KeyedNode[T]):
     # --- one chain for all keys -----------------------------------------------------------------
 
     def _can_inline(self) -> bool:
-        bounded = self._state.bounded and self._pipeline.needs_loop
-        return self._chain is not None and not bounded
+        return self._chain is not None
 
     def inline(self, code: Code, port: int = 0) -> None:
         assert self._chain is not None
-        if self._chain.count or self._state.bounded:
+        if self._chain.count:
             self._write_read(code)
         self._chain.write(code, lambda new: self._write_write(code, new))
 
@@ -112,9 +114,8 @@ class keyed_pipelines(KeyedNode[T]):
             self._hub._policy = self._effective_policy
             return self._with_owed(self._routing())
         if isinstance(self._effective_policy, Retry):
-            return self._with_owed(self._whole(chain))
-        step = self._compile_inline(push, port)
-        return step if self._can_inline() else self._with_owed(step)
+            return self._whole(chain)
+        return self._compile_inline(push, port)
 
     def _whole(self, chain: FusedChain) -> Push[Any]:
         """Return the step that commits states when the last function has returned: for a retry."""
@@ -256,4 +257,4 @@ class keyed_pipelines(KeyedNode[T]):
 
 def _shown(sub: Any) -> Any:
     """Return what stands for the operators of a key: their states, or the last node."""
-    return sub.states if isinstance(sub, ChainRecord) else sub.node
+    return sub.shown if isinstance(sub, ChainRecord) else sub.node

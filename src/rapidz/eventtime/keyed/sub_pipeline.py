@@ -135,12 +135,21 @@ class SubPipelineTable(StateTable):
         Where they go.
     hub : Stream
         Upstream of all.
+    steps : list of ChainStep, optional
+        What *build* chains for every key, if that is known.
     """
 
-    __slots__ = ("_build", "_hub", "_outlet", "_shapes")
+    __slots__ = ("_build", "_hub", "_outlet", "_shapes", "_steps")
 
-    def __init__(self, build: Callable[..., Any], outlet: Any, hub: Stream[Any]) -> None:
+    def __init__(
+        self,
+        build: Callable[..., Any],
+        outlet: Any,
+        hub: Stream[Any],
+        steps: list[ChainStep] | None = None,
+    ) -> None:
         super().__init__(MISSING)
+        self._steps = steps
         self._build, self._outlet, self._hub = build, outlet, hub
         self._shapes = ChainShapes()
 
@@ -152,6 +161,8 @@ class SubPipelineTable(StateTable):
         return made
 
     def _made(self, key: Hashable) -> SubPipeline | ChainRecord:
+        if self._steps is not None:
+            return self._shapes.record(self._steps)
         head: Any = recorded_head(self._hub)
         needed = self._hub._pipeline.needs_loop
         try:
