@@ -7,7 +7,6 @@ from typing import Any
 
 from rapidz.eventtime.clock import END, EventClock
 from rapidz.eventtime.domain import SECOND, TimeDomain
-from rapidz.eventtime.getter import Getter
 from rapidz.eventtime.keyed.process_state import Change, KeyTimer, ProcessState
 from rapidz.kernel.protocol.intervals import Interval, seconds
 from rapidz.kernel.protocol.short_repr import short_repr
@@ -50,7 +49,9 @@ class KeyContext:
         """
         if self._timer is not None:
             return self._timer.t
-        return self._timed("time")[1](self._element)
+        if (timestamp := self._process.timestamp) is None:
+            raise self._refusal("time")
+        return timestamp(self._element)
 
     @property
     def watermark(self) -> Any:
@@ -59,13 +60,13 @@ class KeyContext:
         None before the first element; the greatest value that there is once the stream has
         ended.
         """
-        now = self._timed("watermark")[0].arrived()
+        now = self._timed("watermark").arrived()
         return None if now <= -END else self._domain.limit(now)
 
     @property
     def is_late(self) -> bool:
         """Whether the element, or the timer, is older than the watermark."""
-        clock, _ = self._timed("is_late")
+        clock = self._timed("is_late")
         time = self.time
         return time is not None and self._domain.to_ns(time) < clock.arrived()
 
@@ -86,7 +87,8 @@ class KeyContext:
 
     @state.setter
     def state(self, value: Any) -> None:
-        self._check_open("state")
+        if self._changes is None:
+            raise self._refusal("state")
         self._state = value
 
     @state.deleter
@@ -106,9 +108,11 @@ class KeyContext:
         name : hashable
             A timer of the same key and name that is set already is moved.
         """
-        self._timed("at")
-        self._check_timer("at", name)
-        domain = self._domain
+        process, changes = self._process, self._changes
+        domain = process.domain
+        if domain is None or changes is None or not process.takes_timers:
+            raise self._refusal("at")
+        hash(name)
         integral = domain.integral
         try:
             instant = domain.to_ns(t)
@@ -119,7 +123,7 @@ class KeyContext:
             ) from error
         finally:
             domain.integral = integral  # that says what the elements have
-        self._changes.append(("at", name, instant))  # type: ignore[union-attr]
+        changes.append(("at", name, instant))
 
     def after(self, delay: Interval, name: Hashable = None) -> None:
         """Have ``on_timer`` called after *delay* by the clock of the pipeline.
@@ -131,20 +135,24 @@ class KeyContext:
         name : hashable
             A timer of the same key and name that is set already is moved.
         """
-        self._check_timer("after", name)
+        changes = self._changes
+        if changes is None or not self._process.takes_timers:
+            raise self._refusal("after")
+        hash(name)
         if not self._process.has_loop():
             raise RuntimeError(
                 "process: ctx.after needs an event loop, got a pipeline without: no method of the "
                 "class names `after`, so pass `asynchronous=` to Stream"
             )
         length = seconds(delay, operator="process: after", argument="delay", allow_zero=True)
-        self._changes.append(("after", name, round(length * SECOND)))  # type: ignore[union-attr]
+        changes.append(("after", name, round(length * SECOND)))
 
     def cancel(self, name: Hashable = None) -> None:
         """Cancel the timer *name* of the key, of event time or of the wall clock, if it is set."""
-        self._check_open("cancel")
+        if (changes := self._changes) is None:
+            raise self._refusal("cancel")
         hash(name)
-        self._changes.append(("cancel", name, 0))  # type: ignore[union-attr]
+        changes.append(("cancel", name, 0))
 
     # --- for the process --------------------------------------------------------------------
 
@@ -170,21 +178,18 @@ class KeyContext:
         assert domain is not None
         return domain
 
-    def _timed(self, what: str) -> tuple[EventClock, Getter]:
-        clock, timestamp = self._process.clock, self._process.timestamp
-        if clock is None or timestamp is None:
-            raise RuntimeError(f"process: ctx.{what} needs `event_time` upstream, got none")
-        return clock, timestamp
+    def _timed(self, what: str) -> EventClock:
+        if (clock := self._process.clock) is None:
+            raise self._refusal(what)
+        return clock
 
-    def _check_open(self, what: str) -> None:
+    def _refusal(self, what: str) -> Exception:
+        """Return the error of a use that is not possible."""
         if self._changes is None:
-            raise RuntimeError(
+            return RuntimeError(
                 f"process: ctx.{what} must be used while on_element or on_timer runs, got a use "
                 "after it has returned"
             )
-
-    def _check_timer(self, what: str, name: Hashable) -> None:
-        self._check_open(what)
-        hash(name)
-        if not self._process.takes_timers:
-            raise TypeError(f"process: ctx.{what} needs a method on_timer, got a class without")
+        if what in ("at", "after") and not self._process.takes_timers:
+            return TypeError(f"process: ctx.{what} needs a method on_timer, got a class without")
+        return RuntimeError(f"process: ctx.{what} needs `event_time` upstream, got none")
