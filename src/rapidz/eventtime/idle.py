@@ -37,7 +37,7 @@ class IdleWatch:
         self._timer, self._when = Timer(node), 0.0
         self._last: float | None = None
         self._edits = -1
-        """The version of the graph in which the other inputs were seen to count as well."""
+        """The version of the graph for which the other inputs count as well."""
 
     def note(self) -> None:
         """Note an element: the count begins anew."""
