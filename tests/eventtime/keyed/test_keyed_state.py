@@ -256,7 +256,8 @@ def test_failure_downstream_of_evicted_is_pending() -> None:
     node = source.event_time(1).key_by(0).accumulate(count, start=0, ttl=5)
     seen = node.sink_to_list()
     sink = node.evicted.sink(fail)
-    source.emit_many([("a", 0), ("b", 5)])
+    source.emit(("a", 0))
+    source.emit(("b", 5))
     assert seen == [("a", 1), ("b", 1)]
     with pytest.raises(Boom):
         source.join()
