@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from math import gcd
 from typing import Any, ClassVar
@@ -12,23 +13,15 @@ from typing import Any, ClassVar
 from rapidz.eventtime.clock import END, NEVER
 from rapidz.eventtime.windows.base import Unknown, WindowNode
 from rapidz.eventtime.windows.results import WindowResult, window_results
+from rapidz.eventtime.windows.slice_stacks import SliceStacks, union
+from rapidz.eventtime.windows.slices import Slice, SliceTable
 from rapidz.kernel.compile.fusion import Code
 from rapidz.kernel.compile.intermediate import MISSING
 from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.kernel.runtime.tracked_element import TrackedElement, unbox
 
-
-class Slice:
-    """Elements between two neighbouring borders of windows: a state for each key."""
-
-    __slots__ = ("changed", "entries", "states")
-
-    def __init__(self) -> None:
-        self.entries: dict[Any, list[TrackedElement]] = {}
-        """The elements themselves, where they carry metadata."""
-        self.states: dict[Any, Any] = {}
-        self.changed: dict[Any, None] = {}
-        """The keys that have changed since the last early results, if there are such."""
+_FEW = 4
+"""Windows of so many slices are merged anew each time."""
 
 
 class LastSlice:
@@ -61,14 +54,20 @@ class aligned_window(WindowNode):
         self._size, self._every = size, every
         self._width = gcd(size, every)
         self._offset = offset % every
-        self._slices: dict[int, Slice] = {}
-        """By number: slice *n* begins at ``offset + n * width``."""
+        self._slices = SliceTable()
+        """Slice *n* begins at ``offset + n * width``."""
         self._last = LastSlice()
         self._closed = -END
         """No window that ends here or earlier is open."""
         self._revisions: dict[tuple[int, Any], int] = {}
         """By end of the window and key: how often a closed one was corrected."""
         super().__init__(*args, **kwargs)
+        overlaps = size // self._width > _FEW
+        self._stacks = self._stacks_of(lambda slice_: slice_.states) if overlaps else None
+        """The slices of the windows that close, merged, if that is quicker."""
+
+    def _stacks_of(self, read: Callable[[Slice], dict[Any, Any]]) -> SliceStacks:
+        return SliceStacks(self._slices, read, self._fold.merge, self._fold.merge_all)
 
     # --- arithmetic ---------------------------------------------------------------------------
 
@@ -160,9 +159,13 @@ class aligned_window(WindowNode):
             slice_ = self._open(number, ts, x)
             if slice_ is None:
                 return None
+        stacks = self._stacks
         if self._first_end(number) <= self._closed and self._options.lateness:
             self._correct(number, slice_, key, x, ts)
             return None
+        if stacks is not None and number < stacks.stop:
+            stacks.change(number)
+            return slice_.states
         last, domain = self._last, self._domain
         last.start = domain.lower(self._start_of(number))
         last.end = domain.upper(self._start_of(number + 1))
@@ -180,7 +183,7 @@ class aligned_window(WindowNode):
             self._owe(self._send_late(unbox(x), by, self._domain, windows))
             return None
         self._closed = max(self._closed, reached)
-        self._slices[number] = slice_ = Slice()
+        slice_ = self._slices.add(number)
         clock.shift = self._domain.tick  # results are older than the end of their window
         clock.set_timer(self._due(number))
         return slice_
@@ -193,10 +196,14 @@ class aligned_window(WindowNode):
         return self._first_open_end(number)
 
     def _first_open_end(self, number: int) -> int:
+        return self._first_end_after(self._closed, number)
+
+    def _first_end_after(self, t: int, number: int) -> int:
+        """Return the end, after *t*, of the first window that has slice *number*."""
         first = self._first_end(number)
-        if first > self._closed:
+        if first > t:
             return first
-        return first + ((self._closed - first) // self._every + 1) * self._every
+        return first + ((t - first) // self._every + 1) * self._every
 
     # --- elements, when each may emit -----------------------------------------------------------
 
@@ -219,10 +226,19 @@ class aligned_window(WindowNode):
         if self._options.early is not None:
             self._slices[number].changed[key] = None
         if self._options.emit == "update":
-            return self._emit_all(
-                [self._result(end, key, final=False) for end in self._open_ends(number)]
-            )
+            return self._emit_all(self._updates(number, key))
         return None
+
+    def _updates(self, number: int, key: Any) -> list[WindowResult]:
+        """Return the results of *key* in the open windows over slice *number*."""
+        ends = self._open_ends(number)
+        states = self._states_over(key, number, ends)
+        return [self._result(end, key, s, False) for end, s in zip(ends, states, strict=True)]
+
+    def _states_over(self, key: Any, number: int, ends: Sequence[int]) -> list[Any]:
+        """Return the state of *key* in the windows that end at *ends*, all over slice *number*."""
+        spans = [self._numbers(end) for end in ends]
+        return self._slices.states_over(key, number, spans, self._fold.merge)
 
     def _open_ends(self, number: int) -> range:
         return range(self._first_open_end(number), self._last_end(number) + 1, self._every)
@@ -231,84 +247,88 @@ class aligned_window(WindowNode):
         """Take *x* into a slice with closed windows; emit those that may be amended anew."""
         lateness = self._options.lateness
         amended = [end for end in self._ends(number) if end <= self._closed < end + lateness]
-        known = [self._has_state(end, key) for end in amended]
+        before = self._states_over(key, number, amended)
         self._fold.add(slice_.states, key, unbox(x), ts)
+        if self._stacks is not None:
+            self._stacks.change(number)
         results = []
-        for end, emitted in zip(amended, known, strict=True):
+        after = self._states_over(key, number, amended)
+        for end, old, state in zip(amended, before, after, strict=True):
             at = (end, key)
-            if emitted:
+            if old is not MISSING:
                 self._revisions[at] = self._revisions.get(at, 0) + 1
-            revision = self._revisions.get(at, 0)
-            results.append(self._result(end, key, final=True, revision=revision))
+            results.append(self._result(end, key, state, True, self._revisions.get(at, 0)))
         if self._options.emit == "update":
-            results += [self._result(end, key, final=False) for end in self._open_ends(number)]
+            results += self._updates(number, key)
         self._owe(self._emit_all(results))
-
-    def _has_state(self, end: int, key: Any) -> bool:
-        """Return whether the window that ends at *end* has elements of *key*."""
-        return any(
-            key in self._slices[number].states
-            for number in self._numbers(end)
-            if number in self._slices
-        )
 
     # --- results ------------------------------------------------------------------------------
 
-    def _states(self, end: int) -> dict[Any, Any]:
+    def _states(self, end: int, stacks: SliceStacks | None) -> dict[Any, Any]:
         """Return the states of the window that ends at *end*, in the order of its slices.
 
         They change no more, as results are made of them one by one.
         """
-        parts = [self._slices[n].states for n in self._numbers(end) if n in self._slices]
+        numbers = self._numbers(end)
+        if stacks is not None:
+            return stacks.states(numbers.start, numbers.stop)
+        parts = [each.states for each in self._slices.between(numbers.start, numbers.stop)]
         if len(parts) > 1:
             return self._fold.merge_all(parts)
         if self._size != self._width or self._options.lateness:  # the slice lives on
             return dict(parts[0])
         return parts[0]
 
-    def _result(self, end: int, key: Any, *, final: bool, revision: int = 0) -> WindowResult:
-        merge, state = self._fold.merge, MISSING
-        for number in self._numbers(end):
-            if (slice_ := self._slices.get(number)) is None:
-                continue
-            more = slice_.states.get(key, MISSING)
-            if more is not MISSING:
-                state = more if state is MISSING else merge(state, more)
+    def _result(
+        self, end: int, key: Any, state: Any, final: bool, revision: int = 0
+    ) -> WindowResult:
         from_ns = self._domain.from_ns
         value = self._fold.result(state)
         return WindowResult(key, from_ns(end - self._size), from_ns(end), value, final, revision)
 
-    def _results(self, end: int, *, final: bool = True) -> Iterator[WindowResult]:
-        from_ns, states = self._domain.from_ns, self._states(end)
+    def _results(
+        self, end: int, states: dict[Any, Any], *, final: bool = True
+    ) -> Iterator[WindowResult]:
+        from_ns = self._domain.from_ns
         values = self._fold.results(states.values())
         return window_results(states, from_ns(end - self._size), from_ns(end), values, final)
 
     def _entries(self, end: int, key: Any) -> list[TrackedElement]:
         """Return the tracked elements of *key* in the window that ends at *end*."""
-        slices = [self._slices[n] for n in self._numbers(end) if n in self._slices]
+        numbers = self._numbers(end)
+        slices = self._slices.between(numbers.start, numbers.stop)
         return [entry for each in slices for entry in each.entries.get(key, ())]
 
     def _early_results(self, changed_only: bool) -> list[WindowResult]:
         results: list[WindowResult] = []
-        for end in list(self._ends_until(END)):
-            if not changed_only:
-                results += self._results(end, final=False)
-                continue
-            keys: dict[Any, None] = {}
-            for number in self._numbers(end):
-                if (slice_ := self._slices.get(number)) is not None:
-                    keys.update(slice_.changed)
-            results += [self._result(end, key, final=False) for key in keys]
-        for slice_ in self._slices.values():
+        windows = self._changed_states() if changed_only else self._open_states()
+        for end, states in windows:
+            results += self._results(end, states, final=False)
+        for slice_ in self._slices:
             slice_.changed.clear()
         return results
+
+    def _open_states(self) -> Iterator[tuple[int, dict[Any, Any]]]:
+        """Yield the ends of the open windows, with their states."""
+        stacks = self._stacks_of(lambda slice_: slice_.states)
+        for end in self._ends_until(END):
+            yield end, self._states(end, stacks)
+
+    def _changed_states(self) -> Iterator[tuple[int, dict[Any, Any]]]:
+        """Yield the ends of the open windows, with the states that have changed."""
+        changed = dict.fromkeys(chain.from_iterable(slice_.changed for slice_ in self._slices))
+        keys_of = SliceStacks(self._slices, lambda s: s.changed, lambda a, b: None, union)
+        known = self._stacks_of(lambda s: {k: s.states[k] for k in changed if k in s.states})
+        for end in self._ends_until(END):
+            if keys := self._states(end, keys_of):
+                states = self._states(end, known)
+                yield end, {key: states[key] for key in keys}
 
     @property
     def open_count(self) -> int:
         """How many windows are open, each key counted."""
-        return sum(
-            len(slice_.states) * len(self._open_ends(n)) for n, slice_ in self._slices.items()
-        )
+        slices = self._slices
+        return sum(len(slices[n].states) * len(self._open_ends(n)) for n in slices.numbers)
 
     def _open_windows(self) -> list[tuple[int, int]]:
         return [(end - self._size, end) for end in self._ends_until(END)]
@@ -319,29 +339,42 @@ class aligned_window(WindowNode):
         self._last.forget()
         results: list[Iterable[Any]] = []
         for end in self._ends_until(t):
-            closed: Iterable[Any] = self._results(end)
+            closed: Iterable[Any] = self._results(end, self._states(end, self._stacks))
             if self._pipeline.tracked:
                 closed = self._with_entries(closed, functools.partial(self._entries, end))
             results.append(closed)
         self._closed = max(self._closed, t)
         self._drop(t)
-        self._clock.timer = min(map(self._due, self._slices), default=NEVER)
+        self._clock.timer = self._next_due()
         return self._emit_all(chain.from_iterable(results))
+
+    def _next_due(self) -> int:
+        """Return when a window closes, or a slice is dropped: the oldest ones are the first."""
+        numbers = self._slices.numbers
+        at = self._after(self._closed)
+        first = [*numbers[:1], *numbers[at : at + 1]]
+        return min(map(self._due, first), default=NEVER)
+
+    def _after(self, end: int) -> int:
+        """Return the place of the first slice that is in a window that ends after *end*."""
+        return bisect_right(self._slices.numbers, end, key=self._last_end)
 
     def _ends_until(self, t: int) -> Iterator[int]:
         """Yield the ends, up to *t*, of the open windows that have elements."""
-        done = -END
-        for number in sorted(self._slices):
-            first = max(self._first_open_end(number), done + self._every)
+        numbers, done = self._slices.numbers, self._closed
+        while (at := self._after(done)) < len(numbers):
+            number = numbers[at]
+            first = self._first_end_after(done, number)
             for end in range(first, min(t, self._last_end(number)) + 1, self._every):
                 yield end
                 done = end
+            if self._last_end(number) > t:
+                return
 
     def _drop(self, t: int) -> None:
         """Drop the slices whose windows are closed for good at *t*."""
         lateness = self._options.lateness
-        for number in [n for n in self._slices if self._last_end(n) + lateness <= t]:
-            del self._slices[number]
+        self._slices.drop(self._after(t - lateness))
         for at in [at for at in self._revisions if at[0] + lateness <= t]:
             del self._revisions[at]
 
