@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -192,6 +193,26 @@ def test_early_results_are_those_of_keys_that_changed(
                 fresh.clear()
 
     run(go())
+
+
+def test_a_restored_snapshot_forgets_what_was_merged_before() -> None:
+    early, late = [(at, "a") for at in range(60)], [(at, "a") for at in range(60, 90)]
+
+    def windows(source: Stream[Any]) -> Any:
+        return source.event_time(0).key_by(1).sliding(20, 1).aggregate(n=Count())
+
+    with Stream[Any]() as source, Stream[Any]() as other:
+        first, second = windows(source), windows(other)
+        wanted, found = first.sink_to_list(), second.sink_to_list()
+        source.emit_many(early)
+        other.emit_many([(at, "b") for at in range(50)])
+        second._restore(copy.deepcopy(first._snapshot()))
+        wanted.clear()
+        found.clear()
+        source.emit_many(late)
+        other.emit_many(late)
+        assert found == wanted
+        assert len(found) == 30
 
 
 def widened(case: Case, size: int, every: int) -> Case:

@@ -381,14 +381,12 @@ class aligned_window(WindowNode):
     # --- state ----------------------------------------------------------------------------------
 
     def _snapshot(self) -> Any:
-        slices = {n: (each.states, each.changed) for n, each in self._slices.items()}
-        return slices, self._closed, self._revisions
+        return self._slices.snapshot(), self._closed, self._revisions
 
     def _restore(self, state: Any) -> None:
         slices, self._closed, self._revisions = state
         self._last.forget()
-        self._slices.clear()
-        for number, (states, changed) in slices.items():
-            self._slices[number] = slice_ = Slice()
-            slice_.states, slice_.changed = states, changed
-        self._clock.set_timer(min(map(self._due, self._slices), default=NEVER))
+        self._slices.restore(slices)
+        if self._stacks is not None:
+            self._stacks = self._stacks_of(lambda slice_: slice_.states)
+        self._clock.set_timer(self._next_due())

@@ -73,6 +73,18 @@ class SliceTable:
             del self._slices[number]
         del self.numbers[:n]
 
+    def snapshot(self) -> dict[int, tuple[dict[Any, Any], dict[Any, None]]]:
+        """Return what the slices have, without metadata of elements."""
+        return {n: (each.states, each.changed) for n, each in self._slices.items()}
+
+    def restore(self, snapshot: dict[int, tuple[dict[Any, Any], dict[Any, None]]]) -> None:
+        """Have the slices of *snapshot*, and no others."""
+        self._slices.clear()
+        self.numbers = sorted(snapshot)
+        for number, (states, changed) in snapshot.items():
+            self._slices[number] = slice_ = Slice()
+            slice_.states, slice_.changed = states, changed
+
     def states_over(
         self, key: Any, pivot: int, spans: Sequence[range], merge: Callable[[Any, Any], Any]
     ) -> list[Any]:
