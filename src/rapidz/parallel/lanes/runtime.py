@@ -245,14 +245,15 @@ class Lane:
         if self._clock is not None:
             self._clock.graph()  # which makes the clocks that are missing
         for node, time_ in zip(self._nodes, times, strict=True):
-            for name, value in time_.items():
-                if node._clock is not None and hasattr(node._clock, name):
-                    setattr(node._clock, name, value)
+            for name in _TIMES:
+                if name in time_ and hasattr(node._clock, name):
+                    setattr(node._clock, name, time_[name])
         for node, state, time_ in zip(self._nodes, states, times, strict=True):
             if state is not None:
                 node._restore(state)
             if node._clock is not None and not node._clock.is_boundary:
                 node._clock.set_timer(time_.get("timer", NEVER))
+                node._clock.ask_again()  # what is due already, too
 
 
 def _holds(node: Any, known: dict[Any, int]) -> int:
