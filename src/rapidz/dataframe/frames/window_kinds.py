@@ -14,6 +14,7 @@ from rapidz.dataframe.incremental.event_windows.bins import Bins, EvenBins
 from rapidz.dataframe.incremental.event_windows.frequencies import bins_of_frequency
 from rapidz.dataframe.incremental.event_windows.layout import Level
 from rapidz.dataframe.incremental.event_windows.session import SessionAggregate
+from rapidz.dataframe.incremental.event_windows.sliced import SlicedAggregate, can_be_sliced
 from rapidz.dataframe.incremental.event_windows.stamps import Stamps
 from rapidz.eventtime.domain import nanoseconds
 from rapidz.kernel.protocol.intervals import Interval
@@ -62,7 +63,11 @@ def _aligned(operator: str, text: str, make_bins: Callable[[], Bins], **options:
         bins = make_bins()
 
         def make(example: Any, spec: Spec, stamps: Stamps) -> AlignedAggregate:
-            return AlignedAggregate(example, spec, stamps, bins)
+            state = AlignedAggregate(example, spec, stamps, bins)
+            overlap = isinstance(bins, EvenBins) and bins.size > bins.every
+            if overlap and isinstance(bins, EvenBins) and can_be_sliced(state):
+                return SlicedAggregate(example, spec, stamps, bins)
+            return state
 
         return make, lambda labels: bins.closings(labels, level)
 

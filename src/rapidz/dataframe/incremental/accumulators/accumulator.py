@@ -81,6 +81,13 @@ class Accumulator:
     def retract(self, data: Numbers, rows: GroupedRows) -> None:
         """Remove the newest rows, which are added anew (ordered accumulators only)."""
 
+    def merge_groups(self, other: Any, codes: Ints, at: Ints) -> None:
+        """Add the rows that *other* has of the groups *codes* to own groups, which differ.
+
+        Only some kinds of accumulators can: see `registry.MERGEABLE`.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: merge_groups must be defined")
+
     def needs_recompute(self) -> bool:
         """Return whether rounding may have left an error, so that it must be recomputed."""
         return False

@@ -59,6 +59,10 @@ class Extremum(Accumulator):
         new = rows.extremes(self.ufunc, data, self.never)
         self.best[rows.at] = self.ufunc(self.best[rows.at], new)
 
+    def merge_groups(self, other: Any, codes: Ints, at: Ints) -> None:
+        self.number[at] += other.number[codes]
+        self.best[at] = self.ufunc(self.best[at], other.best[codes])
+
     def result(self) -> tuple[Numbers, Bools | None]:
         return self.best, self.number > 0
 

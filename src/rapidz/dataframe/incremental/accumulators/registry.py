@@ -29,7 +29,7 @@ from rapidz.dataframe.incremental.accumulators.time_sums import TimeSum
 from rapidz.dataframe.incremental.columns.column_codec import ColumnCodec, Kind
 from rapidz.dataframe.incremental.types import Bools, Numbers
 
-__all__ = ["SIZE", "Finalizer", "create_accumulator", "find_finalizer"]
+__all__ = ["MERGEABLE", "SIZE", "Finalizer", "create_accumulator", "find_finalizer"]
 
 Reading = tuple[Numbers, Bools | None]
 
@@ -83,6 +83,10 @@ PLAIN: dict[str, type[Accumulator]] = {
     "sorted": SortedValues,
     "times": TimeSum,
 }
+
+
+# Kinds whose accumulators can merge groups: see `Accumulator.merge_groups`.
+MERGEABLE = {SIZE, "count", "integer sum", "float sum", "min", "max"}
 
 
 def find_finalizer(

@@ -34,6 +34,9 @@ class RowCount(Accumulator):
     def remove(self, data: Numbers, rows: GroupedRows) -> None:
         self.number[rows.at] -= rows.counts()
 
+    def merge_groups(self, other: Any, codes: Ints, at: Ints) -> None:
+        self.number[at] += other.number[codes]
+
     def result(self) -> tuple[Numbers, Bools | None]:
         return self.number, None
 
@@ -95,6 +98,9 @@ class IntegerSum(Accumulator):
 
     def remove(self, data: Numbers, rows: GroupedRows) -> None:
         self.total[rows.at] -= rows.integer_sums(data)
+
+    def merge_groups(self, other: Any, codes: Ints, at: Ints) -> None:
+        self.total[at] += other.total[codes]
 
     def result(self) -> tuple[Numbers, Bools | None]:
         return self.total, None
@@ -239,6 +245,12 @@ class FloatSum(Accumulator):
         if empty.any():
             for array in (self.high, self.low, self.error):
                 array[at] = np.where(empty, 0.0, array[at])
+
+    def merge_groups(self, other: Any, codes: Ints, at: Ints) -> None:
+        self.scale = other.scale
+        for name in ("number", "plus", "minus"):
+            getattr(self, name)[at] += getattr(other, name)[codes]
+        self.put((other.high[codes], other.low[codes], other.error[codes]), at, 1)
 
     def needs_recompute(self) -> bool:
         with np.errstate(all="ignore"):

@@ -82,11 +82,15 @@ class AlignedAggregate(TimedAggregate):
             times = batch.times.data
             rows = store.read(batch.frame, batch.keys, times)
             positions, windows = self.bins.expand(panes, times, first)
-            if store is not self.store:
-                self.store, self._labels = store, KeyLabels(store.groups)
-            self.schema = batch.schema
-            self.keys.remember(batch.keys)
+            self._commit(batch, store)
             store.add(rows, windows, positions, bounds if positions is None else None)
+
+    def _commit(self, batch: TimedBatch, store: PaneStore) -> None:
+        """Take over what the rows of a batch have changed besides their panes."""
+        if store is not self.store:
+            self.store, self._labels = store, KeyLabels(store.groups)
+        self.schema = batch.schema
+        self.keys.remember(batch.keys)
 
     def _store_for(self, batch: TimedBatch) -> PaneStore:
         """Return the store; another one of the same panes if these rows have other dtypes."""

@@ -171,6 +171,29 @@ class PaneStore:
         groups.select(live)
         return new_key[keys]
 
+    def merged(self, rounds: Sequence[tuple[Ints, Ints]], width: int) -> PaneStore:
+        """Return a store of *width* groups, to which the pairs of codes are added in turn.
+
+        Each pair is of codes of this store, which differ, and of the groups that they add to.
+        """
+        store = copy.copy(self)
+        store.sizes = RowCount(width)
+        store.columns = {}
+        for label, column in self.columns.items():
+            empty = copy.copy(column)
+            empty.accumulators = {}
+            for kind, accumulator in column.accumulators.items():
+                whole = copy.copy(accumulator)
+                whole.reset(width)
+                empty.accumulators[kind] = whole
+            store.columns[label] = empty
+        for codes, groups in rounds:
+            store.sizes.merge_groups(self.sizes, codes, groups)
+            for label, column in store.columns.items():
+                for kind, accumulator in column.accumulators.items():
+                    accumulator.merge_groups(self.columns[label].accumulators[kind], codes, groups)
+        return store
+
     # -- results
 
     def result(self, codes: Ints, index: pd.Index[Any]) -> Any:
