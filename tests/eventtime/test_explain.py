@@ -82,3 +82,15 @@ def test_only_windows_can_be_asked_why_they_are_open() -> None:
     with pytest.raises(TypeError, match="why_open: stream must be a node of windows"):
         Stream[Any]().why_open()
     assert "no `event_time` upstream" in Stream[Any]().held_by()
+
+
+def test_windows_without_an_upstream_say_so() -> None:
+    source = Stream[Any]()
+    timed = source.event_time(0)
+    node = timed.tumbling(10).aggregate(n=Count())
+    node.sink(lambda result: None)
+    source.emit((1,))
+    timed.disconnect(node)
+    assert "<tumbling> has no upstream" in node.why_open()
+    timed.connect(node)
+    source.close()

@@ -216,3 +216,15 @@ def test_bad_arguments_are_refused_before_the_node_is_made(options: Any, rule: s
 def test_a_join_needs_event_time_on_both_sides() -> None:
     with pytest.raises(ValueError, match="interval_join: needs `event_time` upstream"):
         Stream[Any]().event_time(0).interval_join(Stream[Any](), within=1)
+
+
+def test_rows_too_old_are_forgotten_though_their_keys_have_gone() -> None:
+    left, right = Stream[Any](), Stream[Any]()
+    node = left.event_time(0).asof_join(right.event_time(0), key=1, tolerance=10)
+    node.sink(lambda pair: None)
+    for t in range(2000):
+        right.emit((t, t))
+        left.emit((t, -1))
+    assert len(node._right) < 20
+    left.close()
+    right.close()

@@ -105,11 +105,7 @@ class EventClock:
         return bool(left) and all(clock.is_idle() for clock in left)
 
     def arrived(self) -> int:
-        """Return the watermark of the input.
-
-        That is the least of the inputs that are neither idle nor ended; the greatest if all
-        are idle, when no older element is known of.
-        """
+        """Return the least watermark of inputs not idle nor ended; of all idle, the greatest."""
         inputs = self.inputs
         if len(inputs) == 1:
             now = inputs[0].now()
@@ -164,11 +160,7 @@ class EventClock:
                 clock.ask(self.timer)
 
     def open_boundaries(self, t: int) -> None:
-        """Let the watermark *t* pass all boundaries downstream, though no node has asked for it.
-
-        For a node that moves the watermark after an element and not before: what waits for *t*
-        may be in a queue still.
-        """
+        """Let *t* pass all boundaries downstream unasked: what waits for it may be queued still."""
         ahead, seen = [self], {self}
         while ahead:
             for ref in ahead.pop()._outputs:
@@ -208,8 +200,15 @@ class EventClock:
         waits = []
         t = self.arrived()
         if t >= self.timer:
+            due = self.timer
             self.hold()
-            waits.append(self._fire(node, t))
+            try:
+                waits.append(self._fire(node, t))
+            except BaseException:  # an interrupt: what was not emitted is due still
+                self.timer = min(self.timer, due)
+                self._let_go()
+                self.ask_inputs(t + 1)
+                raise
             self.release(node)
         waits.append(self._tell())
         return waits
@@ -237,7 +236,7 @@ class EventClock:
 
     def _fire(self, node: Any, t: int) -> Pending:
         try:
-            wait: Pending = node._on_time(t)
+            wait: Pending = node._on_watermark(t)
         except Exception as error:
             node._pipeline.record_failure(error)
             return None

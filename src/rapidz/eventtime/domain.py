@@ -129,10 +129,18 @@ class TimeDomain:
         if self.kind == "number":
             return self._of_number(ts)
         if self.kind == "numpy":
-            return int(ts.astype("datetime64[ns]").astype("int64"))
+            return self._of_numpy(ts)
         if hasattr(ts, "value"):  # of pandas
             return int(ts.value)
         return _of_timedelta(ts - (_EPOCH if self.kind == "aware" else _NAIVE_EPOCH))
+
+    def _of_numpy(self, ts: Any) -> int:
+        if abs(int(ts.astype("datetime64[s]").astype("int64"))) > _FAR // SECOND:
+            raise ValueError(
+                f"{self.operator}: timestamp must be within 1678 and 2261, as a numpy datetime64 "
+                f"is in nanoseconds here, got {short_repr(ts)}"
+            )
+        return int(ts.astype("datetime64[ns]").astype("int64"))
 
     def all_to_ns(self, timestamps: Iterable[Any]) -> list[int]:
         """Return timestamps that were read before as instants."""
@@ -175,6 +183,17 @@ class TimeDomain:
     def shown(self, ts: Any) -> Any:
         """Return a timestamp as a message shows it."""
         return ts
+
+    def check_span(self, start: int, end: int, operator: str) -> None:
+        """Refuse the element of a window whose borders the source cannot write."""
+        if self.kind not in (None, "number"):
+            try:
+                self.from_ns(start), self.from_ns(end)
+            except (OverflowError, ValueError) as error:  # pandas raises the latter
+                raise OverflowError(
+                    f"{operator}: start and end of a window must be what {_NAMES[self.kind]} can "
+                    f"write, got {start / SECOND:.0f} and {end / SECOND:.0f} seconds since 1970"
+                ) from error
 
     def limit(self, ns: int) -> Any:
         """Return an instant to compare timestamps with: the latest there is, if it is beyond."""

@@ -70,7 +70,7 @@ the watermark is 45: <event_time> has 55 as its newest timestamp, and a lag of 1
     first, last = domain.from_ns(start), domain.from_ns(end)
     return (
         f"the window from {first} to {last} closes when the watermark is {last}; "
-        f"{held_by(upstream.upstreams[0])}"
+        f"{held_by(upstream.upstreams[0]) if upstream.upstreams else f'{upstream} has no upstream'}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, ClassVar, TypeVar
 
 from rapidz.eventtime.clock import END, NEVER, EventClock
@@ -15,6 +16,7 @@ from rapidz.kernel.compile.async_steps import push_each
 from rapidz.kernel.compile.fusion import EDITED
 from rapidz.kernel.compile.legacy import overridden_emit
 from rapidz.kernel.protocol.push import Pending, exception_group
+from rapidz.kernel.runtime.attribution import attribute_to
 
 T = TypeVar("T")
 
@@ -38,6 +40,8 @@ class TimeNode(SendsLate[T]):
 
     _attributes_failures: ClassVar[bool] = True
     _emits_one_for_one: ClassVar[bool] = False
+    _interrupted: Iterator[Any] | None = None
+    """What a signal has kept from being emitted."""
 
     def __init__(
         self, operator: str, upstreams: list[Any], timestamp: Any = None, **kwargs: Any
@@ -74,6 +78,11 @@ class TimeNode(SendsLate[T]):
         """Emit what there is of results that are not final: at a flush.  By default nothing."""
         return None
 
+    def _on_watermark(self, t: int) -> Pending:
+        """Do what is due at the watermark *t*, after what an interrupt has left over."""
+        wait = self._on_time(t)
+        return self._emit_all(()) if self._interrupted is not None else wait
+
     # --- to be called -----------------------------------------------------------------------
 
     def _emit_all(self, results: Iterable[Any]) -> Pending:
@@ -82,9 +91,38 @@ class TimeNode(SendsLate[T]):
         What does not find capacity now is emitted by the node's own queue, behind which
         the watermark stays.
         """
-        if self._pipeline.tracked or overridden_emit(self) or self._record is not None:
-            return push_each(self)(results)
-        rest, errors = iter(results), list[Exception]()
+        if self._interrupted is not None:
+            results, self._interrupted = chain(self._interrupted, results), None
+        rest = iter(results)
+        try:
+            if self._pipeline.tracked or overridden_emit(self) or self._record is not None:
+                return push_each(self)(self._made(rest))
+            return self._emit_bulk(rest)
+        except Exception:
+            raise
+        except BaseException:  # a signal, in the middle: the others are emitted later
+            self._interrupted = rest
+            raise
+
+    def _made(self, results: Iterator[Any]) -> Iterator[Any]:
+        """Yield *results*; one that cannot be made fails alone."""
+        while True:
+            try:
+                result = next(results)
+            except StopIteration:
+                return
+            except Exception as error:
+                self._note_failure(error)
+            else:
+                yield result
+
+    def _note_failure(self, error: Exception) -> None:
+        """Note that a result could not be made."""
+        attribute_to(error, self)
+        self._pipeline.record_failure(error)
+
+    def _emit_bulk(self, rest: Iterator[Any]) -> Pending:
+        errors: list[Exception] = []
         if self._serial_queue.busy():  # behind those before
             return self._serial_queue.enqueue(self._send_rest(None, rest, errors), self._pipeline)
         wait = self._send(rest, errors)
@@ -131,7 +169,7 @@ class TimeNode(SendsLate[T]):
             return None
         clock.hold()
         try:
-            return self._on_time(END)
+            return self._on_watermark(END)
         finally:
             clock.timer = NEVER
             clock.release(self)

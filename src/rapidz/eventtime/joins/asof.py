@@ -75,6 +75,8 @@ class asof_join(JoinNode[T]):
         self._inner = how == "inner"
         self._right = Side()
         self._waiting: Wheel[Row] = Wheel(1_000_000)
+        self._keys_by_age: Wheel[Any] = Wheel(max((self._tolerance or 0) // 16, 1_000_000))
+        """Keys that may have nothing but rows which are too old by then."""
         super().__init__(operator, upstream, other, key, timestamp, **kwargs)
         left_time = LeftTime(self._timestamps[0])
         self.time_definition = TimeDefinition(
@@ -91,9 +93,7 @@ class asof_join(JoinNode[T]):
 
     def _take(self, row: Row, port: int) -> Pending:
         if port == 1:
-            self._keep(row)
-            self._right.add(row)
-            self._forget(row.key, self._clock.arrived())
+            self._take_right(row)
             return None
         reached = self._clock.arrived()
         if row.t < reached:
@@ -101,6 +101,21 @@ class asof_join(JoinNode[T]):
         self._waiting.add(row.t + 1, row)
         self._set_timer()
         return None
+
+    def _take_right(self, row: Row) -> None:
+        now = self._clock.arrived()
+        is_new = row.key not in self._right.rows
+        self._keep(row)
+        self._right.add(row)
+        self._forget(row.key, now)
+        if self._tolerance is None:
+            return
+        for _, key in self._keys_by_age.take(now):
+            self._forget(key, now)
+            if (rows := self._right.rows.get(key)) is not None:
+                self._keys_by_age.add(rows[-1].t + self._tolerance + 1, key)
+        if is_new and row.key in self._right.rows:
+            self._keys_by_age.add(row.t + self._tolerance + 1, row.key)
 
     def _set_timer(self) -> None:
         clock = self._clock

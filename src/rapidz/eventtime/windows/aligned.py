@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -182,7 +181,10 @@ class aligned_window(WindowNode):
             by = reached - self._domain.to_ns(ts)
             self._owe(self._send_late(unbox(x), by, self._domain, windows))
             return None
-        self._closed = max(self._closed, reached)
+        first, last = self._first_end(number) - self._size, self._last_end(number)
+        self._domain.check_span(first, last, self._operator)
+        # within the emission of results, windows that are due by now leave after it
+        self._closed = max(self._closed, min(reached, clock.timer - 1))
         slice_ = self._slices.add(number)
         clock.shift = self._domain.tick  # results are older than the end of their window
         clock.set_timer(self._due(number))
@@ -339,9 +341,11 @@ class aligned_window(WindowNode):
         self._last.forget()
         results: list[Iterable[Any]] = []
         for end in self._ends_until(t):
-            closed: Iterable[Any] = self._results(end, self._states(end, self._stacks))
+            states = self._states(end, self._stacks)
+            closed: Iterable[Any] = self._results(end, states)
             if self._pipeline.tracked:
-                closed = self._with_entries(closed, functools.partial(self._entries, end))
+                entries = [self._entries(end, key) for key in states]
+                closed = self._with_entries(closed, entries)
             results.append(closed)
         self._closed = max(self._closed, t)
         self._drop(t)

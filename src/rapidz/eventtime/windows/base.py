@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeAlias
 
 from rapidz.eventtime.domain import SECOND, TimeDomain
@@ -15,7 +15,7 @@ from rapidz.eventtime.windows.results import K, V, WindowResult
 from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime.supervision import push_supervised
 from rapidz.kernel.runtime.timer import Timer
-from rapidz.kernel.runtime.tracked_element import TrackedElement
+from rapidz.kernel.runtime.tracked_element import TrackedElement, mark_failed
 
 if TYPE_CHECKING:
     from rapidz.kernel.protocol.push import Pending
@@ -125,18 +125,21 @@ class WindowNode(TimeNode[WindowResult[K, V]], Generic[K, V]):
         raise NotImplementedError
 
     def _with_entries(
-        self, results: Iterable[WindowResult], entries: Callable[[Any], list[TrackedElement]]
+        self, results: Iterable[WindowResult], entries: Iterable[Sequence[TrackedElement]]
     ) -> list[Any]:
-        """Let each of *results* carry the metadata of the elements of its key.
+        """Let each of *results* carry the metadata of its elements.
 
         What is acknowledged when it is done is done when its windows are.
         """
-        return [
-            TrackedElement(
-                result, [item for entry in entries(result.key) for item in entry.metadata]
-            )
-            for result in results
-        ]
+        left, tracked = iter(results), list[Any]()
+        for each in entries:
+            metadata = [item for entry in each for item in entry.metadata]
+            try:
+                tracked.append(TrackedElement(next(left), metadata))
+            except Exception as error:
+                self._note_failure(error)
+                mark_failed(metadata, error)
+        return tracked
 
     def _owe(self, wait: Pending) -> None:
         self._pipeline.time.owe(self._pipeline, wait)
@@ -147,16 +150,20 @@ class WindowNode(TimeNode[WindowResult[K, V]], Generic[K, V]):
         """Return the error of an element that failed in a line of the node: its cause."""
         try:
             try:
-                self._domain.to_ns(self._timestamp(x))
+                t = self._domain.to_ns(self._timestamp(x))
             except Exception as unreadable:
                 unreadable.add_note(_WHERE)
                 raise
             if self._key is not None:
                 self.check_key(self._key(x))
+            self._check_window(t)
             self._fold.check(x)
         except Exception as better:
             return caused(better, error)
         return error
+
+    def _check_window(self, t: int) -> None:
+        """Refuse the instant *t* if the borders of its windows cannot be written."""
 
     def check_key(self, key: Any) -> None:
         """Refuse a key that cannot be hashed."""

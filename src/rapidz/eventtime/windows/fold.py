@@ -120,19 +120,24 @@ class Fold:
         return tuple(merge(s, t) for merge, s, t in zip(self._merge, a, b, strict=True))
 
     def results(self, states: Iterable[Any]) -> Iterable[Any]:
-        """Return the value of each of *states*."""
+        """Return the value of each of *states*; where one fails, the next is that of the next."""
         results, names = self._result, self.names
         if len(names) > 1:
-            return (
-                {name: result(state) for name, result, state in zip(names, results, row)}  # noqa: B905 - one each
-                for row in states
-            )
+
+            def by_name(row: Any) -> dict[str, Any]:
+                return {name: result(state) for name, result, state in zip(names, results, row)}  # noqa: B905 - one each
+
+            return map(by_name, states)
         result, name = results[0], names[0]
         if result is _same:
             return states if self.bare else ({name: state} for state in states)
         if self.bare:
             return map(result, states)
-        return ({name: result(state)} for state in states)
+
+        def named(state: Any) -> dict[str, Any]:
+            return {name: result(state)}
+
+        return map(named, states)
 
     def result(self, state: Any) -> Any:
         """Return the value of *state*."""

@@ -31,13 +31,7 @@ class Session:
     )
 
     def __init__(
-        self,
-        key: Any,
-        number: int,
-        start: Any,
-        end: Any,
-        state: Any = None,
-        due: int | None = None,
+        self, key: Any, number: int, start: Any, end: Any, state: Any = None, due: int | None = None
     ) -> None:
         self.key = key
         self.number = number
@@ -203,6 +197,9 @@ class session_window(WindowNode):
 
         return step
 
+    def _check_window(self, t: int) -> None:
+        self._domain.check_span(t, t + self._gap, self._operator)
+
     def _end_of(self, ts: Any) -> Any:
         return self._domain.from_ns(self._domain.to_ns(ts) + self._gap)
 
@@ -278,7 +275,7 @@ class session_window(WindowNode):
         wheel, clock, tick = self._wheel, self._clock, self._domain.tick
         if len(self._latest) < MANY:
             clock.shift, when = tick, wheel.next()
-        else:  # results may be older than the timer by as much as a bucket
+        else:  # results are older than the timer by as much as a bucket
             clock.shift, when = tick + self._tick, wheel.next_tick()
         if when < clock.timer:
             clock.set_timer(when)
@@ -292,15 +289,23 @@ class session_window(WindowNode):
         revision = session.finals if final else 0
         session.emitted = True
         session.finals += final
-        start, end = map(self._domain.as_written, (session.start, session.end))
-        return WindowResult(session.key, start, end, value, final, revision)
+        return self._row(session, value, final, revision)
+
+    def _note_final(self, session: Session) -> int:
+        """Close *session*, of which a result is emitted; return the revision of that."""
+        session.closed = session.emitted = True
+        session.finals += 1
+        return session.finals - 1
 
     def _withdrawn(self, session: Session) -> WindowResult:
         """Return that the result of *session* is withdrawn: it has grown to the left or merged."""
         final, revision = session.finals > 0, session.finals
         session.emitted, session.finals = False, 0
+        return self._row(session, None, final, revision)
+
+    def _row(self, session: Session, value: Any, final: bool, revision: int) -> WindowResult:
         start, end = map(self._domain.as_written, (session.start, session.end))
-        return WindowResult(session.key, start, end, None, final, revision)
+        return WindowResult(session.key, start, end, value, final, revision)
 
     def _note_change(self, session: Session) -> None:
         if self._options.early is not None:
@@ -328,8 +333,7 @@ class session_window(WindowNode):
         closed = [session for _, _, session in over]
         results: Iterable[Any] = self._closed(closed)
         if self._pipeline.tracked:
-            each = iter(closed)
-            results = self._with_entries(results, lambda _: list(next(each).entries))
+            results = self._with_entries(results, [session.entries for session in closed])
         for end, _, session in over:
             if end + lateness <= t:
                 if not session.gone:
@@ -362,10 +366,9 @@ class session_window(WindowNode):
 
     def _closed(self, sessions: list[Session]) -> Iterable[WindowResult]:
         """Close *sessions*; return their results."""
+        revisions: Iterable[int] = repeat(0)
         if self._options.lateness or any(session.finals for session in sessions):
-            for session in sessions:
-                session.closed = True
-            return [self._result(session) for session in sessions]
+            revisions = [self._note_final(session) for session in sessions]
         values = self._fold.results([session.state for session in sessions])
         all_written = self._domain.all_as_written
         rows = zip(
@@ -374,7 +377,7 @@ class session_window(WindowNode):
             all_written([session.end for session in sessions]),
             values,
             repeat(True),
-            repeat(0),
+            revisions,
         )
         return map(tuple.__new__, repeat(WindowResult), rows)
 
