@@ -146,8 +146,13 @@ async def test_an_idle_input_leaves_the_minimum() -> None:
     await settle(b.close())
 
 
-async def test_an_input_that_wakes_up_takes_nothing_back() -> None:
-    a, b, node = two()
+@pytest.mark.parametrize("alone", [False, True], ids=["together", "alone too"])
+async def test_an_input_that_wakes_up_takes_nothing_back(alone: bool) -> None:
+    a, b = Stream[Any](asynchronous=True), Stream[Any](asynchronous=True)
+    second = b.event_time("ts", idle="1 min")
+    node = counted(a.event_time("ts", idle="1 min").union(second))
+    if alone:  # where all inputs are idle, and follow the wall clock
+        counted(second).late.sink(lambda x: None)
     log, late = record(node), record(node.late)
     await send_at(b, {0: 100})
     await send_at(a, {30: 130, 65: 165})
@@ -166,11 +171,11 @@ async def test_when_all_inputs_are_idle_the_maximum_counts() -> None:
     a, b, node = two()
     log = record(node)
     await send_at(b, {0: 50})
-    await send_at(a, {10: 100})
+    await send_at(a, {10: 1000})
     await asyncio.sleep(49.9)
     assert log == []
     await asyncio.sleep(20)
-    assert ends(log) == [(60.0, 60), (70.0, 110)]
+    assert ends(log) == [(60.0, 60), (70.0, 1010)]
     await settle(a.close())
     await settle(b.close())
 

@@ -199,6 +199,26 @@ def test_an_old_element_opens_no_window_that_is_over_already() -> None:
     assert [x.element["ts"] for x in late] == [5, 999]
 
 
+def test_an_input_that_joins_later_takes_nothing_back() -> None:
+    """An edit of the graph makes no window open that was closed."""
+    a, b = Stream[Any](), Stream[Any]()
+    joined = a.event_time("ts").union(b.event_time("ts"))
+    node = joined.key_by("k").tumbling("10s").aggregate(n=Count())
+    results, late = node.sink_to_list(), node.late.sink_to_list()
+    a.emit(at(5))
+    b.emit(at(100))
+    a.emit(at(100))
+    assert spans(results) == [("a", 0, 10, 1)]
+    later = Stream[Any]()
+    later.event_time("ts").connect(joined)
+    later.emit(at(6))
+    a.emit(at(7))
+    for source in (a, b, later):
+        source.close()
+    assert [x.element["ts"] for x in late] == [6, 7]
+    assert spans(results) == [("a", 0, 10, 1), ("a", 100, 110, 2)]
+
+
 def test_elements_that_were_filtered_out_move_the_watermark() -> None:
     """The watermark is that of the input, not of what reaches the window."""
     source: Stream[Any] = Stream()
