@@ -11,7 +11,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "architecture").glob("*.md"))
-PACKAGES = {"engine": "kernel", "parallel": "parallel", "frames": "dataframe"}
+PACKAGES = {
+    "engine": "kernel",
+    "parallel": "parallel",
+    "frames": "dataframe",
+    "event-time": "eventtime",
+}
 
 
 def test_tables_of_modules_are_up_to_date() -> None:
