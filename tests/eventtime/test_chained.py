@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rapidz import Count, Stream
@@ -36,6 +36,7 @@ def hours(ends: list[int]) -> dict[int, int]:
 
 
 @pytest.mark.parametrize("first", ["tumbling", "sliding", "session"])
+@settings(max_examples=25)
 @given(xs=elements, slow=st.booleans())
 def test_each_result_is_in_a_window_of_the_next_node(first: str, xs: list[int], slow: bool) -> None:
     async def go() -> tuple[list[Any], list[Any], int]:

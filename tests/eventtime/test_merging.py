@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rapidz import Collect, Count, Distinct, First, Last, Max, Mean, Min, Quantile, Std, Sum
@@ -31,6 +31,7 @@ def state_of(aggregator: Aggregator, values: list[Any]) -> Any:
     return state
 
 
+@settings(max_examples=40)
 @given(st.lists(st.lists(VALUES, min_size=1, max_size=4), min_size=2, max_size=4))
 def test_merged_slices_have_the_states_that_merge_returns(lists: list[list[Any]]) -> None:
     for aggregator in AGGREGATORS:

@@ -81,7 +81,7 @@ class TableModel(RuleBasedStateMachine):
 
 def test_timer_table_is_a_dict_of_instants() -> None:
     run_state_machine_as_test(
-        TableModel, settings=settings(max_examples=200, stateful_step_count=30, deadline=None)
+        TableModel, settings=settings(max_examples=80, stateful_step_count=30, deadline=None)
     )
 
 

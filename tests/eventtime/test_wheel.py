@@ -107,7 +107,7 @@ class WheelModel(RuleBasedStateMachine):
 
 def test_wheel_is_a_sorted_list() -> None:
     run_state_machine_as_test(
-        WheelModel, settings=settings(max_examples=200, stateful_step_count=30, deadline=None)
+        WheelModel, settings=settings(max_examples=60, stateful_step_count=30, deadline=None)
     )
 
 
