@@ -18,7 +18,7 @@ from tests.support import odd, same
 
 import rapidz
 import rapidz.operators
-from rapidz import Stream
+from rapidz import Collect, Stream
 
 Own = Callable[[Any], Any]
 
@@ -182,6 +182,80 @@ def counts_by_key(xs: list[int]) -> list[Any]:
     return [count for _, count in counted_by_key(xs)]
 
 
+def _timed(s: Any) -> Any:
+    """Return the stream with event time: 100 is the instant 0, so that no instant is an element."""
+    return s.event_time(lambda x: x - 100)
+
+
+def windows(xs: list[int], size: int, every: int) -> list[Any]:
+    """Results of the windows over *xs*, which follow each other in time."""
+    starts = range(100 - size + every, max(xs, default=0) + 1, every)
+    found = [(start - 100, [x for x in xs if start <= x < start + size]) for start in starts]
+    return [
+        (None, start, start + size, {"all": inside}, True, 0) for start, inside in found if inside
+    ]
+
+
+def _in_pairs(s: Any) -> Any:
+    """Return the stream with event time: 100 is 0 and 101 is 1, then come 4 and 5, 8 and 9."""
+    return s.event_time(paired)
+
+
+def paired(x: int) -> int:
+    return 2 * (x - 100) - x % 2
+
+
+def sessions(xs: list[int]) -> list[Any]:
+    """Results of the sessions of *xs*, in pairs, with a gap of 2."""
+    found: list[list[int]] = []
+    for x in xs:
+        if found and paired(x) < paired(found[-1][-1]) + 2:
+            found[-1].append(x)
+        else:
+            found.append([x])
+    return [(None, paired(each[0]), paired(each[-1]) + 2, {"all": each}, True, 0) for each in found]
+
+
+def tumbling_by_key(xs: list[int]) -> list[Any]:
+    """Results of the tumbling windows of 4 of *xs*, by whether a number is odd."""
+    results = []
+    for _, start, end, value, *rest in windows(xs, 4, 4):
+        for key in dict.fromkeys(map(odd, value["all"])):
+            inside = [x for x in value["all"] if odd(x) is key]
+            results.append((key, start, end, {"all": inside}, *rest))
+    return results
+
+
+def _aggregated(windows: Any, own: Own) -> Any:
+    return windows.aggregate(all=Collect(own))
+
+
+def _twice(s: Any) -> tuple[Any, Any]:
+    """Return two branches of one stream, for the sides of a join."""
+    timed = _timed(s)
+    return timed.map(same), timed.map(same)
+
+
+def _interval_join(s: Any, own: Own, _: float) -> Any:
+    left, right = _twice(s)
+    return left.interval_join(right, key=(own, same), within=0)
+
+
+def _asof_join(s: Any, own: Own, _: float) -> Any:
+    left, right = _twice(s)
+    return left.asof_join(right, key=(own, same))
+
+
+def _lookup(s: Any, own: Own, _: float) -> Any:
+    table = s.map(same)  # connected first, so that a row is there before its twin arrives
+    return s.map(same).lookup(table, key=(own, same))
+
+
+def _versioned_lookup(s: Any, own: Own, _: float) -> Any:
+    left, right = _twice(s)
+    return left.lookup(right, key=(own, same), version="event time")
+
+
 def _filter(s: Any, own: Own, _: float) -> Any:
     if inspect.iscoroutinefunction(own):
 
@@ -309,6 +383,53 @@ CASES: tuple[Case, ...] = (
     Case(
         "pipelines of a chain", lambda s, own, _: s.key_by(odd).pipelines(_counts_of), counts_by_key
     ),
+    Case("event_time", lambda s, own, _: s.event_time(same), list),
+    Case("timestamps", lambda s, own, _: _timed(s).timestamps(same), list),
+    Case(
+        "tumbling",
+        lambda s, own, _: _aggregated(_timed(s).tumbling(2), own),
+        lambda xs: windows(xs, 2, 2),
+        own=True,
+    ),
+    Case(
+        "sliding",
+        lambda s, own, _: _aggregated(_timed(s).sliding(4, 2), own),
+        lambda xs: windows(xs, 4, 2),
+        own=True,
+    ),
+    Case(
+        "sliding with much overlap",
+        lambda s, own, _: _aggregated(_timed(s).sliding(6, 1), own),
+        lambda xs: windows(xs, 6, 1),
+        own=True,
+    ),
+    Case(
+        "session",
+        lambda s, own, _: _aggregated(_in_pairs(s).session(2), own),
+        sessions,
+        own=True,
+    ),
+    Case(
+        "bounded session",
+        lambda s, own, _: _aggregated(_in_pairs(s).session(2, max_length=60), own),
+        sessions,
+        own=True,
+    ),
+    Case(
+        "keyed tumbling",
+        lambda s, own, _: _aggregated(_timed(s).key_by(odd).tumbling(4), own),
+        tumbling_by_key,
+        own=True,
+    ),
+    Case(
+        "keyed unique within a time",
+        lambda s, own, _: _timed(s).key_by(same).unique(within="1h"),
+        distinct,
+    ),
+    Case("interval_join", _interval_join, twins, own=True),
+    Case("asof_join", _asof_join, twins, own=True),
+    Case("lookup", _lookup, twins, own=True),
+    Case("versioned lookup", _versioned_lookup, twins, own=True),
     Case("sink", lambda s, own, _: s.sink(own), list, own=True, awaits=True, ends=True),
     Case(
         "starsink",
@@ -352,6 +473,10 @@ def flat(outputs: Iterable[object]) -> list[int]:
             numbers += [output] if output >= 100 else []
         elif isinstance(output, Row):
             numbers.append(output.x)
+        elif isinstance(output, dict):
+            numbers += flat([*output, *output.values()])
+        elif isinstance(output, str):
+            continue
         elif isinstance(output, Iterable):
             numbers += flat(output)
     return numbers

@@ -258,6 +258,10 @@ def test_every_operator_names_itself_in_errors(case: Case) -> None:
         "remove": "filter",
         "keyed accumulate": "accumulate",
         "timers of process": "process",
+        "sliding with much overlap": "sliding",
+        "bounded session": "session",
+        "keyed tumbling": "tumbling",
+        "versioned lookup": "lookup",
     }
     named = others.get(case.name, case.name)
     assert noted(failure, named) or noted(failure, case.name), failure.__notes__
@@ -293,7 +297,7 @@ ONE_FOR_ONE = frozenset(
     {
         *("map", "starmap", "accumulate", "frequencies", "pluck", "map_async"),
         *("buffer", "delay", "rate_limit", "zip"),
-        *("key_by", "keyed accumulate", "map_with_state"),
+        *("event_time", "timestamps", "key_by", "keyed accumulate", "map_with_state"),
     }
 )
 

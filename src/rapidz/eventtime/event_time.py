@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -139,7 +140,7 @@ class event_time(SendsLate[T]):
             self._divert(code)
             return
         name, take = code.bind("clock", clock), code.bind("take", clock.take)
-        failure = code.bind("failure", self._failure)
+        failure = code.bind("failure", functools.partial(_failure, weakref.ref(self)))
         code.line("try:")
         code.depth += 1
         ts = code.read("ts", self._timestamp)

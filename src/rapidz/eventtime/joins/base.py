@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from rapidz.eventtime.getter import Getter
 from rapidz.eventtime.time_node import TimeNode
+from rapidz.kernel.compile.async_steps import attribute_failure
 from rapidz.kernel.graph.stream import Stream, T
 from rapidz.kernel.protocol.push import Pending, Push
 from rapidz.kernel.protocol.short_repr import short_repr
@@ -109,6 +110,11 @@ class JoinNode(TimeNode[T]):
         """How often each tracked element is kept, by its id."""
         super().__init__(operator, [left, right], timestamp, **kwargs)
 
+    def __str__(self) -> str:
+        return f"<{self.name}; {self._operator}>" if self.name else f"<{self._operator}>"
+
+    __repr__ = __str__
+
     def compile(self, push: Push[Any], port: int = 0) -> Push[Any]:
         ref = weakref.ref(self)
 
@@ -120,7 +126,16 @@ class JoinNode(TimeNode[T]):
 
     def _receive(self, x: Any, port: int) -> Pending:
         """Take an element that arrives at *port*: 0 left, 1 right."""
-        element = unbox(x)
+        try:
+            t, key = self._read(unbox(x), port)
+        except Exception as error:
+            attribute_failure(self, unbox(x), error)
+            raise
+        self._numbers += 1
+        return self._take(Row(x, key, t, self._numbers), port)
+
+    def _read(self, element: Any, port: int) -> tuple[int, Any]:
+        """Return the instant and the key of *element*."""
         t = self._domains[port].to_ns(self._timestamps[port](element))
         getter = self._keys[port]
         key = None if getter is None else getter(element)
@@ -130,8 +145,7 @@ class JoinNode(TimeNode[T]):
             raise TypeError(
                 f"{self._operator}: key must be hashable, got {short_repr(key)}"
             ) from None
-        self._numbers += 1
-        return self._take(Row(x, key, t, self._numbers), port)
+        return t, key
 
     def _take(self, row: Row, port: int) -> Pending:
         """Take *row* in, and emit what it completes."""

@@ -17,6 +17,7 @@ from rapidz.eventtime.windows.slices import Slice, SliceTable
 from rapidz.kernel.compile.fusion import Code
 from rapidz.kernel.compile.intermediate import MISSING
 from rapidz.kernel.protocol.push import Pending, Push
+from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime.tracked_element import TrackedElement, unbox
 
 _FEW = 4
@@ -129,10 +130,11 @@ class aligned_window(WindowNode):
         def step(x: Any) -> Pending:
             if (node := ref()) is None:
                 return None
+            since = attribution.last_serial
             try:
                 return node._take(x)
             except Exception as error:
-                raise node._failure(unbox(x), error)  # noqa: B904 - its cause is set
+                raise node._failed(unbox(x), error, since)  # noqa: B904 - its cause is set
 
         return step
 

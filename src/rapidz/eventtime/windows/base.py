@@ -12,7 +12,9 @@ from rapidz.eventtime.getter import Getter, TimestampGetter, caused
 from rapidz.eventtime.time_node import TimeNode
 from rapidz.eventtime.windows.fold import Fold
 from rapidz.eventtime.windows.results import K, V, WindowResult
+from rapidz.kernel.compile.async_steps import attribute_failure
 from rapidz.kernel.protocol.short_repr import short_repr
+from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime.supervision import push_supervised
 from rapidz.kernel.runtime.timer import Timer
 from rapidz.kernel.runtime.tracked_element import TrackedElement, mark_failed
@@ -164,6 +166,17 @@ class WindowNode(TimeNode[WindowResult[K, V]], Generic[K, V]):
 
     def _check_window(self, t: int) -> None:
         """Refuse the instant *t* if the borders of its windows cannot be written."""
+
+    def _failed(self, x: Any, error: Exception, since: int) -> Exception:
+        """Return the error of an element that failed in the step of the node, with a note of that.
+
+        What has failed downstream stays as it is.  *since*: `last_serial` when the step began.
+        """
+        if attribution.comes_from_downstream(error, self._pipeline, since):
+            return error
+        failure = self._failure(x, error)
+        attribute_failure(self, x, failure)
+        return failure
 
     def check_key(self, key: Any) -> None:
         """Refuse a key that cannot be hashed."""

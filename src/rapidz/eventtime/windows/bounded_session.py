@@ -31,6 +31,9 @@ class ElementFold(Fold):
         self._count += 1
         states[key] = [*states.get(key, ()), (self._to_ns(ts), self._count, x, ts)]
 
+    def check(self, x: Any) -> None:
+        self._fold.check(x)
+
     def merge(self, a: Any, b: Any) -> Any:
         return [*a, *b]
 

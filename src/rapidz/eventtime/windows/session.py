@@ -14,6 +14,7 @@ from rapidz.eventtime.windows.results import WindowResult
 from rapidz.eventtime.windows.session_state import Border, SessionState, restore_sessions
 from rapidz.kernel.compile.fusion import Code
 from rapidz.kernel.protocol.push import Pending, Push
+from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime.tracked_element import TrackedElement, unbox
 
 #: From so many sessions on, those that have ended leave together, up to a tick later.
@@ -181,6 +182,7 @@ class session_window(WindowNode):
         def step(x: Any) -> Pending:
             if (node := ref()) is None:
                 return None
+            since = attribution.last_serial
             try:
                 element = unbox(x)
                 if node._takes_final_only and not element.final:
@@ -190,7 +192,7 @@ class session_window(WindowNode):
                 node.check_key(key)
                 wait = node._take(x, ts, key)
             except Exception as error:
-                raise node._failure(unbox(x), error)  # noqa: B904 - its cause is set
+                raise node._failed(unbox(x), error, since)  # noqa: B904 - its cause is set
             if node._domain.kind is not None and node._can_inline():
                 node._invalidate()  # the kind of timestamps is known now
             return wait
