@@ -139,6 +139,7 @@ def test_elements_fail_where_no_worker_takes_them() -> None:
     source.join()
     pool.shutdown()
     source.emit(("a", 2))
-    with pytest.raises(WorkersGone, match="cannot schedule new futures"):
+    with pytest.raises(WorkersGone, match="cannot schedule new futures") as caught:
         source.close()
+    assert caught.value.element == ("a", 2)
     assert seen == [("a", 1)]

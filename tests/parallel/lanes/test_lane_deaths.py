@@ -78,7 +78,8 @@ def test_an_element_that_ends_its_worker_fails_alone() -> None:
     totals = source.key_by(0).scatter("process", partitions=1).accumulate(end_the_process, start=0)
     seen = totals.gather().sink_to_list()
     source.emit_many([("a", n) for n in range(20)])
-    with pytest.raises(WorkerDied, match="3"):
+    with pytest.raises(WorkerDied, match="3") as caught:
         source.close()
+    assert caught.value.element == ("a", 13)
     assert [total for _, total in seen][-1] == sum(range(20)) - 13
     assert len(seen) == 19

@@ -121,6 +121,7 @@ def test_a_lane_goes_on_from_a_snapshot_as_if_it_had_not_been_cut(
             found += [f"{each.output} {each.x}" for each in results if type(each) is Tagged]
         restored = Lane(program, 0)
         restored.restore(lane.snapshot())
+        lane.drop()
         lane = restored
     assert sorted(aside[0]) == sorted(aside[1])
     del kept

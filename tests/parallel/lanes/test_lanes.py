@@ -147,6 +147,33 @@ def test_lanes_give_the_results_of_the_operators_without_workers(
     assert sorted(late_in_lanes) == sorted(late)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    elements=rows,
+    cuts=st.lists(st.integers(1, 20), max_size=4),
+    lanes=st.integers(1, 5),
+    batch=st.sampled_from(["auto", 1, 7]),
+)
+def test_windows_behind_lanes_get_every_result_in_time(
+    elements: list[Row], cuts: list[int], lanes: int, batch: Any
+) -> None:
+    def both(rows: Any) -> Any:
+        per_key = rows.tumbling(5).aggregate(total=Sum(2))
+        gathered = per_key.gather() if hasattr(per_key, "gather") else per_key
+        return gathered.tumbling(20).reduce(lambda n, r: n + r.value["total"], start=0)
+
+    results: list[Any] = []
+    late: list[int] = []
+    for source in (Stream[Any](), Stream[Any]()):
+        keyed = timed(source, 60)
+        node = both(keyed.scatter("thread", partitions=lanes, batch=batch) if results else keyed)
+        results.append(node.sink_to_list())
+        feed(source, elements, cuts)
+        late.append(node.late_count)
+    assert results[1] == results[0]
+    assert late == [0, 0]
+
+
 def test_lanes_in_processes_give_the_results_of_the_operators_here() -> None:
     elements = [(float(i % 7 + i), "abcdefgh"[i * i % 8], i % 19 - 9) for i in range(300)]
     source: Any = Stream()

@@ -18,9 +18,10 @@ from rapidz.kernel.runtime.attribution import attribute_to
 from rapidz.kernel.runtime.failures import Failure, make_policy
 from rapidz.kernel.runtime.futures import wait_for
 from rapidz.kernel.runtime.supervision import push_supervised
-from rapidz.kernel.runtime.tracked_element import TrackedElement, mark_failed
+from rapidz.kernel.runtime.tracked_element import TrackedElement, mark_failed, unbox
 from rapidz.parallel.lanes.lane_failure import UNHANDLED, LaneFailure
 from rapidz.parallel.lanes.program import Tagged
+from rapidz.parallel.scheduling.errors import error_for_element
 
 if TYPE_CHECKING:
     from rapidz.parallel.lanes.lane_queue import LaneQueue
@@ -152,14 +153,16 @@ class LaneDelivery:
         if node is None:
             return
         for x in kept:
+            element = unbox(x)
+            own = error_for_element(error, element, len(kept))
             if type(x) is TrackedElement:
-                mark_failed(x.metadata, error)
-                element = x.x
+                mark_failed(x.metadata, own)
                 x.release()
-            else:
-                element = x
-            attribute_to(error, node, element)
-            push_supervised(node._pipeline, lambda each: self.fail(each, error), element)
+            attribute_to(own, node, element)
+            push_supervised(node._pipeline, partial(self._fail_with, own), element)
+
+    def _fail_with(self, error: Exception, element: Any) -> Any:
+        return self.fail(element, error)
 
 
 def _is_plain(result: Any) -> bool:

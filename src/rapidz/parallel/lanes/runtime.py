@@ -231,6 +231,10 @@ class Lane:
         data: Any = _pickled(results) if crosses else results
         return LaneReport(data, due, reached, holds, self._seconds, snapshot, error)
 
+    def drop(self) -> None:
+        """Drop the state: the lane goes on in another worker, or has ended."""
+        self._head._pipeline.nodes.clear()  # the report at exit is not to count what it buffers
+
     # --- state ----------------------------------------------------------------------------------
 
     def snapshot(self) -> bytes:
@@ -328,6 +332,8 @@ def run_task(task: LaneTask) -> LaneReport | StateMissing:
     which = task.uid, task.lane
     lane = _lanes.pop(which, None)  # in no other hands meanwhile, and gone if this fails
     if lane is None or lane.number != task.number - 1:
+        if lane is not None:
+            lane.drop()
         if task.base is None:
             return StateMissing()
         lane = _build(task, task.base)
@@ -354,4 +360,5 @@ def run_pickled_task(data: bytes) -> bytes:
 
 def forget_lane(which: tuple[str, int]) -> None:
     """Drop a lane that has ended."""
-    _lanes.pop(which, None)
+    if (lane := _lanes.pop(which, None)) is not None:
+        lane.drop()
