@@ -164,3 +164,55 @@ def test_a_session_that_no_calendar_can_write_is_refused() -> None:
         source.emit((datetime(9999, 12, 31),))
     source.close()
     assert [result.value for result in seen] == [{"n": 1}]
+
+
+class Expire:
+    """Emit each element again ten seconds later."""
+
+    def on_element(self, key: Any, x: Any, ctx: Any) -> None:
+        ctx.at(ctx.time + 10)
+
+    def on_timer(self, key: Any, t: Any, ctx: Any) -> Any:
+        yield key
+
+
+@pytest.mark.parametrize(
+    ("make", "emitted"),
+    [
+        (lambda s: s.process(Expire), lambda node: node),
+        (
+            lambda s: s.accumulate(lambda n, x: n, start=0, ttl=10),
+            lambda node: node.evicted.pluck(0),
+        ),
+    ],
+    ids=["timers", "evicted states"],
+)
+def test_an_interrupt_in_keyed_work_reaches_the_caller(
+    make: Callable[[Any], Any], emitted: Callable[[Any], Any]
+) -> None:
+    source, seen = Stream[Any](), list[Any]()
+
+    def sink(key: Any) -> None:
+        seen.append(key)
+        if seen == ["a"]:
+            raise KeyboardInterrupt
+
+    node = make(source.event_time(0).key_by(1))
+    emitted(node).sink(sink)
+    source.emit_many([(1, "a"), (1, "b"), (1, "c")])
+    with pytest.raises(KeyboardInterrupt):
+        source.emit((30, "d"))
+    source.emit((50, "e"))
+    source.close()
+    assert seen[:3] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("zero", [datetime(2000, 1, 1), np.datetime64("2000-01-01")], ids=str)
+def test_what_is_fed_back_at_the_end_is_late_in_every_kind_of_time(zero: Any) -> None:
+    source = Stream[Any]()
+    node = source.event_time(0).tumbling("10s").aggregate(n=Count())
+    late = node.late.sink_to_list()
+    node.map(lambda result: (result.end,)).connect(source)
+    source.emit((zero,))
+    source.close()
+    assert [str(one.element[0])[17:19] for one in late] == ["10"]

@@ -266,6 +266,7 @@ class TimeDomain:
         if kind == "number" or kind is None:
             whole, rest = divmod(ns, self._unit)
             return whole if not rest else ns / self._unit
+        ns = min(ns, _FAR)  # after the end of time all is far behind
         if kind == "numpy":
             return type(self._sample - self._sample)(ns, "ns")  # a timedelta64
         return timedelta(microseconds=ns / 1_000)

@@ -329,8 +329,13 @@ class KeyedNode(SendsEvicted[T], TimeNode[T]):
         stream = self._evicted
         if stream is None or not len(stream.downstreams):
             return None
-        send = stream._outlet.send
-        return joined(self, [push_supervised(self._pipeline, send, pair) for pair in evicted])
+        send, waits, left = stream._outlet.send, list[Any](), iter(evicted)
+        try:
+            waits += [push_supervised(self._pipeline, send, pair) for pair in left]
+        except BaseException:  # an interrupt: the others are sent with what is evicted next
+            self._state.evicted[:0] = left
+            raise
+        return joined(self, waits)
 
     # --- for the engine -------------------------------------------------------------------------
 

@@ -273,9 +273,14 @@ class process(SendsEvicted[T], StepwiseNode[T]):
         evicted = self._process.take_evicted()
         if (stream := self._evicted) is None or not len(stream.downstreams):
             return
-        for pair in evicted:
-            if (wait := push_supervised(self._pipeline, stream._outlet.send, pair)) is not None:
-                yield wait
+        left = iter(evicted)
+        try:
+            for pair in left:
+                if (wait := push_supervised(self._pipeline, stream._outlet.send, pair)) is not None:
+                    yield wait
+        except BaseException:  # an interrupt: the others are sent with what is evicted next
+            self._process.states.evicted[:0] = left
+            raise
 
     def _take_timer(self, now: int, timer: KeyTimer) -> Pending:
         since, call = attribution.last_serial, functools.partial(self._call_timer, now)

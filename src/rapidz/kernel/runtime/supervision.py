@@ -55,6 +55,8 @@ def push_supervised(pipeline: RuntimeContext, push: Push[Any], x: Any) -> Superv
     try:
         wait: Any = pipeline.reentry.within(functools.partial(push, x))
     except BaseException as error:
+        if isinstance(error, (KeyboardInterrupt, SystemExit)) and loops.running_loop() is None:
+            raise  # without a loop there is a caller, and nothing else to end
         record_outcome(pipeline, error)
         return None
     if wait is None:
