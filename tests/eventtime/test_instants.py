@@ -152,7 +152,9 @@ async def test_an_input_that_wakes_up_takes_nothing_back(alone: bool) -> None:
     second = b.event_time("ts", idle="1 min")
     node = counted(a.event_time("ts", idle="1 min").union(second))
     if alone:  # where all inputs are idle, and follow the wall clock
-        counted(second).late.sink(lambda x: None)
+        other = counted(second)
+        other.sink(print)
+        other.late.sink(print)
     log, late = record(node), record(node.late)
     await send_at(b, {0: 100})
     await send_at(a, {30: 130, 65: 165})
@@ -163,6 +165,22 @@ async def test_an_input_that_wakes_up_takes_nothing_back(alone: bool) -> None:
     assert len(log) == closed, "the input that woke up holds the watermark"
     await send_at(b, {80: 300})
     assert ends(log)[closed:] == [(80.0, 170)]
+    await settle(a.close())
+    await settle(b.close())
+
+
+async def test_an_input_becomes_idle_once_more_after_it_woke_up() -> None:
+    a, b, node = two()
+    log = record(node)
+    await send_at(b, {0: 100})
+    await send_at(a, {30: 130, 65: 165})
+    await send_at(b, {70: 300})
+    await send_at(a, {75: 375, 110: 410})
+    closed = len(log)
+    await asyncio.sleep(19.9)
+    assert len(log) == closed
+    await send_at(a, {131: 411})
+    assert ends(log)[closed:] == [(130.0, 310), (130.0, 380)]
     await settle(a.close())
     await settle(b.close())
 
