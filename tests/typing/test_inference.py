@@ -223,9 +223,9 @@ def test_scattered_streams_are_typed_like_plain_ones() -> None:
         assert_type(source.scatter(pool).backend, str)
         assert_type(source.scatter(lambda: pool).zip(source).gather(), Stream[tuple[int, int]])
         with pytest.raises(ValueError, match="backend must be"):
-            source.scatter("threads")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            source.scatter("threads")  # type: ignore[call-overload]  # pyright: ignore
         with pytest.raises(ValueError, match="batch must be"):
-            source.scatter("thread", batch="all")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            source.scatter("thread", batch="all")  # type: ignore[call-overload]  # pyright: ignore
 
 
 def test_a_chain_can_be_built_in_one_variable() -> None:

@@ -24,20 +24,20 @@ class ParallelMethods(ElementType[T]):
         backend: Backend = "dask",
         *,
         client: ExecutorLike | None = None,
-        partitions: int,
         batch: int | Literal["auto"] = "auto",
+        ordered: bool = True,
         **options: Unpack[NodeOptions],
-    ) -> LaneStream: ...
+    ) -> ParallelStream[T]: ...
     @overload
     def scatter(
         self,
         backend: Backend = "dask",
         *,
         client: ExecutorLike | None = None,
+        partitions: int,
         batch: int | Literal["auto"] = "auto",
-        ordered: bool = True,
         **options: Unpack[NodeOptions],
-    ) -> ParallelStream[T]: ...
+    ) -> LaneStream: ...
     def scatter(
         self,
         backend: Backend = "dask",

@@ -161,7 +161,8 @@ class EventClock:
 
     def open_boundaries(self, t: int) -> None:
         """Let *t* pass all boundaries downstream unasked: what waits for it may be queued still."""
-        ahead, seen = [self], {self}
+        ahead: list[EventClock] = [self]
+        seen: set[EventClock] = {self}
         while ahead:
             for ref in ahead.pop()._outputs:
                 clock = ref()

@@ -245,7 +245,7 @@ def _length(argument: str, value: Interval, *, allow_zero: bool = False) -> int:
     return nanoseconds(value, operator="event_time", argument=argument, allow_zero=allow_zero)
 
 
-def _failure(ref: weakref.ref[event_time[Any]], x: Any, error: Exception) -> Exception:
+def _failure(ref: weakref.ref[Any], x: Any, error: Exception) -> Exception:
     node = ref()
     return error if node is None else node._failure(x, error)
 

@@ -268,7 +268,7 @@ def test_every_built_in_backend_stands_in_the_message(monkeypatch: pytest.Monkey
     monkeypatch.setitem(registry._BUILT_IN, "workers", make)
     for bad in ("worker", None):
         with pytest.raises((TypeError, ValueError), match="'dask', 'thread', 'process', 'workers'"):
-            Stream[Any]().scatter(bad)  # type: ignore[arg-type]
+            Stream[Any]().scatter(bad)  # type: ignore[call-overload]
 
 
 @pytest.mark.usefixtures("_installed")
