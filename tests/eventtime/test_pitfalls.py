@@ -41,6 +41,21 @@ def test_a_silent_key_is_closed_by_the_time_of_the_others() -> None:
     assert spans(results) == [("silent", 0, 10, 1)]
 
 
+async def test_watermark_of_an_idle_input_follows_the_clock() -> None:
+    """What `watermark` says is what `held_by` says, while no element comes."""
+    source: Stream[Any] = Stream(asynchronous=True)
+    node = source.event_time("ts", lag=5, idle=10)
+    results = node.tumbling("1 min").aggregate(n=Count()).sink_to_list()
+    await source.emit(at(50))
+    await asyncio.sleep(9)
+    assert node.watermark == 45
+    await asyncio.sleep(5)
+    assert node.watermark == 59
+    assert not results
+    await source.close()
+    assert [(r.start, r.value) for r in results] == [(0, {"n": 1})]
+
+
 async def test_the_last_window_closes_without_new_data() -> None:
     """quix#790, #923, kafka#15864, ksql#9007, faust#251: users post dummy records."""
     async with Stream[Any](asynchronous=True) as source:

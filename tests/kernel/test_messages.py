@@ -112,6 +112,21 @@ MISTAKES: dict[str, tuple[Callable[[Stream[Any]], Any], type[Exception], str]] =
         AttributeError,
         r"write .stream.sink_to_list\(…\)",
     ),
+    "a timer on a frame": (
+        lambda s: DataFrame(example=pd.DataFrame({"x": [1]})).process(print),
+        AttributeError,
+        r"streams of objects, make rows: \.stream\.map\(.*\)\.flatten\(\)\.process\(…\)",
+    ),
+    "a sink on windows": (
+        lambda s: s.event_time("at").tumbling("1 min").sink(print),  # type: ignore[attr-defined]
+        AttributeError,
+        r"tumbling: windows must be given .* first, got sink: write .*\.sink\(…\)",
+    ),
+    "an aggregate by its name in pandas": (
+        lambda s: s.event_time("at").session("1 min").count(),  # type: ignore[attr-defined]
+        AttributeError,
+        r"session: windows have aggregate, reduce and collect, got count",
+    ),
     "a sink on a batch": (
         lambda s: s.to_batch().sum().sink(print),
         AttributeError,

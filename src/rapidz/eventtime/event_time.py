@@ -123,7 +123,7 @@ class event_time(SendsLate[T]):
     @property
     def watermark(self) -> Any:
         """The watermark as the source writes time; None before the first element."""
-        return None if self._origin.bar is None else self._domain.from_ns(self._origin.said())
+        return None if self._origin.bar is None else self._domain.from_ns(self._origin.latest())
 
     def _can_inline(self) -> bool:
         if self._partition is not None:

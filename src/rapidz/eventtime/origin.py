@@ -74,11 +74,11 @@ class OriginClock(EventClock):
         return self.said()
 
     def now(self) -> int:
-        if self.has_ended():
-            return END
-        if self.asleep and self.watch is not None:
-            return self.said() + self.watch_elapsed()
-        return self.said()
+        return END if self.has_ended() else self.latest()
+
+    def latest(self) -> int:
+        """Return the watermark, also of a stream that has ended; an idle one follows the clock."""
+        return self.said() + (self.watch_elapsed() if self.asleep else 0)
 
     def silent_for(self, now: float) -> float:
         """Return for how many seconds no later timestamp has come, as far as is known.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.short_repr import short_repr
 
 __all__ = ["NoColumnError", "no_column", "stream_hint"]
+
+#: Methods of streams that look at one object, with its key or its time, and not at a frame of rows.
+_OF_OBJECTS: Final = frozenset({"asof_join", "interval_join", "key_by", "lookup", "process"})
 
 
 class NoColumnError(KeyError):
@@ -34,7 +37,12 @@ def stream_hint(name: str) -> str:
 
     >>> stream_hint("sink")
     'it is a method of streams, write .stream.sink(…)'
+    >>> stream_hint("process").endswith(".flatten().process(…)")
+    True
     """
     if name.startswith("_") or not hasattr(Stream, name):
         return ""
+    if name in _OF_OBJECTS:
+        rows = ".stream.map(lambda frame: frame.to_dict('records')).flatten()"
+        return f"it is a method of streams of objects, make rows: {rows}.{name}(…)"
     return f"it is a method of streams, write .stream.{name}(…)"

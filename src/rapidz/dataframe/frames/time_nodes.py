@@ -123,7 +123,7 @@ class event_time_of_frames(event_time[Any], SendsLateRows):
         """The watermark as the source writes time; None before the first row."""
         if self._origin.bar is None:
             return None
-        return self._domain.from_ns(self._origin.said())
+        return self._domain.from_ns(self._origin.latest())
 
     def _can_inline(self) -> bool:
         return False

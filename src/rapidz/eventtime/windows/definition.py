@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from rapidz.eventtime.aggregators import Aggregator, Bindings, Collect, check_aggregator
 from rapidz.eventtime.domain import nanoseconds
@@ -34,6 +34,18 @@ class Windows(Generic[K, V]):
 
     def __repr__(self) -> str:
         return f"<{self._operator} windows: call aggregate, reduce or collect>"
+
+    if not TYPE_CHECKING:  # type checkers know which methods there are
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(f"windows have no attribute {name!r}")
+            raise AttributeError(
+                f"{self._operator}: windows must be given aggregate, reduce or collect first, "
+                f"got {name}: write .aggregate(n=Count()).{name}(…)"
+                if hasattr(Stream, name)
+                else f"{self._operator}: windows have aggregate, reduce and collect, got {name}"
+            )
 
     def aggregate(self, **aggregators: Aggregator) -> WindowNode[K, dict[str, Any]]:
         """Aggregate the elements of each window; the value of a result is a dict by name.
