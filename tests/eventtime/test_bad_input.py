@@ -187,7 +187,7 @@ UNREADABLE: dict[str, Any] = {
     "a string": {"ts": "2026-11-28"},
     "a list": {"ts": [1]},
     "NaT": {"ts": pd.NaT},
-    "numpy NaT": {"ts": np.datetime64("NaT")},
+    "numpy NaT": {"ts": np.datetime64("NaT", "ns")},
     "a complex number": {"ts": 1j},
     "beyond all time": {"ts": 10**40},
     "not an element with names": 5,
