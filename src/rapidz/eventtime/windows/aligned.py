@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -346,8 +347,8 @@ class aligned_window(WindowNode):
             states = self._states(end, self._stacks)
             closed: Iterable[Any] = self._results(end, states)
             if self._pipeline.tracked:
-                entries = [self._entries(end, key) for key in states]
-                closed = self._with_entries(closed, entries)
+                entries_of = functools.partial(self._entries, end)  # no local keeps them alive
+                closed = self._with_entries(closed, map(entries_of, states))
             results.append(closed)
         self._closed = max(self._closed, t)
         self._drop(t)
