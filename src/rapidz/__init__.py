@@ -86,6 +86,9 @@ from rapidz.sources import (
 
 if TYPE_CHECKING:  # imported on first access
     from rapidz.eventtime.keyed.key_context import KeyContext
+    from rapidz.eventtime.keyed.keyed_stream import KeyedStream
+    from rapidz.eventtime.late import Late
+    from rapidz.eventtime.windows.results import WindowResult
     from rapidz.runner import run, run_async
 
 for _name, _module in CONNECTORS.items():
@@ -157,8 +160,11 @@ __all__ = [
     "Quantile",
     "Std",
     "Sum",
-    # classes of a process
+    # event time
     "KeyContext",
+    "KeyedStream",
+    "Late",
+    "WindowResult",
     # sinks
     "Sink",
     "sink",

@@ -41,6 +41,9 @@ OLD_NAMES = {
 #: Names that are imported on first access because few programs need them, and their modules.
 LATE_NAMES = {
     "KeyContext": "eventtime.keyed.key_context",
+    "KeyedStream": "eventtime.keyed.keyed_stream",
+    "Late": "eventtime.late",
+    "WindowResult": "eventtime.windows.results",
     "run": "runner",
     "run_async": "runner",
 }

@@ -29,7 +29,7 @@ class ElementFold(Fold):
     def add(self, states: dict[Any, Any], key: Any, x: Any, ts: Any) -> None:
         self._fold.add({}, key, x, ts)  # fails now if it ever will
         self._count += 1
-        states[key] = [*states.get(key, ()), (self._to_ns(ts), self._count, x, ts)]
+        states.setdefault(key, []).append((self._to_ns(ts), self._count, x, ts))
 
     def check(self, x: Any) -> None:
         self._fold.check(x)
