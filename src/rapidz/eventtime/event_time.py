@@ -52,7 +52,7 @@ class event_time(SendsLate[T]):
         How far out of order elements may be: the watermark stays so far behind.  Seconds,
         or a string such as ``"10s"``, at least 0.
     idle : float, str or timedelta, optional
-        After so long without an element while nothing is in flight, the input is idle: others
+        After so long without an element while none is in flight, the input is idle: others
         need not wait for it.  When all inputs are idle the watermark follows the clock.
         Needs an event loop.
     ahead : float, str or timedelta, optional
@@ -226,7 +226,7 @@ class event_time(SendsLate[T]):
             if graph.owed and (node := ref()) is not None:
                 wait = joined(node, [wait, *graph.take_owed()])
             if watch is not None and not too_far:
-                watch.note()
+                watch.note(wait)
             return wait
 
         return step
@@ -238,7 +238,7 @@ class event_time(SendsLate[T]):
     def _on_loop_changed(self) -> None:
         super()._on_loop_changed()
         if self._origin.watch is not None:
-            self._origin.watch.note()
+            self._origin.watch.start_anew()
 
 
 def _length(argument: str, value: Interval, *, allow_zero: bool = False) -> int:

@@ -6,6 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from rapidz.eventtime.domain import SECOND
+from rapidz.kernel.protocol.node import edges
 from rapidz.kernel.runtime.timer import Timer
 
 if TYPE_CHECKING:
@@ -13,43 +14,55 @@ if TYPE_CHECKING:
 
 #: What a timer may be early or late by rounding, in nanoseconds.
 _ROUNDING: Final = 1_000
+#: How often an input that is held up upstream is looked at, in the time of *idle*.
+_LOOKS: Final = 16
 
 
 class IdleWatch:
-    """Counts the time without elements, as long as nothing is in flight in the pipeline.
+    """Counts the time without elements, as long as none of this input is in flight.
 
     The count begins when the last element is through: an input that has to wait for
-    what is downstream is busy, and not idle.  An input that has had no element at all is
-    counted from the first element of the pipeline on.
+    what is downstream is busy, and not idle.  So is one whose elements are further up, or hold
+    up what feeds it on another branch.  The elements of other inputs do not count.  An input
+    that has had no element at all is counted from the first element of the pipeline on.
     """
 
     __slots__ = (
-        *("__weakref__", "_clock", "_edits", "_last", "_looks"),
-        *("_node", "_patience", "_timer", "_when"),
+        *("__weakref__", "_clock", "_edits", "_last", "_node"),
+        *("_held", "_held_since", "_patience", "_pending", "_timer", "_waits_for", "_when"),
     )
 
     def __init__(self, node: Node, clock: Any, patience: int) -> None:
         self._node = weakref.ref(node)
         self._clock = weakref.ref(clock)
-        self._looks = False
-        """Whether `_look` will be called when something in flight has ended."""
+        self._pending: list[Any] = []
+        """What elements of this input wait for, as their senders do."""
+        self._held, self._held_since = 0.0, 0.0
+        """For how many seconds elements had to wait, so far; since when they do."""
+        self._waits_for: Any = None
+        """That of it whose end calls `_go_on`; or True, if something upstream is looked at."""
         self._patience = patience / SECOND
         self._timer, self._when = Timer(node), 0.0
         self._last: float | None = None
         self._edits = -1
         """The version of the graph for which the other inputs count as well."""
 
-    def note(self) -> None:
-        """Note an element: the count begins anew."""
+    def note(self, wait: Any = None) -> None:
+        """Note an element, through when *wait* is done: the count begins anew."""
         if (node := self._node()) is None:
             return
         pipeline = node._pipeline
         self._last = pipeline.clock.time()
+        if self._waits_for is True:
+            self._waits_for = None
         due = self._last + self._patience
         if not self._timer.is_set() or self._when > due:  # or was set for an idle input
             self._set(due)
-        if pipeline.active and not self._looks:
-            self._wait_until_quiet(pipeline)
+        if wait is not None:
+            if not self._pending:
+                self._held_since = self._last
+            self._pending.append(wait)
+            self._is_waiting()
         if self._edits != pipeline.edits:
             self._edits = pipeline.edits
             self._begin_others(pipeline)
@@ -61,9 +74,14 @@ class IdleWatch:
             if watch is not None and watch._last is None:
                 watch.note()
 
-    def _is_asleep(self) -> bool:
-        clock = self._clock()
-        return clock is not None and clock.asleep
+    def start_anew(self) -> None:
+        """Forget what was in flight in a loop that has ended."""
+        self._pending, self._waits_for = [], None
+        self.note()
+
+    def held_for(self, now: float) -> float:
+        """Return for how many seconds elements had to wait for capacity, until *now*."""
+        return self._held + (now - self._held_since if self._pending else 0.0)
 
     def elapsed(self) -> int:
         """Return how long ago the last element was, in nanoseconds."""
@@ -99,30 +117,61 @@ class IdleWatch:
         if clock.asleep:
             clock.tell_if_due(_ROUNDING)
             return
-        pipeline = node._pipeline
+        now = node._pipeline.clock.time()
+        if self._is_waiting():
+            return
+        if _is_held_up(node):
+            self._waits_for = True
+            self._set(now + self._patience / _LOOKS)
+            return
+        if self._waits_for is True:
+            self._waits_for, self._last = None, now
         due = self._last + self._patience
-        if pipeline.active:
-            self._wait_until_quiet(pipeline)
-        elif pipeline.clock.time() < due:
+        if now < due:
             self._set(due)
         else:
             clock.fall_asleep()
 
-    def _wait_until_quiet(self, pipeline: Any) -> None:
-        """Begin to count once what is in flight now has ended."""
-        ref = weakref.ref(self)
+    def _is_waiting(self) -> bool:
+        """Return whether an element of this input is under way; `_go_on` is called after it."""
+        before, self._pending = self._pending, [one for one in self._pending if not one.done()]
+        if not self._pending:
+            if before and (node := self._node()) is not None:
+                self._held += node._pipeline.clock.time() - self._held_since
+            return False
+        first = self._pending[0]
+        if self._waits_for is not first:
+            self._waits_for, ref = first, weakref.ref(self)
 
-        def look(_: object) -> None:
-            if (watch := ref()) is not None:
-                watch._look()
+            def go_on(_: object) -> None:
+                if (watch := ref()) is not None:
+                    watch._go_on()
 
-        for running in list(pipeline.active):
-            self._looks = True
-            running.add_done_callback(look)
+            first.add_done_callback(go_on)
+        return True
+
+    def _go_on(self) -> None:
+        """Begin the count, if no element is under way any more."""
+        node, clock = self._node(), self._clock()
+        if node is None or clock is None or node._ended or self._is_waiting() or clock.asleep:
             return
+        self._last, self._waits_for = node._pipeline.clock.time(), None
+        self._set(self._last + self._patience)
 
-    def _look(self) -> None:
-        self._looks = False
-        node = self._node()
-        if node is not None and not node._ended and not self._is_asleep():
-            self.note()
+
+def _is_held_up(node: Any) -> bool:
+    """Return whether elements are in flight upstream, or on other branches of what is there."""
+    upstream, stack = {node}, [node]
+    while stack:
+        new = {up for up in stack.pop().upstreams if up is not None} - upstream
+        upstream |= new
+        stack += new
+    seen, stack = set(upstream), list(upstream - {node})
+    while stack:
+        each = stack.pop()
+        if each._has_elements_in_flight():
+            return True
+        new = {down for down, _ in edges(each)} - seen
+        seen |= new
+        stack += new
+    return False

@@ -26,7 +26,7 @@ class PartitionedClock(OriginClock):
         self._bars: dict[Any, Any] = {}
         """By partition: the greatest timestamp."""
         self._last: dict[Any, float] = {}
-        """By partition: when its last element came, on the clock of the pipeline."""
+        """By partition: when its last element came, on the clock without back pressure."""
         self.patience = None if patience is None else patience / SECOND
 
     def take_of(self, partition: Any, ts: Any) -> int:
@@ -46,6 +46,8 @@ class PartitionedClock(OriginClock):
     def _time(self) -> float:
         node = self._ref()
         now = 0.0 if node is None else node._pipeline.clock.time()
+        if self.watch is not None:
+            now -= self.watch.held_for(now)  # under back pressure none is asked for data
         if self._begun is None:
             self._begun = now
         return now
