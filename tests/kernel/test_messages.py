@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from tornado import gen
 
-from rapidz import RefCounter, Source, Stream
+from rapidz import Count, RefCounter, Source, Stream
 from rapidz.dataframe import DataFrame, PeriodicDataFrame
 from rapidz.testing import run
 
@@ -116,6 +116,16 @@ MISTAKES: dict[str, tuple[Callable[[Stream[Any]], Any], type[Exception], str]] =
         lambda s: DataFrame(example=pd.DataFrame({"x": [1]})).process(print),
         AttributeError,
         r"streams of objects, make rows: \.stream\.map\(.*\)\.flatten\(\)\.process\(…\)",
+    ),
+    "windows of objects on frames": (
+        lambda s: (
+            s.to_dataframe(pd.DataFrame({"x": [1]}))
+            .event_time("x")
+            .stream.tumbling(5)
+            .aggregate(n=Count())
+        ),
+        TypeError,
+        r"tumbling: elements must have one timestamp each, got frames of rows: ",
     ),
     "a sink on windows": (
         lambda s: s.event_time("at").tumbling("1 min").sink(print),  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from numbers import Integral, Real
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from rapidz.kernel.protocol.checks import check_choice
 from rapidz.kernel.protocol.intervals import seconds
@@ -72,6 +72,9 @@ class TimeDomain:
     unit : str
         What numbers count since the epoch: one of `UNITS`.
     """
+
+    of_rows: ClassVar[bool] = False
+    """Whether elements are frames of rows, each row with a timestamp of its own."""
 
     __slots__ = ("_sample", "_unit", "integral", "kind", "operator", "unit")
 

@@ -40,6 +40,8 @@ class TimeNode(SendsLate[T]):
 
     _attributes_failures: ClassVar[bool] = True
     _emits_one_for_one: ClassVar[bool] = False
+    _takes_frames: ClassVar[bool] = False
+    """Whether it looks at the rows of frames."""
     _interrupted: Iterator[Any] | None = None
     """What a signal has kept from being emitted."""
 
@@ -53,6 +55,12 @@ class TimeNode(SendsLate[T]):
         ]
         self._timestamps: list[Getter] = [each.getter for each in definitions]
         self._domains: list[TimeDomain] = [each.domain for each in definitions]
+        if not self._takes_frames and any(domain.of_rows for domain in self._domains):
+            raise TypeError(
+                f"{operator}: elements must have one timestamp each, got frames of rows: use the "
+                "windows of frames, or make rows, .map(lambda frame: frame.to_dict('records'))"
+                ".flatten().event_time(…)"
+            )
         if len({domain.unit for domain in self._domains}) > 1:
             raise ValueError(
                 f"{operator}: timestamps must be in one unit, "

@@ -56,6 +56,8 @@ class SendsLateRows(SendsLate[Any]):
 class RowDomain(TimeDomain):
     """Time domain of rows: nanoseconds inside, times of pandas or numbers in messages."""
 
+    of_rows: ClassVar[bool] = True
+
     __slots__ = ("_stamps",)
 
     def __init__(self, stamps: Stamps) -> None:
@@ -194,6 +196,7 @@ class WindowsOfFrames(TimeNode[Any], SendsLateRows):
 
     _graphviz_shape = "octagon"
     _combines_elements: ClassVar[bool] = True
+    _takes_frames: ClassVar[bool] = True
 
     def __init__(
         self,
