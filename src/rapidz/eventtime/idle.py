@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 #: What a timer may be early or late by rounding, in nanoseconds.
 _ROUNDING: Final = 1_000
-#: How often an input that is held up upstream is looked at, in the time of *idle*.
+#: How often an input that waits upstream is looked at, in the time of *idle*.
 _LOOKS: Final = 16
 
 
@@ -22,8 +22,8 @@ class IdleWatch:
     """Counts the time without elements, as long as none of this input is in flight.
 
     The count begins when the last element is through: an input that has to wait for
-    what is downstream is busy, and not idle.  So is one whose elements are further up, or hold
-    up what feeds it on another branch.  The elements of other inputs do not count.  An input
+    what is downstream is busy, and not idle.  So is one whose elements are further up, or
+    block what feeds it on another branch.  The elements of other inputs do not count.  An input
     that has had no element at all is counted from the first element of the pipeline on.
     """
 
@@ -133,7 +133,7 @@ class IdleWatch:
             clock.fall_asleep()
 
     def _is_waiting(self) -> bool:
-        """Return whether an element of this input is under way; `_go_on` is called after it."""
+        """Return whether an element of this input is in flight; `_go_on` is called after it."""
         before, self._pending = self._pending, [one for one in self._pending if not one.done()]
         if not self._pending:
             if before and (node := self._node()) is not None:
@@ -151,7 +151,7 @@ class IdleWatch:
         return True
 
     def _go_on(self) -> None:
-        """Begin the count, if no element is under way any more."""
+        """Begin the count, if no element is in flight any more."""
         node, clock = self._node(), self._clock()
         if node is None or clock is None or node._ended or self._is_waiting() or clock.asleep:
             return
@@ -160,7 +160,7 @@ class IdleWatch:
 
 
 def _is_held_up(node: Any) -> bool:
-    """Return whether elements are in flight upstream, or on other branches of what is there."""
+    """Return whether elements are in flight upstream, or on other branches of it."""
     upstream, stack = {node}, [node]
     while stack:
         new = {up for up in stack.pop().upstreams if up is not None} - upstream
