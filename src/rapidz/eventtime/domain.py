@@ -191,7 +191,7 @@ class TimeDomain:
         """Refuse the element of a window whose borders the source cannot write."""
         if self.kind not in (None, "number"):
             try:
-                self.from_ns(start), self.from_ns(end)
+                _ = self.from_ns(start), self.from_ns(end)
             except (OverflowError, ValueError) as error:  # pandas raises the latter
                 raise OverflowError(
                     f"{operator}: start and end of a window must be what {_NAMES[self.kind]} can "

@@ -89,7 +89,7 @@ def test_a_row_at_the_border_is_in_the_window_that_includes_it() -> None:
     assert state.close(3600 * SECOND + 1)["x"].tolist() == [0]
 
 
-@pytest.mark.parametrize("freq", ["7h", "B", "3D", "2MS", "SME", "no", "-1h"])
+@pytest.mark.parametrize("freq", ["7h", "B", "3D", "2MS", "BME", "no", "-1h"])
 def test_bins_that_depend_on_the_first_row_are_refused(freq: str) -> None:
     with pytest.raises(ValueError, match=r"^resample: (freq|origin) must "):
         bins_of_frequency("resample", freq, None, None, "start_day", None)
