@@ -118,13 +118,11 @@ class EventClock:
         return self.reached
 
     def caught_up(self) -> int:
-        """Return the watermark of the input, once all that is due by it was done.
-
-        For an element that has arrived: the watermark may have moved since the last `advance`.
-        """
+        """Return the watermark of the input, once all is done that is due as an element arrives."""
         reached = self.arrived()
         if reached >= self.timer and not self._within and (node := self._ref()) is not None:
             node._pipeline.time.owe(node._pipeline, self.advance())
+            reached = self.arrived()  # a sink may have moved it
         return reached
 
     def now(self) -> int:

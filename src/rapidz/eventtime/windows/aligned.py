@@ -157,10 +157,8 @@ class aligned_window(WindowNode):
         """Return the states of the slice of *ts*; None if it was late, or a correction."""
         number = self._number(self._domain.to_ns(ts))
         slice_ = self._slices.get(number)
-        if slice_ is None:
-            slice_ = self._open(number, ts, x)
-            if slice_ is None:
-                return None
+        if slice_ is None and (slice_ := self._open(number, ts, x)) is None:
+            return None
         stacks = self._stacks
         if self._first_end(number) <= self._closed and self._options.lateness:
             self._correct(number, slice_, key, x, ts)
@@ -178,6 +176,8 @@ class aligned_window(WindowNode):
         """Open slice *number*, unless all windows over it are closed for good."""
         clock = self._clock
         reached = clock.caught_up()
+        if (slice_ := self._slices.get(number)) is not None:  # by what a sink has sent back
+            return slice_
         over = self._last_end(number) + self._options.lateness
         if reached >= over:
             windows = tuple((end - self._size, end) for end in self._ends(number))

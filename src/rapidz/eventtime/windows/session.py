@@ -52,13 +52,7 @@ class Session:
 
 
 class session_window(WindowNode):
-    """Windows that end when no element of the key has come for a gap of event time.
-
-    Parameters
-    ----------
-    gap : int
-        In nanoseconds.
-    """
+    """Windows that end when no element of the key has come for a *gap*, in nanoseconds."""
 
     _ends_run: ClassVar[bool] = True
 
@@ -211,6 +205,7 @@ class session_window(WindowNode):
         t = to_ns(ts)
         if any(not each.closed and to_ns(each.end) <= reached for each in self._of(key)):
             self._owe(self._on_time(reached))
+            reached = self._clock.arrived()  # a sink may have moved it
         touched = [
             each for each in self._of(key) if to_ns(each.start) < t + gap and t < to_ns(each.end)
         ]
