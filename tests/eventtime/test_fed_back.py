@@ -26,7 +26,7 @@ class FeedBack:
     def __init__(self, source: Any, seed: int, often: float) -> None:
         self.source, self.rng, self.often = source, random.Random(seed), often
         self.newest = self.count = self.fed = 0
-        self.last: dict[Any, Any] = {}
+        self.last: dict[Any, list[Any]] = {}
         self.late: list[int] = []
 
     def emit(self, step: int) -> None:
@@ -42,11 +42,10 @@ class FeedBack:
     def take(self, result: Any) -> None:
         if result.final:
             at = result.key, result.start
-            if result.value is None:
-                self.last.pop(at, None)
-            elif at not in self.last or self.last[at].revision <= result.revision:
-                assert result.revision or at not in self.last, "one result of each window"
-                self.last[at] = result
+            if result.revision:  # it takes the place of the one before
+                assert self.last[at].pop().revision == result.revision - 1
+            if result.value is not None:
+                self.last.setdefault(at, []).append(result)
         self.feed()
 
     def take_late(self, late: Any) -> None:
@@ -64,7 +63,8 @@ def check(kind: str, seed: int, often: float, steps: list[int], **options: Any) 
     for step in steps:
         fed.emit(step)
     source.close()
-    inside = Counter(number for result in fed.last.values() for number in result.value["all"])
+    results = [result for each in fed.last.values() for result in each]
+    inside = Counter(number for result in results for number in result.value["all"])
     if kind == "sliding":
         inside = Counter(dict.fromkeys(inside, 1))
     assert inside + Counter(fed.late) == Counter(range(1, fed.count + 1))

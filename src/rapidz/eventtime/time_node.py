@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, ClassVar, TypeVar
@@ -44,6 +45,8 @@ class TimeNode(SendsLate[T]):
     """Whether it looks at the rows of frames."""
     _interrupted: Iterator[Any] | None = None
     """What a signal has kept from being emitted."""
+    _leaving: deque[Iterable[Any]] | None = None
+    """What is to be emitted by the call of `_emit_all` that is at work."""
 
     def __init__(
         self, operator: str, upstreams: list[Any], timestamp: Any = None, **kwargs: Any
@@ -99,9 +102,14 @@ class TimeNode(SendsLate[T]):
         What does not find capacity now is emitted by the node's own queue, behind which
         the watermark stays.
         """
+        if self._leaving is not None:  # a sink has sent back what these come of: not ahead
+            self._leaving.append(results)
+            return None
+        self._leaving = deque([results])
         if self._interrupted is not None:
-            results, self._interrupted = chain(self._interrupted, results), None
-        rest = iter(results)
+            self._leaving.appendleft(self._interrupted)
+            self._interrupted = None
+        rest = chain.from_iterable(_each_of(self._leaving))
         try:
             if self._pipeline.tracked or overridden_emit(self) or self._record is not None:
                 return push_each(self)(self._made(rest))
@@ -111,6 +119,8 @@ class TimeNode(SendsLate[T]):
         except BaseException:  # a signal, in the middle: the others are emitted later
             self._interrupted = rest
             raise
+        finally:
+            self._leaving = None
 
     def _made(self, results: Iterator[Any]) -> Iterator[Any]:
         """Yield *results*; one that cannot be made fails alone."""
@@ -181,3 +191,8 @@ class TimeNode(SendsLate[T]):
         finally:
             clock.timer = NEVER
             clock.release(self)
+
+
+def _each_of(leaving: deque[Iterable[Any]]) -> Iterator[Iterable[Any]]:
+    while leaving:
+        yield leaving.popleft()
