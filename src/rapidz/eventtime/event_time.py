@@ -81,6 +81,8 @@ class event_time(SendsLate[T]):
     WindowResult(key='ada', start=0, end=60, value={'n': 2}, final=True, revision=0)
     """
 
+    _passes_elements: ClassVar[bool] = True
+
     _emits_one_for_one: ClassVar[bool] = True
 
     def __init__(
@@ -268,6 +270,8 @@ class timestamps(Stream[T]):
     >>> source.emit_many([{"at": 3, "user": "ada"}, {"at": 60, "user": "ada"}])
     WindowResult(key=None, start=0, end=60, value={'n': 1}, final=True, revision=0)
     """
+
+    _passes_elements: ClassVar[bool] = True
 
     _emits_one_for_one: ClassVar[bool] = True
 

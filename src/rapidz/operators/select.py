@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from rapidz.kernel.compile.async_steps import await_each
 from rapidz.kernel.compile.fusion import Code
@@ -49,6 +49,8 @@ class filter(Stream[T]):
     0
     2
     """
+
+    _passes_elements: ClassVar[bool] = True
 
     predicate: LiveAttribute[Callable[..., Any]] = LiveAttribute()
     args: LiveAttribute[tuple[Any, ...]] = LiveAttribute()
@@ -158,6 +160,8 @@ class unique(Stream[T]):
     1
     """
 
+    _passes_elements: ClassVar[bool] = True
+
     key: LiveAttribute[Callable[[Any], Any]] = LiveAttribute()
     within: LiveAttribute[Any] = LiveAttribute()
 
@@ -265,6 +269,8 @@ class slice(Stream[T]):
     b
     d
     """
+
+    _passes_elements: ClassVar[bool] = True
 
     def __init__(
         self,

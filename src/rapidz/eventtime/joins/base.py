@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from rapidz.eventtime.getter import Getter
+from rapidz.eventtime.keys import key_of
 from rapidz.eventtime.time_node import TimeNode
 from rapidz.kernel.compile.async_steps import attribute_failure
 from rapidz.kernel.graph.stream import Stream, T
@@ -173,7 +174,7 @@ class JoinNode(TimeNode[T]):
 def key_getters(operator: str, left: Any, right: Any, key: Any) -> tuple[Getter | None, ...]:
     """Return what reads the key of the elements of both inputs."""
     if key is None:
-        found = getattr(left, "key_getter", None), getattr(right, "key_getter", None)
+        found = key_of(left), key_of(right)
         if (found[0] is None) != (found[1] is None):
             raise TypeError(
                 f"{operator}: key must be given, or both streams have `key_by`, got one with"

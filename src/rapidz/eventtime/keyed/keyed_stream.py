@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Literal, overload
 
 from rapidz.eventtime.getter import Getter
 from rapidz.eventtime.keyed.accumulate import keyed_accumulate, map_with_state
@@ -54,6 +54,8 @@ else:
 
 class KeyedStream(Stream[T], Generic[K, T]):
     """Stream whose elements have keys: its windows, joins and state are one for each key."""
+
+    _passes_elements: ClassVar[bool] = True
 
     key_getter: Getter
 

@@ -20,6 +20,7 @@ from rapidz.eventtime.keyed.keys import refuse_key
 from rapidz.eventtime.keyed.process_class import check_methods, read_results, sets_wall_timers
 from rapidz.eventtime.keyed.process_state import KeyTimer, ProcessState
 from rapidz.eventtime.keyed.stepwise import StepwiseNode
+from rapidz.eventtime.keys import key_of
 from rapidz.eventtime.time_graph import give_clock
 from rapidz.eventtime.time_node import TimeNode
 from rapidz.eventtime.timer_table import TimerTable
@@ -126,7 +127,7 @@ class process(SendsEvicted[T], StepwiseNode[T]):
         options: dict[str, Any] = {"stream_name": stream_name}
         if sets_wall_timers(type(self.instance)):
             options["ensure_io_loop"] = True
-        self._key: Getter | None = getattr(upstream, "key_getter", None)
+        self._key: Getter | None = key_of(upstream)
         self._process = state = ProcessState(self, has_timers, life, max_keys)
         if not state.states.bounded:
             state.states.table.on_unbounded = unbounded_warner(self)

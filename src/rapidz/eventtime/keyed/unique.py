@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from rapidz.eventtime.keyed.keyed_node import KeyedNode
 from rapidz.kernel.compile.fusion import Code
@@ -40,6 +40,8 @@ class keyed_unique(KeyedNode[T]):
     ('b', 59)
     ('a', 60)
     """
+
+    _passes_elements: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from rapidz.eventtime.aggregators import Aggregator, Bindings, Collect, check_aggregator
 from rapidz.eventtime.domain import nanoseconds
 from rapidz.eventtime.event_time import definition_of
+from rapidz.eventtime.keys import key_of
 from rapidz.eventtime.windows.aligned import aligned_window
 from rapidz.eventtime.windows.base import WindowNode, WindowOptions
 from rapidz.eventtime.windows.bounded_session import bounded_session_window
@@ -278,7 +279,7 @@ def session(
         )
 
     def make(fold: Fold) -> WindowNode:
-        key = getattr(upstream, "key_getter", None)
+        key = key_of(upstream)
         common = ("session", upstream, key, fold, checked)
         if longest is None:
             return session_window(*common, gap=length, **kwargs)
@@ -308,7 +309,7 @@ def _aligned(
     definition_of(operator, [upstream], checked.timestamp)
 
     def make(fold: Fold) -> WindowNode:
-        key = getattr(upstream, "key_getter", None)
+        key = key_of(upstream)
         return aligned_window(
             operator, upstream, key, fold, checked, size=length, every=step, offset=start, **kwargs
         )

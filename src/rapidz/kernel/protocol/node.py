@@ -129,6 +129,8 @@ class Node:
     """Whether the node emits one element for each that comes, in order, unless its
     function fails or skips.  A plain `Stream` does; a class that defines `compile`
     or `inline` says so itself, or does not."""
+    _passes_elements: ClassVar[bool] = False
+    """Whether the node emits elements as they come, if not all of them: they keep their keys."""
     _handles_carry_failures: ClassVar[bool] = False
     """Whether what the node emits tells by itself that the element failed."""
     _is_join: ClassVar[bool] = False

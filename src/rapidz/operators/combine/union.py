@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rapidz.kernel.graph.stream import Stream, T
 from rapidz.operators.combine.base import check_streams
@@ -27,6 +27,8 @@ class union(Stream[T]):
     >>> b.emit("x")
     x
     """
+
+    _passes_elements: ClassVar[bool] = True
 
     def __init__(self, *upstreams: Stream[Any], **kwargs: Any) -> None:
         check_streams("union", upstreams)

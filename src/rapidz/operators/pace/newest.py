@@ -159,6 +159,8 @@ class NewestSlot:
 class NewestElement(Stream[T]):
     """Base class of the operators that emit the newest element, and drop others."""
 
+    _passes_elements: ClassVar[bool] = True
+
     _keeps_elements: ClassVar[bool] = True
     _graphviz_shape = "octagon"
 

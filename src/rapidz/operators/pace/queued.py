@@ -126,6 +126,8 @@ class buffer(Queued[T]):
     [0, 1, 2]
     """
 
+    _passes_elements: ClassVar[bool] = True
+
     _graphviz_shape = "diamond"
     _emits_one_for_one: ClassVar[bool] = True
 
@@ -183,6 +185,8 @@ class latest(Queued[T]):
     >>> newest
     ['now']
     """
+
+    _passes_elements: ClassVar[bool] = True
 
     _graphviz_shape = "octagon"
 

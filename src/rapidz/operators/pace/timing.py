@@ -39,6 +39,8 @@ class delay(Queued[T]):
     ['later']
     """
 
+    _passes_elements: ClassVar[bool] = True
+
     _graphviz_shape = "octagon"
     _emits_one_for_one: ClassVar[bool] = True
 
@@ -131,6 +133,8 @@ class rate_limit(Stream[T]):
     a
     b
     """
+
+    _passes_elements: ClassVar[bool] = True
 
     _graphviz_shape = "octagon"
     _emits_one_for_one: ClassVar[bool] = True
