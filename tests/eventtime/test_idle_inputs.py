@@ -119,3 +119,15 @@ async def test_a_partition_under_back_pressure_is_not_idle() -> None:
     assert late == []
     assert [(result.end, result.value["n"]) for _, result in log] == [(10, 3)]
     await source.close()
+
+
+async def test_partitions_that_have_gone_are_forgotten() -> None:
+    source = Stream[Any](asynchronous=True)
+    timed: Any = source.event_time(0, partition=1, idle=5)
+    log = record(counted(timed))
+    for t in range(200):
+        await source.emit((t, t))
+        await asyncio.sleep(1)
+    assert len(timed._origin._bars) < 10
+    assert sum(result.value["n"] for _, result in log) >= 180
+    await source.close()

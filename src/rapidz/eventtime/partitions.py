@@ -59,12 +59,20 @@ class PartitionedClock(OriginClock):
         else:
             since = self._time() - self.patience
             left = [ts for each, ts in self._bars.items() if self._last[each] > since]
+            if left and len(left) < len(self._bars) > self.expected:
+                self._forget(since)
             waits = self._begun is None or self._begun > since
         if not left or (waits and len(self._bars) < self.expected):
             return
         least = min(left)
         if self.bar is None or least > self.bar or self.asleep:
             self.take(least)
+
+    def _forget(self, since: float) -> None:
+        """Forget the partitions that are idle, but for as many as there are."""
+        gone = [each for each in self._bars if self._last[each] <= since]
+        for each in gone[: len(self._bars) - self.expected]:
+            del self._bars[each], self._last[each]
 
     def slowest(self) -> str:
         """Return the partition that the watermark waits for, in words."""
