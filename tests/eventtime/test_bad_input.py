@@ -392,3 +392,22 @@ def test_a_result_that_fails_keeps_no_other_one_back() -> None:
     with pytest.raises(ValueError, match="no room"):
         source.close()
     assert seen == [0, 10, 20]
+
+
+@pytest.mark.parametrize("key", [[1], (1, [2])], ids=str)
+@pytest.mark.parametrize(
+    ("operator", "make"),
+    [
+        ("tumbling", lambda a, b: a.event_time(1).key_by(0).tumbling(1).collect()),
+        ("session", lambda a, b: a.event_time(1).key_by(0).session(1).collect()),
+        ("interval_join", lambda a, b: a.event_time(1).interval_join(b, key=0, within=1)),
+        ("lookup", lambda a, b: a.lookup(b, key=0)),
+        ("lookup", lambda a, b: b.lookup(a, key=0)),
+    ],
+)
+def test_a_key_that_cannot_be_hashed_is_named(operator: str, make: Any, key: Any) -> None:
+    source, other = Stream[Any](), Stream[Any]()
+    node = make(source, other.event_time(1))
+    node.sink(lambda x: None)
+    with pytest.raises(TypeError, match=f"{operator}: key must be hashable, got "):
+        source.emit((key, 1))

@@ -91,11 +91,23 @@ class table_lookup(Stream[Any]):
 
         def put(x: Any) -> None:
             row = unbox(x)
-            rows[getter(row)] = row
+            key = getter(row)
+            try:
+                rows[key] = row
+            except TypeError as error:
+                raise _refusal(key) from error
 
         def step(x: Any) -> Pending:
             element = unbox(x)
-            row = rows.get(getter(element))
+            key = getter(element)
+            try:
+                row = rows.get(key)
+            except TypeError as error:
+                raise _refusal(key) from error
             return None if row is None and inner else push(rebox(x, (element, row)))
 
         return put if port else step
+
+
+def _refusal(key: Any) -> TypeError:
+    return TypeError(f"lookup: key must be hashable, got {short_repr(key)}")

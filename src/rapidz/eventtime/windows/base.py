@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeAlias
 
 from rapidz.eventtime.domain import SECOND, TimeDomain
@@ -180,9 +180,11 @@ class WindowNode(TimeNode[WindowResult[K, V]], Generic[K, V]):
 
     def check_key(self, key: Any) -> None:
         """Refuse a key that cannot be hashed."""
-        if not isinstance(key, Hashable):
-            raise TypeError(f"{self._operator}: key must be hashable, got {short_repr(key)}")
-        hash(key)
+        try:
+            hash(key)
+        except TypeError as error:
+            message = f"{self._operator}: key must be hashable, got {short_repr(key)}"
+            raise TypeError(message) from error
 
     def _failure_of(self) -> Callable[[Any, Exception], Exception]:
         """Return `_failure` for generated lines, which do not refer to the node."""
