@@ -176,7 +176,9 @@ class event_time(SendsLate[T]):
     def _failure(self, x: Any, error: Exception) -> Exception:
         """Return the error of an element whose timestamp cannot be used."""
         try:
-            self._domain.learn(self._timestamp(x))
+            ts = self._timestamp(x)
+            self._domain.learn(ts)
+            self._domain.to_ns(ts)
         except Exception as better:
             return caused(better, error)
         return error

@@ -102,7 +102,7 @@ class TimeNode(SendsLate[T]):
         What does not find capacity now is emitted by the node's own queue, behind which
         the watermark stays.
         """
-        if self._leaving is not None:  # a sink has sent back what these come of: not ahead
+        if self._leaving is not None:  # these result from what a sink has sent back: not ahead
             self._leaving.append(results)
             return None
         self._leaving = deque([results])
