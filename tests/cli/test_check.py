@@ -167,7 +167,7 @@ def test_keyed_state_and_joins_without_a_bound_are_found(
         f"app.py:{first}: <accumulate: <lambda>>: {state} ttl= or max_keys=",
         f"app.py:{first + 1}: <unique>: {state} within= or maxsize=",
         f"app.py:{first + 2}: <process>: {state} ttl= or max_keys=",
-        f"app.py:{first + 3}: <pipelines>: {state} ttl= or max_keys=",
+        f"app.py:{first + 3}: <pipelines: <lambda>>: {state} ttl= or max_keys=",
         f"app.py:{first + 4}: <asof_join>: keeps the newest right element of each key for ever: "
         "give tolerance=",
     ]

@@ -64,6 +64,7 @@ FORMS: dict[str, Forms] = {
     "accumulate": Forms(accumulate),
     "sink": Forms(lambda s, f: s[0].sink(f)),
     "starsink": Forms(lambda s, f: s[0].map(lambda x: (x,)).starsink(f)),
+    "throttle": Forms(lambda s, f: s[0].throttle(2), awaits=False),
     "partition": Forms(lambda s, f: s[0].partition(2), awaits=False),
     "zip": Forms(lambda s, f: s[0].zip(s[1], maxsize=2), inputs=2, awaits=False),
     "zip of branches": Forms(zip_branches, awaits=False),

@@ -130,6 +130,8 @@ NO_OPERATORS = {
 }
 #: What has tests of its own in test_futures.py and test_bad_input.py.
 ELSEWHERE = {"sink", "starsink", "sink_to_textfile", "scatter", "write_to"}
+#: Operators that read elements here, and refuse to be downstream of a scattered stream.
+REFUSED = {"asof_join", "event_time", "interval_join", "key_by", "process", "timestamps"}
 
 
 def registered(cls: type[Any]) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.parallel.cases import CASES, ELSEWHERE, Case, operators, own_operators
+from tests.parallel.cases import CASES, ELSEWHERE, REFUSED, Case, operators, own_operators
 
 from rapidz import Stream
 from rapidz.parallel import ParallelStream
@@ -20,9 +20,32 @@ def test_operators_are_found() -> None:
     assert {"map", "scan", "zip", "gather", "unique"} <= own_operators()
 
 
-@pytest.mark.parametrize("name", sorted(operators() - ELSEWHERE))
+@pytest.mark.parametrize("name", sorted(operators() - ELSEWHERE - REFUSED))
 def test_every_operator_has_a_case(name: str) -> None:
     assert name in {case.name for case in CASES}, f"add {name} to tests/parallel/cases.py"
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda s: s.event_time(0),
+        lambda s: s.key_by(0),
+        lambda s: s.process(object),
+        lambda s: s.asof_join(s, 0),
+        lambda s: s.interval_join(s, 0, within=1),
+        lambda s: s.lookup(s, 0),
+        lambda s: s.timestamps(0),
+        lambda s: s.tumbling(1).collect(),
+        lambda s: s.session(1).collect(),
+    ],
+)
+def test_operators_that_read_timestamps_refuse_a_scattered_stream(add: Any) -> None:
+    source = Stream[Any]()
+    scattered = source.event_time(0).scatter("thread")
+    with pytest.raises((TypeError, ValueError), match=r"scattered|on_element"):
+        add(scattered)
+    assert not list(scattered.downstreams)
+    source.close()
 
 
 @pytest.mark.parametrize("name", sorted(own_operators() - {"gather"}))

@@ -81,6 +81,7 @@ class event_time(SendsLate[T]):
     WindowResult(key='ada', start=0, end=60, value={'n': 2}, final=True, revision=0)
     """
 
+    _needs_local_elements: ClassVar[bool] = True
     _passes_elements: ClassVar[bool] = True
 
     _emits_one_for_one: ClassVar[bool] = True
@@ -273,6 +274,7 @@ class timestamps(Stream[T]):
     WindowResult(key=None, start=0, end=60, value={'n': 1}, final=True, revision=0)
     """
 
+    _needs_local_elements: ClassVar[bool] = True
     _passes_elements: ClassVar[bool] = True
 
     _emits_one_for_one: ClassVar[bool] = True

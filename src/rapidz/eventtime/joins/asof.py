@@ -52,6 +52,7 @@ class asof_join(JoinNode[T]):
     4 10
     """
 
+    _needs_local_elements: ClassVar[bool] = True
     _waits_for_partners: ClassVar[bool] = True
 
     def __init__(

@@ -54,6 +54,7 @@ class interval_join(JoinNode[T]):
     1 None
     """
 
+    _needs_local_elements: ClassVar[bool] = True
     _waits_for_partners: ClassVar[bool] = True
 
     def __init__(

@@ -60,6 +60,7 @@ def lookup(
 class table_lookup(Stream[Any]):
     """Pairs each element with the row that came last, of the same key."""
 
+    _needs_local_elements: ClassVar[bool] = True
     _keeps_elements: ClassVar[bool] = False
     _graphviz_shape = "trapezium"
     _side_ports = frozenset({1})

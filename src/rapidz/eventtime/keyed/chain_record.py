@@ -77,7 +77,7 @@ class ChainShape:
             first = f"x if p[{place}] is MISSING else " if step.start is no_default else ""
             lines, commit = [f"x = {first}{func}(p[{place}], x)"], [f"p[{place}] = x"]
         if not shared or may_return_coroutine(step.func):
-            lines.append(f"if x.__class__ is coroutine: refuse({step.kind!r}, 'func', x)")
+            lines.append(f"if x.__class__ is coroutine: refuse({step.kind!a}, 'func', x)")
         return [*lines, "if x is SKIP: return SKIP", *commit]
 
     def record(self, steps: list[ChainStep]) -> ChainRecord:

@@ -36,6 +36,7 @@ class key_by(KeyedStream[K, T]):
     ('ada', 2)
     """
 
+    _needs_local_elements: ClassVar[bool] = True
     _emits_one_for_one: ClassVar[bool] = True
 
     def __init__(self, upstream: Stream[T], key: Any, **kwargs: Any) -> None:

@@ -49,6 +49,7 @@ class aligned_window(WindowNode):
         In nanoseconds: windows begin at *offset* and every *every* after and before.
     """
 
+    _needs_local_elements: ClassVar[bool] = True
     _ends_run: ClassVar[bool] = True
 
     def __init__(self, *args: Any, size: int, every: int, offset: int, **kwargs: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from operator import itemgetter
-from typing import Any
+from typing import Any, ClassVar
 
 from rapidz.eventtime.windows.fold import Fold
 from rapidz.eventtime.windows.session import Session, session_window
@@ -58,6 +58,8 @@ class bounded_session_window(session_window):
     longest : int
         In nanoseconds.
     """
+
+    _needs_local_elements: ClassVar[bool] = True
 
     def __init__(self, *args: Any, longest: int, **kwargs: Any) -> None:
         self._longest = longest

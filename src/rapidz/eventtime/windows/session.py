@@ -54,6 +54,7 @@ class Session:
 class session_window(WindowNode):
     """Windows that end when no element of the key has come for a *gap*, in nanoseconds."""
 
+    _needs_local_elements: ClassVar[bool] = True
     _ends_run: ClassVar[bool] = True
 
     def __init__(self, *args: Any, gap: int, **kwargs: Any) -> None:
