@@ -72,3 +72,13 @@ def test_joins_find_the_keys_behind_a_filter() -> None:
     assert pairs == [(("a", 1), ("a", 2))]
     left.close()
     right.close()
+
+
+def test_keys_are_found_though_elements_come_back_by_a_cycle() -> None:
+    source, back = Stream[Any](), Stream[Any]()
+    both = source.event_time(1).key_by(0).union(back)
+    both.filter(lambda x: False).connect(back)
+    results = both.tumbling(10).aggregate(n=Count()).sink_to_list()
+    source.emit_many([("a", 1), ("b", 2), ("a", 3)])
+    source.close()
+    assert {r.key: r.value["n"] for r in results} == {"a": 2, "b": 1}

@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from rapidz.eventtime.wheel import NEVER as NEVER
 from rapidz.kernel.protocol.push import Pending, Push, when_all
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 #: The watermark at the end of a stream.
 END: Final = 1 << 80
-#: The instant of what will not happen.
-NEVER: Final = 1 << 90
 
 
 class EventClock:

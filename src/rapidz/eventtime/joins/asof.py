@@ -9,7 +9,7 @@ from rapidz.eventtime.clock import NEVER
 from rapidz.eventtime.domain import nanoseconds
 from rapidz.eventtime.event_time import TimeDefinition
 from rapidz.eventtime.getter import Getter
-from rapidz.eventtime.joins.base import JoinNode, Row, Side
+from rapidz.eventtime.joins.base import JoinNode, Row, Side, time_order
 from rapidz.eventtime.wheel import Wheel
 from rapidz.kernel.graph.stream import Stream, T
 from rapidz.kernel.protocol.checks import check_choice
@@ -140,7 +140,7 @@ class asof_join(JoinNode[T]):
 
     def _partner(self, row: Row) -> Any:
         rows = self._right.rows.get(row.key, [])
-        at = bisect_left(rows, (row.t + 1, -1), key=_order) - 1
+        at = bisect_left(rows, (row.t + 1, -1), key=time_order) - 1
         if at < 0:
             return None
         if self._tolerance is not None and rows[at].t < row.t - self._tolerance:
@@ -152,7 +152,7 @@ class asof_join(JoinNode[T]):
         rows = self._right.rows.get(key)
         if rows is None:
             return
-        newest = bisect_left(rows, (t + 1, -1), key=_order) - 1  # the one in force at t
+        newest = bisect_left(rows, (t + 1, -1), key=time_order) - 1  # the one in force at t
         for row in rows[: max(newest, 0)]:
             self._let_go(row)
         del rows[: max(newest, 0)]
@@ -160,10 +160,6 @@ class asof_join(JoinNode[T]):
             for row in rows:
                 self._let_go(row)
             del self._right.rows[key]
-
-
-def _order(row: Row) -> tuple[int, int]:
-    return row.order
 
 
 class LeftTime:

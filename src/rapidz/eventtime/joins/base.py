@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from rapidz.eventtime.getter import Getter
-from rapidz.eventtime.keys import key_of
+from rapidz.eventtime.keys import check_key, key_of
 from rapidz.eventtime.time_node import TimeNode
 from rapidz.kernel.compile.async_steps import attribute_failure
 from rapidz.kernel.graph.stream import Stream, T
@@ -61,8 +61,8 @@ class Side:
         rows = self.rows.get(key)
         if rows is None or rows[-1].t < first or rows[0].t > last:
             return []
-        start = bisect_left(rows, (first, -1), key=_order)
-        stop = bisect_left(rows, (last + 1, -1), key=_order)
+        start = bisect_left(rows, (first, -1), key=time_order)
+        stop = bisect_left(rows, (last + 1, -1), key=time_order)
         return rows[start:stop]
 
     def __iter__(self) -> Iterator[Row]:
@@ -70,7 +70,8 @@ class Side:
             yield from rows
 
 
-def _order(row: Row) -> tuple[int, int]:
+def time_order(row: Row) -> tuple[int, int]:
+    """Return the place of *row* in the order of time."""
     return row.order
 
 
@@ -107,8 +108,8 @@ class JoinNode(TimeNode[T]):
         self._operator = operator
         self._keys = key_getters(operator, left, right, key)
         self._numbers = 0
-        self._kept: dict[int, int] = {}
-        """How often each tracked element is kept, by its id."""
+        self._kept: set[int] = set()
+        """The ids of the tracked elements that are kept."""
         super().__init__(operator, [left, right], timestamp, **kwargs)
 
     def __str__(self) -> str:
@@ -140,12 +141,7 @@ class JoinNode(TimeNode[T]):
         t = self._domains[port].to_ns(self._timestamps[port](element))
         getter = self._keys[port]
         key = None if getter is None else getter(element)
-        try:
-            hash(key)
-        except TypeError:
-            raise TypeError(
-                f"{self._operator}: key must be hashable, got {short_repr(key)}"
-            ) from None
+        check_key(self._operator, key)
         return t, key
 
     def _take(self, row: Row, port: int) -> Pending:
@@ -160,12 +156,12 @@ class JoinNode(TimeNode[T]):
     def _keep(self, row: Row) -> None:
         """Note that *row* is kept beyond the results it is in."""
         if type(row.element) is TrackedElement:
-            self._kept[id(row.element)] = 1
+            self._kept.add(id(row.element))
 
     def _let_go(self, row: Row) -> None:
         """Note that *row* is kept no longer."""
         if type(row.element) is TrackedElement:
-            self._kept.pop(id(row.element), None)
+            self._kept.discard(id(row.element))
 
     def _retains(self, entry: Any) -> bool:
         return id(entry) in self._kept

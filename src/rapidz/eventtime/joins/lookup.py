@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from rapidz.eventtime.joins.asof import asof_join
 from rapidz.eventtime.joins.base import key_getters
+from rapidz.eventtime.keys import refuse_key
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.protocol.attributes import LiveAttribute
 from rapidz.kernel.protocol.checks import check_choice
@@ -96,7 +97,7 @@ class table_lookup(Stream[Any]):
             try:
                 rows[key] = row
             except TypeError as error:
-                raise _refusal(key) from error
+                raise refuse_key("lookup", key, error) from error
 
         def step(x: Any) -> Pending:
             element = unbox(x)
@@ -104,11 +105,7 @@ class table_lookup(Stream[Any]):
             try:
                 row = rows.get(key)
             except TypeError as error:
-                raise _refusal(key) from error
+                raise refuse_key("lookup", key, error) from error
             return None if row is None and inner else push(rebox(x, (element, row)))
 
         return put if port else step
-
-
-def _refusal(key: Any) -> TypeError:
-    return TypeError(f"lookup: key must be hashable, got {short_repr(key)}")

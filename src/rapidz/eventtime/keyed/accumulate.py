@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 from rapidz.eventtime.keyed.keyed_node import KeyedNode
-from rapidz.eventtime.keyed.keys import key_reader
+from rapidz.eventtime.keys import key_reader
 from rapidz.kernel.compile.async_steps import await_each
 from rapidz.kernel.compile.fusion import Code
 from rapidz.kernel.compile.intermediate import MISSING

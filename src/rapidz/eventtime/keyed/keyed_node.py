@@ -14,8 +14,8 @@ from rapidz.eventtime.event_time import definitions_upstream
 from rapidz.eventtime.getter import Getter
 from rapidz.eventtime.keyed.evicted import SendsEvicted
 from rapidz.eventtime.keyed.in_order_clock import InOrderClock
-from rapidz.eventtime.keyed.keys import refuse_key
 from rapidz.eventtime.keyed.state import KeyedState, StateView
+from rapidz.eventtime.keys import refuse_key
 from rapidz.eventtime.time_graph import give_clock
 from rapidz.eventtime.time_node import TimeNode
 from rapidz.kernel.compile.fusion import Code

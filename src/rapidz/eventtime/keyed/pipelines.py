@@ -11,8 +11,8 @@ from rapidz.eventtime.event_time import definitions_upstream
 from rapidz.eventtime.keyed.chain_record import ChainRecord
 from rapidz.eventtime.keyed.fused_chain import FusedChain, chain_of
 from rapidz.eventtime.keyed.keyed_node import KeyedNode
-from rapidz.eventtime.keyed.keys import key_reader
 from rapidz.eventtime.keyed.sub_pipeline import SubPipeline, SubPipelineTable, make_hub, send_signal
+from rapidz.eventtime.keys import key_reader
 from rapidz.kernel.compile.fusion import Code
 from rapidz.kernel.compile.intermediate import MISSING
 from rapidz.kernel.graph import signals

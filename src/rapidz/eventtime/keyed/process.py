@@ -16,11 +16,10 @@ from rapidz.eventtime.keyed.evicted import SendsEvicted
 from rapidz.eventtime.keyed.in_order_clock import InOrderClock
 from rapidz.eventtime.keyed.key_context import KeyContext
 from rapidz.eventtime.keyed.keyed_node import unbounded_warner
-from rapidz.eventtime.keyed.keys import refuse_key
 from rapidz.eventtime.keyed.process_class import check_methods, read_results, sets_wall_timers
 from rapidz.eventtime.keyed.process_state import KeyTimer, ProcessState
 from rapidz.eventtime.keyed.stepwise import StepwiseNode
-from rapidz.eventtime.keys import key_of
+from rapidz.eventtime.keys import key_of, refuse_key
 from rapidz.eventtime.time_graph import give_clock
 from rapidz.eventtime.time_node import TimeNode
 from rapidz.eventtime.timer_table import TimerTable

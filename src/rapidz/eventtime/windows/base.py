@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, T
 from rapidz.eventtime.domain import SECOND, TimeDomain
 from rapidz.eventtime.event_time import TimeDefinition
 from rapidz.eventtime.getter import Getter, TimestampGetter, caused
+from rapidz.eventtime.keys import check_key
 from rapidz.eventtime.time_node import TimeNode
 from rapidz.eventtime.windows.fold import Fold
 from rapidz.eventtime.windows.results import K, V, WindowResult
 from rapidz.kernel.compile.async_steps import attribute_failure
-from rapidz.kernel.protocol.short_repr import short_repr
 from rapidz.kernel.runtime import attribution
 from rapidz.kernel.runtime.supervision import push_supervised
 from rapidz.kernel.runtime.timer import Timer
@@ -180,11 +180,7 @@ class WindowNode(TimeNode[WindowResult[K, V]], Generic[K, V]):
 
     def check_key(self, key: Any) -> None:
         """Refuse a key that cannot be hashed."""
-        try:
-            hash(key)
-        except TypeError as error:
-            message = f"{self._operator}: key must be hashable, got {short_repr(key)}"
-            raise TypeError(message) from error
+        check_key(self._operator, key)
 
     def _failure_of(self) -> Callable[[Any, Exception], Exception]:
         """Return `_failure` for generated lines, which do not refer to the node."""

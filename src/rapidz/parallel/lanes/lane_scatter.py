@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from rapidz.eventtime.clock import END
 from rapidz.eventtime.event_time import TimeDefinition, definitions_upstream
 from rapidz.eventtime.keyed.keyed_stream import KeyedStream
-from rapidz.eventtime.keyed.keys import key_reader
+from rapidz.eventtime.keys import key_reader
 from rapidz.eventtime.late import SendsLate
 from rapidz.eventtime.time_graph import give_clock
 from rapidz.kernel.graph.stream import Stream

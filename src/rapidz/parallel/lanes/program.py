@@ -12,7 +12,7 @@ from rapidz.eventtime.domain import TimeDomain
 from rapidz.eventtime.event_time import TimeDefinition
 from rapidz.eventtime.getter import Getter
 from rapidz.eventtime.keyed.keyed_stream import KeyedStream
-from rapidz.eventtime.keyed.keys import key_reader
+from rapidz.eventtime.keys import key_reader
 from rapidz.eventtime.time_graph import give_clock
 from rapidz.kernel.graph.stream import Stream
 from rapidz.kernel.runtime.failures import Retry
